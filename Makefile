@@ -1,0 +1,54 @@
+# So1s on one machine. `make` alone prints this help.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+BIN := .venv/bin
+# The interpreter that is here is used; none is downloaded.
+export UV_PYTHON_DOWNLOADS := never
+# Hard links fail between file systems and then print a warning for each package.
+export UV_LINK_MODE := copy
+
+.PHONY: help
+help: ## Print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "So1s needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# Every member's pyproject is a prerequisite, so that a new dependency is installed by the next command.
+.venv/installed: $(UV) uv.lock pyproject.toml $(wildcard */pyproject.toml */*/pyproject.toml)
+	@echo "installing what uv.lock names …"
+	@$(UV) sync --quiet --frozen --all-packages --python $(PYTHON)
+	@touch $@
+
+.PHONY: install
+install: .venv/installed ## Install everything into .venv
+
+.PHONY: fix
+fix: install ## Format and mend what the linter can mend
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+.PHONY: check
+check: install ## Format, lint, types, imports, dependencies, spelling
+	@$(BIN)/ruff format --check --quiet . || { echo "→ make fix"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ty check --quiet
+	@$(BIN)/lint-imports --no-cache > .venv/imports.txt || { cat .venv/imports.txt; exit 1; }
+	@$(BIN)/codespell
+	@echo "check: all good"
+
+.PHONY: test
+test: install ## Unit, property, contract, conformance and delivery tests, and one scenario
+	@$(BIN)/pytest
+
+.PHONY: clean
+clean: ## Remove what the other commands made
+	@rm -rf .venv .tools .so1s .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The services of So1s, one package a pod."""

@@ -1,0 +1,1 @@
+"""Watches health and tells Slack."""

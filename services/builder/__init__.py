@@ -1,0 +1,1 @@
+"""Turns a model version into an image."""

@@ -1,0 +1,1 @@
+"""Samples usage and health into events."""

@@ -1,0 +1,1 @@
+"""Runs the replicas of model versions."""

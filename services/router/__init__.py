@@ -1,0 +1,1 @@
+"""Routes the traffic of endpoints to their variants."""
