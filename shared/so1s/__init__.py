@@ -1,0 +1,1 @@
+"""The library of So1s: publish models, read events, add consumers."""

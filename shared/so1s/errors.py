@@ -1,0 +1,71 @@
+"""The errors of So1s: each class says what happens next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_SHOWN_CHARACTERS = 120
+
+
+class So1sError(Exception):
+    """Any error that So1s raises on purpose."""
+
+
+class TemporaryError(So1sError):
+    """The world is not ready: the same work is tried again, later and without bound."""
+
+
+class PermanentError(So1sError):
+    """Trying again cannot help: the event is kept in the dead letters and the flow goes on."""
+
+    reason = "permanent"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with an input."""
+
+    field: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.field}: {self.value} is not allowed; {self.allowed}"
+
+
+class InvalidInput(PermanentError):
+    """An input breaks a rule; `problems` names each field, its value and what is allowed."""
+
+    reason = "invalid"
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = problems
+
+    @classmethod
+    def of(cls, field: str, value: object, allowed: str) -> InvalidInput:
+        """Make the error of a single field."""
+        return cls([Problem(field, shown(value), allowed)])
+
+    @classmethod
+    def from_pydantic(cls, error: ValidationError) -> InvalidInput:
+        """Translate a pydantic error into fields, values and what is allowed."""
+        return cls([_problem(detail) for detail in error.errors(include_url=False)])
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: quoted, at most 120 characters."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def _problem(detail: Any) -> Problem:
+    field = ".".join(str(part) for part in detail["loc"]) or "event"
+    value = "nothing" if detail["type"] == "missing" else shown(detail["input"])
+    message = detail["msg"].removeprefix("Value error, ")
+    return Problem(field, value, message[:1].lower() + message[1:])

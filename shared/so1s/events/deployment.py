@@ -1,0 +1,138 @@
+"""Deployments: the replicas of one version."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from so1s.events.event import Event, Value
+from so1s.events.names import Labels, Name, Version
+from so1s.events.workload import AlertRule, Image, Percent, Resources, Scaling, Strategy
+
+Revision = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Workload(Value):
+    """The whole desired state of a deployment."""
+
+    model: Name
+    version: Version
+    image: Image
+    endpoint: Name | None
+    """The endpoint that the deployment joins as a variant; null for none."""
+    initial_percent: Percent = 0
+    requires: list[Name] = []
+    strategy: Strategy = "rolling"
+    resources: Resources = Resources()
+    scaling: Scaling = Scaling()
+    user: str
+    labels: Labels = {}
+    alerts: list[AlertRule] = []
+
+
+class DeploymentRequested(Event, key=("account", "deployment")):
+    """Make a deployment be as said; a later request supersedes an earlier one."""
+
+    deployment: Name
+    workload: Workload
+    expected_revision: Annotated[int, Field(ge=0)] | None = None
+    """Refused where the deployment has another one; 0 means that it must be new."""
+    requested_by: str
+    sources: dict[str, str] = {}
+    """Which layer each option came from; `so1s explain` shows it."""
+
+
+class DeploymentRollbackRequested(Event, key=("account", "deployment")):
+    """Go back to an earlier revision's workload, as a new revision."""
+
+    deployment: Name
+    to_revision: Revision | None = None
+    """The one before the present where it is absent."""
+    requested_by: str
+
+
+class DeploymentScaleRequested(Event, key=("account", "deployment")):
+    """Use other bounds for the number of replicas; all else stays."""
+
+    deployment: Name
+    scaling: Scaling
+    requested_by: str
+
+
+class DeploymentRemovalRequested(Event, key=("account", "deployment")):
+    """Retire a deployment: its replicas go once no endpoint sends traffic to it."""
+
+    deployment: Name
+    requested_by: str
+
+
+class DeploymentProgressed(Event, key=("account", "deployment")):
+    """A rollout moved on."""
+
+    deployment: Name
+    revision: Revision
+    ready: Count
+    desired: Count
+    message: str
+
+
+class DeploymentReady(Event, key=("account", "deployment")):
+    """Enough replicas of a revision answer their probes."""
+
+    deployment: Name
+    revision: Revision
+    model: Name
+    version: Version
+    endpoint: Name | None
+    initial_percent: Percent
+    requires: list[Name]
+    service: str
+    """Where a mesh finds the replicas: `k8s://HOST:PORT`, or `file:///PATH` of an Envoy endpoint file."""
+    url: str
+    """Where the deployment answers without an endpoint, for checks."""
+    replicas: Count
+    user: str
+    labels: Labels = {}
+    alerts: list[AlertRule] = []
+    seconds: Annotated[float, Field(ge=0)]
+    """From the request to readiness."""
+
+
+class DeploymentFailed(Event, key=("account", "deployment")):
+    """A rollout will not complete; what served before still serves."""
+
+    deployment: Name
+    revision: Annotated[int, Field(ge=0)]
+    """0 where the request was refused before it became a revision."""
+    reason: Literal["deadline_exceeded", "crash_loop", "no_capacity", "image", "stale_revision", "unknown"]
+    message: str
+    log_tail: list[str] = []
+
+
+class ReplicasChanged(Event, key=("account", "deployment")):
+    """The number of replicas moved: an autoscaler's doing, a crash or a recovery."""
+
+    deployment: Name
+    revision: Revision
+    ready: Count
+    desired: Count
+    restarts: Count
+    reason: str
+    observed_at: AwareDatetime
+
+
+class DeploymentRetiring(Event, key=("account", "deployment")):
+    """The replicas are to go: release the variant."""
+
+    deployment: Name
+    revision: Revision
+    endpoint: Name | None
+
+
+class DeploymentRemoved(Event, key=("account", "deployment")):
+    """No replica is left."""
+
+    deployment: Name
+    revision: Revision

@@ -1,0 +1,132 @@
+"""What an event is, and the catalogue of all of them.
+
+An event's class is the only place that names its type, topic, key and version:
+
+    class ModelUploaded(Event, key=("account", "model")): ...
+
+gives the type `so1s.ModelUploaded.v1` on the topic `so1s.model-uploaded`, keyed `ACCOUNT/MODEL`.
+An event type of your own is declared the same way, with a namespace of your own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from so1s.errors import InvalidInput
+from so1s.events.names import Account
+
+MAX_EVENT_BYTES = 512 * 1024
+"""The largest data of an event: half of Kafka's default message limit of 1 MiB."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A Kafka topic as it is provisioned."""
+
+    name: str
+    partitions: int
+    retention_days: int
+
+
+class Value(BaseModel):
+    """A part of an event: immutable and strict."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Event(Value):
+    """A past-tense fact or a request; a producer forbids unknown fields, a consumer ignores them."""
+
+    account: Account
+
+    type: ClassVar[str]
+    topic: ClassVar[Topic]
+    key_fields: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(
+        cls,
+        *,
+        key: tuple[str, ...] = (),
+        version: int = 1,
+        namespace: str = "so1s",
+        partitions: int = 12,
+        retention_days: int = 7,
+        **kwargs: Any,
+    ) -> None:
+        """Name the type and the topic, and enter the class into the catalogue.
+
+        Args:
+            key: the fields that make the partition key; the first is `account`.
+            version: of the class; a breaking change is a new class with the next number.
+            namespace: `so1s`, or your own.
+            partitions: of the topic; never changed afterwards, since keys would move.
+            retention_days: how long Kafka keeps the topic's events.
+            kwargs: pydantic's own.
+        """
+        super().__init_subclass__(**kwargs)
+        if not key:
+            return  # a base class of a family is no event
+        if key[0] != "account":
+            raise TypeError(f"{cls.__name__}: key must start with 'account', not {key[0]!r}")
+        bare = cls.__name__.removesuffix(f"V{version}")
+        suffix = "" if version == 1 else f".v{version}"
+        kebab = re.sub(r"(?<!^)(?=[A-Z])", "-", bare).lower()
+        cls.type = f"{namespace}.{bare}.v{version}"
+        cls.topic = Topic(f"{namespace}.{kebab}{suffix}", partitions, retention_days)
+        cls.key_fields = key
+        _catalogue[cls.type] = cls
+
+    @property
+    def key(self) -> str:
+        """The partition key and CloudEvents subject, such as `risk/fraud`."""
+        return "/".join(str(getattr(self, field)) for field in self.key_fields)
+
+    def to_json(self) -> bytes:
+        """The data as it goes on the wire.
+
+        Raises:
+            InvalidInput: the data is larger than `MAX_EVENT_BYTES`.
+        """
+        data = self.model_dump_json().encode()
+        if len(data) > MAX_EVENT_BYTES:
+            raise InvalidInput.of("event", f"{len(data)} bytes", f"allowed: at most {MAX_EVENT_BYTES} bytes")
+        return data
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read the data of this class; unknown fields are ignored.
+
+        Raises:
+            InvalidInput: the data breaks the class's rules, or is larger than `MAX_EVENT_BYTES`.
+        """
+        if len(data) > MAX_EVENT_BYTES:
+            raise InvalidInput.of("event", f"{len(data)} bytes", f"allowed: at most {MAX_EVENT_BYTES} bytes")
+        try:
+            return cls.model_validate_json(data, extra="ignore")
+        except ValidationError as error:
+            raise InvalidInput.from_pydantic(error) from error
+
+
+_catalogue: dict[str, type[Event]] = {}
+
+
+def catalogue() -> dict[str, type[Event]]:
+    """Every event class known here, by type."""
+    return dict(sorted(_catalogue.items()))
+
+
+def event_class(type_: str) -> type[Event]:
+    """The class of a type.
+
+    Raises:
+        InvalidInput: no class of that type is known.
+    """
+    if type_ not in _catalogue:
+        raise InvalidInput.of("type", type_, f"allowed: {', '.join(sorted(_catalogue))}")
+    return _catalogue[type_]

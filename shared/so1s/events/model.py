@@ -1,0 +1,64 @@
+"""Model versions: what a pipeline says of the bytes it uploaded."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from so1s.events.event import Event, Value
+from so1s.events.names import Labels, Name, Version
+from so1s.events.workload import AlertRule, DeployOptions
+
+Format = Literal["onnx", "skops"]
+"""A serialisation that the builder can serve."""
+
+
+def _check_uri(uri: str) -> str:
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme not in {"s3", "file"} or not rest.strip("/"):
+        raise ValueError("allowed: s3://BUCKET/KEY, or file:///PATH on a laptop")
+    if ".." in rest.split("/"):
+        raise ValueError("allowed: a URI without '..'")
+    return uri
+
+
+ArtifactUri = Annotated[str, Field(max_length=1024), AfterValidator(_check_uri)]
+
+
+class Artifact(Value):
+    """The uploaded bytes."""
+
+    uri: ArtifactUri
+    """One object or file (a model, tar or zip), or a prefix or directory that ends with `/`."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Of the object's bytes; checked where it is given."""
+    size_bytes: Annotated[int, Field(ge=0)] | None = None
+
+
+class Lineage(Value):
+    """Where a version comes from."""
+
+    run_url: str | None = None
+    commit: str | None = None
+    dataset_uri: str | None = None
+
+
+class ModelUploaded(Event, key=("account", "model")):
+    """A model version's artifact is in place: build, deploy and route it."""
+
+    model: Name
+    version: Version
+    artifact: Artifact
+    format: Format | None = None
+    """Recognised from the artifact where it is absent."""
+    uploaded_by: str = "unknown"
+    """The user or pipeline, such as `airflow:risk_daily`; charges are reported by it."""
+    lineage: Lineage = Lineage()
+    evaluation: dict[str, float] = {}
+    """The pipeline's own figures, such as `auc: 0.943`."""
+    labels: Labels = {}
+    deploy: DeployOptions | None = DeployOptions()
+    """What is said here overrides the model's `so1s.yaml`; null builds the image alone."""
+    alerts: list[AlertRule] | None = None
+    """Overrides the model's `so1s.yaml`."""
