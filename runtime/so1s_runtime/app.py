@@ -1,0 +1,168 @@
+"""The HTTP face: every path the server answers, and what each request passes on its way."""
+
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from so1s_runtime import exchange, protocol
+from so1s_runtime.asgi import CallerGoneError, Message, Receive, Request, Response, Send, json_response
+from so1s_runtime.errors import RequestError
+from so1s_runtime.loaders import loader
+from so1s_runtime.logs import log
+from so1s_runtime.manifest import Manifest
+from so1s_runtime.metrics import CONTENT_TYPE, Metrics
+from so1s_runtime.model import Model
+from so1s_runtime.settings import Settings
+from so1s_runtime.worker import RETRY_AFTER, Slots, Worker
+
+# A caller's id is repeated in headers and logs, so it is short and printable.
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+# Written by nginx for a caller that went away; it reaches metrics and logs only.
+_CALLER_GONE = 499
+
+
+class State(StrEnum):
+    """Where the server is in its life; it serves while ready and while draining."""
+
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+class Route(NamedTuple):
+    """`template` names the route in metrics."""
+
+    template: str
+    method: str
+    handler: Callable[[Request], Awaitable[Response]]
+
+
+class App:
+    """An ASGI application that serves one model, once `model` is set."""
+
+    def __init__(self, settings: Settings, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.model: Model | None = None
+        self.draining = False
+        self.worker = Worker(settings.workers, Slots(settings.max_concurrency), settings.request_seconds)
+        self.metrics = Metrics(manifest, lambda: self.worker.slots.taken)
+        self._settings = settings
+        self._routes = self._paths()
+
+    @property
+    def state(self) -> State:
+        """Where the server is in its life."""
+        if self.draining:
+            return State.DRAINING
+        return State.READY if self.model else State.LOADING
+
+    def _paths(self) -> dict[str, Route]:
+        name, version = self.manifest.name, self.manifest.version
+        routes = {
+            "/predict": Route("/predict", "POST", self._predict),
+            "/metrics": Route("/metrics", "GET", self._metrics),
+            "/v2": Route("/v2", "GET", self._server_metadata),
+            "/v2/health/live": Route("/v2/health/live", "GET", self._live),
+            "/v2/health/ready": Route("/v2/health/ready", "GET", self._ready),
+        }
+        for prefix in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
+            routes[prefix] = Route("/v2/models/{name}", "GET", self._model_metadata)
+            routes[f"{prefix}/ready"] = Route("/v2/models/{name}/ready", "GET", self._ready)
+            routes[f"{prefix}/infer"] = Route("/v2/models/{name}/infer", "POST", self._infer)
+        return routes
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request; `scope` is of type http."""
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        request = Request(_request_id(headers), headers, receive)
+        route = self._routes.get(scope["path"])
+        try:
+            response = await self._answer(scope, route, request)
+            status = response.status
+            await response.send(send, self._headers(request))
+        except CallerGoneError:
+            status = _CALLER_GONE
+        seconds = time.perf_counter() - started
+        self.metrics.answered(route.template if route else "other", status, seconds)
+        if self._settings.access_log:
+            _log_access(scope, request, status, seconds)
+
+    async def _answer(self, scope: Message, route: Route | None, request: Request) -> Response:
+        try:
+            handler = _handler(scope, route, self.manifest)
+            return await handler(request)
+        except RequestError as error:
+            return json_response(error.body, error.status, error.headers)
+        except CallerGoneError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered and logged
+            log(logging.ERROR, "request failed", error=error, request_id=request.id, path=scope["path"])
+            return json_response({"error": f"the model failed; see the log of request {request.id}"}, 500)
+
+    def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
+        headers = [(b"x-request-id", request.id.encode())]
+        # Callers move to another replica before this one closes their connection.
+        return [*headers, (b"connection", b"close")] if self.draining else headers
+
+    async def _predict(self, request: Request) -> Response:
+        return await self._infer_with(partial(exchange.predict, self._loaded()), request)
+
+    async def _infer(self, request: Request) -> Response:
+        return await self._infer_with(partial(exchange.infer, self._loaded(), request.id), request)
+
+    async def _infer_with(self, work: Callable[[bytes], bytes], request: Request) -> Response:
+        settings = self._settings
+        body = partial(request.body, settings.max_body_bytes, settings.body_seconds)
+        return Response(await self.worker.answer(body, work))
+
+    def _loaded(self) -> Model:
+        if self.model is None:
+            raise RequestError("the model is loading; try again later", status=503, headers=RETRY_AFTER)
+        return self.model
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(self.metrics.exposition(), content_type=CONTENT_TYPE)
+
+    async def _live(self, _: Request) -> Response:
+        return json_response({"live": True})
+
+    async def _ready(self, _: Request) -> Response:
+        ready = self.state is State.READY
+        body = {"name": self.manifest.name, "ready": ready, "state": self.state}
+        return json_response(body, 200 if ready else 503)
+
+    async def _server_metadata(self, _: Request) -> Response:
+        return json_response(protocol.server_metadata())
+
+    async def _model_metadata(self, _: Request) -> Response:
+        return json_response(protocol.model_metadata(self.manifest, loader(self.manifest.format).PLATFORM))
+
+
+def _handler(
+    scope: Message, route: Route | None, manifest: Manifest
+) -> Callable[[Request], Awaitable[Response]]:
+    if route is None:
+        message = f"nothing is served at {scope['path']}; this is {manifest.name}@{manifest.version}"
+        raise RequestError(message, status=404, expected=f"/predict, /v2/models/{manifest.name}/infer")
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    if method != route.method:
+        message = f"{scope['path']} answers {route.method}, not {method}"
+        raise RequestError(message, status=405, headers=[(b"allow", route.method.encode())])
+    return route.handler
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id", b"")
+    return given.decode() if _REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def _log_access(scope: Message, request: Request, status: int, seconds: float) -> None:
+    fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"], "status": status}
+    log(logging.INFO, "request", **fields, milliseconds=round(seconds * 1000, 3), request_id=request.id)

@@ -1,0 +1,48 @@
+"""`python -m so1s_runtime.check`: try a model before it is served, with the libraries of its image.
+
+    signature FORMAT FILE    print {"inputs": [...], "outputs": [...]} as the model file tells them
+    model DIRECTORY          load the model of a directory, call it once, print its signature
+
+Prints one JSON object; `{"error": "..."}` and exit code 1 if the model cannot be served.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from so1s_runtime import manifest, model
+from so1s_runtime.errors import ModelError
+from so1s_runtime.loaders import loader
+from so1s_runtime.manifest import FORMATS, Signature
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and return the exit code."""
+    parser = argparse.ArgumentParser("so1s_runtime.check")
+    commands = parser.add_subparsers(dest="command", required=True)
+    signature = commands.add_parser("signature", help="print what goes in and out of a model file")
+    signature.add_argument("format", choices=FORMATS)
+    signature.add_argument("file", type=Path)
+    directory = commands.add_parser("model", help="load the model of a directory and call it once")
+    directory.add_argument("directory", type=Path)
+    try:
+        found = _run(parser.parse_args(arguments))
+    except ModelError as error:
+        print(orjson.dumps({"error": str(error)}).decode())  # noqa: T201 - a command's output
+        return 1
+    print(orjson.dumps(found.to_dict()).decode())  # noqa: T201 - a command's output
+    return 0
+
+
+def _run(options: argparse.Namespace) -> Signature:
+    if options.command == "signature":
+        return loader(options.format).inspect(options.file)
+    found = manifest.read(options.directory)
+    return model.load(found, options.directory, threads=1).manifest.signature
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

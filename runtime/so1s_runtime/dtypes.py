@@ -1,0 +1,47 @@
+"""The element types of tensors: one table for So1s, NumPy, the Open Inference Protocol and JSON."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Dtype:
+    """One element type.
+
+    `name` is NumPy's name, used everywhere in So1s; `oip` is the protocol's name; `json` holds the Python
+    types that a JSON value of this type is decoded to, and `noun` is what a person calls such a value.
+    """
+
+    name: str
+    oip: str
+    json: frozenset[type]
+    noun: str
+
+    @property
+    def numpy(self) -> np.dtype:
+        """The NumPy type that a tensor of this type has in memory; strings are Python objects."""
+        return np.dtype(object if self.name == "string" else self.name)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether values can be infinite or no number."""
+        return self.numpy.kind == "f"
+
+
+_INTEGER = (frozenset({int}), "an integer")
+_NUMBER = (frozenset({int, float}), "a number")
+
+DTYPES = {
+    dtype.name: dtype
+    for dtype in (
+        Dtype("bool", "BOOL", frozenset({bool}), "true or false"),
+        *(
+            Dtype(f"{sign.lower()}int{bits}", f"{sign}INT{bits}", *_INTEGER)
+            for sign in ("", "U")
+            for bits in (8, 16, 32, 64)
+        ),
+        *(Dtype(f"float{bits}", f"FP{bits}", *_NUMBER) for bits in (16, 32, 64)),
+        Dtype("string", "BYTES", frozenset({str}), "a string"),
+    )
+}

@@ -1,0 +1,37 @@
+"""One module per model format.
+
+A loader imports its library inside its functions, so that an image holds only the one that its model needs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from so1s_runtime.manifest import FORMATS, Signature
+
+# Inputs by name, names of the wanted outputs → outputs in that order. Called from several threads at once.
+Predictor = Callable[[Mapping[str, np.ndarray], Sequence[str]], Sequence[Any]]
+
+
+class Loader(Protocol):
+    """Reads one model format."""
+
+    # What the Open Inference Protocol calls the platform.
+    PLATFORM: str
+
+    def inspect(self, path: Path) -> Signature:
+        """What goes in and out, as the model file itself tells. Raises ModelError if it is no such model."""
+        ...
+
+    def load(self, path: Path, threads: int) -> Predictor:
+        """A predictor that uses `threads` threads a call. Raises ModelError if it is no such model."""
+        ...
+
+
+def loader(name: str) -> Loader:
+    """The loader of a format, one of `manifest.FORMATS`."""
+    assert name in FORMATS, name
+    return cast("Loader", import_module(f"so1s_runtime.loaders.{name}"))

@@ -1,0 +1,66 @@
+"""A loaded model: checked arrays in, declared arrays out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from so1s_runtime import plain
+from so1s_runtime.errors import ModelError, RequestError
+from so1s_runtime.loaders import Predictor, loader
+from so1s_runtime.manifest import Manifest, TensorSpec
+from so1s_runtime.tensors import conform
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One version, ready to run; `run` may be called from several threads at once."""
+
+    manifest: Manifest
+    predictor: Predictor
+
+    def run(self, inputs: dict[str, np.ndarray], outputs: Sequence[TensorSpec]) -> list[np.ndarray]:
+        """The wanted outputs for checked inputs. Raises ModelError if the model breaks its manifest."""
+        values = self.predictor(inputs, [spec.name for spec in outputs])
+        return [conform(spec, value) for spec, value in zip(outputs, values, strict=True)]
+
+
+def load(manifest: Manifest, directory: Path, threads: int) -> Model:
+    """Load the model that a manifest names in its directory, and call it once.
+
+    Thus the first request is as fast as the next. The call uses the sample
+    that came with the model, or else a row of zeros. Raises ModelError.
+    """
+    path = directory / manifest.file
+    if not path.exists():
+        raise ModelError(f"the manifest names {manifest.file!r}, which is not in {directory}")
+    model = Model(manifest, loader(manifest.format).load(path, threads))
+    _warm_up(model, directory)
+    return model
+
+
+def _warm_up(model: Model, directory: Path) -> None:
+    manifest = model.manifest
+    source = manifest.sample or "a row of zeros, as no sample came with the model"
+    try:
+        model.run(_warm_up_inputs(manifest, directory), manifest.signature.outputs)
+    except RequestError as error:
+        raise ModelError(f"{source} does not fit the manifest: {error}") from error
+    except Exception as error:  # a library's error of any type
+        raise ModelError(f"the warm-up call with {source} failed: {type(error).__name__}: {error}") from error
+
+
+def _warm_up_inputs(manifest: Manifest, directory: Path) -> dict[str, np.ndarray]:
+    if manifest.sample is None:
+        return {spec.name: _zeros(spec) for spec in manifest.signature.inputs}
+    try:
+        body = (directory / manifest.sample).read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {manifest.sample}: {error.strerror}") from error
+    return plain.decode(body, manifest.signature)
+
+
+def _zeros(spec: TensorSpec) -> np.ndarray:
+    shape = [1 if length == -1 else length for length in spec.shape]
+    return np.full(shape, "" if spec.dtype.name == "string" else 0, dtype=spec.dtype.numpy)

@@ -1,0 +1,105 @@
+"""The process: listen, load, serve, and on SIGTERM drain."""
+
+import asyncio
+import logging
+import math
+import socket
+import time
+from types import FrameType
+
+import uvicorn
+
+from so1s_runtime import manifest, model
+from so1s_runtime.app import App, State
+from so1s_runtime.errors import ModelError
+from so1s_runtime.logs import configure, log
+from so1s_runtime.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """Answers probes while the model loads, and on SIGTERM serves on, not ready, before it stops.
+
+    After `run`, `exit_code` is 1 if the model could not be served.
+    """
+
+    def __init__(self, settings: Settings, app: App) -> None:
+        super().__init__(_config(settings, app))
+        self.exit_code = 0
+        self._app = app
+        self._settings = settings
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, load the model meanwhile, and return once drained."""
+        self._loop = asyncio.get_running_loop()
+        loading = asyncio.create_task(self._load())
+        await super().serve(sockets)
+        loading.cancel()
+
+    async def _load(self) -> None:
+        started = time.perf_counter()
+        app, settings = self._app, self._settings
+        arguments = (app.manifest, settings.model_dir, settings.intra_threads)
+        try:
+            app.model = await asyncio.wrap_future(app.worker.submit(model.load, *arguments))
+        except Exception as error:  # noqa: BLE001 - whatever stops the load must stop the process
+            expected = isinstance(error, ModelError)
+            log(logging.ERROR, "cannot serve", reason=str(error), error=None if expected else error)
+            self.exit_code = 1
+            self.should_exit = True
+        else:
+            seconds = time.perf_counter() - started
+            app.metrics.model_load_seconds.set(seconds)
+            log(logging.INFO, "ready", seconds=round(seconds, 3))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Take a signal; the loop acts on it. Unlike uvicorn's, this does not raise it again later."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        """The first signal drains, the second stops once requests in flight are done, the third at once."""
+        if self.should_exit:
+            self.force_exit = True
+        elif self._app.state is State.READY:
+            self._app.draining = True
+            log(logging.INFO, "draining", seconds=self._settings.drain_seconds)
+            asyncio.get_running_loop().call_later(self._settings.drain_seconds, self._stop)
+        else:
+            self._stop()
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal; returns the exit code of the process."""
+    configure()
+    try:
+        found = manifest.read(settings.model_dir)
+    except ModelError as error:
+        log(logging.ERROR, "cannot serve", reason=str(error))
+        return 1
+    configure(model=f"{found.name}@{found.version}")
+    server = Server(settings, App(settings, found))
+    log(logging.INFO, "started", host=settings.host, port=settings.port)
+    server.run()
+    log(logging.INFO, "stopped")
+    return server.exit_code
+
+
+def _config(settings: Settings, app: App) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=math.ceil(settings.request_seconds + settings.body_seconds),
+    )

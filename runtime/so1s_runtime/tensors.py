@@ -1,0 +1,165 @@
+"""JSON values to checked arrays and back; pure.
+
+Checks run over whole lists at the speed of C; only once one fails is the first culprit looked for.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import orjson
+
+from so1s_runtime.errors import ModelError, RequestError
+from so1s_runtime.manifest import TensorSpec
+
+_JSON_NAMES = {list: "a list", dict: "an object", str: "a string", bool: "true or false", type(None): "null"}
+
+
+def load_json(body: bytes) -> Any:
+    """The value that a request's body holds. Raises RequestError if it is not JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"the body is not valid JSON, which has no NaN or Infinity: {error}") from error
+
+
+def from_nested(spec: TensorSpec, values: Any) -> np.ndarray:
+    """Check nested lists against `spec` and return them as an array.
+
+    Raises RequestError with the position of the first value that does not fit.
+    """
+    level, shape = [values], ()
+    for axis in range(len(spec.shape)):
+        shape = (*shape, _common_length(spec, axis, level, shape))
+        level = list(chain.from_iterable(level))
+    return _array(spec, level, shape)
+
+
+def from_flat(spec: TensorSpec, values: list[Any], shape: tuple[int, ...]) -> np.ndarray:
+    """Check values in row-major order, for a `shape` that fits, against `spec` and return them as an array.
+
+    Raises RequestError with the position of the first value that does not fit.
+    """
+    if len(values) != math.prod(shape):
+        message = (
+            f"input {spec.name!r} has {len(values)} values, its shape {list(shape)} needs {math.prod(shape)}"
+        )
+        raise RequestError(message, field=spec.name, expected=str(spec))
+    return _array(spec, values, shape)
+
+
+def check_shape(spec: TensorSpec, shape: tuple[int, ...]) -> None:
+    """Raise RequestError if an array of `shape` does not fit `spec`."""
+    if not _fits(spec, shape) or min(shape, default=1) < 1:
+        message = f"input {spec.name!r} has shape {list(shape)}, expected {list(spec.shape)}"
+        raise RequestError(message, field=spec.name, expected=str(spec))
+
+
+def check_names(specs: Sequence[TensorSpec], names: Iterable[str]) -> None:
+    """Raise RequestError unless `names` are the names of `specs`, in any order."""
+    given, known = set(names), {spec.name for spec in specs}
+    takes = f"the model takes {', '.join(sorted(known))}"
+    for name in sorted(given - known):
+        raise RequestError(f"unknown input {name!r}; {takes}", field=name)
+    for spec in specs:
+        if spec.name not in given:
+            raise RequestError(
+                f"input {spec.name!r} is missing; {takes}", field=spec.name, expected=str(spec)
+            )
+
+
+def check_rows(specs: Sequence[TensorSpec], arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise RequestError if inputs that share the batch axis have different numbers of rows."""
+    rows = {spec.name: len(arrays[spec.name]) for spec in specs if spec.has_batch_axis}
+    if len(set(rows.values())) > 1:
+        raise RequestError(
+            f"inputs have different numbers of rows: {rows}", field=min(rows, key=lambda name: rows[name])
+        )
+
+
+def conform(spec: TensorSpec, value: Any) -> np.ndarray:
+    """Bring what a model answered to the declared type, row-major.
+
+    Raises ModelError if it cannot be that output.
+    """
+    array = np.asarray(value)
+    if not _fits(spec, array.shape):
+        raise ModelError(f"output {spec.name!r} has shape {list(array.shape)}, the manifest says {spec}")
+    if spec.dtype.name == "string" and array.dtype.kind not in "UO":
+        raise ModelError(f"output {spec.name!r} is {array.dtype}, the manifest says {spec}")
+    try:
+        return array.astype(spec.dtype.numpy, order="C", casting="same_kind", copy=False)
+    except TypeError as error:
+        raise ModelError(f"output {spec.name!r} is {array.dtype}, the manifest says {spec}") from error
+
+
+def jsonable(array: np.ndarray) -> Any:
+    """The array as orjson writes it fastest; NaN and infinity become null."""
+    return array.tolist() if array.dtype.hasobject or array.ndim == 0 else array
+
+
+def _fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
+    same_rank = len(shape) == len(spec.shape)
+    return same_rank and all(want in (-1, length) for want, length in zip(spec.shape, shape, strict=True))
+
+
+def _common_length(spec: TensorSpec, axis: int, level: list[Any], shape: tuple[int, ...]) -> int:
+    """The length that every list of `level` has; `shape` is the shape of `level` itself."""
+    if set(map(type, level)) != {list}:
+        index = _first(level, lambda value: type(value) is not list)
+        raise _misfit(spec, _position(index, shape), f"{_name(level[index])} where a list belongs", str(spec))
+    want = spec.shape[axis] if spec.shape[axis] != -1 else len(level[0])
+    if set(map(len, level)) != {want}:
+        index = _first(level, lambda value: len(value) != want)
+        raise _misfit(
+            spec, _position(index, shape), f"{len(level[index])} values, expected {want}", str(spec)
+        )
+    if want == 0:
+        raise _misfit(spec, _position(0, shape), "no values", str(spec))
+    return want
+
+
+def _array(spec: TensorSpec, flat: list[Any], shape: tuple[int, ...]) -> np.ndarray:
+    dtype = spec.dtype
+    if not dtype.json.issuperset(map(type, flat)):
+        index = _first(flat, lambda value: type(value) not in dtype.json)
+        raise _misfit(
+            spec, _position(index, shape), f"{_name(flat[index])} where {dtype.noun} belongs", dtype.name
+        )
+    try:
+        with np.errstate(over="ignore"):  # an overflow to infinity is found by the next check
+            array = np.array(flat, dtype=dtype.numpy)
+    except OverflowError:
+        array = None
+    if array is None or (dtype.is_float and not np.isfinite(array).all()):
+        index = _first(flat, lambda value: not _is_in_range(spec, value))
+        raise _misfit(spec, _position(index, shape), f"{flat[index]!r:.40}, out of range", dtype.name)
+    return array.reshape(shape)
+
+
+def _is_in_range(spec: TensorSpec, value: float) -> bool:
+    try:
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(np.array(value, dtype=spec.dtype.numpy)))
+    except OverflowError:
+        return False
+
+
+def _first(values: list[Any], is_culprit: Callable[[Any], bool]) -> int:
+    return next(index for index, value in enumerate(values) if is_culprit(value))
+
+
+def _position(index: int, shape: tuple[int, ...]) -> list[int]:
+    return [int(place) for place in np.unravel_index(index, shape)] if shape else []
+
+
+def _misfit(spec: TensorSpec, position: list[int], what: str, expected: str) -> RequestError:
+    where = f" at {position}" if position else ""
+    message = f"input {spec.name!r}{where} has {what}"
+    return RequestError(message, field=spec.name, position=position, expected=expected)
+
+
+def _name(value: Any) -> str:
+    return _JSON_NAMES.get(type(value), f"the number {value!r:.40}")
