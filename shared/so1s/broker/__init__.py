@@ -1,0 +1,1 @@
+"""Kafka: connections, topics, and the delivery of events to handlers."""

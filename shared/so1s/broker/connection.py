@@ -1,0 +1,26 @@
+"""How every client of So1s connects to Kafka."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiokafka.helpers import create_ssl_context
+
+from so1s.settings import KafkaSettings
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """The options that aiokafka's consumers, producers and admin clients share."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka,
+        "security_protocol": settings.kafka_security.upper(),
+    }
+    if "ssl" in settings.kafka_security:
+        options["ssl_context"] = create_ssl_context(cafile=settings.kafka_ca_file)
+    if settings.kafka_security.startswith("sasl"):
+        options["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        options["sasl_plain_username"] = settings.kafka_user
+        options["sasl_plain_password"] = (
+            settings.kafka_password and settings.kafka_password.get_secret_value()
+        )
+    return options

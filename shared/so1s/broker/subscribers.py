@@ -1,0 +1,211 @@
+"""FastStream subscribers: one consumer group a topic, one event in flight a partition.
+
+The rules that keep events, found on a real broker:
+- NACK_ON_ERROR alone holds the offset and the order; a failure pauses the partition, since it has
+  no backoff of its own.
+- The group's name holds the topic, so that a new subscription does not stop the others.
+- Static membership: a restarted replica gets its partitions back without a rebalance.
+- A rebalance waits for the handler in flight, or two replicas would run one event at once.
+- A task that consumes can end while its broker still runs: readiness looks at the tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+from so1s.broker.batches import BatchDelivery
+from so1s.broker.connection import client_options
+from so1s.broker.delivery import Delivery
+from so1s.broker.failures import backoff_seconds
+from so1s.broker.handlers import Subscription
+from so1s.metrics import LAG, OLDEST_UNHANDLED_SECONDS
+from so1s.settings import ServiceSettings
+from so1s.store import Store
+from so1s.store.outbox import Sender
+
+log = structlog.get_logger()
+
+MAX_BATCH = 2000
+"""Records of a batch: their transaction stays under 100 ms."""
+_BATCH_WAIT_MS = 100
+_STUCK_SECONDS = 300
+"""Kafka's `max.poll.interval.ms`: who handles one event for longer loses the partition."""
+_REVOKE_SECONDS = 30
+_MECHANISMS = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What all subscribers of a service share."""
+
+    service: str
+    settings: ServiceSettings
+    store: Store
+    sender: Sender
+
+
+class Subscriber:
+    """One topic's events on their way to one handler."""
+
+    def __init__(self, broker: KafkaBroker, subscription: Subscription, parts: Parts) -> None:
+        self.topic = subscription.event_class.topic.name
+        self._failures: defaultdict[TopicPartition, int] = defaultdict(int)
+        self._in_hand: tuple[float, float] | None = None  # (event's time, began), both in seconds
+        self._deliver = _delivery(subscription, parts)
+        self._endpoint = broker.subscriber(
+            self.topic,
+            group_id=f"{parts.service}.{self.topic}",
+            group_instance_id=f"{parts.service}.{parts.settings.instance}.{self.topic}",
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            auto_offset_reset="earliest",
+            listener=_WaitForHandler(self),
+            no_reply=True,
+            parser=_leave_headers,
+            decoder=_leave_body,
+            **_batch_options(subscription),
+        )
+        self._endpoint(self._consume)
+        LAG.labels(self.topic).set_function(self._lag)
+        OLDEST_UNHANDLED_SECONDS.labels(self.topic).set_function(self._age)
+
+    def problem(self) -> str | None:
+        """Why this subscriber is not ready; None where it is."""
+        tasks = self._endpoint.tasks
+        if not tasks or any(task.done() for task in tasks):
+            return f"{self.topic}: not consuming"
+        if self._in_hand and time.monotonic() - self._in_hand[1] > _STUCK_SECONDS:
+            return f"{self.topic}: one event for over {_STUCK_SECONDS} s"
+        return None
+
+    async def idle(self) -> None:
+        """Wait until no handler is in flight."""
+        await self._endpoint.lock.wait_release(_REVOKE_SECONDS)
+
+    async def _consume(self, message: KafkaMessage) -> None:
+        raw = message.raw_message
+        records: Sequence[ConsumerRecord] = raw if isinstance(raw, tuple) else (raw,)
+        self._in_hand = (records[0].timestamp / 1000, time.monotonic())
+        partitions = {TopicPartition(record.topic, record.partition) for record in records}
+        try:
+            await self._deliver(records)
+        except Exception as error:
+            self._hold(message.consumer, partitions, error)
+            raise
+        self._in_hand = None
+        for partition in partitions:
+            self._failures.pop(partition, None)
+
+    def _hold(self, consumer: Any, partitions: Iterable[TopicPartition], error: Exception) -> None:
+        """Pause partitions; other partitions go on."""
+        for partition in partitions:
+            self._failures[partition] += 1
+            seconds = backoff_seconds(self._failures[partition])
+            consumer.pause(partition)
+            asyncio.get_running_loop().call_later(seconds, _resume, consumer, partition)
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("event comes again", topic=self.topic, in_seconds=round(seconds, 2), reason=reason)
+
+    def _lag(self) -> int:
+        consumer = self._endpoint.consumer
+        if consumer is None:
+            return 0
+        lag = 0
+        for partition in consumer.assignment():
+            newest = consumer.highwater(partition)
+            fetched = consumer._subscription.subscription.assignment.state_value(partition)  # noqa: SLF001 - has no public form without I/O
+            if newest is not None and fetched is not None and fetched.has_valid_position:
+                lag += max(0, newest - fetched.position)
+        return lag
+
+    def _age(self) -> float:
+        return time.time() - self._in_hand[0] if self._in_hand else 0.0
+
+
+class _WaitForHandler(ConsumerRebalanceListener):
+    """Lets the handler in flight finish before its partition goes to another replica."""
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        self._subscriber = subscriber
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """Wait."""
+        if revoked:
+            await self._subscriber.idle()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Nothing: offsets are Kafka's."""
+
+
+def make_broker(settings: ServiceSettings) -> KafkaBroker:
+    """FastStream's broker, for consumers alone: it creates no topics and its own log stays silent."""
+    return KafkaBroker(
+        settings.kafka.split(","),
+        security=_security(settings),
+        consumer_only=True,
+        allow_auto_create_topics=False,
+        graceful_timeout=settings.drain_seconds,
+        apply_types=False,
+        logger=None,
+    )
+
+
+def _security(settings: ServiceSettings) -> BaseSecurity | None:
+    options = client_options(settings)
+    context = options.get("ssl_context")
+    encrypted = context is not None
+    if "sasl_mechanism" not in options:
+        return BaseSecurity(ssl_context=context, use_ssl=True) if encrypted else None
+    user, password = options["sasl_plain_username"], options["sasl_plain_password"]
+    mechanism = _MECHANISMS[options["sasl_mechanism"]]
+    return mechanism(username=user, password=password, ssl_context=context, use_ssl=encrypted)
+
+
+def _delivery(subscription: Subscription, parts: Parts) -> Any:
+    options = {"service": parts.service, "store": parts.store, "sender": parts.sender}
+    if subscription.batch:
+        return BatchDelivery(subscription, **options).many
+    delivery = Delivery(subscription, **options)
+
+    async def one(records: Sequence[ConsumerRecord]) -> None:
+        await delivery.one(records[0])
+
+    return one
+
+
+def _batch_options(subscription: Subscription) -> dict[str, Any]:
+    if not subscription.batch:
+        return {}
+    return {"batch": True, "max_records": MAX_BATCH, "batch_timeout_ms": _BATCH_WAIT_MS}
+
+
+def _resume(consumer: Any, partition: TopicPartition) -> None:
+    if partition in consumer.assignment():
+        consumer.resume(partition)
+
+
+async def _leave_headers(raw: Any, parse: Any) -> KafkaMessage:
+    """Parse without headers: FastStream would lose a message whose headers are not UTF-8."""
+    bare = (
+        tuple(replace(each, headers=()) for each in raw)
+        if isinstance(raw, tuple)
+        else replace(raw, headers=())
+    )
+    message = await parse(bare)
+    message.raw_message = raw
+    return message
+
+
+async def _leave_body(message: KafkaMessage) -> KafkaMessage:
+    """Decode nothing: bad JSON is the delivery's to bury, and FastStream's to repeat for ever."""
+    return message

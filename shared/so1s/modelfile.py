@@ -1,0 +1,140 @@
+"""`so1s.yaml`: what a model's author says of it, beside the model.
+
+    schema: so1s/v1
+    format: skops
+    file: model.skops
+    inputs:  [{name: x, dtype: float32, shape: [-1, 30]}]
+    outputs: [{name: label, dtype: int64, shape: [-1]}]
+    sample: sample.json
+    deploy: {resources: {memory_mib: 1024}, scaling: {max_replicas: 4}}
+    alerts: [{availability_below: 0.99, for_seconds: 300}]
+
+Only `schema` must be there; what is absent is found in the model or has a default. The file names no account,
+model or version, so that the same directory can be published as any.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+
+from so1s.errors import InvalidInput
+from so1s.events import AlertRule, DeployOptions, Signature, Tensor, Value
+from so1s.events.model import Format
+
+FILE_NAME = "so1s.yaml"
+MAX_BYTES = 64 * 1024
+
+Dtype = Literal[
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+    "string",
+]
+"""The element types that are served: numpy's names, and `string`."""
+
+
+def _inner(path: str) -> str:
+    pure = PurePosixPath(path)
+    if not pure.parts or pure.is_absolute() or ".." in pure.parts or "\\" in path:
+        raise ValueError("allowed: a path within the model's directory, such as model.skops")
+    return str(pure)
+
+
+InnerPath = Annotated[str, AfterValidator(_inner)]
+
+
+class DeclaredTensor(Tensor):
+    """An input or output as the file declares it."""
+
+    name: Annotated[str, Field(min_length=1)]
+    dtype: Dtype
+
+
+class ModelFile(Value):
+    """A checked `so1s.yaml`."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    schema_version: Literal["so1s/v1"] = Field(alias="schema")
+    format: Format | None = None
+    """Recognised from the bytes where it is absent."""
+    file: InnerPath | None = None
+    """The model; needed only where several files could be it."""
+    inputs: Annotated[list[DeclaredTensor], Field(min_length=1)] | None = None
+    outputs: Annotated[list[DeclaredTensor], Field(min_length=1)] | None = None
+    sample: InnerPath | None = None
+    """A JSON file with a body of `POST /predict`: the warm-up call, and `so1s predict --sample`."""
+    deploy: DeployOptions = DeployOptions()
+    """What the event does not say."""
+    alerts: list[AlertRule] = []
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.inputs is None) != (self.outputs is None):
+            raise ValueError("allowed: inputs and outputs together, or neither")
+        return self
+
+    @property
+    def signature(self) -> Signature | None:
+        """The declared signature; None where the model is asked for it."""
+        if self.inputs is None or self.outputs is None:
+            return None
+        return Signature(inputs=[*self.inputs], outputs=[*self.outputs])
+
+    @classmethod
+    def parse(cls, text: bytes) -> Self:
+        """Read the bytes of a `so1s.yaml`.
+
+        Raises:
+            InvalidInput: each field that breaks a rule, its value and what is allowed.
+        """
+        if len(text) > MAX_BYTES:
+            raise InvalidInput.of(FILE_NAME, f"{len(text)} bytes", f"allowed: at most {MAX_BYTES} bytes")
+        try:
+            return cls.model_validate(_mapping(text))
+        except ValidationError as error:
+            raise InvalidInput.from_pydantic(error) from error
+
+    def to_yaml(self) -> str:
+        """The text of the file, without what is not said; `parse` is the inverse."""
+        said = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        return yaml.safe_dump({"schema": self.schema_version} | said, sort_keys=False)
+
+
+class _Loader(yaml.SafeLoader):
+    """Without aliases: a few lines of them can stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+
+def _mapping(text: bytes) -> dict[str, Any]:
+    try:
+        values = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise InvalidInput.of(FILE_NAME, _place(error), "allowed: valid YAML without aliases") from error
+    if not isinstance(values, dict):
+        raise InvalidInput.of(FILE_NAME, values, "allowed: a mapping that starts with `schema: so1s/v1`")
+    return values
+
+
+def _place(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "is not readable"
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(problem)

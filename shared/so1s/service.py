@@ -1,0 +1,204 @@
+"""Services: a consumer, its store, its loops and its HTTP side in one process.
+
+consumer = Consumer("quality-checker")
+
+@consumer.on(DeploymentReady)
+async def check(ready: DeploymentReady) -> CheckFinished | None: ...
+
+consumer.run()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+import uvicorn
+from faststream.kafka import KafkaBroker
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from so1s import logs
+from so1s.broker.handlers import Handler, Subscription, injected
+from so1s.broker.producer import Producer
+from so1s.broker.subscribers import Parts, Subscriber, make_broker
+from so1s.broker.topics import dead_letter_topic, provision, wanted
+from so1s.events.event import Event
+from so1s.health import Health
+from so1s.loop import Leadership, Loop
+from so1s.metrics import OUTBOX_DEPTH
+from so1s.settings import ServiceSettings
+from so1s.store import Store
+
+log = structlog.get_logger()
+
+H = TypeVar("H", bound=Handler)
+
+_RELAY_SECONDS = 1.0
+_PRUNE_SECONDS = 3600.0
+_REMEMBERED_DAYS = 45
+"""Longer than any topic keeps its events: an inbox row that is gone cannot be asked for again."""
+
+
+class Consumer:
+    """Handlers of events, under one name for groups, logs and metrics."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.subscriptions: list[Subscription] = []
+        self._provided: dict[type, Any] = {}
+
+    def on(self, event_class: type[Event], *, batch: bool = False) -> Callable[[H], H]:
+        """Register a handler.
+
+        Its first parameter is the event, or with `batch` a list of `Received`; further ones are
+        injected by their types: `Transaction`, `Cause`, `Received`, and what `provide` gave. It
+        returns the events that it produces, or None.
+        """
+
+        def register(handler: H) -> H:
+            injected(handler)  # a missing annotation shows at once
+            self.subscriptions.append(Subscription(event_class, handler, batch, self._provided))
+            return handler
+
+        return register
+
+    def provide(self, *parts: object) -> None:
+        """Give handlers what they ask for by type."""
+        self._provided.update({type(part): part for part in parts})
+
+    def run(self) -> None:
+        """Run as a service of its own until SIGTERM, with health, metrics, drain, retry and dead letters."""
+        Service(self.name, ServiceSettings(), consumer=self).run()
+
+
+class Service:
+    """One process of So1s."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ServiceSettings,
+        *,
+        consumer: Consumer | None = None,
+        store: Store | None = None,
+        migrations: str | None = None,
+        loops: Sequence[Loop] = (),
+        routes: Sequence[BaseRoute] = (),
+    ) -> None:
+        """Put a service together.
+
+        Args:
+            name: of the service, for groups, sources, logs and dead letters.
+            settings: of the process.
+            consumer: its handlers, where it has some.
+            store: its database; a temporary one where it is absent.
+            migrations: the package of its tables' migrations.
+            loops: its reconcilers, workers and watchers.
+            routes: its own HTTP API.
+        """
+        self.name = name
+        self.settings = settings
+        self._subscriptions = consumer.subscriptions if consumer else []
+        self._temporary = None if store else Path(tempfile.mkdtemp(prefix=f"so1s-{name}-"))
+        self.store = store or Store(f"sqlite+aiosqlite:///{self._temporary}/store.db", producer=name)
+        self._migrations = migrations
+        self._loops = list(loops)
+        self._health = Health()
+        self._producer = Producer(settings)
+        routes = [*self._health.routes(), *routes]
+        self.app = Starlette(routes=routes, lifespan=self._lifespan)
+
+    def run(self) -> None:
+        """Serve until SIGTERM or Ctrl-C."""
+        logs.configure(self.name, form=self.settings.log_format, level=self.settings.log_level)
+        uvicorn.run(
+            self.app,
+            host=self.settings.http_host,
+            port=self.settings.http_port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=int(self.settings.drain_seconds),
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None, None]:
+        async with self.running():
+            yield
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None, None]:
+        """Everything but the HTTP server: starts in order, stops in the opposite one."""
+        async with AsyncExitStack() as stack:
+            await self._open_store(stack)
+            if self.settings.provision_topics:
+                await self._provision()
+            await stack.enter_async_context(self._producer)
+            stack.push_async_callback(self._flush)
+            relay = Loop("relay", self._flush, every_seconds=_RELAY_SECONDS, leader=False)
+            self.store.on_emitted = relay.wake
+            prune = Loop("prune", self._prune, every_seconds=_PRUNE_SECONDS)
+            await stack.enter_async_context(_tasks(self._runners([relay, prune, *self._loops])))
+            await self._consume(stack)
+            log.info("started", topics=len(self._subscriptions))
+            yield
+            log.info("stopping")
+            self._health.stopping = True
+
+    async def _open_store(self, stack: AsyncExitStack) -> None:
+        if self._temporary:
+            stack.callback(shutil.rmtree, self._temporary, ignore_errors=True)
+        stack.push_async_callback(self.store.close)
+        await self.store.migrate(self._migrations)
+
+    async def _provision(self) -> None:
+        topics = [subscription.event_class.topic for subscription in self._subscriptions]
+        topics = list(dict.fromkeys([*wanted([]), *topics, dead_letter_topic(self.name)]))
+        replication = self.settings.topic_replication
+        for wrong in await provision(self.settings, topics, replication=replication):
+            log.warning(
+                "topic has another number of partitions; it is left as it is",
+                topic=wrong.topic.name,
+                partitions=wrong.partitions,
+                expected=wrong.topic.partitions,
+            )
+
+    def _runners(self, loops: Sequence[Loop]) -> list[Callable[[], Any]]:
+        led = [loop for loop in loops if loop.leader]
+        leadership = Leadership(self.store.leases, self.settings.instance, led)
+        return [leadership.run, *(loop.run for loop in loops if not loop.leader)]
+
+    async def _consume(self, stack: AsyncExitStack) -> None:
+        for subscription in self._subscriptions:
+            if missing := subscription.missing():
+                raise TypeError(f"{subscription.handler}: nothing was provided for {', '.join(missing)}")
+        broker: KafkaBroker = make_broker(self.settings)
+        parts = Parts(self.name, self.settings, self.store, self._producer)
+        subscribers = [Subscriber(broker, subscription, parts) for subscription in self._subscriptions]
+        stack.push_async_callback(broker.stop)
+        await broker.start()
+        self._health.checks = [subscriber.problem for subscriber in subscribers]
+
+    async def _flush(self) -> None:
+        await self.store.outbox.flush(self._producer)
+        OUTBOX_DEPTH.set(await self.store.outbox.depth())
+
+    async def _prune(self) -> None:
+        await self.store.prune(older_than_days=_REMEMBERED_DAYS)
+
+
+@asynccontextmanager
+async def _tasks(runners: Sequence[Callable[[], Any]]) -> AsyncGenerator[None, None]:
+    tasks = [asyncio.create_task(run()) for run in runners]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,53 @@
+"""What every service is told by its environment."""
+
+from __future__ import annotations
+
+import socket
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class KafkaSettings(BaseSettings):
+    """How to reach Kafka."""
+
+    model_config = SettingsConfigDict(env_prefix="SO1S_", use_attribute_docstrings=True, extra="ignore")
+
+    kafka: str = "127.0.0.1:9092"
+    """Bootstrap servers, `HOST:PORT` with commas between them."""
+    kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    """What the brokers' listener speaks."""
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How the user proves itself."""
+    kafka_user: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_ca_file: str | None = None
+    """PEM file of a private authority; the system's where it is absent."""
+
+
+class ServiceSettings(KafkaSettings):
+    """What every service is told, each field as `SO1S_FIELD`."""
+
+    provision_topics: bool = True
+    """Create missing topics at the start; an operator who provisions them says no."""
+    topic_replication: int = Field(default=-1, ge=-1)
+    """Replicas of a new topic; -1 is the brokers' own default."""
+    database_url: SecretStr | None = None
+    """An SQLAlchemy URL: `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`.
+
+    Without one the inbox and the outbox live in a temporary file: enough for a consumer that owns
+    no state, since the offset moves only when the outbox is sent.
+    """
+    database_schema: str | None = None
+    """PostgreSQL: the schema of this service."""
+    http_host: str = "127.0.0.1"
+    """A pod sets `0.0.0.0`."""
+    http_port: int = Field(default=8000, ge=0, le=65535)
+    """Of health, metrics and the service's own API."""
+    instance: str = Field(default_factory=socket.gethostname)
+    """This replica's name: stable over a restart, so that its partitions and lease come back at once."""
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    drain_seconds: float = Field(default=15.0, gt=0)
+    """How long what is in flight may take after SIGTERM; under a pod's grace period of 30 s."""

@@ -1,0 +1,87 @@
+"""The outbox: events that were recorded with the state they speak of, on their way to Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from so1s.events.envelope import Record
+from so1s.store.tables import outbox
+from so1s.store.upsert import upsert
+
+_PAGE = 500
+
+
+class Sender(Protocol):
+    """What takes records to Kafka."""
+
+    async def send(self, records: Sequence[Record]) -> None:
+        """Send records in their order; return when Kafka has all of them."""
+
+
+class Outbox:
+    """The events of one store that are not yet sent."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._lock = asyncio.Lock()
+
+    async def add(self, connection: AsyncConnection, records: Sequence[Record], *, now: datetime) -> None:
+        """Record events in an open transaction; those whose ids are known already are left out."""
+        if records:
+            rows = [_row(record, now) for record in records]
+            await upsert(connection, outbox, rows, keys=["event_id"])
+
+    async def flush(self, sender: Sender) -> int:
+        """Send everything that waits, oldest first, and answer how many events that were."""
+        sent = 0
+        async with self._lock:  # one at a time, or the order would be lost
+            while page := await self._page():
+                await sender.send([_record(row) for row in page])
+                await self._mark_sent([row.position for row in page])
+                sent += len(page)
+        return sent
+
+    async def depth(self) -> int:
+        """How many events wait."""
+        async with self._engine.connect() as connection:
+            waiting = select(func.count()).where(outbox.c.sent_at.is_(None))
+            return (await connection.execute(waiting)).scalar_one()
+
+    async def prune(self, connection: AsyncConnection, horizon: float) -> None:
+        """Forget what was sent before `horizon`, in seconds since the epoch."""
+        await connection.execute(delete(outbox).where(outbox.c.sent_at < horizon))
+
+    async def _page(self) -> Sequence[Row]:
+        statement = select(outbox).where(outbox.c.sent_at.is_(None)).order_by(outbox.c.position).limit(_PAGE)
+        async with self._engine.connect() as raw:
+            connection = await raw.execution_options(so1s_read_only=True)
+            return (await connection.execute(statement)).all()
+
+    async def _mark_sent(self, positions: Sequence[int]) -> None:
+        statement = update(outbox).where(outbox.c.position.in_(positions)).values(sent_at=time.time())
+        async with self._engine.begin() as connection:
+            await connection.execute(statement)
+
+
+def _row(record: Record, now: datetime) -> dict:
+    return {
+        "event_id": record.event_id,
+        "topic": record.topic,
+        "key": record.key,
+        "headers": json.dumps([(name, value.decode()) for name, value in record.headers]).encode(),
+        "value": record.value,
+        "created_at": now.timestamp(),
+    }
+
+
+def _record(row: Row) -> Record:
+    headers = [(name, value.encode()) for name, value in json.loads(row.headers)]
+    return Record(row.event_id, row.topic, row.key, headers, row.value)

@@ -1,0 +1,138 @@
+"""The store: transactions that hold state and events together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from so1s.events.codec import encode
+from so1s.events.envelope import Cause, Record
+from so1s.events.event import Event
+from so1s.events.ids import derived_id
+from so1s.store import inbox
+from so1s.store.engine import create_engine
+from so1s.store.leases import Leases
+from so1s.store.migrations import upgrade
+from so1s.store.outbox import Outbox
+
+
+class Transaction:
+    """An open transaction; what is emitted in it is sent if and only if it commits."""
+
+    def __init__(
+        self, connection: AsyncConnection, *, producer: str, cause: Cause | None, now: datetime
+    ) -> None:
+        self.connection = connection
+        self.cause = cause
+        self.now = now
+        self.records: list[Record] = []
+        self._producer = producer
+        self._ordinals: Counter[tuple[str, str]] = Counter()
+
+    async def execute(self, statement: Any, parameters: Any = None) -> Any:
+        """Run an SQLAlchemy Core statement."""
+        return await self.connection.execute(statement, parameters)
+
+    def emit(self, event: Event, *, id: str | None = None) -> None:  # noqa: A002 - CloudEvents' word
+        """Say an event.
+
+        Args:
+            event: to send after the commit.
+            id: where the same cause says this type of the same subject in other transactions too,
+                an id of `so1s.events.ids`; derived from the cause where it is absent.
+
+        Raises:
+            ValueError: neither an id nor a cause is there to derive one from.
+            InvalidInput: the event is too large.
+        """
+        source = f"so1s/{self._producer}"
+        event_id = id or self._derive(event)
+        self.records.append(encode(event, id=event_id, source=source, time=self.now, cause=self.cause))
+
+    def _derive(self, event: Event) -> str:
+        if self.cause is None:
+            raise ValueError(f"{event.type} needs an id, since nothing in hand caused it")
+        name = (event.type, event.key)
+        ordinal = self._ordinals[name]
+        self._ordinals[name] += 1
+        return derived_id(self._producer, self.cause.event_id, event.type, event.key, ordinal)
+
+
+class Store:
+    """A service's database."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        producer: str,
+        schema: str | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.engine = create_engine(url, schema)
+        self.producer = producer
+        self.on_emitted: Callable[[], None] = _nothing
+        """Called when events wait in the outbox."""
+        self.outbox = Outbox(self.engine)
+        self.leases = Leases(self.engine)
+        self._clock = clock
+        self._schema = schema
+
+    async def migrate(self, package: str | None = None) -> None:
+        """Bring the tables of So1s, and of a service's migrations package, to their newest form."""
+        await upgrade(self.engine, "so1s.store.migrations", self._schema)
+        if package:
+            await upgrade(self.engine, package, self._schema)
+
+    @asynccontextmanager
+    async def transaction(self, cause: Cause | None = None) -> AsyncGenerator[Transaction, None]:
+        """Open a transaction: it commits at the end of the block, or rolls back on an error."""
+        async with self.engine.begin() as connection:
+            tx = Transaction(connection, producer=self.producer, cause=cause, now=self._clock())
+            yield tx
+            await self.outbox.add(connection, tx.records, now=tx.now)
+        if tx.records:
+            self.on_emitted()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Open a transaction that only reads, and waits for no writer."""
+        async with self.engine.connect() as raw:
+            connection = await raw.execution_options(so1s_read_only=True)
+            async with connection.begin():
+                yield connection
+
+    async def attempt(self, source: str, event_id: str) -> inbox.Attempt:
+        """Count and commit an attempt to handle an event, before it is handled."""
+        async with self.engine.begin() as connection:
+            return await inbox.attempt(connection, source, event_id, self._clock())
+
+    async def forgive(self, source: str, event_id: str) -> None:
+        """Take back an attempt that failed through no fault of the event."""
+        async with self.engine.begin() as connection:
+            await inbox.forgive(connection, source, event_id)
+
+    async def forget(self, source: str, event_id: str) -> None:
+        """Let an event that is not handled start again at its first attempt."""
+        async with self.engine.begin() as connection:
+            await inbox.forget(connection, source, event_id)
+
+    async def prune(self, *, older_than_days: int) -> None:
+        """Forget inbox and sent outbox rows that no retained topic can bring back."""
+        horizon = self._clock().timestamp() - older_than_days * 86_400
+        async with self.engine.begin() as connection:
+            await inbox.prune(connection, horizon)
+            await self.outbox.prune(connection, horizon)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _nothing() -> None:
+    """Until somebody listens."""

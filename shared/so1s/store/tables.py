@@ -1,0 +1,45 @@
+"""The tables that every service's store has beside its own."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
+
+metadata = MetaData()
+
+inbox = Table(
+    "so1s_inbox",
+    metadata,
+    # CloudEvents: source and id together are unique.
+    Column("source", String(255), primary_key=True),
+    Column("event_id", String(255), primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("handled_at", Float),
+)
+
+outbox = Table(
+    "so1s_outbox",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("event_id", String(255), nullable=False, unique=True),
+    Column("topic", String(249), nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("headers", LargeBinary, nullable=False),  # JSON list of [name, value]
+    Column("value", LargeBinary, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("sent_at", Float),
+)
+Index(
+    "so1s_outbox_unsent",
+    outbox.c.position,
+    sqlite_where=outbox.c.sent_at.is_(None),
+    postgresql_where=outbox.c.sent_at.is_(None),
+)
+
+leases = Table(
+    "so1s_leases",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("holder", String(255), nullable=False),
+    Column("expires_at", Float, nullable=False),
+)

@@ -1,0 +1,48 @@
+"""Insert or update in one statement, alike on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+if TYPE_CHECKING:
+    from so1s.store.store import Transaction
+
+
+def insert(table: Table, dialect: str) -> Any:
+    """The insert of a dialect, which knows `on_conflict_do_update` and `on_conflict_do_nothing`."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+async def upsert(
+    tx: Transaction | AsyncConnection,
+    table: Table,
+    values: dict[str, Any] | list[dict[str, Any]],
+    *,
+    keys: Sequence[str],
+    update: Sequence[str] = (),
+) -> int:
+    """Insert rows; where `keys` exist already, set the `update` columns, or leave the row alone.
+
+    Args:
+        tx: the open transaction.
+        table: to write to.
+        values: one row or many.
+        keys: the columns of a unique constraint.
+        update: the columns that take the new values.
+
+    Returns:
+        How many rows were written; for many rows that is not known on every driver.
+    """
+    connection = tx if isinstance(tx, AsyncConnection) else tx.connection
+    statement = insert(table, connection.dialect.name)
+    if update:
+        changes = {column: statement.excluded[column] for column in update}
+        statement = statement.on_conflict_do_update(index_elements=list(keys), set_=changes)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=list(keys))
+    return (await connection.execute(statement, values)).rowcount

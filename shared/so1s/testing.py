@@ -1,0 +1,63 @@
+"""Tests of consumers without a broker."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from so1s.events.codec import decode, encode
+from so1s.events.envelope import Cause, Received
+from so1s.events.event import Event, event_class
+from so1s.service import Consumer
+from so1s.store import Store
+
+
+async def run(
+    consumer: Consumer, event: Event, *, store: Store | None = None, provide: Iterable[object] = ()
+) -> list[Event]:
+    """Give an event to a consumer; answers the events that it would publish.
+
+    Args:
+        consumer: with a handler for the event.
+        event: goes through the wire format first, as it would on a topic.
+        store: a migrated one, for handlers with state of their own.
+        provide: what the composition root would give.
+
+    Raises:
+        LookupError: the consumer has no handler for the event.
+    """
+    consumer.provide(*provide)
+    if store:
+        return await _deliver(consumer, event, store)
+    with tempfile.TemporaryDirectory() as directory:
+        temporary = Store(f"sqlite+aiosqlite:///{Path(directory)}/store.db", producer=consumer.name)
+        await temporary.migrate()
+        try:
+            return await _deliver(consumer, event, temporary)
+        finally:
+            await temporary.close()
+
+
+async def _deliver(consumer: Consumer, event: Event, store: Store) -> list[Event]:
+    subscriptions = [each for each in consumer.subscriptions if each.event_class is type(event)]
+    if not subscriptions:
+        raise LookupError(f"{consumer.name} has no handler for {type(event).__name__}")
+    received = _on_the_wire(event)
+    async with store.transaction(received.cause) as tx:
+        for subscription in subscriptions:
+            call = subscription.call_batch if subscription.batch else subscription.call
+            for produced in await call([received] if subscription.batch else received, tx):  # ty: ignore[invalid-argument-type]
+                tx.emit(produced)
+        return [_event(record.headers, record.value) for record in tx.records]
+
+
+def _on_the_wire(event: Event) -> Received:
+    record = encode(event, id="test", source="test", time=datetime.now(UTC), cause=Cause("test", "test"))
+    return decode(type(event), record.headers, record.value)
+
+
+def _event(headers: list[tuple[str, bytes]], value: bytes | None) -> Event:
+    kind = event_class(dict(headers)["ce_type"].decode())
+    return decode(kind, headers, value).event
