@@ -31,8 +31,8 @@ class ServiceSettings(KafkaSettings):
 
     provision_topics: bool = True
     """Create missing topics at the start; an operator who provisions them says no."""
-    topic_replication: int = Field(default=-1, ge=-1)
-    """Replicas of a new topic; -1 is the brokers' own default."""
+    topic_replication: int = Field(default=1, ge=1)
+    """Replicas of a new topic: 1 suits a single broker, a cluster wants 3."""
     database_url: SecretStr | None = None
     """An SQLAlchemy URL: `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`.
 

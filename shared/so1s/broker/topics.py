@@ -39,7 +39,7 @@ def wanted(services: Iterable[str]) -> list[Topic]:
 
 
 async def provision(
-    settings: KafkaSettings, topics: Iterable[Topic], *, replication: int = -1
+    settings: KafkaSettings, topics: Iterable[Topic], *, replication: int = 1
 ) -> list[Mismatch]:
     """Create the topics that are missing; say which exist with another number of partitions.
 
