@@ -1,5 +1,8 @@
 """What the broker keeps over kill -9: topics made by CreateTopics, their messages, commits and settings."""
 
+import asyncio
+import itertools
+
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -7,6 +10,7 @@ from so1s_broker import Broker
 
 PARTITIONS = 3
 MESSAGES = 100
+READ_SECONDS = 20
 
 
 @pytest.fixture(params=[False, True], ids=["page-cache", "sync-writes"])
@@ -39,7 +43,8 @@ def consumer_of(broker, topic):
 
 
 async def read(consumer, count):
-    return sorted([int((await consumer.getone()).value) for _ in range(count)])
+    async with asyncio.timeout(READ_SECONDS):
+        return sorted([int((await consumer.getone()).value) for _ in range(count)])
 
 
 async def test_topics_and_their_messages_survive_kill_9(broker, create_topic):
@@ -51,6 +56,31 @@ async def test_topics_and_their_messages_survive_kill_9(broker, create_topic):
     async with consumer_of(broker, "kept") as consumer:
         assert consumer.partitions_for_topic("kept") == set(range(PARTITIONS))
         assert await read(consumer, 2 * MESSAGES) == list(range(2 * MESSAGES))
+
+
+async def test_a_kill_in_mid_flight_loses_nothing_and_the_producer_goes_on(broker, create_topic):
+    await create_topic("flight", PARTITIONS)
+    many, some = 3000, 500
+    async with AIOKafkaProducer(
+        bootstrap_servers=broker.bootstrap_servers, acks="all", enable_idempotence=True, max_batch_size=600
+    ) as producer:
+        sends = [
+            asyncio.ensure_future(
+                producer.send_and_wait("flight", b"%d" % value, partition=value % PARTITIONS)
+            )
+            for value in range(many)
+        ]
+        for acknowledged in itertools.islice(asyncio.as_completed(sends), some):
+            await acknowledged
+        crash(broker)
+        assert not all(send.done() for send in sends)
+        await asyncio.gather(*sends)
+    async with consumer_of(broker, "flight") as consumer:
+        # A batch that was written but not yet acknowledged may come twice.
+        seen = set()
+        async with asyncio.timeout(READ_SECONDS):
+            while len(seen) < many:
+                seen.add(int((await consumer.getone()).value))
 
 
 async def test_commits_survive_kill_9_so_a_group_goes_on_where_it_was(broker, create_topic):

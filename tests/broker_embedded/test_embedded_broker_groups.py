@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 
 PARTITIONS = 4
 SESSION_TIMEOUT_MS = 60_000
+POD_START_SECONDS = 30
 AT_ONCE = 5  # Seconds: whoever waited for the session to time out takes longer.
 
 # A pod: it says that it has joined, works on, and ends only by a signal.
@@ -39,7 +40,7 @@ async def start_pod(broker):
             sys.executable, "-c", POD, *arguments, stdout=asyncio.subprocess.PIPE
         )
         pods.append(pod)
-        assert await pod.stdout.readline() == b"joined\n"
+        assert await asyncio.wait_for(pod.stdout.readline(), POD_START_SECONDS) == b"joined\n"
         return pod
 
     yield start

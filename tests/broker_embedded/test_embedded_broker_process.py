@@ -80,8 +80,9 @@ def test_a_running_broker_refuses_a_second_start(tmp_path):
 
 def test_a_broker_that_died_by_itself_is_noticed_and_can_start_again(tmp_path):
     with Broker(tmp_path) as broker:
-        os.kill(broker.pid, signal.SIGKILL)
-        os.waitid(os.P_PID, broker.pid, os.WEXITED | os.WNOWAIT)
+        dying = broker.pid
+        os.kill(dying, signal.SIGKILL)
+        os.waitid(os.P_PID, dying, os.WEXITED | os.WNOWAIT)
         assert broker.pid is None
         broker.start()
         assert broker.pid is not None

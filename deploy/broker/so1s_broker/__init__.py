@@ -1,7 +1,8 @@
 """An embedded broker that speaks the Kafka protocol, for laptops and tests.
 
 It starts in a few hundredths of a second and keeps what it is given: topics made by CreateTopics, their
-messages and commits outlive kill -9. It makes no topic by itself.
+messages and commits outlive kill -9. A batch that was written but not yet acknowledged may then come twice,
+an idempotent producer's too. The broker makes no topic by itself.
 
     with Broker(Path("data")) as broker:
         AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers)
@@ -26,11 +27,12 @@ class BrokerError(Exception):
 def binary() -> Path:
     """The broker's executable, where this package's installation put it.
 
-    Raises FileNotFoundError where the installed wheel was built without it.
+    Raises FileNotFoundError where it is not there (`pip --target` records a wrong place).
     """
-    for file in distribution("so1s-broker").files or ():
-        if file.name == "so1s-broker":
-            return Path(str(file.locate())).resolve()
+    scripts = (file for file in distribution("so1s-broker").files or () if file.name == "so1s-broker")
+    for script in scripts:
+        if (path := Path(str(script.locate())).resolve()).is_file():
+            return path
     raise FileNotFoundError("so1s-broker is installed without its executable: install its wheel again")
 
 
