@@ -107,6 +107,7 @@ def parse(raw: bytes) -> Manifest:
     Raises ModelError, which names every problem at once.
     """
     fields = _Fields(_json_object(raw))
+    fields.take("schema", _schema)
     manifest = Manifest(
         name=fields.take("name", _text),
         version=fields.take("version", _text),
@@ -115,7 +116,6 @@ def parse(raw: bytes) -> Manifest:
         signature=Signature(fields.take("inputs", _specs), fields.take("outputs", _specs)),
         sample=fields.take("sample", _inner_path) if "sample" in fields.values else None,
     )
-    fields.take("schema", _schema)
     if fields.problems:
         raise ModelError(f"{FILE_NAME}: {'; '.join(fields.problems)}")
     return manifest
@@ -182,7 +182,7 @@ def _spec(value: Any) -> TensorSpec:
     if not isinstance(value, dict):
         raise ValueError(f"must hold objects {{name, dtype, shape}}, holds {value!r}")  # noqa: TRY004 - gathered with the other problems
     dtype, shape = value.get("dtype"), value.get("shape")
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise ValueError(f"has dtype {dtype!r}, must be one of {', '.join(DTYPES)}")
     if not isinstance(shape, list) or not all(_is_length(length) for length in shape):
         raise ValueError(f"has shape {shape!r}, must be a list of lengths ≥ 1, or -1 for any")

@@ -81,18 +81,26 @@ def run(settings: Settings) -> int:
         log(logging.ERROR, "cannot serve", reason=str(error))
         return 1
     configure(model=f"{found.name}@{found.version}")
+    try:
+        listener = _listen(settings)
+    except OSError as error:
+        log(logging.ERROR, "cannot listen", reason=error.strerror)
+        return 1
     server = Server(settings, App(settings, found))
     log(logging.INFO, "started", host=settings.host, port=settings.port)
-    server.run()
+    server.run([listener])
     log(logging.INFO, "stopped")
     return server.exit_code
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
 
 
 def _config(settings: Settings, app: App) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         http="httptools",
         ws="none",
         lifespan="off",

@@ -1,0 +1,49 @@
+"""Settings come from flags and the environment, and are refused all at once."""
+
+import pytest
+from so1s_runtime.settings import read
+
+
+def test_a_flag_wins_over_the_environment_and_both_over_the_default(tmp_path):
+    environment = {
+        "SO1S_RUNTIME_PORT": "9000",
+        "SO1S_RUNTIME_DRAIN_SECONDS": "1.5",
+        "SO1S_RUNTIME_ACCESS_LOG": "true",
+    }
+    settings = read(["--model-dir", str(tmp_path), "--port", "8000"], environment)
+    assert (settings.port, settings.drain_seconds, settings.access_log) == (8000, 1.5, True)
+    assert settings.host == "127.0.0.1"
+
+
+def test_a_bare_switch_is_on(tmp_path):
+    assert read(["--model-dir", str(tmp_path), "--port", "80", "--access-log"], {}).access_log
+
+
+def test_every_problem_is_told_at_once(capsys):
+    with pytest.raises(SystemExit) as caught:
+        read(
+            ["--model-dir", "/nowhere", "--port", "0", "--request-seconds", "soon"],
+            {"SO1S_RUNTIME_WORKERS": "0"},
+        )
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    for problem in (
+        "--model-dir must be a directory, is '/nowhere'",
+        "--port must be a whole number from 1 to 65535, is '0'",
+        "--request-seconds must be a number from 0 to 86400, is 'soon'",
+        "--workers must be a whole number from 1 to 256, is '0'",
+    ):
+        assert problem in message
+
+
+def test_the_needed_settings_are_named(capsys):
+    with pytest.raises(SystemExit):
+        read([], {})
+    assert "--model-dir is needed; --port is needed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_a_time_that_is_none_is_refused(value, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        read(["--model-dir", str(tmp_path), "--port", "80", f"--drain-seconds={value}"], {})
+    assert "--drain-seconds must be" in capsys.readouterr().err
