@@ -1,0 +1,151 @@
+"""Where a platform is: what a pipeline and the command line need to reach it.
+
+The supervisor of a laptop writes `.so1s/platform.json`; who works below that directory finds it by walking
+up. The environment wins over it, each field as `SO1S_FIELD`; `SO1S_KAFKA` means another platform altogether.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from so1s.errors import InvalidInput
+from so1s.settings import KafkaSettings
+
+STATE_DIR = ".so1s"
+FILE_NAME = "platform.json"
+
+
+class Platform(BaseModel):
+    """The platform of a laptop, as its supervisor announces it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    kafka: str
+    """Bootstrap servers, `HOST:PORT`."""
+    artifacts: str
+    """Where uploads go, such as `file:///home/me/.so1s/artifacts/`."""
+    gateway: str
+    """Envoy, such as `http://127.0.0.1:8080`."""
+    domain: str
+    """Of the endpoints, such as `so1s.localhost`."""
+    slack: str | None = None
+    """The local Slack API, where messages can be seen."""
+    account: str | None = None
+    """Whose models these are, where nothing else is said."""
+    services: dict[str, str] = {}
+    """The URL of each service's API, by name."""
+
+    def write(self, state_dir: Path) -> Path:
+        """Announce the platform; a reader sees all of the file or none."""
+        path = state_dir / FILE_NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{FILE_NAME}.new")
+        beside.write_text(self.model_dump_json(indent=1) + "\n")
+        beside.replace(path)
+        return path
+
+    @classmethod
+    def find(cls, directory: Path | None = None) -> Self | None:
+        """The platform of a directory or of the nearest one above it; None where none was started.
+
+        Raises:
+            InvalidInput: the file is not one that a supervisor wrote.
+        """
+        start = (directory or Path.cwd()).resolve()
+        files = (above / STATE_DIR / FILE_NAME for above in (start, *start.parents))
+        path = next((file for file in files if file.is_file()), None)
+        return cls.read(path) if path else None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InvalidInput: it is something else.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise InvalidInput.of(str(path), "no platform", "allowed: what `make up` writes") from error
+
+
+class ClientSettings(KafkaSettings):
+    """What a client of a platform is told: by the environment, and else by the laptop's platform."""
+
+    account: str | None = None
+    """Whose models these are."""
+    artifacts: str | None = None
+    """Where uploads go: `s3://BUCKET/PREFIX/` or, on a laptop, `file:///DIRECTORY/`. The account is appended."""
+    gateway: str = "http://127.0.0.1:8080"
+    """Where endpoints whose domain is `*.localhost` answer."""
+    domain: str = "so1s.localhost"
+    """An endpoint's host is `ENDPOINT--ACCOUNT.DOMAIN`."""
+    slack: str | None = None
+    builder_url: str | None = None
+    deployer_url: str | None = None
+    router_url: str | None = None
+    collector_url: str | None = None
+    billing_url: str | None = None
+    alerter_url: str | None = None
+    s3_endpoint_url: str | None = None
+    """Of a store that is not AWS."""
+    s3_region: str | None = None
+    s3_access_key_id: SecretStr | None = None
+    """Without keys, boto3 finds credentials itself, such as a pod's identity."""
+    s3_secret_access_key: SecretStr | None = None
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment and the platform's file; `overrides` win over both.
+
+        Raises:
+            InvalidInput: each setting that breaks a rule.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise InvalidInput.from_pydantic(error) from error
+
+    @property
+    def found(self) -> bool:
+        """Whether anything said where Kafka is."""
+        return "kafka" in self.model_fields_set
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed wins over the environment, and that over the platform's file."""
+        return (
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            file_secret_settings,
+            _PlatformSource(settings_cls),
+        )
+
+
+class _PlatformSource(PydanticBaseSettingsSource):
+    """Settings that the laptop's platform announces."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic's signature
+        return None, field_name, False  # all fields are read at once
+
+    def __call__(self) -> dict[str, Any]:
+        another_is_meant = "kafka" in self.current_state
+        platform = None if another_is_meant else Platform.find()
+        if platform is None:
+            return {}
+        urls = {f"{name}_url": url for name, url in platform.services.items()}
+        said = platform.model_dump(exclude={"services"}, exclude_none=True)
+        return said | urls
