@@ -23,7 +23,8 @@ $(UV):
 	@.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 # Every member's pyproject is a prerequisite, so that a new dependency is installed by the next command.
-.venv/installed: $(UV) uv.lock pyproject.toml $(wildcard */pyproject.toml */*/pyproject.toml)
+.venv/installed: $(UV) uv.lock pyproject.toml $(wildcard */pyproject.toml */*/pyproject.toml deploy/broker/*.go \
+                 deploy/broker/go.* deploy/broker/hatch_build.py)
 	@echo "installing what uv.lock names …"
 	@$(UV) sync --quiet --frozen --all-packages --python $(PYTHON)
 	@touch $@

