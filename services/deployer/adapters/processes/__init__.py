@@ -1,0 +1,11 @@
+"""The parts of `cluster_processes`: a small Kubernetes of this machine's processes.
+
+layout     an image of an OCI layout → unpacked layers
+launcher   unpacked layers → a running process
+process    a process, known by more than its pid
+prober     what a replica answers to probes
+replica    one replica: started, probed, restarted, drained (a kubelet)
+controller one deployment: rolled over and scaled (the deployment controller and the autoscaler)
+scraper    what the autoscaler reads
+world      the files that others read (the API server)
+"""

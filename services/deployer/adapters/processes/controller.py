@@ -1,0 +1,260 @@
+"""One deployment: its replicas rolled over and scaled, as Kubernetes' controllers do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from services.deployer.adapters.processes.autoscaler import Autoscaler
+from services.deployer.adapters.processes.layout import ImageProblem
+from services.deployer.adapters.processes.new_replica import new_record, same_process, template
+from services.deployer.adapters.processes.replica import Parts, Replica
+from services.deployer.adapters.processes.world import DeploymentRecord, ReplicaRecord
+from services.deployer.domain import rollout
+from services.deployer.domain.capacity import Capacity, fitting, refusal
+from services.deployer.domain.observation import Observation, Trouble
+from services.deployer.ports import Deployment
+
+log = structlog.get_logger()
+
+_ROUND_SECONDS = 1.0
+"""Between two looks where nothing has changed: for what only time changes, such as free capacity."""
+_IMAGE_RETRY_SECONDS = 10.0
+
+
+class Controller:
+    """Brings one deployment to what was applied, and keeps it there."""
+
+    def __init__(
+        self,
+        record: DeploymentRecord,
+        parts: Parts,
+        free: Callable[[], Capacity],
+        changed: Callable[[], None],
+    ) -> None:
+        """Take a deployment, as new or as an earlier deployer left it.
+
+        Args:
+            record: of the deployment.
+            parts: shared ones.
+            free: what no replica on this machine reserves.
+            changed: called after each change.
+        """
+        self.replicas: dict[str, Replica] = {}
+        self.applied: Deployment | None = None
+        """Until it is known, replicas are kept as they are."""
+        self.gone = False
+        self._record = record
+        self._parts = parts
+        self._free = free
+        self._changed = changed
+        self._restarts_of_ended = record.restarts
+        self._trouble: Trouble | None = None
+        self._image_trouble: Trouble | None = None
+        self._image_retry_at = 0.0
+        self._autoscaler = Autoscaler(parts, record.desired)
+        self._woken = asyncio.Event()
+        self._published: object = None
+        self._task = asyncio.create_task(self._run())
+
+    def adopt(self, record: ReplicaRecord) -> None:
+        """Look after a replica that is running."""
+        self._restarts_of_ended = max(0, self._restarts_of_ended - record.restarts)
+        self.replicas[record.uid] = Replica(record, self._parts, self._moved)
+
+    def apply(self, deployment: Deployment) -> None:
+        """Aim at another state."""
+        if deployment == self.applied and not self._record.retiring:
+            return
+        workload = deployment.workload
+        self.applied = deployment
+        self._image_retry_at = 0.0
+        self._record = self._record.model_copy(
+            update={
+                "revision": deployment.revision,
+                "model": workload.model,
+                "version": workload.version,
+                "endpoint": workload.endpoint,
+                "retiring": False,
+            }
+        )
+        for replica in self._staying():
+            if replica.record.template == template(workload):
+                replica.relabel(**same_process(deployment))
+        self._moved()
+
+    def remove(self) -> None:
+        """Aim at no replica."""
+        if not self._record.retiring:
+            self._record = self._record.model_copy(update={"retiring": True})
+            self._moved()
+
+    async def abandon(self) -> None:
+        """Look after it no longer; its replicas live on."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        await asyncio.gather(*(replica.abandon() for replica in self.replicas.values()))
+
+    def observe(self) -> Observation:
+        """How the deployment is now."""
+        record = self._record
+        serving = [replica.record for replica in self.replicas.values() if replica.record.takes_traffic]
+        updated = [replica for replica in serving if self._is_current(replica)]
+        return Observation(
+            account=record.account,
+            deployment=record.deployment,
+            revision=record.revision,
+            desired=0 if record.retiring else self._autoscaler.desired,
+            updated=len(updated),
+            ready=len(serving),
+            total=len(self.replicas),
+            restarts=self._restarts(),
+            service=self._parts.world.endpoints(record.account, record.deployment).as_uri(),
+            url=updated[0].url if updated else "",
+            trouble=self._trouble,
+        )
+
+    async def _run(self) -> None:
+        while not self.gone:
+            self._woken.clear()
+            try:
+                await self._step()
+            except Exception:
+                log.exception("a deployment's round failed; it goes on", deployment=self._record.deployment)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ROUND_SECONDS):
+                    await self._woken.wait()
+
+    async def _step(self) -> None:
+        self._forget_ended()
+        if self._record.retiring:
+            self._stop(self.replicas)
+            self._leave_if_empty()
+        elif self.applied:
+            await self._autoscaler.step(self.applied.workload, [*self._staying()])
+            await self._roll(self.applied)
+        self._publish()
+
+    async def _roll(self, deployment: Deployment) -> None:
+        workload = deployment.workload
+        plan = rollout.plan(workload.strategy, self._autoscaler.desired, self._seen())
+        if not (plan.start or plan.stop):
+            self._judge(self._crash_loop())
+            return
+        if workload.strategy == "static" and (refused := self._no_room_even_after(plan.stop, deployment)):
+            self._judge(Trouble("no_capacity", refused))
+            return
+        started = await self._start(plan.start, deployment) if plan.start else None
+        self._judge(started or self._crash_loop())
+        self._stop(plan.stop)
+
+    async def _start(self, count: int, deployment: Deployment) -> Trouble | None:
+        """Start as many replicas as there is room for; answers why some were not started."""
+        if trouble := await self._prepare(deployment.workload.image.reference):
+            return trouble
+        resources, free = deployment.workload.resources, self._free()
+        for _ in range(min(count, max(0, fitting(resources, free)))):
+            record = new_record(deployment)
+            self.replicas[record.uid] = Replica(record, self._parts, self._moved)
+        refused = refusal(resources, count, free)
+        return Trouble("no_capacity", refused) if refused else None
+
+    async def _prepare(self, image: str) -> Trouble | None:
+        if time.monotonic() < self._image_retry_at:
+            return self._image_trouble
+        try:
+            await self._parts.launcher.prepare(image)
+        except ImageProblem as error:
+            self._image_retry_at = time.monotonic() + _IMAGE_RETRY_SECONDS
+            self._image_trouble = Trouble("image", str(error))
+            return self._image_trouble
+        return None
+
+    def _no_room_even_after(self, stop: Iterable[str], deployment: Deployment) -> str | None:
+        """Why the new replicas would not fit once the old ones were gone: then these shall stay."""
+        released = [self.replicas[uid].record.resources for uid in stop]
+        resources, wanted = deployment.workload.resources, self._autoscaler.desired
+        return refusal(resources, wanted, self._free().plus(released)) if released else None
+
+    def _crash_loop(self) -> Trouble | None:
+        limit = self._parts.options.crash_loop_failures
+        for replica in self._staying():
+            if replica.failures >= limit and self._is_current(replica.record) and not replica.record.ready_at:
+                return Trouble(
+                    "crash_loop", f"replica {replica.record.uid} ended {replica.failures} times in a row"
+                )
+        return None
+
+    def _stop(self, uids: Iterable[str]) -> None:
+        """Tell the mesh first, then the replicas."""
+        stopping = [self.replicas[uid] for uid in uids if not self.replicas[uid].record.leaving_at]
+        for replica in stopping:
+            replica.leave()
+        self._publish()
+        for replica in stopping:
+            replica.end()
+
+    def _forget_ended(self) -> None:
+        for uid, replica in list(self.replicas.items()):
+            if replica.record.ended_at:
+                self._restarts_of_ended += replica.record.restarts
+                del self.replicas[uid]
+
+    def _leave_if_empty(self) -> None:
+        self.gone = not self.replicas
+        if self.gone:
+            self._parts.world.forget_deployment(self._record.account, self._record.deployment)
+            self._changed()
+
+    def _moved(self) -> None:
+        self._publish()  # at once: a round may be busy with an image while a replica dies
+        self._woken.set()
+        self._changed()
+
+    def _judge(self, trouble: Trouble | None) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._changed()
+
+    def _publish(self) -> None:
+        """Write the deployment's files, where they have changed."""
+        if self.gone:
+            return
+        seen = self.observe()
+        record = self._record.model_copy(
+            update={"desired": seen.desired, "ready": seen.ready, "restarts": seen.restarts}
+        )
+        urls = sorted(each.record.url for each in self.replicas.values() if each.record.takes_traffic)
+        if (record, urls) == self._published:
+            return
+        self._published = (record, urls)
+        self._parts.world.write_endpoints(record.account, record.deployment, urls)
+        self._parts.world.write_deployment(record)
+
+    def _staying(self) -> Iterable[Replica]:
+        return (each for each in self.replicas.values() if not each.record.leaving_at)
+
+    def _seen(self) -> list[rollout.Replica]:
+        return [
+            rollout.Replica(
+                uid=record.uid,
+                current=self._is_current(record),
+                ready=record.takes_traffic,
+                ending=record.leaving_at is not None,
+                started_at=record.started_at.timestamp(),
+            )
+            for record in (replica.record for replica in self.replicas.values())
+        ]
+
+    def _is_current(self, record: ReplicaRecord) -> bool:
+        if self.applied:
+            return record.template == template(self.applied.workload)
+        return record.revision == self._record.revision
+
+    def _restarts(self) -> int:
+        return self._restarts_of_ended + sum(each.record.restarts for each in self.replicas.values())

@@ -1,0 +1,1 @@
+"""Pure decisions on deployments: no I/O, no clock."""

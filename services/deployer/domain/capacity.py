@@ -1,0 +1,85 @@
+"""Whether replicas fit into what is free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from so1s.events.workload import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """An amount of each resource; below zero where more is reserved than there is."""
+
+    cpu_millicores: int
+    memory_mib: int
+    gpus: int
+
+    def less(self, reserved: Iterable[Resources]) -> Capacity:
+        """What is left of this once the replicas have what they reserve."""
+        taken = list(reserved)
+        return Capacity(
+            self.cpu_millicores - sum(one.cpu_millicores for one in taken),
+            self.memory_mib - sum(one.memory_mib for one in taken),
+            self.gpus - sum(one.gpus for one in taken),
+        )
+
+    def plus(self, released: Iterable[Resources]) -> Capacity:
+        """What there would be of this once the replicas have given back what they reserve."""
+        given = list(released)
+        return Capacity(
+            self.cpu_millicores + sum(one.cpu_millicores for one in given),
+            self.memory_mib + sum(one.memory_mib for one in given),
+            self.gpus + sum(one.gpus for one in given),
+        )
+
+
+_UNITS = {"cpu_millicores": "millicores", "memory_mib": "MiB", "gpus": "GPUs"}
+
+
+def fitting(one: Resources, free: Capacity) -> int:
+    """How many replicas of the size of `one` fit into what is free."""
+    counts = [_free(free, name) // asked for name, asked in _asked(one).items()]
+    return min(counts)
+
+
+def refusal(one: Resources, count: int, free: Capacity) -> str | None:
+    """Why `count` replicas do not fit: what is missing and what would fit; None where they fit."""
+    fits = fitting(one, free)
+    if fits >= count:
+        return None
+    short = ", ".join(
+        f"{asked * count - _free(free, name)} {_UNITS[name]} of {_free(free, name)} free"
+        for name, asked in _asked(one).items()
+        if asked * count > _free(free, name)
+    )
+    what = f"{_replicas(count)} of {_size(one)} cannot start"
+    return f"{what}: short by {short}; {_advice(one, count, fits, free)}"
+
+
+def _advice(one: Resources, count: int, fits: int, free: Capacity) -> str:
+    smaller = {name: _free(free, name) // count for name in _asked(one)}
+    hints = [f"{_replicas(fits)} would fit"] if fits else []
+    if all(smaller.values()):
+        size = ", ".join(
+            f"{min(amount, _asked(one)[name])} {_UNITS[name]}" for name, amount in smaller.items()
+        )
+        hints.append(f"{_replicas(count)} of {size} would fit")
+    return ", or ".join(hints) or "nothing of the kind would fit"
+
+
+def _asked(one: Resources) -> dict[str, int]:
+    return {name: amount for name in _UNITS if (amount := getattr(one, name))}
+
+
+def _free(free: Capacity, name: str) -> int:
+    return max(0, getattr(free, name))
+
+
+def _size(one: Resources) -> str:
+    return ", ".join(f"{amount} {_UNITS[name]}" for name, amount in _asked(one).items())
+
+
+def _replicas(count: int) -> str:
+    return "1 replica" if count == 1 else f"{count} replicas"

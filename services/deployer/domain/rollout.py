@@ -1,0 +1,81 @@
+"""How a deployment moves from the replicas it has to the replicas it wants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from so1s.events.workload import Strategy
+
+_SURGE = 0.25
+"""Replicas above the desired number during a rolling update: the default of Kubernetes' `maxSurge`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """What a rollout needs to know of a replica."""
+
+    uid: str
+    current: bool
+    """Made from the desired template, not from an earlier one."""
+    ready: bool
+    ending: bool
+    """It drains or terminates: it takes no new traffic, yet still holds what it reserves."""
+    started_at: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now; nothing at all means to wait."""
+
+    start: int = 0
+    """Replicas of the desired template."""
+    stop: tuple[str, ...] = ()
+    """Uids of replicas."""
+
+
+def plan(strategy: Strategy, desired: int, replicas: Sequence[Replica]) -> Plan:
+    """The next step towards `desired` ready replicas of the current template, and no others.
+
+    `rolling` never brings the number of ready replicas below `desired` by what it stops, nor the
+    number of replicas above `desired` by more than a quarter (at least one). `static` starts no
+    replica while one of another template is left.
+    """
+    new = [replica for replica in replicas if replica.current and not replica.ending]
+    old = [replica for replica in replicas if not replica.current and not replica.ending]
+    excess = _least_useful(new)[: max(0, len(new) - desired)]
+    if strategy == "static":
+        gone = all(replica.current for replica in replicas)
+        return Plan(max(0, desired - len(new)) if gone else 0, _uids([*old, *excess]))
+    room = most_replicas(desired) - len(new) - len(old) if old else desired - len(new)
+    start = max(0, min(desired - len(new), room))
+    return Plan(start, _uids([*excess, *_replaceable(desired, new, old)]))
+
+
+def most_replicas(desired: int) -> int:
+    """How many replicas a rolling update has at most."""
+    return desired + max(1, math.ceil(desired * _SURGE)) if desired else 0
+
+
+def _replaceable(desired: int, new: Sequence[Replica], old: Sequence[Replica]) -> list[Replica]:
+    """The old replicas that can go without loss.
+
+    An old replica that is not ready serves nobody and goes first, as in Kubernetes, but only
+    beyond the desired number: it may be about to recover, and the new ones may never be ready.
+    """
+    spare = len(new) + len(old) - desired - sum(not replica.ready for replica in new)
+    unready = [replica for replica in old if not replica.ready][: max(0, spare)]
+    ready = [replica for replica in old if replica.ready]
+    spare_ready = sum(replica.ready for replica in new) + len(ready) - desired
+    return unready + _least_useful(ready)[: max(0, spare_ready)]
+
+
+def _least_useful(replicas: Sequence[Replica]) -> list[Replica]:
+    """Not ready before ready, then the youngest: an old replica is warm and has proved itself."""
+    return sorted(replicas, key=lambda replica: (replica.ready, -replica.started_at, replica.uid))
+
+
+def _uids(replicas: Sequence[Replica]) -> tuple[str, ...]:
+    return tuple(replica.uid for replica in replicas)

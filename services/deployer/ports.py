@@ -1,0 +1,68 @@
+"""What the deployer needs of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from services.deployer.domain.observation import Observation
+from so1s.events import Workload
+from so1s.events.envelope import Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment as it shall be."""
+
+    account: str
+    name: str
+    revision: int
+    workload: Workload
+    cause: Cause
+    """Why this revision is; its replicas bear it."""
+
+
+class Cluster(Protocol):
+    """Runs deployments: keeps replicas alive, rolls them over, scales them, and restarts what dies.
+
+    The level is that of a Kubernetes Deployment with its probes and autoscaler: what is applied
+    once is kept so, without another call. All methods may be called again at any time.
+
+    Entering starts what it takes to know the world; leaving, or dying, leaves every replica alone.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Find what is there already."""
+        ...
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop to look after it."""
+        ...
+
+    async def apply(self, deployment: Deployment) -> None:
+        """Make the deployment be as said, from now on; returns before it is so.
+
+        A workload that differs only in what replicas do not bear (scaling, strategy, what routers
+        are told) replaces none of them.
+        """
+        ...
+
+    async def remove(self, account: str, name: str) -> None:
+        """Drain and end every replica; returns before they are gone. An unknown name is no error."""
+        ...
+
+    async def observe(self) -> list[Observation]:
+        """Every deployment of which anything is there, whoever applied it."""
+        ...
+
+    async def logs(self, account: str, name: str, lines: int) -> list[str]:
+        """The last lines that the deployment's replicas wrote, each after its replica's uid, newest last.
+
+        Replicas that have ended count too, while their logs are kept.
+        """
+        ...
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` soon after anything that `observe` shows has changed."""
+        ...

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from services.deployer.adapters.cluster_processes import ClusterProcesses
+from services.deployer.adapters.processes.options import Options
+from services.deployer.adapters.processes.shutdown import end_all
+from services.deployer.adapters.processes.world import ReplicaRecord, World
+from services.deployer.domain.autoscaling import Behavior
+from services.deployer.domain.capacity import Capacity
+from services.deployer.domain.observation import Observation
+from services.deployer.domain.probes import ProbeRules
+from services.deployer.domain.restart import Backoff
+from services.deployer.ports import Cluster, Deployment
+from so1s.events import Image, Resources, Scaling, Workload
+from so1s.events.envelope import Cause
+from tests.deployer.stand_in import Layout
+
+QUICK = {
+    "probes": ProbeRules(period_seconds=0.1, timeout_seconds=0.5, startup_seconds=20),
+    "backoff": Backoff(first_seconds=0.05, most_seconds=0.1, stable_seconds=30),
+    "behavior": Behavior(scale_down_window_seconds=0.5),
+    "autoscale_period_seconds": 0.25,
+    "drain_seconds": 0.4,
+    "grace_seconds": 5.0,
+}
+
+
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+    """What the condition answers once that is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := await condition()):
+        assert time.monotonic() < deadline, "the condition did not come about"
+        await asyncio.sleep(0.02)
+    return answer
+
+
+def workload(image: Image, version: str, **changes: Any) -> Workload:
+    scaling = changes.pop("replicas", None)
+    if scaling:
+        changes["scaling"] = Scaling(min_replicas=scaling, max_replicas=scaling)
+    small = Resources(cpu_millicores=100, memory_mib=64)
+    standard = {"model": "fraud", "endpoint": "fraud", "user": "jiho", "resources": small}
+    return Workload(**standard | {"image": image, "version": version} | changes)
+
+
+def deployment(wanted: Workload, revision: int = 1, name: str = "fraud") -> Deployment:
+    cause = Cause(f"event-{revision}", "upload", "00-trace")
+    return Deployment("risk", name, revision, wanted, cause)
+
+
+class Processes:
+    """The machine under `cluster_processes`, as a conformance test may touch it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.layout = Layout(directory / "images")
+        capacity = Capacity(cpu_millicores=2000, memory_mib=4096, gpus=0)
+        self.options = Options(directory / "world", directory / "unpacked", capacity, **QUICK)
+        self.world = World(self.options.world)
+
+    def image(self, version: str, **behaviour: Any) -> Image:
+        return self.layout.image(version, **behaviour)
+
+    def cluster(self, **changes: Any) -> Cluster:
+        """A new adapter on the same world, as a deployer that starts again makes one."""
+        return ClusterProcesses(replace(self.options, **changes))
+
+    def living(self) -> list[ReplicaRecord]:
+        return [record for record in self.world.replicas() if not record.ended_at]
+
+    def names(self) -> set[str]:
+        return {record.uid for record in self.living()}
+
+    def processes(self) -> list[psutil.Process]:
+        return [psutil.Process(record.pid) for record in self.living() if record.pid]
+
+
+@pytest.fixture(params=["processes"])
+async def machine(request, tmp_path):
+    """Each adapter's world; one more adapter is one more parameter."""
+    made = {"processes": Processes}[request.param](tmp_path)
+    yield made
+    await end_all(made.options)
+
+
+@pytest.fixture
+async def cluster(machine):
+    async with machine.cluster() as entered:
+        yield entered
+
+
+async def seen(cluster: Cluster, name: str = "fraud") -> Observation | None:
+    return next((each for each in await cluster.observe() if each.deployment == name), None)
+
+
+async def settled(cluster: Cluster, ready: int, revision: int = 1) -> Observation:
+    """The deployment once it has so many ready replicas of the revision, and no others."""
+
+    async def check() -> Observation | None:
+        now = await seen(cluster)
+        wanted = now and (now.revision, now.updated, now.total) == (revision, ready, ready)
+        return now if wanted else None
+
+    return await until(check)
+
+
+async def ask(url: str, path: str = "/predict") -> dict[str, Any]:
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+        return (await http.get(url + path)).raise_for_status().json()
+
+
+@contextlib.asynccontextmanager
+async def in_background(work: Awaitable[Any]):
+    task = asyncio.ensure_future(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

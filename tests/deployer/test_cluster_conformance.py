@@ -1,0 +1,227 @@
+"""What every adapter of the `Cluster` port promises; replicas are real."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.deployer.domain.capacity import Capacity
+from so1s.events import Image, Resources
+from tests.deployer.conftest import ask, deployment, in_background, seen, settled, until, workload
+
+
+async def test_an_applied_deployment_becomes_ready_and_answers_at_its_url(cluster, machine):
+    await cluster.apply(deployment(workload(machine.image("1"), "1", replicas=2)))
+    now = await settled(cluster, ready=2)
+    assert (await ask(now.url))["version"] == "1"
+    assert (now.desired, now.ready, now.restarts, now.trouble) == (2, 2, 0, None)
+
+
+async def test_applying_again_replaces_no_replica(cluster, machine):
+    wanted = workload(machine.image("1"), "1")
+    await cluster.apply(deployment(wanted))
+    await settled(cluster, ready=1)
+    before = machine.names()
+    await cluster.apply(deployment(wanted))
+    await cluster.apply(deployment(wanted, revision=2))
+    await settled(cluster, ready=1, revision=2)
+    assert machine.names() == before
+
+
+async def test_scaling_keeps_the_replicas_that_stay(cluster, machine):
+    image = machine.image("1")
+    await cluster.apply(deployment(workload(image, "1", replicas=1)))
+    await settled(cluster, ready=1)
+    first = machine.names()
+    await cluster.apply(deployment(workload(image, "1", replicas=3), revision=2))
+    await settled(cluster, ready=3, revision=2)
+    assert first < machine.names()
+    await cluster.apply(deployment(workload(image, "1", replicas=1), revision=3))
+    await settled(cluster, ready=1, revision=3)
+    assert machine.names() == first
+
+
+async def test_a_rolling_update_never_has_fewer_ready_replicas_than_desired(cluster, machine):
+    await cluster.apply(deployment(workload(machine.image("1"), "1", replicas=2)))
+    await settled(cluster, ready=2)
+    counts = []
+
+    async def count() -> None:
+        while True:
+            counts.append((await seen(cluster)).ready)
+            await asyncio.sleep(0.005)
+
+    async with in_background(count()):
+        await cluster.apply(deployment(workload(machine.image("2"), "2", replicas=2), revision=2))
+        now = await settled(cluster, ready=2, revision=2)
+    assert min(counts) == 2
+    assert (await ask(now.url))["version"] == "2"
+
+
+async def test_a_static_update_never_has_replicas_of_two_versions(cluster, machine):
+    await cluster.apply(deployment(workload(machine.image("1"), "1", strategy="static")))
+    await settled(cluster, ready=1)
+    versions = []
+
+    async def watch() -> None:
+        while True:
+            versions.append({record.version for record in machine.living()})
+            await asyncio.sleep(0.005)
+
+    async with in_background(watch()):
+        await cluster.apply(deployment(workload(machine.image("2"), "2", strategy="static"), revision=2))
+        await settled(cluster, ready=1, revision=2)
+    assert all(len(each) <= 1 for each in versions)
+
+
+async def test_a_replica_that_dies_is_started_again_and_counted(cluster, machine):
+    await cluster.apply(deployment(workload(machine.image("1"), "1")))
+    await settled(cluster, ready=1)
+    machine.processes()[0].kill()
+
+    async def recovered() -> bool:
+        now = await seen(cluster)
+        return now.restarts == 1 and now.updated == 1
+
+    await until(recovered)
+    assert await ask((await seen(cluster)).url)
+
+
+async def test_a_replica_that_hangs_is_killed_and_started_again(cluster, machine):
+    await cluster.apply(deployment(workload(machine.image("1"), "1")))
+    await settled(cluster, ready=1)
+    machine.processes()[0].suspend()
+
+    async def recovered() -> bool:
+        now = await seen(cluster)
+        return now.restarts == 1 and now.updated == 1
+
+    await until(recovered)
+
+
+async def test_a_version_that_crashes_is_told_of_while_the_old_one_serves(cluster, machine):
+    await cluster.apply(deployment(workload(machine.image("1"), "1")))
+    await settled(cluster, ready=1)
+    await cluster.apply(deployment(workload(machine.image("2", crash="no such tensor"), "2"), revision=2))
+    trouble = await until(lambda: _trouble(cluster))
+    assert trouble.reason == "crash_loop"
+    now = await seen(cluster)
+    assert (now.updated, now.ready) == (0, 1)
+    assert any("no such tensor" in line for line in await cluster.logs("risk", "fraud", 20))
+    assert {record.version for record in machine.living() if record.takes_traffic} == {"1"}
+
+
+async def test_a_deployment_recovers_from_a_bad_version_by_the_next_one(cluster, machine):
+    await cluster.apply(deployment(workload(machine.image("1", crash="broken"), "1")))
+    await until(lambda: _trouble(cluster))
+    await cluster.apply(deployment(workload(machine.image("2"), "2"), revision=2))
+    assert (await settled(cluster, ready=1, revision=2)).trouble is None
+
+
+async def test_an_image_that_is_not_there_is_told_of(cluster, machine):
+    digest = f"sha256:{'0' * 64}"
+    missing = Image(reference=f"oci:{machine.layout.root}@{digest}", digest=digest, size_bytes=0)
+    await cluster.apply(deployment(workload(missing, "1")))
+    trouble = await until(lambda: _trouble(cluster))
+    assert trouble.reason == "image"
+    assert digest in trouble.message
+
+
+@pytest.mark.parametrize("strategy", ["rolling", "static"])
+async def test_what_does_not_fit_is_told_of_and_the_old_version_serves(machine, strategy):
+    async with machine.cluster(capacity=Capacity(300, 4096, 0)) as cluster:
+        await cluster.apply(deployment(workload(machine.image("1"), "1", strategy=strategy)))
+        await settled(cluster, ready=1)
+        large = workload(
+            machine.image("2"), "2", resources=Resources(cpu_millicores=400, memory_mib=64), strategy=strategy
+        )
+        await cluster.apply(deployment(large, revision=2))
+        trouble = await until(lambda: _trouble(cluster))
+        assert trouble.reason == "no_capacity"
+        assert (await seen(cluster)).ready == 1
+
+
+async def test_what_did_not_fit_starts_once_there_is_room(machine):
+    async with machine.cluster(capacity=Capacity(150, 4096, 0)) as cluster:
+        image = machine.image("1")
+        await cluster.apply(deployment(workload(image, "1"), name="first"))
+        await until(lambda: _ready(cluster, "first"))
+        await cluster.apply(deployment(workload(image, "1")))
+        await until(lambda: _trouble(cluster))
+        await cluster.remove("risk", "first")
+        assert (await settled(cluster, ready=1)).trouble is None
+
+
+async def test_a_removed_deployment_is_gone_and_removing_it_again_is_no_error(cluster, machine):
+    await cluster.apply(deployment(workload(machine.image("1"), "1", replicas=2)))
+    await settled(cluster, ready=2)
+    processes = machine.processes()
+    await cluster.remove("risk", "fraud")
+    await until(lambda: _gone(cluster))
+    assert not any(process.is_running() for process in processes)
+    await cluster.remove("risk", "fraud")
+    await cluster.remove("risk", "never-was")
+
+
+async def test_a_removed_deployment_can_be_applied_again(cluster, machine):
+    wanted = workload(machine.image("1"), "1")
+    await cluster.apply(deployment(wanted))
+    await settled(cluster, ready=1)
+    await cluster.remove("risk", "fraud")
+    await cluster.apply(deployment(wanted, revision=2))
+    await settled(cluster, ready=1, revision=2)
+
+
+async def test_replicas_outlive_the_adapter_and_are_found_again(machine):
+    wanted = deployment(workload(machine.image("1"), "1", replicas=2))
+    async with machine.cluster() as cluster:
+        await cluster.apply(wanted)
+        url = (await settled(cluster, ready=2)).url
+    before = {process.pid for process in machine.processes()}
+    assert await ask(url)
+    async with machine.cluster() as cluster:
+        assert (await seen(cluster)).ready == 2
+        await cluster.apply(wanted)
+        await settled(cluster, ready=2)
+        assert {process.pid for process in machine.processes()} == before
+
+
+async def test_a_replica_that_was_found_again_is_looked_after(machine):
+    wanted = deployment(workload(machine.image("1"), "1"))
+    async with machine.cluster() as cluster:
+        await cluster.apply(wanted)
+        await settled(cluster, ready=1)
+    async with machine.cluster() as cluster:
+        machine.processes()[0].kill()
+
+        async def recovered() -> bool:
+            now = await seen(cluster)
+            return now.restarts == 1 and now.ready == 1
+
+        await until(recovered)
+
+
+async def test_changes_are_told_to_who_watches(cluster, machine):
+    changed = asyncio.Event()
+    cluster.watch(changed.set)
+    await cluster.apply(deployment(workload(machine.image("1"), "1")))
+    await settled(cluster, ready=1)
+    changed.clear()
+    machine.processes()[0].kill()
+    async with asyncio.timeout(10):
+        await changed.wait()
+
+
+async def _trouble(cluster):
+    now = await seen(cluster)
+    return now and now.trouble
+
+
+async def _ready(cluster, name):
+    now = await seen(cluster, name)
+    return now and now.updated
+
+
+async def _gone(cluster):
+    return await seen(cluster) is None
