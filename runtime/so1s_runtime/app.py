@@ -53,6 +53,7 @@ class App:
         self.worker = Worker(settings.workers, Slots(settings.max_concurrency), settings.request_seconds)
         self.metrics = Metrics(manifest, lambda: self.worker.slots.taken)
         self._settings = settings
+        self._label = f"{manifest.name}@{manifest.version}".encode()
         self._routes = self._paths()
 
     @property
@@ -107,7 +108,7 @@ class App:
             return json_response({"error": f"the model failed; see the log of request {request.id}"}, 500)
 
     def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
-        headers = [(b"x-request-id", request.id.encode())]
+        headers = [(b"x-request-id", request.id.encode()), (b"x-model", self._label)]
         # Callers move to another replica before this one closes their connection.
         return [*headers, (b"connection", b"close")] if self.draining else headers
 

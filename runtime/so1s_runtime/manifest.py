@@ -12,7 +12,8 @@ holds a body of `POST /predict`. A dtype is NumPy's name, or `string`. In a shap
 axis 0 is the batch. Unknown fields are ignored.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,6 +26,8 @@ from so1s_runtime.errors import ModelError
 SCHEMA = "so1s-model/v1"
 FILE_NAME = "model.json"
 FORMATS = ("onnx", "skops")
+
+_LABEL = re.compile(r"[A-Za-z0-9._-]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +112,8 @@ def parse(raw: bytes) -> Manifest:
     fields = _Fields(_json_object(raw))
     fields.take("schema", _schema)
     manifest = Manifest(
-        name=fields.take("name", _text),
-        version=fields.take("version", _text),
+        name=fields.take("name", _label),
+        version=fields.take("version", _label),
         format=fields.take("format", _format),
         file=fields.take("file", _inner_path),
         signature=Signature(fields.take("inputs", _specs), fields.take("outputs", _specs)),
@@ -156,6 +159,13 @@ def _text(value: Any) -> str:
     return value
 
 
+def _label(value: Any) -> str:
+    """It stands in paths and headers."""
+    if not isinstance(value, str) or not _LABEL.fullmatch(value):
+        raise ValueError(f"must be 1 to 63 of A-Z a-z 0-9 . _ -, is {value!r}")
+    return value
+
+
 def _format(value: Any) -> str:
     if value not in FORMATS:
         raise ValueError(f"must be one of {', '.join(FORMATS)}, is {value!r}")
@@ -191,8 +201,3 @@ def _spec(value: Any) -> TensorSpec:
 
 def _is_length(value: Any) -> bool:
     return type(value) is int and (value == -1 or value >= 1)
-
-
-def describe(specs: Sequence[TensorSpec]) -> str:
-    """One line for people: `x float32[-1,30], y int64[-1]`."""
-    return ", ".join(f"{spec.name} {spec}" for spec in specs)

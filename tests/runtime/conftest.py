@@ -13,6 +13,7 @@ from skl2onnx import to_onnx
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
+
 from so1s_runtime import model as models
 from so1s_runtime.app import App
 from so1s_runtime.loaders import loader

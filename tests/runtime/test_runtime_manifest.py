@@ -5,11 +5,13 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from so1s_runtime.dtypes import DTYPES
 from so1s_runtime.errors import ModelError
 from so1s_runtime.manifest import FORMATS, Manifest, Signature, TensorSpec, parse, read
 
 names = st.text(min_size=1, max_size=8)
+labels = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True)
 specs = st.builds(
     TensorSpec,
     names,
@@ -29,7 +31,7 @@ GOOD = {
 }
 
 
-@given(names, names, st.sampled_from(FORMATS), spec_lists, spec_lists)
+@given(labels, labels, st.sampled_from(FORMATS), spec_lists, spec_lists)
 def test_a_written_manifest_reads_back_the_same(name, version, model_format, inputs, outputs):
     manifest = Manifest(
         name=name,
@@ -52,8 +54,9 @@ def test_unknown_fields_are_ignored_and_a_sample_is_optional():
     ("change", "message"),
     [
         ({"schema": "so1s-model/v2"}, "schema must be 'so1s-model/v1', is 'so1s-model/v2'"),
-        ({"name": ""}, "name must be a non-empty string"),
-        ({"version": 3}, "version must be a non-empty string, is 3"),
+        ({"name": "a/b"}, "name must be 1 to 63 of A-Z a-z 0-9 . _ -, is 'a/b'"),
+        ({"name": "a\n"}, "name must be 1 to 63 of"),
+        ({"version": 3}, "version must be 1 to 63 of A-Z a-z 0-9 . _ -, is 3"),
         ({"format": "pickle"}, "format must be one of onnx, skops, is 'pickle'"),
         ({"format": []}, "format must be one of onnx, skops"),
         ({"file": "../etc/passwd"}, "file must lie inside the model directory"),

@@ -5,6 +5,7 @@ import json
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -88,11 +89,13 @@ async def test_a_started_server_becomes_ready_answers_as_the_library_does_and_st
 async def test_a_draining_server_serves_on_for_the_drain_time_and_then_stops(onnx_model):
     async with running(onnx_model.directory, "--drain-seconds=1") as server:
         await server.until(is_ready)
+        signalled = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         await server.until(is_draining)
         answer = await server.client.post("/predict", json=[ROW])
         assert (answer.status_code, answer.headers["connection"]) == (200, "close")
         assert await server.end() == 0
+        assert time.monotonic() - signalled >= 1
 
 
 async def test_a_request_in_flight_at_the_end_of_the_drain_is_finished(onnx_model):

@@ -1,6 +1,7 @@
 """Settings come from flags and the environment, and are refused all at once."""
 
 import pytest
+
 from so1s_runtime.settings import read
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from so1s_runtime.dtypes import DTYPES
 from so1s_runtime.errors import ModelError, RequestError
 from so1s_runtime.manifest import TensorSpec
