@@ -1,0 +1,128 @@
+"""From what happened to what people are told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.alerter.domain.incident import Finding
+from services.alerter.domain.readings import percent
+from services.alerter.domain.rules import RestartLoop, Rule
+from services.alerter.domain.subject import Subject
+from services.alerter.domain.watch import Turn
+from so1s.events import (
+    AlertRule,
+    BuildFailed,
+    DeploymentFailed,
+    HealthSampled,
+    RoutesDegraded,
+    RoutesRejected,
+)
+
+
+def watched_subject(rule: Rule, sample: HealthSampled) -> Subject:
+    """Whom a rule holds responsible for a window: restarts are a deployment's, all else a variant's."""
+    if isinstance(rule.when, RestartLoop):
+        return Subject.of(sample.account, deployment=sample.variant)
+    return Subject.of(sample.account, endpoint=sample.endpoint, variant=sample.variant)
+
+
+def unhealthy(rule: Rule, sample: HealthSampled, turn: Turn) -> Finding:
+    """A window breaks a rule."""
+    return Finding(
+        rule=rule.name,
+        severity=rule.severity,
+        subject=watched_subject(rule, sample),
+        headline=_headline(rule, sample, turn),
+        observed=turn.reading.observed,
+        allowed=_allowed(rule),
+        hint=f"so1s logs {sample.variant} --account {sample.account}",
+        began_at=turn.since,
+        at=turn.at,
+        watched=True,
+    )
+
+
+def build_failed(rule: Rule, failed: BuildFailed, at: datetime) -> Finding:
+    """A version did not become an image."""
+    step = f" in step {failed.step}" if failed.step else ""
+    return Finding(
+        rule=rule.name,
+        severity=rule.severity,
+        subject=Subject.of(failed.account, model=failed.model),
+        headline=f"{failed.model}@{failed.version} was not built",
+        observed=f"{failed.reason}{step}: {failed.message}",
+        allowed="",
+        hint=f"so1s explain {failed.model}@{failed.version} --account {failed.account}",
+        began_at=at,
+        at=at,
+        log_tail=tuple(failed.log_tail),
+    )
+
+
+def deployment_failed(rule: Rule, failed: DeploymentFailed, at: datetime) -> Finding:
+    """A rollout will not complete."""
+    revision = f" revision {failed.revision}" if failed.revision else ""
+    return Finding(
+        rule=rule.name,
+        severity=rule.severity,
+        subject=Subject.of(failed.account, deployment=failed.deployment),
+        headline=f"{failed.deployment}{revision} was not deployed",
+        observed=f"{failed.reason}: {failed.message}; what served before still serves",
+        allowed="",
+        hint=f"so1s logs {failed.deployment} --account {failed.account}",
+        began_at=at,
+        at=at,
+        log_tail=tuple(failed.log_tail),
+    )
+
+
+def routes_degraded(rule: Rule, degraded: RoutesDegraded, at: datetime) -> Finding:
+    """Some gateways lag behind."""
+    return Finding(
+        rule=rule.name,
+        severity=rule.severity,
+        subject=Subject.of(degraded.account, endpoint=degraded.endpoint),
+        headline=f"{degraded.endpoint} is not served alike everywhere",
+        observed=f"{degraded.gateways_serving} of {degraded.gateways} gateways answer revision"
+        f" {degraded.revision}",
+        allowed="all of them, within the deadline",
+        hint=f"so1s weights show {degraded.endpoint} --account {degraded.account}",
+        began_at=at,
+        at=at,
+    )
+
+
+def routes_rejected(rule: Rule, rejected: RoutesRejected, at: datetime) -> Finding:
+    """A change of a route was refused."""
+    return Finding(
+        rule=rule.name,
+        severity=rule.severity,
+        subject=Subject.of(rejected.account, endpoint=rejected.endpoint),
+        headline=f"A change of {rejected.endpoint} was refused",
+        observed=f"{rejected.field}: {rejected.value}",
+        allowed=rejected.allowed.removeprefix("allowed: "),
+        hint=f"so1s weights show {rejected.endpoint} --account {rejected.account}",
+        began_at=at,
+        at=at,
+    )
+
+
+def _headline(rule: Rule, sample: HealthSampled, turn: Turn) -> str:
+    if rule.measure == "restarts":
+        return f"{sample.variant} keeps restarting"
+    if rule.measure == "availability":
+        return f"{sample.variant} " + ("is unavailable" if turn.reading.badness >= 1 else "fails requests")
+    return f"{sample.variant} is slow"
+
+
+def _allowed(rule: Rule) -> str:
+    match rule.when:
+        case RestartLoop(restarts_at_least=count, within_seconds=span):
+            return f"fewer than {count} restarts in {span} s"
+        case AlertRule(availability_below=bound) if bound is not None:
+            asked = f"at least {percent(bound)}"
+        case AlertRule(latency_p90_above_ms=bound) if bound is not None:
+            asked = f"p90 of at most {bound:g} ms"
+        case AlertRule(latency_p99_above_ms=bound):
+            asked = f"p99 of at most {bound:g} ms"
+    return f"{asked}, judged over {rule.hold_seconds} s" if rule.hold_seconds else asked

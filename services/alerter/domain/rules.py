@@ -1,0 +1,146 @@
+"""Rules: the conditions under which an incident is opened, as data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+
+from so1s.errors import InvalidInput
+from so1s.events import AlertRule, Value
+from so1s.events.incident import Severity
+from so1s.events.names import Name
+
+Seconds = Annotated[int, Field(ge=0, le=86_400)]
+Measure = Literal["availability", "latency-p90", "latency-p99", "restarts"]
+"""A figure of a deployment that rules watch."""
+FailureEvent = Literal["BuildFailed", "DeploymentFailed", "RoutesDegraded", "RoutesRejected"]
+
+
+class RestartLoop(Value):
+    """A deployment's replicas restart again and again."""
+
+    restarts_at_least: Annotated[int, Field(ge=1)]
+    within_seconds: Annotated[int, Field(ge=1, le=86_400)]
+
+
+class Happened(Value):
+    """An event says by itself that something is wrong."""
+
+    event: FailureEvent
+    except_reasons: list[str] = []
+    """Values of the event's `reason` that nobody needs to be told of."""
+
+
+def _kind(when: Any) -> str:
+    fields = when if isinstance(when, dict) else getattr(type(when), "model_fields", ())
+    return next((kind for kind in ("event", "restarts_at_least") if kind in fields), "bound")
+
+
+Condition = Annotated[
+    Annotated[Happened, Tag("event")]
+    | Annotated[RestartLoop, Tag("restarts_at_least")]
+    | Annotated[AlertRule, Tag("bound")],
+    Discriminator(_kind),
+]
+"""Which of the three it is shows in its fields; a bound is written as a model's author writes it."""
+
+
+class Rule(Value):
+    """When an incident is opened, how grave it is, and when it is resolved."""
+
+    name: Name
+    when: Condition
+    severity: Severity = "warning"
+    resolve_after_seconds: Seconds | None = None
+    """How long health must last; as long as the condition must hold, where it is absent."""
+
+    @property
+    def hold_seconds(self) -> int:
+        """How long the condition must hold before an incident is opened."""
+        return self.when.for_seconds if isinstance(self.when, AlertRule) else 0
+
+    @property
+    def settle_seconds(self) -> int:
+        """How long health must last before the incident is resolved."""
+        return self.hold_seconds if self.resolve_after_seconds is None else self.resolve_after_seconds
+
+    @property
+    def measure(self) -> Measure | None:
+        """The figure that is watched; none where an event speaks for itself."""
+        match self.when:
+            case Happened():
+                return None
+            case RestartLoop():
+                return "restarts"
+            case AlertRule(availability_below=float() | int()):
+                return "availability"
+            case AlertRule(latency_p90_above_ms=float() | int()):
+                return "latency-p90"
+        return "latency-p99"
+
+
+class Rulebook(Value):
+    """All rules of an operator."""
+
+    rules: list[Rule]
+    update_every_seconds: Annotated[int, Field(ge=1)] = 30
+    """An open incident's message is edited at most this often."""
+    forget_after_seconds: Annotated[int, Field(ge=60)] = 900
+    """An incident that no window speaks of any more is closed after this time."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        twice = [name for name, count in Counter(rule.name for rule in self.rules).items() if count > 1]
+        if twice:
+            raise ValueError(f"allowed: each name once, not {', '.join(twice)} again")
+        return self
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        """Read a rules file.
+
+        Raises:
+            InvalidInput: names every problem of the file at once.
+        """
+        try:
+            return cls.model_validate(yaml.safe_load(text))
+        except yaml.YAMLError as error:
+            raise InvalidInput.of("rules", str(error), "allowed: YAML") from error
+        except ValidationError as error:
+            raise InvalidInput.from_pydantic(error) from error
+
+    def watching(self, own: Iterable[Rule] = ()) -> list[Rule]:
+        """The rules that judge a deployment's windows, given its author's own.
+
+        An author knows a model better than the operator does: where both watch the same figure, the
+        author's rule counts, so that one problem makes one incident.
+        """
+        own = list(own)
+        taken = {rule.measure for rule in own} | {None}
+        return [rule for rule in self.rules if rule.measure not in taken] + own
+
+    def telling_of(self, event: FailureEvent, reason: str | None = None) -> list[Rule]:
+        """The rules that an event of this kind meets."""
+        return [
+            rule
+            for rule in self.rules
+            if isinstance(rule.when, Happened)
+            and rule.when.event == event
+            and reason not in rule.when.except_reasons
+        ]
+
+
+def author_rules(alerts: Iterable[AlertRule]) -> list[Rule]:
+    """The `alerts:` of a model's author as rules, named by the figure: `author-availability`."""
+    seen: Counter[str] = Counter()
+    rules = []
+    for alert in alerts:
+        rule = Rule(name="author", when=alert, severity="critical")
+        seen[name := f"author-{rule.measure}"] += 1
+        suffix = f"-{seen[name]}" if seen[name] > 1 else ""
+        rules.append(rule.model_copy(update={"name": name + suffix}))
+    return rules

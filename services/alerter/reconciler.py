@@ -1,0 +1,100 @@
+"""Recorded incidents → Slack: one message each, and its history in the thread.
+
+A message is sent in three steps: the attempt is committed, the call is made, its place is
+committed. Whoever finds an attempt without a place looks for the message before sending it again,
+so that neither a crash nor a lost answer posts twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from services.alerter import store
+from services.alerter.domain.message import render
+from services.alerter.metrics import MESSAGES, UNTOLD
+from services.alerter.ports import Mark, MessageGone, Messenger, Posted, SlowDown
+from services.alerter.store import Untold, UntoldReply
+from so1s.store import Store
+
+log = structlog.get_logger()
+
+
+class Teller:
+    """Brings people's view of the incidents up to date."""
+
+    def __init__(
+        self,
+        state: Store,
+        messenger: Messenger,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._state = state
+        self._messenger = messenger
+        self._sleep = sleep
+
+    async def tell(self) -> None:
+        """One round over all that is untold.
+
+        Raises:
+            TemporaryError: the messenger is away; the rest waits for the next round.
+        """
+        async with self._state.read() as connection:
+            waiting = await store.untold(connection)
+        UNTOLD.set(len(waiting))
+        for untold in waiting:
+            try:
+                await self._tell_one(untold)
+            except SlowDown as error:
+                log.warning("slack asks for a pause", seconds=error.seconds)
+                await self._sleep(error.seconds)
+                return
+            UNTOLD.dec()
+
+    async def _tell_one(self, untold: Untold) -> None:
+        try:
+            posted = await self._show(untold)
+            for reply in untold.replies:
+                await self._reply(posted, reply)
+        except MessageGone as error:
+            log.warning("incident cannot be told any more", incident=untold.incident.id, reason=str(error))
+            async with self._state.transaction() as tx:
+                await store.give_up(tx, untold.incident.id, untold.incident.revision)
+
+    async def _show(self, untold: Untold) -> Posted:
+        incident = untold.incident
+        posted = untold.posted or await self._find(untold)
+        if posted is None:
+            account = incident.finding.subject.account
+            posted = await self._messenger.post(render(incident), Mark(incident.id), account)
+            MESSAGES.labels("post").inc()
+        elif untold.told_revision < incident.revision:
+            await self._messenger.edit(posted, render(incident), Mark(incident.id))
+            MESSAGES.labels("edit").inc()
+        async with self._state.transaction() as tx:
+            await store.mark_posted(tx, incident.id, posted, incident.revision)
+        return posted
+
+    async def _find(self, untold: Untold) -> Posted | None:
+        mark = Mark(untold.incident.id)
+        if untold.attempted_at is not None:
+            account = untold.incident.finding.subject.account
+            return await self._messenger.find(mark, account, untold.attempted_at)
+        await self._attempt(mark)
+        return None
+
+    async def _reply(self, posted: Posted, reply: UntoldReply) -> None:
+        mark = Mark(reply.entry.incident, reply.entry.revision)
+        if not reply.attempted:
+            await self._attempt(mark)
+        if not reply.attempted or await self._messenger.find_reply(posted, mark) is None:
+            await self._messenger.reply(posted, reply.entry.text, mark)
+            MESSAGES.labels("reply").inc()
+        async with self._state.transaction() as tx:
+            await store.mark_replied(tx, mark)
+
+    async def _attempt(self, mark: Mark) -> None:
+        async with self._state.transaction() as tx:
+            await store.mark_attempt(tx, mark)
