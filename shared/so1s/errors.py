@@ -19,6 +19,10 @@ class TemporaryError(So1sError):
     """The world is not ready: the same work is tried again, later and without bound."""
 
 
+class Unreachable(TemporaryError):
+    """A part of the platform does not answer; the message says which, and what to do."""
+
+
 class PermanentError(So1sError):
     """Trying again cannot help: the event is kept in the dead letters and the flow goes on."""
 

@@ -80,7 +80,7 @@ class ClientSettings(KafkaSettings):
     account: str | None = None
     """Whose models these are."""
     artifacts: str | None = None
-    """Where uploads go: `s3://BUCKET/PREFIX/` or, on a laptop, `file:///DIRECTORY/`. The account is appended."""
+    """Where uploads go: `s3://BUCKET/PREFIX/` or, on a laptop, `file:///DIRECTORY/`; the account is added."""
     gateway: str = "http://127.0.0.1:8080"
     """Where endpoints whose domain is `*.localhost` answer."""
     domain: str = "so1s.localhost"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from so1s.errors import InvalidInput
 from so1s.platform import ClientSettings, Platform
 

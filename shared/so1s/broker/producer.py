@@ -27,7 +27,11 @@ class Producer:
             KafkaConnectionError: no broker answers.
         """
         client = AIOKafkaProducer(**client_options(self._settings), enable_idempotence=True, acks="all")
-        await client.start()
+        try:
+            await client.start()
+        except BaseException:
+            await client.stop()  # it is left half open
+            raise
         self._client = client
 
     async def stop(self) -> None:

@@ -5,7 +5,7 @@ An event's class is the only place that names its type, topic, key and version:
     class ModelUploaded(Event, key=("account", "model")): ...
 
 gives the type `so1s.ModelUploaded.v1` on the topic `so1s.model-uploaded`, keyed `ACCOUNT/MODEL`.
-An event type of your own is declared the same way, with a namespace of your own.
+An event type of your own is declared the same way, with a `prefix` of your own.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Event(Value):
         *,
         key: tuple[str, ...] = (),
         version: int = 1,
-        namespace: str = "so1s",
+        prefix: str = "so1s",
         partitions: int = 12,
         retention_days: int = 7,
         **kwargs: Any,
@@ -64,7 +64,7 @@ class Event(Value):
         Args:
             key: the fields that make the partition key; the first is `account`.
             version: of the class; a breaking change is a new class with the next number.
-            namespace: `so1s`, or your own.
+            prefix: of the type and the topic: `so1s`, or your own, such as `risk`.
             partitions: of the topic; never changed afterwards, since keys would move.
             retention_days: how long Kafka keeps the topic's events.
             kwargs: pydantic's own.
@@ -77,8 +77,8 @@ class Event(Value):
         bare = cls.__name__.removesuffix(f"V{version}")
         suffix = "" if version == 1 else f".v{version}"
         kebab = re.sub(r"(?<!^)(?=[A-Z])", "-", bare).lower()
-        cls.type = f"{namespace}.{bare}.v{version}"
-        cls.topic = Topic(f"{namespace}.{kebab}{suffix}", partitions, retention_days)
+        cls.type = f"{prefix}.{bare}.v{version}"
+        cls.topic = Topic(f"{prefix}.{kebab}{suffix}", partitions, retention_days)
         cls.key_fields = key
         _catalogue[cls.type] = cls
 

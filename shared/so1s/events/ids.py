@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from datetime import datetime
 
@@ -16,6 +17,11 @@ def derived_id(producer: str, cause_id: str, type_: str, subject: str, ordinal: 
 def window_id(producer: str, type_: str, subject: str, window_start: datetime) -> str:
     """The id of an event that a clock brings about."""
     return _uuid(producer, type_, subject, str(int(window_start.timestamp())))
+
+
+def content_id(producer: str, type_: str, subject: str, data: bytes) -> str:
+    """The id of an event that starts a chain: who says the same again says the same event."""
+    return _uuid(producer, type_, subject, hashlib.sha256(data).hexdigest())
 
 
 def transition_id(producer: str, object_uid: str, generation: int, transition: str) -> str:
