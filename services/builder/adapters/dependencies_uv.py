@@ -1,0 +1,143 @@
+"""Libraries as uv installs them from a format's lock file.
+
+A set of libraries is installed and packed once for each lock file and platform, in a directory of its own:
+
+    KEY/site-packages/   what models are tried with
+    KEY/layer.json       the layer that the image store holds
+    KEY.lock             held while one builder installs; the others wait
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import uv
+from filelock import AsyncFileLock
+
+from services.builder.adapters.command import run
+from services.builder.domain.failure import BuildError
+from services.builder.domain.image import DEPENDENCIES_ROOT
+from services.builder.layers import Layer, pack
+from services.builder.ports import Dependencies, Images, Log
+from services.builder.stop import in_thread
+from so1s.events.model import Format
+
+_LOCKS = Path(__file__).parent.parent / "locks"
+_RECIPE = "1"
+"""Part of each key: a new number packs anew when the way of packing changes."""
+_SECRETS = ("SO1S_", "AWS_")
+
+
+class UvDependencies:
+    """Installs with uv, which takes what it has in its cache and the rest from the configured index."""
+
+    def __init__(self, directory: Path, images: Images, *, python: Path, platform: str) -> None:
+        """Make a source of libraries.
+
+        Args:
+            directory: where they are kept on this machine.
+            images: takes their layers.
+            python: the interpreter that will import them.
+            platform: what that interpreter runs on, as images declare it.
+        """
+        self.platform = platform
+        self._directory = directory.absolute()
+        self._images = images
+        self._python = python
+
+    async def provide(self, model_format: Format, log: Log) -> Dependencies:
+        """See `ports.DependencySource`."""
+        lock = _LOCKS / f"{model_format}.txt"
+        home = self._directory / self._key(lock.read_bytes())
+        if layer := await self._present(home):
+            return Dependencies(layer, home / "site-packages", cached=True)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        async with AsyncFileLock(home.with_suffix(".lock"), poll_interval=0.1):
+            if layer := await self._present(home):
+                return Dependencies(layer, home / "site-packages", cached=True)
+            if not (home / "site-packages").exists():
+                await self._install(lock, home, log)
+            layer = await self._pack(home)
+        return Dependencies(layer, home / "site-packages", cached=False)
+
+    def _key(self, lock: bytes) -> str:
+        parts = (_RECIPE, self.platform, hashlib.sha256(lock).hexdigest())
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    async def _present(self, home: Path) -> Layer | None:
+        try:
+            layer = Layer(**json.loads((home / "layer.json").read_bytes()))
+        except FileNotFoundError:
+            return None
+        return layer if await self._images.has(layer) else None
+
+    async def _install(self, lock: Path, home: Path, log: Log) -> None:
+        """Install beside `home`, then rename: a crash leaves no half of it."""
+        with tempfile.TemporaryDirectory(dir=self._directory, prefix="installing-") as temporary:
+            target = Path(temporary) / "site-packages"
+            code = await run(
+                self._command(lock, target),
+                environment=_environment(),
+                directory=Path(temporary),
+                on_output=log,
+                on_error=log,
+            )
+            if code != 0:
+                raise BuildError("dependencies", f"the libraries of {lock.stem} cannot be installed")
+            await asyncio.to_thread(_settle, target, home / "site-packages")
+
+    def _command(self, lock: Path, target: Path) -> list[str]:
+        return [
+            uv.find_uv_bin(),
+            *("pip", "install", "--require-hashes", "--no-deps"),
+            "--no-build",  # a source distribution would run its author's code here
+            "--link-mode=hardlink",  # hundreds of megabytes; uv copies where it cannot link
+            *("--python", str(self._python)),
+            *("--target", str(target)),
+            *("--requirement", str(lock)),
+        ]
+
+    async def _pack(self, home: Path) -> Layer:
+        packed = home / "layer.tar.zst"
+        packed.unlink(missing_ok=True)
+        layer = await in_thread(pack, home / "site-packages", DEPENDENCIES_ROOT, packed)
+        await self._images.add(layer, packed)
+        described = home / "layer.json.new"
+        described.write_text(json.dumps(asdict(layer)))
+        described.replace(home / "layer.json")
+        return layer
+
+
+def _environment() -> dict[str, str]:
+    """This process's own, for uv's settings and proxies, without secrets that are no business of uv's."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)}
+    return environment | {"UV_NO_PROGRESS": "1"}
+
+
+def _settle(target: Path, site_packages: Path) -> None:
+    """Put an installation in its place, without scripts: they start with the path of this interpreter."""
+    shutil.rmtree(target / "bin", ignore_errors=True)
+    (target / ".lock").unlink(missing_ok=True)
+    for record in target.glob("*.dist-info/RECORD"):
+        text = _without_scripts(record.read_text())
+        record.unlink()  # it may be a hard link into uv's cache
+        record.write_text(text)
+    site_packages.parent.mkdir(exist_ok=True)
+    target.rename(site_packages)
+
+
+def _without_scripts(record: str) -> str:
+    rows = csv.reader(io.StringIO(record))
+    kept = sorted(row for row in rows if not row[0].startswith(("bin/", "../../bin/")))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(kept)
+    return text.getvalue()

@@ -1,0 +1,119 @@
+"""Images as an OCI image layout in a directory, for a laptop.
+
+The layout follows the OCI image specification: `oci-layout`, `index.json`, `blobs/sha256/…`. Several builders
+may write to one directory: blobs are named by their content, and the index is replaced under a lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from services.builder.layers import MEDIA_TYPE, Layer
+from services.builder.stop import Stop, in_thread
+from so1s.events import Image
+
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_INDEX = "application/vnd.oci.image.index.v1+json"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_NAME = "org.opencontainers.image.ref.name"
+
+
+class LayoutImages:
+    """An image layout; made where it is absent."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.absolute()
+        self._blobs = self._directory / "blobs" / "sha256"
+
+    async def has(self, layer: Layer) -> bool:
+        """See `ports.Images`."""
+        path = self._blob(layer.digest)
+        return path.exists() and path.stat().st_size == layer.size_bytes
+
+    async def add(self, layer: Layer, file: Path) -> None:
+        """See `ports.Images`."""
+        await in_thread(self._add, layer, file)
+
+    async def publish(self, name: str, config: dict[str, Any], layers: list[Layer]) -> Image:
+        """See `ports.Images`."""
+        return await in_thread(self._publish, name, config, layers)
+
+    def _blob(self, digest: str) -> Path:
+        return self._blobs / digest.removeprefix("sha256:")
+
+    def _add(self, _stop: Stop, layer: Layer, file: Path) -> None:
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+        _move(file, self._blob(layer.digest))
+
+    def _publish(self, _stop: Stop, name: str, config: dict[str, Any], layers: list[Layer]) -> Image:
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": _MANIFEST,
+            "config": self._write_json(_CONFIG, config),
+            "layers": [_descriptor(MEDIA_TYPE, layer.digest, layer.size_bytes) for layer in layers],
+        }
+        descriptor = self._write_json(_MANIFEST, manifest)
+        self._point(name, descriptor)
+        size = descriptor["size"] + manifest["config"]["size"] + sum(layer.size_bytes for layer in layers)
+        digest = descriptor["digest"]
+        return Image(reference=f"oci:{self._directory}@{digest}", digest=digest, size_bytes=size)
+
+    def _write_json(self, media_type: str, value: dict[str, Any]) -> dict[str, Any]:
+        data = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if not self._blob(digest).exists():
+            _replace(self._blob(digest), data)
+        return _descriptor(media_type, digest, len(data))
+
+    def _point(self, name: str, descriptor: dict[str, Any]) -> None:
+        """Enter an image into the index; the name leaves the image that it pointed to."""
+        with FileLock(self._directory / "index.lock"):
+            index = self._index()
+            others = [each for each in index["manifests"] if each.get("annotations", {}).get(_NAME) != name]
+            index["manifests"] = [*others, descriptor | {"annotations": {_NAME: name}}]
+            _replace(self._directory / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+            _replace(self._directory / "index.json", json.dumps(index, indent=1).encode())
+
+    def _index(self) -> dict[str, Any]:
+        path = self._directory / "index.json"
+        if path.exists():
+            return json.loads(path.read_bytes())
+        return {"schemaVersion": 2, "mediaType": _INDEX, "manifests": []}
+
+
+def _descriptor(media_type: str, digest: str, size_bytes: int) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": digest, "size": size_bytes}
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a machine that loses power, sees all of it or none."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as beside:
+            shutil.copyfile(source, beside.name)
+        Path(beside.name).replace(target)
+        source.unlink()

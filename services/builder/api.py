@@ -1,0 +1,61 @@
+"""HTTP: builds and their logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from services.builder import store as builds
+from services.builder.build_log import path_of
+from so1s.store import Store
+
+
+def routes(store: Store, logs: Path) -> list[Route]:
+    """The builder's API.
+
+    `GET /v1/builds?account=ACCOUNT` lists builds, the newest first;
+    `GET /v1/builds/ACCOUNT/MODEL/VERSION/log` is the log of the present build of a version, as text.
+    """
+
+    async def list_builds(request: Request) -> Response:
+        account = request.query_params.get("account")
+        if not account:
+            return JSONResponse({"error": "say whose builds: ?account=ACCOUNT"}, status_code=400)
+        async with store.read() as connection:
+            rows = await builds.list_builds(connection, account)
+        return JSONResponse({"builds": [_shown(row) for row in rows]})
+
+    async def read_log(request: Request) -> Response:
+        account, model, version = (request.path_params[each] for each in ("account", "model", "version"))
+        async with store.read() as connection:
+            number = await builds.number_of(connection, account, model, version)
+        if number is None:
+            return JSONResponse({"error": f"{account}/{model}@{version} was never uploaded"}, status_code=404)
+        path = path_of(logs, account, model, version, number)
+        if not await asyncio.to_thread(path.exists):
+            return Response("", media_type="text/plain")  # queued: nothing is logged yet
+        return FileResponse(path, media_type="text/plain; charset=utf-8")
+
+    return [
+        Route("/v1/builds", list_builds),
+        Route("/v1/builds/{account}/{model}/{version}/log", read_log),
+    ]
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("account", "model", "version", "number", "state", "sha256", "tries", "reason", "message")
+    times = ("queued_at", "started_at", "finished_at")
+    return {name: row[name] for name in names} | {name: _time(row[name]) for name in times}
+
+
+def _time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,80 @@
+"""The composition root: settings → adapters → workers → service."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+from services.builder import api
+from services.builder.adapters.artifacts_file import FileArtifacts
+from services.builder.adapters.artifacts_s3 import S3Artifacts
+from services.builder.adapters.dependencies_uv import UvDependencies
+from services.builder.adapters.images_layout import LayoutImages
+from services.builder.adapters.inspector_process import ProcessInspector
+from services.builder.domain.archive import Limits
+from services.builder.handlers import consumer
+from services.builder.runtime import stage
+from services.builder.settings import Settings
+from services.builder.steps import World
+from services.builder.worker import Terms, Worker, Workers
+from so1s.service import Service
+from so1s.store import Store
+
+
+def build(settings: Settings) -> Service:
+    """Put the builder together."""
+    url = settings.database_url.get_secret_value()
+    store = Store(url, producer="builder", schema=settings.database_schema)
+    directory = settings.build_dir.absolute()
+    terms = Terms(directory, settings.lease_seconds, settings.deadline_seconds)
+    world = _world(settings, directory)
+    names = [f"{settings.instance}/{number}" for number in range(settings.workers)]
+    workers = Workers(
+        [Worker(name, store, world, terms) for name in names], poll_seconds=settings.poll_seconds
+    )
+    consumer.provide(settings, workers)
+    return Service(
+        "builder",
+        settings,
+        consumer=consumer,
+        store=store,
+        migrations="services.builder.migrations",
+        loops=workers.loops,
+        routes=api.routes(store, directory / "logs"),
+    )
+
+
+def _world(settings: Settings, directory: Path) -> World:
+    python = _base_interpreter()
+    images = LayoutImages(settings.image_dir)
+    runtime = stage(directory / "runtime")
+    return World(
+        artifacts={"file": FileArtifacts(), "s3": S3Artifacts(settings)},
+        dependencies=UvDependencies(directory / "dependencies", images, python=python, platform=_platform()),
+        inspector=ProcessInspector(
+            python=python,
+            runtime=runtime,
+            seconds=settings.inspect_seconds,
+            memory_mib=settings.inspect_memory_mib,
+        ),
+        images=images,
+        runtime=runtime,
+        prefixes=settings.artifact_prefixes,
+        limits=Limits(
+            artifact_bytes=settings.max_artifact_bytes,
+            unpacked_bytes=settings.max_unpacked_bytes,
+            files=settings.max_files,
+            ratio=settings.max_archive_ratio,
+        ),
+    )
+
+
+def _base_interpreter() -> Path:
+    """The interpreter that images of base `host` run on: this one, outside of its virtual environment."""
+    return Path(getattr(sys, "_base_executable", sys.executable))
+
+
+def _platform() -> str:
+    version = sys.version_info
+    return f"{sys.platform}-{platform.machine()}-cp{version.major}{version.minor}"

@@ -1,0 +1,124 @@
+"""Reads what was fetched: the model, its format, and what its author says of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.builder.domain.archive import Limits
+from services.builder.domain.contents import choose_model
+from services.builder.domain.failure import BuildError
+from services.builder.domain.formats import recognise
+from services.builder.domain.options import Options, merge
+from services.builder.stop import Stop
+from services.builder.unpack import archive_kind, unpack
+from so1s.errors import InvalidInput
+from so1s.events import ModelUploaded, Signature
+from so1s.events.model import Format
+from so1s.modelfile import FILE_NAME, MAX_BYTES, ModelFile
+from so1s_runtime import manifest as manifests
+from so1s_runtime.errors import ModelError
+
+_FILES = "files"
+"""Where a model's own files are, beside the manifest: whatever their names, they cannot replace it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an artifact turned out to be."""
+
+    files: Path
+    """The directory of all its files."""
+    file: str
+    """The model's path within `files`."""
+    format: Format
+    described: ModelFile | None
+    """Its `so1s.yaml`."""
+    options: Options
+
+
+def read_contents(stop: Stop, fetched: Path, uploaded: ModelUploaded, limits: Limits) -> Contents:
+    """Unpack what was fetched where it is an archive, and find out what it is.
+
+    Raises:
+        BuildError: it is hostile or broken, or holds no model that can be served.
+        Stopped: `stop` was told.
+    """
+    files = _unpacked(stop, fetched, limits) if not uploaded.artifact.uri.endswith("/") else fetched
+    described = _described(files)
+    said_format = uploaded.format or (described.format if described else None)
+    said_file = described.file if described else None
+    recognised = {
+        str(path.relative_to(files)): _recognised(path) for path in files.rglob("*") if path.is_file()
+    }
+    file, model_format = choose_model(recognised, said_file=said_file, said_format=said_format)
+    _require_sample(files, described)
+    return Contents(files, file, model_format, described, merge(uploaded, described))
+
+
+def write_manifest(
+    directory: Path, uploaded: ModelUploaded, contents: Contents, signature: Signature
+) -> None:
+    """Move the files below `directory` and write the manifest that the runtime reads beside them.
+
+    Raises:
+        BuildError: the manifest would not be valid.
+    """
+    contents.files.rename(directory / _FILES)
+    sample = contents.described.sample if contents.described else None
+    fields = {
+        "schema": manifests.SCHEMA,
+        "name": uploaded.model,
+        "version": uploaded.version,
+        "format": contents.format,
+        "file": f"{_FILES}/{contents.file}",
+        **signature.model_dump(),
+        **({"sample": f"{_FILES}/{sample}"} if sample else {}),
+    }
+    try:
+        manifest = manifests.parse(json.dumps(fields).encode())
+    except ModelError as error:
+        raise BuildError("format", str(error)) from error
+    (directory / manifests.FILE_NAME).write_bytes(manifest.to_json())
+
+
+def _unpacked(stop: Stop, fetched: Path, limits: Limits) -> Path:
+    """The directory of the files of a single fetched object."""
+    (path,) = fetched.iterdir()
+    kind = archive_kind(path)
+    if kind is None:
+        return fetched
+    files = fetched.with_name("unpacked")
+    files.mkdir()
+    unpack(stop, path, kind, files, limits)
+    path.unlink()
+    return _without_wrapper(files)
+
+
+def _without_wrapper(files: Path) -> Path:
+    """The inner directory where an archive holds nothing else: `tar czf m.tgz out/` makes one."""
+    inner = list(files.iterdir())
+    return inner[0] if len(inner) == 1 and inner[0].is_dir() else files
+
+
+def _described(files: Path) -> ModelFile | None:
+    path = files / FILE_NAME
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        text = file.read(MAX_BYTES + 1)
+    try:
+        return ModelFile.parse(text)
+    except InvalidInput as error:
+        raise BuildError("format", f"{FILE_NAME}: {error}") from error
+
+
+def _recognised(path: Path) -> Format | None:
+    with path.open("rb") as file:
+        return recognise(file)
+
+
+def _require_sample(files: Path, described: ModelFile | None) -> None:
+    if described and described.sample and not (files / described.sample).is_file():
+        raise BuildError.of("format", f"{FILE_NAME}: sample", described.sample, "a file beside it")

@@ -1,0 +1,1 @@
+"""What a builder decides: pure functions on typed values."""

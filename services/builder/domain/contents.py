@@ -1,0 +1,55 @@
+"""What the files of an artifact are: which one is the model, and what `so1s.yaml` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.builder.domain.failure import BuildError
+from so1s.events.model import Format
+
+_SHOWN_FILES = 10
+
+
+def choose_model(
+    recognised: Mapping[str, Format | None], *, said_file: str | None, said_format: Format | None
+) -> tuple[str, Format]:
+    """The model's path and format.
+
+    Args:
+        recognised: path to format of each file, None for what is no model.
+        said_file: by `so1s.yaml`.
+        said_format: by the event or by `so1s.yaml`.
+
+    Raises:
+        BuildError: no file fits, or several do.
+    """
+    if said_file is not None:
+        return said_file, _format_of(said_file, recognised, said_format)
+    models = {path: each for path, each in recognised.items() if each and said_format in {None, each}}
+    if not models:
+        what = f"a {said_format} model" if said_format else "a model; allowed: onnx, skops"
+        raise BuildError("format", f"no file is {what}, or it is cut short; there is {_names(recognised)}")
+    if len(models) > 1:
+        raise BuildError(
+            "format", f"there are several models, {_names(models)}; name one as `file` in so1s.yaml"
+        )
+    ((path, model_format),) = models.items()
+    assert model_format is not None
+    return path, model_format
+
+
+def _format_of(path: str, recognised: Mapping[str, Format | None], said_format: Format | None) -> Format:
+    if path not in recognised:
+        raise BuildError.of("format", "file", path, f"one of {_names(recognised)}")
+    found = recognised[path]
+    if found is None:
+        raise BuildError("format", f"{path} is neither an onnx nor a skops model, or it is cut short")
+    if said_format not in {None, found}:
+        raise BuildError.of("format", "format", said_format, f"{found}, which {path} is")
+    return found
+
+
+def _names(paths: Mapping[str, object]) -> str:
+    names = sorted(paths)
+    more = f" and {len(names) - _SHOWN_FILES} more" if len(names) > _SHOWN_FILES else ""
+    return ", ".join(names[:_SHOWN_FILES]) + more

@@ -1,0 +1,68 @@
+"""Which of the layers that may say an option wins: the event, then `so1s.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from so1s.events import AlertRule, DeployOptions, ModelUploaded
+from so1s.modelfile import FILE_NAME, ModelFile
+
+EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What shall become of the image, and which layer said so."""
+
+    deploy: DeployOptions | None
+    alerts: list[AlertRule] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+    """Dotted option to layer: `resources.memory_mib: so1s.yaml`."""
+
+
+def merge(uploaded: ModelUploaded, file: ModelFile | None) -> Options:
+    """Lay the event's options over those of the file.
+
+    Options are merged one by one, lists are replaced as a whole. `"deploy": null` in the event deploys
+    nothing, whatever the file says.
+    """
+    alerts, alerts_source = _alerts(uploaded, file)
+    if uploaded.deploy is None:
+        return Options(None, alerts, alerts_source)
+    below = _said(file.deploy) if file else {}
+    above = _said(uploaded.deploy)
+    sources = dict.fromkeys(below, FILE_NAME) | dict.fromkeys(above, EVENT)
+    deploy = DeployOptions.model_validate(_nested(below | above))
+    return Options(deploy, alerts, dict(sorted(sources.items())) | alerts_source)
+
+
+def _alerts(uploaded: ModelUploaded, file: ModelFile | None) -> tuple[list[AlertRule], dict[str, str]]:
+    if uploaded.alerts is not None:
+        return uploaded.alerts, {"alerts": EVENT}
+    if file and file.alerts:
+        return file.alerts, {"alerts": FILE_NAME}
+    return [], {}
+
+
+def _said(options: DeployOptions) -> dict[str, Any]:
+    """Dotted name to value of each option that is said."""
+    flat: dict[str, Any] = {}
+    for name, value in options.model_dump(exclude_none=True).items():
+        flat |= (
+            {f"{name}.{inner}": each for inner, each in value.items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
+    return flat
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        group, dot, inner = name.partition(".")
+        if dot:
+            nested.setdefault(group, {})[inner] = value
+        else:
+            nested[name] = value
+    return nested

@@ -1,0 +1,127 @@
+"""Layers of an image, the same to the last byte wherever and whenever they are packed.
+
+A layer is a tar of sorted members with modification time 0, user and group 0 and fixed modes, compressed by
+zstd, as the OCI image specification describes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol, cast
+
+import zstandard
+
+from services.builder.stop import Stop
+
+MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
+CHUNK_BYTES = 1024 * 1024
+_ZSTD_LEVEL = 3
+"""The library's default: a third level costs little more than hashing and halves a site-packages."""
+_UNPACKED = {"__pycache__"}
+"""Bytecode names the time of its source: a running server may write its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A packed layer's identity."""
+
+    digest: str
+    """sha256 of the compressed bytes, as `sha256:…`."""
+    diff_id: str
+    """sha256 of the tar itself, as `sha256:…`."""
+    size_bytes: int
+    """Of the compressed bytes."""
+
+
+class _Sink(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
+class _Hashing:
+    """Passes bytes on, and hashes and counts them."""
+
+    def __init__(self, sink: _Sink, stop: Stop) -> None:
+        self._sink = sink
+        self._stop = stop
+        self._hash = hashlib.sha256()
+        self.size_bytes = 0
+
+    def write(self, data: bytes, /) -> int:
+        self._stop.check()
+        self._hash.update(data)
+        self.size_bytes += len(data)
+        self._sink.write(data)
+        return len(data)
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+def pack(stop: Stop, tree: Path, root: PurePosixPath, into: Path) -> Layer:
+    """Pack the files below `tree` as `root` of the image into the new file `into`, in one pass.
+
+    Raises:
+        Stopped: `stop` was told.
+        ValueError: the tree holds something that is neither file nor directory.
+    """
+    with into.open("xb") as file:
+        compressed = _Hashing(file, stop)
+        compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
+        with compressor.stream_writer(cast("IO[bytes]", compressed), closefd=False) as writer:
+            plain = _Hashing(writer, stop)
+            _write_tar(plain, tree, root)
+    return Layer(compressed.digest, plain.digest, compressed.size_bytes)
+
+
+def _write_tar(sink: _Hashing, tree: Path, root: PurePosixPath) -> None:
+    with tarfile.open(
+        fileobj=cast("IO[bytes]", sink),
+        mode="w|",
+        format=tarfile.PAX_FORMAT,
+        encoding="utf-8",
+        bufsize=CHUNK_BYTES,
+    ) as tar:
+        for parent in reversed(root.relative_to("/").parents):
+            if parent.parts:
+                tar.addfile(_directory(parent))
+        tar.addfile(_directory(root.relative_to("/")))
+        for path in _sorted(tree):
+            _add(tar, path, root.relative_to("/") / path.relative_to(tree).as_posix())
+
+
+def _sorted(tree: Path) -> Iterator[Path]:
+    """All below a directory, a directory before its members; by code points, whatever the locale."""
+    for path in sorted(tree.iterdir(), key=lambda path: path.name):
+        if path.name in _UNPACKED:
+            continue
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from _sorted(path)
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: PurePosixPath) -> None:
+    if path.is_symlink() or not (path.is_dir() or path.is_file()):
+        raise ValueError(f"{path} is neither a file nor a directory")
+    if path.is_dir():
+        tar.addfile(_directory(name))
+        return
+    with path.open("rb") as file:
+        tar.addfile(_file(name, path), file)
+
+
+def _directory(name: PurePosixPath) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(str(name))
+    info.type, info.mode = tarfile.DIRTYPE, 0o755
+    return info
+
+
+def _file(name: PurePosixPath, path: Path) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(str(name))
+    status = path.stat()
+    info.size, info.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
+    return info

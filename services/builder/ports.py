@@ -1,0 +1,110 @@
+"""What a builder needs of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from services.builder.domain.archive import Limits
+from services.builder.domain.location import Location
+from services.builder.layers import Layer
+from so1s.events import Image, Signature
+from so1s.events.model import Format
+
+Log = Callable[[str], None]
+"""Writes a line to the log of a build."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was fetched."""
+
+    sha256: str
+    """Of the object's bytes; of a directory: of the lines `SHA256  PATH` of its files, sorted by path."""
+    size_bytes: int
+    files: int
+
+
+class Artifacts(Protocol):
+    """Where uploaded bytes lie; one adapter for each scheme of a URI."""
+
+    async def fetch(self, location: Location, into: Path, limits: Limits) -> Fetched:
+        """Copy an artifact into an empty directory: one object under its own name, a directory as a tree.
+
+        Raises:
+            BuildError: there is no such artifact, it may not be read, or it is too large or hostile.
+            TemporaryError: the place does not answer.
+        """
+        ...
+
+
+class Images(Protocol):
+    """Where images go."""
+
+    async def has(self, layer: Layer) -> bool:
+        """Whether a layer is there."""
+        ...
+
+    async def add(self, layer: Layer, file: Path) -> None:
+        """Take a layer's bytes; the file may be moved. A layer that is there already stays."""
+        ...
+
+    async def publish(self, name: str, config: dict[str, Any], layers: list[Layer]) -> Image:
+        """Make an image of layers that are there, and let `name` point to it.
+
+        Args:
+            name: `ACCOUNT/MODEL:VERSION`.
+            config: an OCI image configuration.
+            layers: from the lowest to the topmost.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """The libraries that serve a format."""
+
+    layer: Layer
+    site_packages: Path
+    """The layer's content on this machine."""
+    cached: bool
+    """Whether they were there already."""
+
+
+class DependencySource(Protocol):
+    """Where libraries come from."""
+
+    @property
+    def platform(self) -> str:
+        """What the libraries run on, such as `linux-x86_64-cp311`."""
+        ...
+
+    async def provide(self, model_format: Format, log: Log) -> Dependencies:
+        """The libraries of a format, as a layer that the image store holds.
+
+        Raises:
+            BuildError: they cannot be installed; `log` has the installer's own words.
+        """
+        ...
+
+
+class Inspector(Protocol):
+    """Tries a model outside of this process, with its own libraries and bounds on time and memory."""
+
+    async def signature(self, model_format: Format, file: Path, dependencies: Dependencies) -> Signature:
+        """What goes in and out, as the model file itself tells.
+
+        Raises:
+            BuildError: it is no model of the format, or breaks the bounds.
+        """
+        ...
+
+    async def check(self, directory: Path, dependencies: Dependencies) -> None:
+        """Load the model of a directory with its manifest, and call it once.
+
+        Raises:
+            BuildError: the server would not start on it.
+        """
+        ...

@@ -1,0 +1,65 @@
+"""What a builder is told by its environment, each field as `SO1S_FIELD`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from so1s.settings import ServiceSettings
+
+
+def _prefix(template: str) -> str:
+    try:
+        filled = template.format(account="account")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError("allowed: {account} as the only placeholder") from error
+    if not filled.endswith("/account/") or not filled.startswith(("s3://", "file:///")):
+        raise ValueError("allowed: s3://BUCKET/…/{account}/ or file:///DIRECTORY/{account}/")
+    return template
+
+
+PrefixTemplate = Annotated[str, AfterValidator(_prefix)]
+
+
+class S3Settings(ServiceSettings):
+    """How to reach S3. Without keys, boto3 finds credentials itself, such as a pod's identity."""
+
+    s3_endpoint_url: str | None = None
+    """Of a store that is not AWS; events never name one."""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: SecretStr | None = None
+    s3_secret_access_key: SecretStr | None = None
+
+
+class Settings(S3Settings):
+    """The settings of a builder."""
+
+    database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written
+    """An SQLAlchemy URL; a builder owns state, so it must be said."""
+    artifact_prefixes: list[PrefixTemplate] = []
+    """Where an account's artifacts may lie, as JSON: `["s3://models/{account}/"]`. Nowhere by default,
+    so that nobody's disk is readable by accident."""
+    image_dir: Path = Path(".so1s/images")
+    """The OCI image layout. On the file system of `build_dir`, layers are moved instead of copied."""
+    build_dir: Path = Path(".so1s/builder")
+    """Work in progress, logs, and the libraries of each format."""
+    workers: int = Field(default=2, ge=1, le=64)
+    """Builds at once. A build waits on disk and network for half of its time."""
+    deadline_seconds: float = Field(default=1800, gt=0)
+    """From a build's first start to its end, all tries included: 20 GiB at 20 MiB/s take 1000 s."""
+    lease_seconds: float = Field(default=10, gt=0)
+    """A worker that is silent for so long is taken to be dead, and another one starts its build again."""
+    poll_seconds: float = Field(default=0.25, gt=0)
+    """How often an idle worker looks for a build that nobody woke it for, as another replica recorded it."""
+    max_artifact_bytes: int = Field(default=20 * 2**30, gt=0)
+    """As uploaded; above the weights of most models that fit on one GPU."""
+    max_unpacked_bytes: int = Field(default=40 * 2**30, gt=0)
+    max_files: int = Field(default=10_000, gt=0)
+    max_archive_ratio: int = Field(default=200, gt=0)
+    """Unpacked bytes for a byte of the archive. Weights rarely give 2, text 10, a bomb above 1000."""
+    inspect_seconds: float = Field(default=120, gt=0)
+    """For loading a model once, outside of this process."""
+    inspect_memory_mib: int = Field(default=8192, gt=0)
+    """Address space of that process; libraries reserve some GiB that they never touch."""

@@ -1,0 +1,185 @@
+"""The steps of a build, from an artifact to an image."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from services.builder.contents import Contents, read_contents, write_manifest
+from services.builder.domain.archive import Limits
+from services.builder.domain.build import Build
+from services.builder.domain.failure import BuildError
+from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, configuration
+from services.builder.domain.location import locate
+from services.builder.domain.options import Options
+from services.builder.layers import Layer, pack
+from services.builder.ports import Artifacts, Dependencies, DependencySource, Images, Inspector, Log
+from services.builder.stop import in_thread
+from so1s.events import Image, Signature, Tensor
+from so1s.events.build import Step
+from so1s.events.model import Format
+
+Report = Callable[[Step, str, float], Awaitable[None]]
+"""Takes a finished step, one line about it, and its seconds."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What every build works with."""
+
+    artifacts: Mapping[str, Artifacts]
+    """By scheme of the URI."""
+    dependencies: DependencySource
+    inspector: Inspector
+    images: Images
+    runtime: Path
+    """A directory that holds the package `so1s_runtime` and nothing else."""
+    prefixes: list[str]
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build gave."""
+
+    image: Image
+    format: Format
+    signature: Signature
+    options: Options
+    sha256: str
+    """Of the artifact."""
+
+
+class Steps:
+    """One build's way through its steps; each uses what those before it found."""
+
+    def __init__(self, world: World, build: Build, directory: Path, log: Log) -> None:
+        """Prepare a build.
+
+        Args:
+            world: what every build works with.
+            build: what is to be built.
+            directory: an empty one for its files.
+            log: its log.
+        """
+        self._world = world
+        self._build = build
+        self._uploaded = build.uploaded
+        self._directory = directory
+        self._log = log
+        self.step: Step | None = None
+        """The one in hand."""
+
+    async def run(self, report: Report) -> Built:
+        """Take all steps.
+
+        Raises:
+            BuildError: the version cannot become an image.
+            TemporaryError: it may, later.
+        """
+        sha256 = await self._take("fetch", self._fetch(), report)
+        contents = await self._take("inspect", self._inspect(), report)
+        dependencies = await self._take("dependencies", self._provide(contents), report)
+        signature, layer = await self._take("model", self._pack_model(contents, dependencies), report)
+        image = await self._take("image", self._assemble(contents, dependencies, layer), report)
+        return Built(image, contents.format, signature, contents.options, sha256)
+
+    async def _take(self, step: Step, work: Awaitable[tuple[T, str]], report: Report) -> T:
+        self.step = step
+        self._log(f"{step}: started")
+        started = time.monotonic()
+        result, detail = await work
+        seconds = time.monotonic() - started
+        self._log(f"{step}: {detail} ({seconds:.3f} s)")
+        await report(step, detail, seconds)
+        return result
+
+    async def _fetch(self) -> tuple[str, str]:
+        artifact = self._uploaded.artifact
+        location = locate(artifact.uri, self._uploaded.account, self._world.prefixes)
+        source = self._world.artifacts[location.scheme]
+        fetched = await source.fetch(location, _made(self._directory / "fetched"), self._world.limits)
+        self._require_known_bytes(fetched.sha256)
+        return fetched.sha256, f"{fetched.size_bytes} bytes, sha256 {fetched.sha256[:12]}"
+
+    def _require_known_bytes(self, sha256: str) -> None:
+        said, known = self._uploaded.artifact.sha256, self._build.sha256
+        if said not in {None, sha256}:
+            raise BuildError.of("artifact", "artifact.sha256", said, f"{sha256}, as fetched")
+        if self._build.image and known not in {None, sha256}:
+            message = f"{self._build.name} was built from sha256 {known}, but its artifact is now {sha256}"
+            raise BuildError("version_conflict", message)
+
+    async def _inspect(self) -> tuple[Contents, str]:
+        fetched = self._directory / "fetched"
+        contents = await in_thread(read_contents, fetched, self._uploaded, self._world.limits)
+        return contents, f"{contents.format} in {contents.file}"
+
+    async def _provide(self, contents: Contents) -> tuple[Dependencies, str]:
+        dependencies = await self._world.dependencies.provide(contents.format, self._log)
+        return dependencies, "dependencies cached" if dependencies.cached else "dependencies installed"
+
+    async def _pack_model(
+        self, contents: Contents, dependencies: Dependencies
+    ) -> tuple[tuple[Signature, Layer], str]:
+        signature = await self._signature(contents, dependencies)
+        tree = _made(self._directory / "model")
+        await asyncio.to_thread(write_manifest, tree, self._uploaded, contents, signature)
+        if contents.described and (contents.described.signature or contents.described.sample):
+            # What the author says is tried; what the model itself said need not be.
+            await self._world.inspector.check(tree, dependencies)
+        layer = await self._add_layer(tree, MODEL_ROOT)
+        return (signature, layer), f"{_shown(signature)}; {layer.size_bytes} bytes"
+
+    async def _signature(self, contents: Contents, dependencies: Dependencies) -> Signature:
+        if contents.described and contents.described.signature:
+            return contents.described.signature
+        model = contents.files / contents.file
+        return await self._world.inspector.signature(contents.format, model, dependencies)
+
+    async def _assemble(
+        self, contents: Contents, dependencies: Dependencies, model: Layer
+    ) -> tuple[Image, str]:
+        runtime = await self._add_layer(self._world.runtime, RUNTIME_ROOT)
+        layers = [dependencies.layer, runtime, model]
+        uploaded = self._uploaded
+        config = configuration(
+            platform=self._world.dependencies.platform,
+            labels={
+                "so1s.account": uploaded.account,
+                "so1s.model": uploaded.model,
+                "so1s.version": uploaded.version,
+                "so1s.format": contents.format,
+            },
+            diff_ids=[layer.diff_id for layer in layers],
+        )
+        name = f"{uploaded.key}:{uploaded.version}"
+        image = await self._world.images.publish(name, config, layers)
+        return image, image.digest
+
+    async def _add_layer(self, tree: Path, root: PurePosixPath) -> Layer:
+        file = self._directory / f"{root.name}.tar.zst"
+        layer = await in_thread(pack, tree, root, file)
+        if not await self._world.images.has(layer):
+            await self._world.images.add(layer, file)
+        return layer
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
+
+
+def _shown(signature: Signature) -> str:
+    """Such as `x float32[-1,30] → label int64[-1]`."""
+
+    def shown(tensors: list[Tensor]) -> str:
+        return ", ".join(f"{each.name} {each.dtype}[{','.join(map(str, each.shape))}]" for each in tensors)
+
+    return f"{shown(signature.inputs)} → {shown(signature.outputs)}"

@@ -1,0 +1,239 @@
+"""The table of builds: one row a version, which holds its present build.
+
+Times are seconds since the epoch. A row that a worker holds is written only under that worker's name and the
+build's number, so that one that was given up for dead, or superseded, changes nothing any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.builder.domain.build import Build
+from services.builder.domain.queue import Turn, Waiting
+from so1s.events import Image, ModelUploaded
+from so1s.events.envelope import Cause
+from so1s.store import Transaction, upsert
+
+metadata = MetaData()
+
+builds = Table(
+    "builds",
+    metadata,
+    Column("account", String(20), primary_key=True),
+    Column("model", String(40), primary_key=True),
+    Column("version", String(63), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("state", String(9), nullable=False),
+    Column("uploaded", Text, nullable=False),  # the data of its ModelUploaded
+    Column("sha256", String(64)),
+    Column("event_id", String(255), nullable=False),
+    Column("correlation_id", String(255), nullable=False),
+    Column("traceparent", String(255), nullable=False),
+    Column("queued_at", Float, nullable=False),
+    Column("not_before", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Column("tries", Integer, nullable=False),
+    Column("holder", String(255)),
+    Column("held_until", Float),
+    Column("cancelled_by", String(255)),
+    Column("reason", String(32)),
+    Column("message", Text),
+    Column("image", Text),  # JSON of the last Image
+)
+Index("builds_state", builds.c.state)
+
+_KEY = ("account", "model", "version")
+_RESTARTED = (
+    "number",
+    "state",
+    "uploaded",
+    "sha256",
+    "event_id",
+    "correlation_id",
+    "traceparent",
+    "queued_at",
+    "not_before",
+    "started_at",
+    "finished_at",
+    "tries",
+    "holder",
+    "held_until",
+    "cancelled_by",
+    "reason",
+    "message",
+)
+
+
+async def find(tx: Transaction, account: str, model: str, version: str) -> Build | None:
+    """The present build of a version, locked until the transaction ends."""
+    statement = select(builds).where(_is_version(account, model, version)).with_for_update()
+    row = (await tx.execute(statement)).one_or_none()
+    return _build(row) if row else None
+
+
+async def queue(tx: Transaction, uploaded: ModelUploaded, previous: Build | None, sha256: str | None) -> None:
+    """Record a new build of a version, in place of its previous one."""
+    assert tx.cause is not None
+    now = tx.now.timestamp()
+    row = dict.fromkeys((column.name for column in builds.columns), None) | {
+        "account": uploaded.account,
+        "model": uploaded.model,
+        "version": uploaded.version,
+        "number": previous.number + 1 if previous else 1,
+        "state": "queued",
+        "uploaded": uploaded.model_dump_json(),
+        "sha256": sha256,
+        "event_id": tx.cause.event_id,
+        "correlation_id": tx.cause.correlation_id,
+        "traceparent": tx.cause.traceparent,
+        "queued_at": now,
+        "not_before": now,
+        "tries": 0,
+    }
+    await upsert(tx, builds, row, keys=_KEY, update=_RESTARTED)
+
+
+async def cancel(tx: Transaction, build: Build, cancelled_by: str) -> None:
+    """Ask the worker of a running build to stop."""
+    await tx.execute(update(builds).where(_is_build(build)).values(cancelled_by=cancelled_by))
+
+
+async def end(tx: Transaction, build: Build, state: str, reason: str | None, message: str | None) -> None:
+    """Record the end of a build that no worker holds."""
+    ended = {"state": state, "reason": reason, "message": message, "finished_at": tx.now.timestamp()}
+    await tx.execute(update(builds).where(_is_build(build)).values(ended))
+
+
+async def any_waiting(connection: AsyncConnection, holder: str, now: float) -> bool:
+    """Whether `waiting` would find something; takes no lock."""
+    return bool(await connection.scalar(select(exists().where(_may_start(holder, now)))))
+
+
+async def waiting(tx: Transaction, holder: str) -> list[Waiting]:
+    """The builds that a worker may start now: queued, or left by a worker that died."""
+    columns = (builds.c.account, builds.c.model, builds.c.version, builds.c.queued_at)
+    rows = await tx.execute(select(*columns).where(_may_start(holder, tx.now.timestamp())))
+    return [Waiting(*row) for row in rows]
+
+
+async def turns(tx: Transaction, accounts: Iterable[str]) -> Mapping[str, Turn]:
+    """What each account has had so far."""
+    is_running = and_(builds.c.state == "running", builds.c.held_until >= tx.now.timestamp())
+    statement = (
+        select(
+            builds.c.account,
+            func.count().filter(is_running),
+            func.coalesce(func.max(builds.c.started_at), 0.0),
+        )
+        .where(builds.c.account.in_(set(accounts)))
+        .group_by(builds.c.account)
+    )
+    return {account: Turn(running, last) for account, running, last in await tx.execute(statement)}
+
+
+async def claim(tx: Transaction, chosen: Waiting, holder: str, lease_seconds: float) -> Build | None:
+    """Make a waiting build this worker's own; None where another one was faster."""
+    now = tx.now.timestamp()
+    statement = (
+        update(builds)
+        .where(_is_version(chosen.account, chosen.model, chosen.version), _may_start(holder, now))
+        .values(
+            state="running",
+            holder=holder,
+            held_until=now + lease_seconds,
+            started_at=func.coalesce(builds.c.started_at, now),
+            tries=builds.c.tries + 1,
+        )
+        .returning(*builds.columns)
+    )
+    row = (await tx.execute(statement)).one_or_none()
+    return _build(row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a worker learns when it says that it lives."""
+
+    cancelled_by: str | None
+
+
+async def hold(tx: Transaction, build: Build, holder: str, lease_seconds: float) -> Held | None:
+    """Keep a running build for longer; None where it is this worker's no more."""
+    held_until = tx.now.timestamp() + lease_seconds
+    statement = update(builds).where(_is_held(build, holder)).values(held_until=held_until)
+    row = (await tx.execute(statement.returning(builds.c.cancelled_by))).one_or_none()
+    return Held(row.cancelled_by) if row else None
+
+
+async def release(tx: Transaction, build: Build, holder: str, **changes: Any) -> bool:
+    """Let a running build go, in its next state; False where it is this worker's no more."""
+    statement = update(builds).where(_is_held(build, holder)).values(holder=None, held_until=None, **changes)
+    return (await tx.execute(statement)).rowcount == 1
+
+
+async def list_builds(connection: AsyncConnection, account: str) -> list[Mapping[str, Any]]:
+    """The rows of an account, the newest first."""
+    statement = select(builds).where(builds.c.account == account).order_by(builds.c.queued_at.desc())
+    return list((await connection.execute(statement)).mappings())
+
+
+async def number_of(connection: AsyncConnection, account: str, model: str, version: str) -> int | None:
+    """The number of a version's present build."""
+    return await connection.scalar(select(builds.c.number).where(_is_version(account, model, version)))
+
+
+def _is_version(account: str, model: str, version: str) -> ColumnElement[bool]:
+    return and_(builds.c.account == account, builds.c.model == model, builds.c.version == version)
+
+
+def _is_build(build: Build) -> ColumnElement[bool]:
+    uploaded = build.uploaded
+    version = _is_version(uploaded.account, uploaded.model, uploaded.version)
+    return and_(version, builds.c.number == build.number)
+
+
+def _is_held(build: Build, holder: str) -> ColumnElement[bool]:
+    return and_(_is_build(build), builds.c.state == "running", builds.c.holder == holder)
+
+
+def _may_start(holder: str, now: float) -> ColumnElement[bool]:
+    queued = and_(builds.c.state == "queued", builds.c.not_before <= now)
+    # A worker that looks for work has none: what it holds is left from before its process was started again.
+    left = or_(builds.c.held_until < now, builds.c.holder == holder)
+    return or_(queued, and_(builds.c.state == "running", left))
+
+
+def _build(row: Any) -> Build:
+    return Build(
+        uploaded=ModelUploaded.from_json(row.uploaded.encode()),
+        number=row.number,
+        state=row.state,
+        cause=Cause(row.event_id, row.correlation_id, row.traceparent),
+        sha256=row.sha256,
+        image=Image.model_validate_json(row.image) if row.image else None,
+        tries=row.tries,
+        started_at=row.started_at,
+        problem=row.message,
+    )

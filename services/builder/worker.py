@@ -1,0 +1,261 @@
+"""Workers: each claims a build, takes its steps, and records how it ended.
+
+A worker says every second that it lives, and learns so whether its build was cancelled or superseded. One
+that is silent for `lease_seconds` is taken to be dead, and its build is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import structlog
+
+from services.builder import metrics
+from services.builder import store as builds
+from services.builder.build_log import BuildLog, path_of
+from services.builder.domain.build import Build, failure
+from services.builder.domain.failure import BuildError
+from services.builder.domain.queue import choose
+from services.builder.steps import Built, Steps, World
+from so1s.broker.failures import backoff_seconds
+from so1s.events import BuildStepFinished, ImageBuilt
+from so1s.events.build import Step
+from so1s.events.event import Event
+from so1s.events.ids import transition_id
+from so1s.loop import Loop
+from so1s.store import Store, Transaction
+
+log = structlog.get_logger()
+
+_BEATS = 10
+"""Heartbeats in a lease: a slow database may miss most of them."""
+
+
+class Lost(Exception):
+    """The build is another worker's, or was superseded: nothing may be said of it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a worker works."""
+
+    directory: Path
+    """Of work in progress and logs."""
+    lease_seconds: float
+    deadline_seconds: float
+
+
+class Worker:
+    """Builds one version after the other."""
+
+    def __init__(self, name: str, store: Store, world: World, terms: Terms) -> None:
+        """Make a worker.
+
+        Args:
+            name: of this worker alone, and the same after its process was started again.
+            store: of the builds.
+            world: what its builds work with.
+            terms: how it works.
+        """
+        self._name = name
+        self._store = store
+        self._world = world
+        self._terms = terms
+
+    async def work(self) -> None:
+        """Build until nothing waits."""
+        while build := await self._claim():
+            structlog.contextvars.bind_contextvars(
+                account=build.uploaded.account, correlation_id=build.cause.correlation_id
+            )
+            with metrics.RUNNING.track_inprogress():
+                await self._run(build)
+
+    async def _claim(self) -> Build | None:
+        async with self._store.read() as connection:
+            if not await builds.any_waiting(connection, self._name, time.time()):
+                return None
+        async with self._store.transaction() as tx:
+            waiting = await builds.waiting(tx, self._name)
+            turns = await builds.turns(tx, [each.account for each in waiting])
+            chosen = choose(waiting, turns)
+            return await builds.claim(tx, chosen, self._name, self._terms.lease_seconds) if chosen else None
+
+    async def _run(self, build: Build) -> None:
+        uploaded = build.uploaded
+        logs = self._terms.directory / "logs"
+        path = path_of(logs, uploaded.account, uploaded.model, uploaded.version, build.number)
+        with BuildLog(path) as build_log:
+            build_log.write(f"build {build.number} of {build.name}, try {build.tries}")
+            async with self._directory() as directory:
+                steps = Steps(self._world, build, directory, build_log.write)
+                await self._attempt(build, steps, build_log)
+
+    @contextlib.asynccontextmanager
+    async def _directory(self) -> AsyncGenerator[Path, None]:
+        """An empty directory, free of what a former life of this worker left."""
+        own = self._terms.directory / "work" / self._name.replace("/", "_")
+        await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
+        own.mkdir(parents=True)
+        try:
+            yield own
+        finally:
+            await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
+
+    async def _attempt(self, build: Build, steps: Steps, build_log: BuildLog) -> None:
+        try:
+            built = await self._guarded(build, steps)
+        except Lost:
+            build_log.write("given up: the build was started anew elsewhere")
+        except BuildError as error:
+            build_log.write(f"failed: {error}")
+            await self._fail(build, error, steps.step, list(build_log.tail))
+        except asyncio.CancelledError:
+            build_log.write("interrupted: the builder stops; another one goes on")
+            await asyncio.shield(self._give_back(build))
+            raise
+        except Exception as error:  # noqa: BLE001 - the machine's fault: it is tried until the deadline
+            build_log.write(f"put off: {error!r}")
+            await self._postpone(build, error)
+        else:
+            await self._succeed(build, built)
+
+    async def _guarded(self, build: Build, steps: Steps) -> Built:
+        """Take the steps while the build is this worker's, wanted and in time."""
+        guard = asyncio.create_task(self._guard(build))
+        work = asyncio.create_task(steps.run(lambda *step: self._report(build, *step)))
+        try:
+            await asyncio.wait((work, guard), return_when=asyncio.FIRST_COMPLETED)
+            return await (work if work.done() else guard)
+        finally:
+            await _end_task(work)
+            await _end_task(guard)
+
+    async def _guard(self, build: Build) -> NoReturn:
+        """Keep the build, until there is a reason not to; raises it."""
+        assert build.started_at is not None
+        deadline = build.started_at + self._terms.deadline_seconds
+        held_until = time.monotonic() + self._terms.lease_seconds
+        while time.time() < deadline:
+            try:
+                await self._beat(build)
+                held_until = time.monotonic() + self._terms.lease_seconds
+            except (BuildError, Lost):
+                raise
+            except Exception as error:
+                log.warning("the build's lease cannot be renewed", build=build.name, error=repr(error))
+                if time.monotonic() > held_until:
+                    raise Lost from error
+            await asyncio.sleep(self._terms.lease_seconds / _BEATS)
+        problem = f"; the last try: {build.problem}" if build.problem else ""
+        raise BuildError("deadline_exceeded", f"not built within {self._terms.deadline_seconds:g} s{problem}")
+
+    async def _beat(self, build: Build) -> None:
+        async with self._store.transaction() as tx:
+            held = await builds.hold(tx, build, self._name, self._terms.lease_seconds)
+        if held is None:
+            raise Lost
+        if held.cancelled_by:
+            raise BuildError("cancelled", f"cancelled by {held.cancelled_by}")
+
+    async def _report(self, build: Build, step: Step, detail: str, seconds: float) -> None:
+        metrics.STEP_SECONDS.labels(step).observe(seconds)
+        log.info("step finished", build=build.name, step=step, detail=detail, seconds=round(seconds, 3))
+        event = BuildStepFinished(**_subject(build), step=step, detail=detail, seconds=seconds)
+        async with self._store.transaction(build.cause) as tx:
+            if await builds.hold(tx, build, self._name, self._terms.lease_seconds):
+                tx.emit(event, id=_event_id(build, step))
+
+    async def _succeed(self, build: Build, built: Built) -> None:
+        async with self._store.transaction(build.cause) as tx:
+            changes = {"state": "built", "sha256": built.sha256, "image": built.image.model_dump_json()}
+            event = _image_built(build, built, seconds=_since_start(build, tx.now.timestamp()))
+            await self._end(tx, build, event, changes)
+        metrics.BUILDS.labels("built").inc()
+        log.info("image built", build=build.name, digest=built.image.digest)
+
+    async def _fail(self, build: Build, error: BuildError, step: Step | None, log_tail: list[str]) -> None:
+        async with self._store.transaction(build.cause) as tx:
+            state = "cancelled" if error.reason == "cancelled" else "failed"
+            changes = {"state": state, "reason": error.reason, "message": str(error)}
+            await self._end(tx, build, failure(build.uploaded, error, step=step, log_tail=log_tail), changes)
+        metrics.BUILDS.labels(error.reason).inc()
+        log.warning("build failed", build=build.name, reason=error.reason, message=str(error))
+
+    async def _end(self, tx: Transaction, build: Build, event: Event, changes: dict[str, Any]) -> None:
+        """Record and say how a build ended, if it is still this worker's to end."""
+        ended_at = tx.now.timestamp()
+        if await builds.release(tx, build, self._name, finished_at=ended_at, **changes):
+            tx.emit(event, id=_event_id(build, "ended"))
+
+    async def _postpone(self, build: Build, error: Exception) -> None:
+        metrics.POSTPONED.inc()
+        log.warning("build put off", build=build.name, tries=build.tries, error=repr(error))
+        async with self._store.transaction() as tx:
+            not_before = tx.now.timestamp() + backoff_seconds(build.tries)
+            changes = {"state": "queued", "not_before": not_before, "message": str(error)}
+            await builds.release(tx, build, self._name, **changes)
+
+    async def _give_back(self, build: Build) -> None:
+        async with self._store.transaction() as tx:
+            await builds.release(tx, build, self._name, state="queued")
+
+
+async def _end_task(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended, however it ends."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # seen
+
+
+def _subject(build: Build) -> dict[str, str]:
+    uploaded = build.uploaded
+    return {"account": uploaded.account, "model": uploaded.model, "version": uploaded.version}
+
+
+def _event_id(build: Build, transition: str) -> str:
+    """Alike for each try of a build, so that what one try said is not said again by the next."""
+    return transition_id("builder", build.name, build.number, transition)
+
+
+def _since_start(build: Build, now: float) -> float:
+    return max(0.0, now - (build.started_at or now))
+
+
+def _image_built(build: Build, built: Built, *, seconds: float) -> ImageBuilt:
+    return ImageBuilt(
+        **_subject(build),
+        image=built.image,
+        format=built.format,
+        signature=built.signature,
+        user=build.uploaded.uploaded_by,
+        labels=build.uploaded.labels,
+        deploy=built.options.deploy,
+        sources=built.options.sources,
+        alerts=built.options.alerts,
+        seconds=seconds,
+    )
+
+
+class Workers:
+    """The workers of one process."""
+
+    def __init__(self, workers: list[Worker], *, poll_seconds: float) -> None:
+        """Give each worker a loop that looks for a build every `poll_seconds`."""
+        self.loops = [
+            Loop(f"worker-{number}", worker.work, every_seconds=poll_seconds, leader=False)
+            for number, worker in enumerate(workers)
+        ]
+
+    def wake(self) -> None:
+        """Let idle workers look for a build now."""
+        for loop in self.loops:
+            loop.wake()
