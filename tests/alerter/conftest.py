@@ -13,8 +13,8 @@ from services.alerter.reconciler import Teller
 from so1s.events import HealthSampled
 from so1s.events.envelope import Received
 from so1s.store import Store
-from so1s_local.slack import CHANNEL_ID, CHANNEL_NAME, LocalSlack
-from so1s_local.slack_channel import Channel
+from so1s_local.slack import LocalSlack
+from so1s_local.slack_channel import CHANNEL_ID, CHANNEL_NAME, Channel
 
 TOKEN = "xoxb-test"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

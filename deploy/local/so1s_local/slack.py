@@ -24,10 +24,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from so1s_local.slack_channel import Channel, SlackError
-
-CHANNEL_ID = "C0SO1S"
-CHANNEL_NAME = "so1s-alerts"
+from so1s_local.slack_channel import CHANNEL_ID, CHANNEL_NAME, Channel, SlackError
 
 Method = Callable[[Channel, Mapping[str, Any]], dict[str, Any]]
 

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+CHANNEL_ID = "C0SO1S"
+CHANNEL_NAME = "so1s-alerts"
+
 Message = dict[str, Any]
 Arguments = Mapping[str, Any]
 

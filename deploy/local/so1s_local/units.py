@@ -15,6 +15,7 @@ from so1s_broker import binary
 from so1s_local.ports import Ports
 from so1s_local.process import Unit, python
 from so1s_local.settings import LocalSettings
+from so1s_local.slack_channel import CHANNEL_ID
 
 PARTS = ["kafka", "gateway", "envoy_admin", "slack"]
 
@@ -128,6 +129,7 @@ class Plan:
             "alerter": {
                 "slack_url": f"http://{self._address('slack')}/api/",
                 "slack_token": self._slack_token,
+                "slack_channel": CHANNEL_ID,
             },
         }
 

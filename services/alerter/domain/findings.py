@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.alerter.domain.incident import Finding
+from services.alerter.domain.incident import Finding, span
 from services.alerter.domain.readings import percent
 from services.alerter.domain.rules import RestartLoop, Rule
 from services.alerter.domain.subject import Subject
@@ -44,13 +44,13 @@ def unhealthy(rule: Rule, sample: HealthSampled, turn: Turn) -> Finding:
 
 def build_failed(rule: Rule, failed: BuildFailed, at: datetime) -> Finding:
     """A version did not become an image."""
-    step = f" in step {failed.step}" if failed.step else ""
+    step = f", step {failed.step}" if failed.step else ""
     return Finding(
         rule=rule.name,
         severity=rule.severity,
         subject=Subject.of(failed.account, model=failed.model),
         headline=f"{failed.model}@{failed.version} was not built",
-        observed=f"{failed.reason}{step}: {failed.message}",
+        observed=f"{failed.message} (reason {failed.reason}{step})",
         allowed="",
         hint=f"so1s explain {failed.model}@{failed.version} --account {failed.account}",
         began_at=at,
@@ -67,7 +67,7 @@ def deployment_failed(rule: Rule, failed: DeploymentFailed, at: datetime) -> Fin
         severity=rule.severity,
         subject=Subject.of(failed.account, deployment=failed.deployment),
         headline=f"{failed.deployment}{revision} was not deployed",
-        observed=f"{failed.reason}: {failed.message}; what served before still serves",
+        observed=f"{failed.message} (reason {failed.reason}); what served before still serves",
         allowed="",
         hint=f"so1s logs {failed.deployment} --account {failed.account}",
         began_at=at,
@@ -117,12 +117,12 @@ def _headline(rule: Rule, sample: HealthSampled, turn: Turn) -> str:
 
 def _allowed(rule: Rule) -> str:
     match rule.when:
-        case RestartLoop(restarts_at_least=count, within_seconds=span):
-            return f"fewer than {count} restarts in {span} s"
+        case RestartLoop(restarts_at_least=count, within_seconds=seconds):
+            return f"fewer than {count} restarts in {span(seconds)}"
         case AlertRule(availability_below=bound) if bound is not None:
             asked = f"at least {percent(bound)}"
         case AlertRule(latency_p90_above_ms=bound) if bound is not None:
             asked = f"p90 of at most {bound:g} ms"
         case AlertRule(latency_p99_above_ms=bound):
             asked = f"p99 of at most {bound:g} ms"
-    return f"{asked}, judged over {rule.hold_seconds} s" if rule.hold_seconds else asked
+    return f"{asked}, judged over {span(rule.hold_seconds)}" if rule.hold_seconds else asked

@@ -96,12 +96,16 @@ def resolve_incident(incident: Incident, at: datetime, resolution: str) -> tuple
 
 
 def lasted(begin: datetime, end: datetime) -> str:
-    """A span for people, in its two largest units: `1 h 4 min`, `42 s`."""
-    seconds = max(0, round((end - begin).total_seconds()))
-    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    """How long it took, for people: `1 h 4 min`."""
+    return span((end - begin).total_seconds())
+
+
+def span(seconds: float) -> str:
+    """A span in its two largest units: `1 h 4 min`, `42 s`."""
+    rest = max(0, round(seconds))
     parts = []
-    for unit, size in units:
-        amount, seconds = divmod(seconds, size)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        amount, rest = divmod(rest, size)
         if amount:
             parts.append(f"{amount} {unit}")
     return " ".join(parts[:2]) or "0 s"

@@ -67,15 +67,16 @@ def _where(incident: Incident) -> str:
 
 def _facts(incident: Incident) -> dict[str, str]:
     finding = incident.finding
-    facts = {"Observed": _clip(finding.observed)}
-    if finding.allowed:
-        facts["Allowed"] = _clip(finding.allowed)
-    if incident.resolved_at is not None:
-        facts["Now"] = _clip(incident.resolution)
-    facts["Since"] = _date(finding.began_at)
-    if incident.resolved_at is not None:
-        facts["Until"] = _date(incident.resolved_at)
-    return facts
+    began = _date(finding.began_at)
+    if incident.resolved_at is None:
+        facts = {"Observed": _clip(finding.observed), "Allowed": _clip(finding.allowed), "Since": began}
+        return {name: text for name, text in facts.items() if text}
+    return {
+        "Observed": _clip(finding.observed),
+        "Now": _clip(incident.resolution),
+        "Since": began,
+        "Until": _date(incident.resolved_at),
+    }
 
 
 def _advice(incident: Incident) -> list[Block]:
