@@ -1,1 +1,9 @@
-"""Routes the traffic of endpoints to their variants."""
+"""Routes the traffic of endpoints to their variants.
+
+Consumes: DeploymentRequested, DeploymentReady, DeploymentRetiring, CheckFinished, WeightsChanged,
+EndpointRemovalRequested.
+Produces: RoutesApplied, RoutesRejected, RoutesDegraded, VariantReleased, VariantInUse, EndpointRemoved.
+Owns: endpoints: their hosts, variants, weights and the revisions of their routes.
+Promises: a route is announced only once every gateway answers with its revision; until then, and
+through any crash, the gateways serve the route before it.
+"""

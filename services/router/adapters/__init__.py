@@ -1,0 +1,1 @@
+"""The meshes that the router can drive."""

@@ -1,0 +1,129 @@
+"""What becomes of a variant as its deployment is requested, ready, checked and retired."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from services.router.domain.endpoint import Endpoint, Variant, Verdict
+from services.router.domain.weights import HEAVIEST, InexactWeights, join
+from so1s.events import DeploymentReady, RoutesRejected
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an endpoint becomes, and what of the wish was refused."""
+
+    endpoint: Endpoint
+    rejected: RoutesRejected | None = None
+
+
+def request(endpoint: Endpoint, deployment: str) -> Endpoint:
+    """Know a deployment that was asked for, so that weights may name it before it is ready."""
+    known = endpoint.variants.get(deployment)
+    if known and known.state != "released":
+        return endpoint
+    return endpoint.having([Variant(deployment)])
+
+
+def become_ready(endpoint: Endpoint, ready: DeploymentReady, verdicts: Mapping[str, Verdict]) -> Decision:
+    """Put a ready revision on the route, at the weight that it may have by now.
+
+    Args:
+        endpoint: that the deployment joins.
+        ready: the revision; one that is not newer than the known one changes nothing.
+        verdicts: of the checks on that revision, which may be faster than this event.
+    """
+    known = endpoint.variants.get(ready.deployment, Variant(ready.deployment))
+    if ready.revision <= known.revision:
+        return Decision(endpoint)
+    variant = _renewed(known, ready, verdicts)
+    if known.state == "detached" and known.version_name == variant.version_name:
+        return Decision(endpoint.having([variant]))
+    held = _held(endpoint, known, variant)
+    return _judged(endpoint.having([held]).rerouted(), held)
+
+
+def judge(endpoint: Endpoint, deployment: str, check: str, verdict: Verdict) -> Decision:
+    """Let a check's verdict on a variant's present revision take effect."""
+    before = endpoint.variants[deployment]
+    after = replace(before, verdicts={**before.verdicts, check: verdict})
+    judged = endpoint.having([after])
+    if before.state != "attached" or check not in before.requires or before.cleared:
+        return Decision(judged)
+    return _judged(judged.rerouted() if after.cleared else judged, after)
+
+
+def retire(endpoint: Endpoint, deployment: str) -> Endpoint:
+    """Take a weightless variant off the endpoint; off the route it is released at once."""
+    variant = endpoint.variants[deployment]
+    if variant.state == "attached":
+        return endpoint.having([replace(variant, state="retiring", set_aside=None)]).rerouted()
+    if variant.state == "retiring":
+        return endpoint
+    return endpoint.having([replace(variant, state="released")])
+
+
+def use_of(endpoint: Endpoint, deployment: str) -> str | None:
+    """Why a variant cannot retire; None where it can."""
+    variant = endpoint.variants[deployment]
+    if not variant.weight:
+        return None
+    total = sum(endpoint.weights.values())
+    if total == variant.weight:
+        return (
+            f"it takes all traffic of {endpoint.name}; give weight to another variant, or remove the endpoint"
+        )
+    return f"it has weight {variant.weight} of {total} on {endpoint.name}; set its weight to 0"
+
+
+def remove(endpoint: Endpoint) -> Endpoint:
+    """Take the host away; its variants are detached, and weights that name them revive it."""
+    detached = [replace(v, state="detached", weight=0, set_aside=None) for v in endpoint.attached]
+    return replace(endpoint.having(detached).rerouted(), removed=True)
+
+
+def _renewed(known: Variant, ready: DeploymentReady, verdicts: Mapping[str, Verdict]) -> Variant:
+    return replace(
+        known,
+        revision=ready.revision,
+        model=ready.model,
+        version=ready.version,
+        service=ready.service,
+        initial_percent=ready.initial_percent,
+        requires=tuple(ready.requires),
+        verdicts=verdicts,
+    )
+
+
+def _held(endpoint: Endpoint, known: Variant, variant: Variant) -> Variant:
+    """On the route, its weight set aside until it is judged."""
+    if known.state != "attached":
+        return replace(variant, state="attached", weight=0, set_aside=None)
+    set_aside = known.weight if known.cleared else known.set_aside
+    weight = 0 if endpoint.cleared_beside(known.deployment) else known.weight
+    return replace(variant, set_aside=set_aside, weight=weight)
+
+
+def _judged(endpoint: Endpoint, variant: Variant) -> Decision:
+    if variant.cleared:
+        return _admitted(endpoint, variant)
+    reasons = "; ".join(f"{check}: {reason}" for check, reason in variant.failed.items())
+    if not reasons:
+        return Decision(endpoint)
+    allowed = f"passed checks; {variant.deployment} ({variant.version_name}) failed {reasons}"
+    return Decision(endpoint, endpoint.reject("requires", ", ".join(variant.failed), allowed))
+
+
+def _admitted(endpoint: Endpoint, variant: Variant) -> Decision:
+    name = variant.deployment
+    attached = endpoint.having([replace(variant, set_aside=None)])
+    if variant.set_aside is not None:
+        return Decision(attached.weighing({name: variant.set_aside}))
+    others = {other: weight for other, weight in endpoint.weights.items() if other != name}
+    try:
+        return Decision(attached.weighing(join(others, name, variant.initial_percent)))
+    except InexactWeights:
+        percent = str(variant.initial_percent)
+        allowed = f"a percentage that keeps {others} in ratio with weights of at most {HEAVIEST}"
+        return Decision(attached, endpoint.reject("initial_percent", percent, allowed))

@@ -1,0 +1,95 @@
+"""One Envoy for the session; each test has accounts, endpoints and replicas of its own."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.router.adapters.mesh_envoy import EnvoyMesh
+from tests.router.gateway import Caller, Deployment, Envoy, Replica, free_ports
+
+
+class World:
+    """The one Envoy of the session, and what it is told."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.files = directory / "envoy"
+        self.endpoints = directory / "endpoints"
+        self.endpoints.mkdir()
+        self.gateway_port, self.admin_port = free_ports(2)
+        self.envoy: Envoy | None = None
+
+    def mesh(self, http: httpx.AsyncClient) -> EnvoyMesh:
+        return EnvoyMesh(
+            http,
+            directory=self.files,
+            gateway=("127.0.0.1", self.gateway_port),
+            admin_port=self.admin_port,
+            request_timeout_seconds=10,
+            health_wait_seconds=1,
+        )
+
+    def run(self):
+        if self.envoy is None:
+            self.envoy = Envoy(self.files / "bootstrap.json", self.directory / "envoy.log")
+
+    def stop(self):
+        if self.envoy:
+            self.envoy.stop()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("world"))
+    yield world
+    world.stop()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(timeout=15) as client:
+        yield client
+
+
+@pytest.fixture
+async def mesh(world: World, http: httpx.AsyncClient) -> AsyncIterator[EnvoyMesh]:
+    """A mesh that serves nothing yet."""
+    mesh = world.mesh(http)
+    await mesh.apply([])
+    world.run()
+    yield mesh
+    await mesh.apply([])
+
+
+@pytest.fixture
+def caller(world: World, http: httpx.AsyncClient) -> Caller:
+    return Caller(http, f"http://127.0.0.1:{world.gateway_port}")
+
+
+class Deploy:
+    """Starts replicas of the account `risk`."""
+
+    def __init__(self, endpoints: Path):
+        self.endpoints = endpoints
+        self.started: list[Replica] = []
+
+    def __call__(self, name: str, replicas: int = 1) -> Deployment:
+        running = [self._start(f"{name}-{number}") for number in range(replicas)]
+        return Deployment(self.endpoints, "risk", name, running).list_replicas()
+
+    def again(self, killed: Replica) -> Replica:
+        return self._start(f"{killed.name}-again", killed.port)
+
+    def _start(self, name: str, port: int = 0) -> Replica:
+        self.started.append(Replica(name, port))
+        return self.started[-1]
+
+
+@pytest.fixture
+def deploy(world: World) -> Iterator[Deploy]:
+    deploy = Deploy(world.endpoints)
+    yield deploy
+    for replica in deploy.started:
+        replica.kill()
