@@ -1,0 +1,46 @@
+"""The collector, put together."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+
+from services.collector.adapters.metrics_envoy import EnvoyMetrics
+from services.collector.adapters.metrics_processes import ProcessMetrics
+from services.collector.adapters.world_directory import WorldDirectory
+from services.collector.scraper import Scraper
+from services.collector.settings import CollectorSettings
+from services.collector.watchers import Sampler
+from so1s.loop import Loop
+from so1s.service import Service
+from so1s.store import Store
+
+
+def build(settings: CollectorSettings) -> Service:
+    """Put the service together from its settings."""
+    store = Store(
+        settings.database_url.get_secret_value(), producer="collector", schema=settings.database_schema
+    )
+    admin = httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{settings.envoy_admin_port}", timeout=_SCRAPE_SECONDS
+    )
+    sampler = Sampler(
+        store=store,
+        world=WorldDirectory(settings.world_dir),
+        scraper=Scraper(EnvoyMetrics(admin, _now_ms), ProcessMetrics(_now_ms)),
+        window_seconds=settings.window_seconds,
+        now_ms=_now_ms,
+    )
+    watch = Loop("sample", lambda: sampler.watch(settings.scrape_seconds), every_seconds=0)
+    return Service(
+        "collector", settings, store=store, migrations="services.collector.migrations", loops=[watch]
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+_SCRAPE_SECONDS = 2.0
+"""Envoy answers in milliseconds; one that hangs shall not hold up what is sampled elsewhere."""

@@ -1,0 +1,76 @@
+"""What counters say of a stretch of time, over resets, missed scrapes and restarts.
+
+A counter only grows, until whatever counts starts anew from zero. The increase over a reset is the new
+value, as in Prometheus' `increase()`: https://prometheus.io/docs/prometheus/latest/querying/functions/#rate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything that one subject's source said at one moment."""
+
+    at_ms: int
+    counters: Mapping[str, int]
+    """By name; a counter that is absent has counted nothing so far."""
+    gauges: Mapping[str, int] = field(default_factory=dict)
+    """Momentary values, by name."""
+    epoch: str = ""
+    """Another value means that the counters began anew: a process id and its start, for example."""
+
+
+@dataclass(frozen=True)
+class Accrual:
+    """What a subject's counters gained between two readings."""
+
+    since_ms: int
+    """When the reading was taken that it goes on from."""
+    last: Reading
+    increases: Mapping[str, int] = field(default_factory=dict)
+    integrals: Mapping[str, int] = field(default_factory=dict)
+    """Of each gauge over time: its value times milliseconds."""
+    readings: int = 0
+    reset: bool = False
+    """Something was lost: what was counted between the last reading and a reset."""
+
+
+def born(at_ms: int) -> Accrual:
+    """The accrual of a subject whose counters begin at zero."""
+    return after(Reading(at_ms, {}))
+
+
+def after(reading: Reading) -> Accrual:
+    """The accrual that goes on from a reading."""
+    return Accrual(reading.at_ms, reading)
+
+
+def accrue(accrual: Accrual, reading: Reading) -> Accrual:
+    """Add what a newer reading says."""
+    last = accrual.last
+    reset = _was_reset(last, reading)
+    before = {} if reset else last.counters
+    steps = {name: value - before.get(name, 0) for name, value in reading.counters.items()}
+    elapsed_ms = max(0, reading.at_ms - last.at_ms)
+    areas = {name: value * elapsed_ms for name, value in reading.gauges.items()}
+    return replace(
+        accrual,
+        last=reading,
+        increases=_sum(accrual.increases, steps),
+        integrals=_sum(accrual.integrals, areas),
+        readings=accrual.readings + 1,
+        reset=accrual.reset or reset,
+    )
+
+
+def _was_reset(last: Reading, reading: Reading) -> bool:
+    if last.epoch and reading.epoch != last.epoch:
+        return True
+    return any(reading.counters.get(name, 0) < value for name, value in last.counters.items())
+
+
+def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    return {name: left.get(name, 0) + right.get(name, 0) for name in {**left, **right}}

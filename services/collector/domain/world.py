@@ -1,0 +1,86 @@
+"""What runs, as the collector needs to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from so1s.events.envelope import Cause
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One replica, from its start until a day after its end."""
+
+    uid: str
+    account: str
+    deployment: str
+    model: str
+    version: str
+    user: str
+    labels: Mapping[str, str]
+    cpu_millicores: int
+    memory_mib: int
+    gpus: int
+    pid: int
+    pid_started_at: float
+    """Seconds since the epoch, by which a process that reuses the pid is told apart."""
+    started_ms: int
+    ended_ms: int | None
+    cause: Cause
+    """What the replica was started for."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One deployment's state."""
+
+    account: str
+    deployment: str
+    model: str
+    version: str
+    endpoint: str | None
+    desired: int
+    ready: int
+    restarts: int
+
+    @property
+    def cluster(self) -> str:
+        """The name that the gateway counts its requests under."""
+        return f"{self.account}--{self.deployment}"
+
+
+@dataclass(frozen=True)
+class Running:
+    """All that runs: replicas by uid, deployments by cluster."""
+
+    replicas: Mapping[str, Replica]
+    deployments: Mapping[str, Deployment]
+
+    def replicas_of(self, deployment: Deployment) -> list[Replica]:
+        """A deployment's replicas, oldest first."""
+        name = (deployment.account, deployment.deployment)
+        found = [each for each in self.replicas.values() if (each.account, each.deployment) == name]
+        return sorted(found, key=lambda replica: replica.started_ms)
+
+    def first_start_ms(self, deployment: Deployment) -> int | None:
+        """When a deployment's first replica started, as far as is known."""
+        found = self.replicas_of(deployment)
+        return found[0].started_ms if found else None
+
+    def __or__(self, newer: Running) -> Running:
+        """This and what is newer; the newer state of a thing wins."""
+        return Running({**self.replicas, **newer.replicas}, {**self.deployments, **newer.deployments})
+
+
+NOTHING = Running({}, {})
+
+
+def of_replica(uid: str) -> str:
+    """The subject of a replica's samples."""
+    return f"replica/{uid}"
+
+
+def of_gateway(deployment: Deployment) -> str:
+    """The subject of the samples of a deployment's requests."""
+    return f"gateway/{deployment.cluster}"

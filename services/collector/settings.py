@@ -1,0 +1,33 @@
+"""What the collector is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from so1s.settings import ServiceSettings
+
+
+class CollectorSettings(ServiceSettings):
+    """Each field as `SO1S_FIELD`."""
+
+    database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - whoever owns state needs one
+    """An SQLAlchemy URL: `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`; it holds the cursors."""
+    world_dir: Path
+    """The directory that says what runs; absolute. The deployer writes it."""
+    envoy_admin_port: int = Field(ge=1, le=65535)
+    """Of Envoy's admin interface on 127.0.0.1."""
+    window_seconds: int = Field(default=5, ge=1, le=3600)
+    """The grid of samples: short enough for a laptop's demo to bill and watch what it does."""
+    scrape_seconds: float = Field(default=1.0, gt=0)
+    """Between two looks at the counters: at most so much is lost where something dies."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not self.world_dir.is_absolute():
+            raise ValueError("world_dir: allowed: an absolute path")
+        if self.scrape_seconds > self.window_seconds:
+            raise ValueError(f"scrape_seconds: allowed: at most window_seconds, {self.window_seconds}")
+        return self

@@ -1,0 +1,68 @@
+"""How far each subject was sampled, and what its source said then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Table, Text, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.collector.domain.counters import Reading
+from so1s.store import Transaction, upsert
+
+metadata = MetaData()
+
+cursors = Table(
+    "collector_cursors",
+    metadata,
+    Column("subject", String(128), primary_key=True),  # `replica/UID` or `gateway/CLUSTER`
+    Column("sampled_until_ms", BigInteger, nullable=False),
+    Column("ended", Boolean, nullable=False),  # the subject's end is known, and corrected where it had to be
+    Column("read_at_ms", BigInteger, nullable=False),
+    Column("epoch", String(128), nullable=False),
+    Column("counters", Text, nullable=False),  # JSON object of integers
+)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a subject was sampled."""
+
+    sampled_until_ms: int
+    last: Reading
+    ended: bool = False
+
+
+async def all_cursors(connection: AsyncConnection) -> dict[str, Cursor]:
+    """Every cursor, by subject."""
+    rows = await connection.execute(select(cursors))
+    return {
+        row.subject: Cursor(
+            row.sampled_until_ms,
+            Reading(row.read_at_ms, json.loads(row.counters), epoch=row.epoch),
+            row.ended,
+        )
+        for row in rows
+    }
+
+
+async def advance(tx: Transaction, subject: str, before: Cursor | None, after: Cursor) -> bool:
+    """Move a cursor on; False where another replica of the collector has moved it meanwhile."""
+    values = {
+        "sampled_until_ms": after.sampled_until_ms,
+        "ended": after.ended,
+        "read_at_ms": after.last.at_ms,
+        "epoch": after.last.epoch,
+        "counters": json.dumps(dict(after.last.counters)),
+    }
+    if before is None:
+        return await upsert(tx, cursors, {"subject": subject, **values}, keys=["subject"]) == 1
+    unmoved = (cursors.c.subject == subject, cursors.c.sampled_until_ms == before.sampled_until_ms)
+    return (await tx.execute(update(cursors).where(*unmoved).values(**values))).rowcount == 1
+
+
+async def forget(tx: Transaction, subjects: Iterable[str]) -> None:
+    """Drop the cursors of subjects that are no more."""
+    await tx.execute(delete(cursors).where(cursors.c.subject.in_(list(subjects))))

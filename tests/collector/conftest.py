@@ -1,0 +1,65 @@
+"""A collector without a cluster: the world and its counters are given, the store is real."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from services.collector.scraper import Scraper
+from services.collector.watchers import Sampler
+from so1s.events import Event
+from so1s.events.codec import decode
+from so1s.events.envelope import Received
+from so1s.events.event import event_class
+from so1s.store import Store
+from so1s.store.tables import outbox
+from tests.collector.cluster import WINDOW_SECONDS, FakeCluster, FakeGateway, FakeProcesses, FakeWorld
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = Store(f"sqlite+aiosqlite:///{tmp_path}/collector.db", producer="collector")
+    await opened.migrate("services.collector.migrations")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def new_sampler(store: Store, cluster: FakeCluster) -> Callable[[], Sampler]:
+    """Makes a collector that has just started."""
+
+    def make(window_seconds: int = WINDOW_SECONDS) -> Sampler:
+        return Sampler(
+            store=store,
+            world=FakeWorld(cluster),
+            scraper=Scraper(FakeGateway(cluster), FakeProcesses(cluster)),
+            window_seconds=window_seconds,
+            now_ms=lambda: cluster.now_ms,
+        )
+
+    return make
+
+
+@pytest.fixture
+def said(store: Store) -> Callable[..., Any]:
+    """Answers the events of a class that were said so far, in order."""
+
+    async def read(kind: type[Event]) -> list[Received]:
+        async with store.read() as connection:
+            rows = (await connection.execute(select(outbox).order_by(outbox.c.position))).all()
+        received = []
+        for row in rows:
+            headers = [(name, value.encode()) for name, value in json.loads(row.headers)]
+            if event_class(dict(headers)["ce_type"].decode()) is kind:
+                received.append(decode(kind, headers, row.value))
+        return received
+
+    return read

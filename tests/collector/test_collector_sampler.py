@@ -1,0 +1,235 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from services.collector.domain.samples import bucket
+from services.collector.store import all_cursors
+from so1s.events import HealthSampled, UsageCorrected, UsageSampled
+from tests.collector.cluster import DEPLOYMENT, REPLICA, START_MS
+
+GATEWAY = "gateway"
+
+
+@pytest.fixture
+def watch(cluster):
+    """Moves the clock on and lets a collector look, once a second, or at the given seconds only."""
+
+    async def until(sampler, second, *, looks_at=None):
+        first = (cluster.now_ms - START_MS) // 1000 + 1
+        for at in looks_at or range(first, second + 1):
+            cluster.now_ms = START_MS + at * 1000
+            await sampler.look()
+
+    return until
+
+
+@pytest.fixture
+def usage(said):
+    """The quantities and qualities said of a replica, by the second at which the window starts."""
+
+    async def read(replica):
+        return {
+            (int(each.event.window_start.timestamp() * 1000) - START_MS) // 1000: each.event
+            for each in await said(UsageSampled)
+            if each.event.replica == replica
+        }
+
+    return read
+
+
+async def test_a_whole_window_is_complete_and_exact(cluster, new_sampler, watch, usage):
+    cluster.run(REPLICA)
+    sampler = new_sampler()
+    for second in range(1, 6):
+        cluster.spend("u1", second * 100_000)
+        await watch(sampler, second)
+    sample = (await usage("u1"))[0]
+    assert sample.quality == "complete"
+    assert sample.quantities == {
+        "cpu_reserved": 500 * 5000,
+        "memory_reserved": 512 * 5000,
+        "gpu_reserved": 5000,
+        "cpu_used": 500_000,
+        "memory_used": 100 * 5000,
+    }
+
+
+async def test_a_replica_that_starts_and_ends_within_windows_reserves_by_the_millisecond(
+    cluster, new_sampler, watch, usage
+):
+    cluster.run(replace(REPLICA, started_ms=START_MS + 1234))
+    sampler = new_sampler()
+    await watch(sampler, 5)
+    cluster.end("u1", START_MS + 7001)
+    await watch(sampler, 20)
+    alive = {second: sample.quantities["gpu_reserved"] for second, sample in (await usage("u1")).items()}
+    assert alive == {0: 5000 - 1234, 5: 2001}
+
+
+async def test_an_end_that_becomes_known_late_is_corrected(cluster, new_sampler, watch, usage, said):
+    cluster.run(REPLICA)
+    sampler = new_sampler()
+    await watch(sampler, 10)
+    cluster.end("u1", START_MS + 4_900)
+    await watch(sampler, 20)
+    corrected = [each.event for each in await said(UsageCorrected)]
+    assert [each.window_start.timestamp() * 1000 - START_MS for each in corrected] == [0, 5_000]
+    assert [each.quantities["gpu_reserved"] for each in corrected] == [4_900, 0]
+    assert list(await usage("u1")) == [0, 5]
+
+
+async def test_each_sample_continues_the_chain_of_its_replica(cluster, new_sampler, watch, said):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    await watch(new_sampler(), 5)
+    for each in [*await said(UsageSampled), *await said(HealthSampled)]:
+        assert (each.cause_id, each.correlation_id) == ("upload-1", "chain-1")
+
+
+async def test_windows_missed_while_the_collector_was_down_are_gaps_that_reserve_exactly(
+    cluster, new_sampler, watch, usage
+):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    cluster.spend("u1", 0)
+    cluster.answer(requests=10)
+    await watch(new_sampler(), 5)
+    cluster.spend("u1", 700_000)
+    cluster.answer(requests=25)
+    await watch(new_sampler(), 20, looks_at=[20])
+    found = await usage("u1")
+    assert [found[second].quality for second in (5, 10, 15)] == ["gap", "gap", "partial"]
+    assert all(sample.quantities["cpu_reserved"] == 2_500_000 for sample in found.values())
+    assert "cpu_used" not in found[5].quantities
+    assert found[15].quantities["cpu_used"] == 700_000
+    requests = {second: each.quantities.get("requests") for second, each in (await usage(GATEWAY)).items()}
+    assert requests == {0: 10, 5: None, 10: None, 15: 15}
+
+
+async def test_a_second_collector_says_nothing_twice(cluster, new_sampler, watch, said):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    first, second = new_sampler(), new_sampler()
+    await watch(first, 5)
+    cluster.answer(requests=3)
+    for at in (10, 15, 20):
+        await watch(first, at, looks_at=[at])
+        await watch(second, at, looks_at=[at])
+    found = await said(UsageSampled)
+    keys = [(each.event.replica, each.event.window_start) for each in found]
+    assert len(keys) == len(set(keys)) == 8
+    assert sum(each.event.quantities.get("requests", 0) for each in found) == 3
+
+
+async def test_a_restarted_process_is_partial_and_counts_from_zero(cluster, new_sampler, watch, usage):
+    cluster.run(REPLICA)
+    cluster.spend("u1", 900_000)
+    sampler = new_sampler()
+    await watch(sampler, 5)
+    cluster.spend("u1", 40_000, epoch="second")
+    await watch(sampler, 10)
+    sample = (await usage("u1"))[5]
+    assert (sample.quality, sample.quantities["cpu_used"]) == ("partial", 40_000)
+
+
+async def test_a_restarted_gateway_is_partial_and_counts_from_zero(cluster, new_sampler, watch, usage):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    cluster.answer(requests=100, uptime_seconds=50)
+    sampler = new_sampler()
+    await watch(sampler, 5)
+    cluster.answer(requests=120, uptime_seconds=1)
+    await watch(sampler, 10)
+    sample = (await usage(GATEWAY))[5]
+    assert (sample.quality, sample.quantities) == ("partial", {"requests": 120})
+
+
+async def test_a_missed_scrape_leaves_a_gap_and_the_next_window_takes_what_was_missed(
+    cluster, new_sampler, watch, usage
+):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    cluster.answer(requests=1)
+    sampler = new_sampler()
+    await watch(sampler, 5)
+    cluster.gateway = None
+    await watch(sampler, 10)
+    cluster.answer(requests=9)
+    await watch(sampler, 15)
+    found = await usage(GATEWAY)
+    assert [(each.quality, each.quantities) for each in found.values()] == [
+        ("complete", {"requests": 1}),
+        ("gap", {}),
+        ("partial", {"requests": 8}),
+    ]
+
+
+async def test_requests_of_a_variant_that_went_away_within_the_window_are_counted(
+    cluster, new_sampler, watch, usage
+):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    sampler = new_sampler()
+    await watch(sampler, 5)
+    cluster.answer(requests=4)
+    await watch(sampler, 7)
+    cluster.deployments.clear()
+    cluster.gateway = {}
+    await watch(sampler, 20)
+    assert {at: each.quantities for at, each in (await usage(GATEWAY)).items()} == {
+        0: {"requests": 0},
+        5: {"requests": 4},
+    }
+
+
+async def test_health_tells_requests_errors_latency_and_replicas(cluster, new_sampler, watch, said):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    latencies = {bucket(1.0): 0, bucket(5.0): 10, bucket(math.inf): 10}
+    cluster.answer(requests=10, errors=3, **latencies)
+    await watch(new_sampler(), 5)
+    (health,) = [each.event for each in await said(HealthSampled)]
+    assert (health.endpoint, health.variant, health.requests, health.errors) == ("fraud", "fraud", 10, 3)
+    assert health.latency_p50_ms == pytest.approx(3.0)
+    assert (health.replicas_desired, health.replicas_ready, health.restarts) == (2, 1, 4)
+
+
+async def test_an_idle_variant_is_healthy_news_without_latency(cluster, new_sampler, watch, said):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    await watch(new_sampler(), 5)
+    (health,) = [each.event for each in await said(HealthSampled)]
+    assert (health.requests, health.latency_p99_ms) == (0, None)
+
+
+async def test_health_is_silent_without_an_endpoint_and_while_the_gateway_is_away(
+    cluster, new_sampler, watch, said, usage
+):
+    cluster.run(REPLICA)
+    cluster.deploy(replace(DEPLOYMENT, endpoint=None))
+    sampler = new_sampler()
+    await watch(sampler, 5)
+    cluster.deploy(DEPLOYMENT)
+    cluster.gateway = None
+    await watch(sampler, 10)
+    assert not await said(HealthSampled)
+    assert len(await usage(GATEWAY)) == 2
+
+
+async def test_another_grid_goes_on_where_the_last_one_stopped(cluster, new_sampler, watch, said):
+    cluster.run(REPLICA)
+    await watch(new_sampler(5), 25)
+    await watch(new_sampler(20), 60, looks_at=[60])
+    alive = [each.event.quantities["gpu_reserved"] for each in await said(UsageSampled)]
+    assert alive == [5_000] * 5 + [15_000, 20_000]
+
+
+async def test_cursors_of_replicas_without_a_record_are_forgotten(cluster, new_sampler, watch, store):
+    cluster.run(REPLICA)
+    sampler = new_sampler()
+    await watch(sampler, 5)
+    cluster.replicas.clear()
+    await watch(sampler, 15)
+    async with store.read() as connection:
+        assert await all_cursors(connection) == {}
