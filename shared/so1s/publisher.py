@@ -8,15 +8,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Coroutine
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from so1s.blocking import LoopThread
 from so1s.broker.connection import client_options
 from so1s.broker.producer import Producer
 from so1s.errors import So1sError, Unreachable
@@ -26,8 +25,6 @@ from so1s.events.event import Event
 from so1s.events.ids import content_id
 from so1s.platform import ClientSettings
 from so1s.settings import KafkaSettings
-
-T = TypeVar("T")
 
 SOURCE = "so1s/publisher"
 """Who says an event, where the caller names no other source."""
@@ -117,9 +114,8 @@ class Publisher:
     def __init__(self, settings: KafkaSettings | None = None) -> None:
         """Make a publisher; see `AsyncPublisher`."""
         self._publisher = AsyncPublisher(settings)
-        self._loop = asyncio.new_event_loop()
-        # A thread of its own: a notebook's thread has a running loop already.
-        self._thread = threading.Thread(target=self._loop.run_forever, name="so1s-publisher", daemon=True)
+        self._thread = LoopThread()
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
         """Connect.
@@ -127,20 +123,16 @@ class Publisher:
         Raises:
             Unreachable: no broker answers.
         """
-        self._thread.start()
-        try:
-            self._run(self._publisher.__aenter__())
-        except BaseException:
-            self._stop()
-            raise
+        with ExitStack() as stack:
+            stack.enter_context(self._thread)
+            self._thread.run(self._publisher.__aenter__())
+            stack.callback(lambda: self._thread.run(self._publisher.__aexit__()))
+            self._open = stack.pop_all()
         return self
 
     def __exit__(self, *_error: object) -> None:
         """Send what waits, and disconnect."""
-        try:
-            self._run(self._publisher.__aexit__())
-        finally:
-            self._stop()
+        self._open.close()
 
     def publish(
         self,
@@ -151,15 +143,7 @@ class Publisher:
         cause: Cause | None = None,
     ) -> str:
         """Publish an event; see `AsyncPublisher.publish`."""
-        return self._run(self._publisher.publish(event, id=id, source=source, cause=cause))
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        return self._thread.run(self._publisher.publish(event, id=id, source=source, cause=cause))
 
 
 def unreachable(settings: KafkaSettings, error: Exception) -> Unreachable:

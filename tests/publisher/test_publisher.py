@@ -70,7 +70,7 @@ def test_the_synchronous_publisher_leaves_no_thread_behind_when_it_cannot_connec
     publisher = Publisher(ClientSettings(kafka="127.0.0.1:1"))
     with pytest.raises(Unreachable), publisher:
         pass
-    assert not publisher._thread.is_alive()
+    assert not publisher._thread._thread.is_alive()
 
 
 async def test_a_reader_starts_at_a_time(settings):

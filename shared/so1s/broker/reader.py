@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Container, Iterable
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from so1s.broker.connection import client_options
+from so1s.errors import InvalidInput
+from so1s.events.codec import decode
+from so1s.events.envelope import Received
+from so1s.events.event import Event, catalogue
 from so1s.settings import KafkaSettings
 
 _POLL_MS = 500
@@ -117,3 +121,28 @@ async def partitions_of(settings: KafkaSettings, topics: Container[str]) -> list
         if topic["topic"] in topics
         for partition in topic["partitions"]
     ]
+
+
+def decoded(record: ConsumerRecord) -> Received[Any] | None:
+    """The event of a record; None where its type is not known here, or it breaks the type's rules."""
+    try:
+        return decode(_class_of(record), record.headers, record.value)
+    except InvalidInput:
+        return None
+
+
+def correlation_id(record: ConsumerRecord) -> str:
+    """The id of the first event of a record's chain; empty where the record is no event."""
+    headers = dict(record.headers)
+    found = headers.get("ce_correlationid") or headers.get("ce_id")
+    if found:
+        return found.decode(errors="replace")
+    structured = decoded(record)
+    return structured.correlation_id if structured else ""
+
+
+def _class_of(record: ConsumerRecord) -> type[Event]:
+    for event_class in catalogue().values():
+        if event_class.topic.name == record.topic:
+            return event_class
+    raise InvalidInput.of("topic", record.topic, "allowed: the topic of a known event")

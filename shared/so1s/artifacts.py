@@ -1,0 +1,206 @@
+"""Uploads: a model's file or directory goes to where builders look, under a name made of its content.
+
+    BASE/ACCOUNT/MODEL/VERSION/SHA256/NAME
+
+A repeated upload finds its bytes there and sends nothing; other bytes never overwrite them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+from so1s.errors import InvalidInput, So1sError, Unreachable
+from so1s.events import Artifact
+from so1s.platform import ClientSettings
+
+_PACKED = "model.tar"
+_PART_BYTES = 16 * 1024 * 1024
+"""Of a multipart upload: S3 takes 10 000 parts, so up to 160 GB."""
+
+
+class Target(Protocol):
+    """Where uploads go."""
+
+    def uri(self, key: str) -> str:
+        """The artifact's URI."""
+        ...
+
+    def put(self, file: Path, key: str) -> None:
+        """Send a file's bytes, where they are not there already.
+
+        Raises:
+            Unreachable: the place does not answer.
+            So1sError: it refused.
+        """
+        ...
+
+
+class DirectoryTarget:
+    """A directory of a laptop."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._root = Path(unquote(urlsplit(base, allow_fragments=False).path))
+
+    def uri(self, key: str) -> str:
+        """See `Target`."""
+        return self._base + quote(key)
+
+    def put(self, file: Path, key: str) -> None:
+        """See `Target`."""
+        final = self._root / key
+        if final.exists():
+            return
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=final.parent, prefix=".") as beside:
+            copied = Path(beside) / "part"
+            shutil.copyfile(file, copied)
+            copied.replace(final)  # a builder sees all of it or none
+
+
+class S3Target:
+    """A prefix in S3, or in anything that speaks its protocol. Needs the extra `s3`."""
+
+    def __init__(self, base: str, settings: ClientSettings) -> None:
+        self._base = base
+        self._bucket, _, self._prefix = base.removeprefix("s3://").partition("/")
+        self._s3 = _client(settings)
+
+    def uri(self, key: str) -> str:
+        """See `Target`."""
+        return self._base + key
+
+    def put(self, file: Path, key: str) -> None:
+        """See `Target`."""
+        from boto3.exceptions import S3UploadFailedError
+        from boto3.s3.transfer import TransferConfig
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        parts = TransferConfig(multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES)
+        try:
+            if not self._has(self._prefix + key, file.stat().st_size):
+                self._s3.upload_file(str(file), self._bucket, self._prefix + key, Config=parts)
+        except (ClientError, S3UploadFailedError) as error:
+            raise So1sError(f"{self.uri(key)} cannot be written: {error}") from error
+        except BotoCoreError as error:
+            raise Unreachable(f"{self._base} does not answer: {error}") from error
+
+    def _has(self, key: str, size_bytes: int) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            return self._s3.head_object(Bucket=self._bucket, Key=key)["ContentLength"] == size_bytes
+        except ClientError:
+            return False  # absent; or unreadable to us, and then writing tells
+
+
+def target(settings: ClientSettings) -> Target:
+    """Where uploads go, as `SO1S_ARTIFACTS` says.
+
+    Raises:
+        InvalidInput: it says nothing, or nothing that can be used.
+    """
+    base = settings.artifacts or ""
+    if base.startswith("s3://") and base.endswith("/"):
+        return S3Target(base, settings)
+    if base.startswith("file:///") and base.endswith("/"):
+        return DirectoryTarget(base)
+    raise InvalidInput.of(
+        "SO1S_ARTIFACTS", base, "allowed: s3://BUCKET/PREFIX/, or file:///DIRECTORY/ on a laptop"
+    )
+
+
+def upload(path: Path, to: Target, *, prefix: str) -> Artifact:
+    """Send a file, or a directory as one tar.
+
+    Args:
+        path: what to send; hidden files and `__pycache__` of a directory stay behind.
+        to: where to.
+        prefix: `ACCOUNT/MODEL/VERSION`.
+
+    Returns:
+        where the bytes are, with their checksum and size.
+
+    Raises:
+        InvalidInput: there is nothing at `path`, or it holds a link.
+        Unreachable: the place does not answer.
+        So1sError: it refused.
+    """
+    with _as_file(path) as file:
+        with file.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        key = f"{prefix}/{sha256}/{file.name}"
+        artifact = Artifact(uri=to.uri(key), sha256=sha256, size_bytes=file.stat().st_size)
+        to.put(file, key)
+    return artifact
+
+
+@contextmanager
+def _as_file(path: Path) -> Generator[Path, None, None]:
+    if path.is_file():
+        yield path
+        return
+    if not path.is_dir():
+        raise InvalidInput.of("path", str(path), "allowed: a model's file or directory")
+    with tempfile.TemporaryDirectory(prefix="so1s-upload-") as directory:
+        packed = Path(directory) / _PACKED
+        pack(path, packed)
+        yield packed
+
+
+def pack(directory: Path, into: Path) -> None:
+    """Write a directory's files as a tar: the same files give the same bytes, whoever packs them and when.
+
+    Raises:
+        InvalidInput: the directory holds a link, or no file.
+    """
+    files = sorted(_files(directory), key=lambda file: file.relative_to(directory).as_posix())
+    if not files:
+        raise InvalidInput.of("path", str(directory), "allowed: a directory with files in it")
+    with tarfile.open(into, "w", format=tarfile.PAX_FORMAT) as archive:
+        for file in files:
+            entry = tarfile.TarInfo(file.relative_to(directory).as_posix())
+            entry.size = file.stat().st_size
+            entry.mode = 0o644
+            with file.open("rb") as opened:
+                archive.addfile(entry, opened)
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    for path in directory.iterdir():
+        if path.name.startswith(".") or path.name == "__pycache__":
+            continue
+        if path.is_symlink():
+            raise InvalidInput.of("path", str(path), "allowed: files and directories, no links")
+        if path.is_dir():
+            yield from _files(path)
+        else:
+            yield path
+
+
+def _client(settings: ClientSettings) -> Any:
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError as error:
+        raise So1sError("uploads to S3 need boto3: pip install 'so1s[s3]'") from error
+    key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        region_name=settings.s3_region,
+        aws_access_key_id=key.get_secret_value() if key else None,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        config=Config(
+            retries={"mode": "standard"},
+            s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+        ),
+    )

@@ -1,0 +1,173 @@
+"""What becomes of an upload: the events of its chain, told as steps and an end.
+
+published → built → ready → serving
+               ↘        ↘        ↘
+          BuildFailed  DeploymentFailed  RoutesRejected
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from so1s import events
+from so1s.errors import So1sError
+from so1s.events import Event
+from so1s.events.envelope import Received
+
+TOLD_BY: tuple[type[Event], ...] = (
+    events.ModelUploaded,
+    events.BuildStepFinished,
+    events.ImageBuilt,
+    events.BuildFailed,
+    events.DeploymentReady,
+    events.DeploymentFailed,
+    events.CheckFinished,
+    events.RoutesApplied,
+    events.RoutesRejected,
+)
+"""The events that a flow is made of."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that was reached."""
+
+    name: str
+    """`published`, `built`, `ready`, `checked` or `serving`."""
+    detail: str
+    seconds: float
+    """Since the upload was published, by the clocks of those who reached it."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The end that was hoped for."""
+
+    url: str | None
+    """Where the version answers; None where nothing was to be deployed."""
+    revision: int | None
+    """Of the endpoint's route; None where there is no endpoint."""
+
+
+class FlowFailed(So1sError):
+    """An upload will not serve; `event` is the one that says so."""
+
+    def __init__(self, message: str, event: Event, log_tail: list[str] | None = None) -> None:
+        super().__init__("\n".join([message, *(f"  {line}" for line in log_tail or [])]))
+        self.event = event
+        self.log_tail = log_tail or []
+
+
+class BuildFailed(FlowFailed):
+    """The version did not become an image; the message ends with the log's last lines."""
+
+
+class DeploymentFailed(FlowFailed):
+    """The replicas did not become ready; the message ends with the log's last lines."""
+
+
+class RoutesRejected(FlowFailed):
+    """The route was refused, or a required check failed."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How far an upload has come."""
+
+    model: str
+    version: str
+    began: datetime | None = None
+    steps: tuple[Step, ...] = ()
+    end: Serving | FlowFailed | None = None
+    dependencies: str = ""
+    """What the build said of its dependencies."""
+    ready: events.DeploymentReady | None = None
+    passed: frozenset[str] = field(default_factory=frozenset)
+    """The checks that passed."""
+
+    def after(self, received: Received[Any]) -> Flow:
+        """The flow once an event of its chain happened; an event that it is not made of changes nothing.
+
+        A later success takes an earlier failure back, as where a build was asked for again.
+        """
+        event, began = received.event, self.began or received.time
+        flow = replace(self, began=began)
+        reached = _STEPS.get(type(event))
+        seconds = (received.time - began).total_seconds() if received.time and began else 0.0
+        return reached(flow, event, max(seconds, 0.0)) if reached else flow
+
+    def reached(self, name: str, detail: str, seconds: float, **changes: Any) -> Flow:
+        """The flow with one more step."""
+        return replace(self, steps=(*self.steps, Step(name, detail, seconds)), **changes)
+
+    @property
+    def last(self) -> str:
+        """The step that was reached last; empty where none was."""
+        return self.steps[-1].name if self.steps else ""
+
+
+def _published(flow: Flow, event: events.ModelUploaded, seconds: float) -> Flow:
+    if flow.last:
+        return flow  # a retry said it again
+    return flow.reached("published", f"{event.model}@{event.version}", seconds)
+
+
+def _build_step(flow: Flow, event: events.BuildStepFinished, _seconds: float) -> Flow:
+    return replace(flow, dependencies=event.detail) if event.step == "dependencies" else flow
+
+
+def _built(flow: Flow, event: events.ImageBuilt, seconds: float) -> Flow:
+    said = f" ({flow.dependencies})" if flow.dependencies else ""
+    end = Serving(None, None) if event.deploy is None else None
+    return flow.reached("built", f"{event.image.digest[:15]}…{said}", seconds, end=end)
+
+
+def _ready(flow: Flow, event: events.DeploymentReady, seconds: float) -> Flow:
+    end = None if event.endpoint else Serving(event.url, None)
+    detail = f"{event.deployment}, {event.replicas} {'replica' if event.replicas == 1 else 'replicas'}"
+    return flow.reached("ready", detail, seconds, end=end, ready=event)
+
+
+def _checked(flow: Flow, event: events.CheckFinished, seconds: float) -> Flow:
+    passed = flow.passed | {event.check} if event.passed else flow.passed - {event.check}
+    verdict = "passed" if event.passed else "failed"
+    return flow.reached("checked", f"{event.check} {verdict}: {event.reason}", seconds, passed=passed)
+
+
+def _applied(flow: Flow, event: events.RoutesApplied, seconds: float) -> Flow:
+    if flow.ready is None or set(flow.ready.requires) - flow.passed:
+        return flow  # on the route at weight 0, until its checks passed
+    if flow.last == "serving":
+        return flow  # the route moved on
+    return flow.reached("serving", event.url, seconds, end=Serving(event.url, event.revision))
+
+
+def _build_failed(flow: Flow, event: events.BuildFailed, _seconds: float) -> Flow:
+    step = f" at step {event.step}" if event.step else ""
+    message = f"{flow.model}@{flow.version} was not built: {event.reason}{step}: {event.message}"
+    return replace(flow, end=BuildFailed(message, event, event.log_tail))
+
+
+def _deployment_failed(flow: Flow, event: events.DeploymentFailed, _seconds: float) -> Flow:
+    message = f"deployment {event.deployment} failed: {event.reason}: {event.message}"
+    return replace(flow, end=DeploymentFailed(message, event, event.log_tail))
+
+
+def _rejected(flow: Flow, event: events.RoutesRejected, _seconds: float) -> Flow:
+    message = f"the route of {event.endpoint} stays as it was: {event.field}: {event.value} is not allowed; "
+    return replace(flow, end=RoutesRejected(message + event.allowed, event))
+
+
+_STEPS: dict[type[Event], Any] = {
+    events.ModelUploaded: _published,
+    events.BuildStepFinished: _build_step,
+    events.ImageBuilt: _built,
+    events.BuildFailed: _build_failed,
+    events.DeploymentReady: _ready,
+    events.DeploymentFailed: _deployment_failed,
+    events.CheckFinished: _checked,
+    events.RoutesApplied: _applied,
+    events.RoutesRejected: _rejected,
+}

@@ -1,0 +1,205 @@
+"""For pipelines: put a model where builders look, say so, and wait until it serves.
+
+model = so1s.publish_model("fraud", "out/", version=run_id)
+model.wait_until_serving(timeout_seconds=600)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from so1s.artifacts import target, upload
+from so1s.blocking import wait_for
+from so1s.broker.reader import Reader, correlation_id, decoded
+from so1s.errors import InvalidInput, So1sError
+from so1s.events import AlertRule, Artifact, DeployOptions, Lineage, ModelUploaded
+from so1s.flow import TOLD_BY, Flow, FlowFailed, Serving, Step
+from so1s.modelfile import FILE_NAME, ModelFile
+from so1s.platform import ClientSettings
+from so1s.publisher import SOURCE, Publisher, unreachable
+
+OnStep = Callable[[Step], None]
+
+_WAITS_FOR = {
+    "": "the event to appear on its topic",
+    "published": "the build (so1s build logs {name})",
+    "built": "the replicas (so1s status; so1s logs {model})",
+    "ready": "the route (so1s weights show {model})",
+    "checked": "the route (so1s weights show {model})",
+}
+
+
+class NotServing(So1sError, TimeoutError):
+    """The time is over; the message says how far the version got. It may serve later."""
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """A version that was published."""
+
+    event: ModelUploaded
+    event_id: str
+    settings: ClientSettings
+
+    @property
+    def name(self) -> str:
+        """Such as `fraud@3`."""
+        return f"{self.event.model}@{self.event.version}"
+
+    def wait_until_serving(self, timeout_seconds: float = 600, *, on_step: OnStep | None = None) -> Serving:
+        """Wait until the version serves; where nothing is to be deployed, until it is built.
+
+        Args:
+            timeout_seconds: from now.
+            on_step: told each step as it is reached, the past ones first.
+
+        Raises:
+            BuildFailed: it did not become an image; ends with the log's last lines.
+            DeploymentFailed: its replicas did not become ready; ends with the log's last lines.
+            RoutesRejected: its route was refused, or a required check failed.
+            NotServing: the time is over; a TimeoutError that says how far it got.
+            Unreachable: Kafka does not answer.
+        """
+        return wait_for(self._wait(timeout_seconds, on_step or _ignore))
+
+    async def _wait(self, timeout_seconds: float, on_step: OnStep) -> Serving:
+        following = _Following(Flow(self.event.model, self.event.version), on_step)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await following.to_its_end(self.settings, self.event_id)
+        except TimeoutError as error:
+            raise NotServing(following.how_far(timeout_seconds)) from error
+        except KafkaError as error:
+            raise unreachable(self.settings, error) from error
+
+
+def publish_model(
+    model: str,
+    path: str | Path,
+    *,
+    version: str,
+    account: str | None = None,
+    format: str | None = None,  # noqa: A002 - the event's word
+    uploaded_by: str | None = None,
+    lineage: Lineage | Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
+    deploy: DeployOptions | Mapping[str, Any] | None = DeployOptions(),  # noqa: B008 - immutable
+    alerts: Iterable[AlertRule | Mapping[str, Any]] | None = None,
+    settings: ClientSettings | None = None,
+) -> PublishedModel:
+    """Upload a model and publish `ModelUploaded`. Safe to repeat: a repetition is the same event.
+
+    Args:
+        model: the series that the version belongs to.
+        path: a file, a directory, or the URI of what is uploaded already (`s3://…`).
+        version: its name, for ever; `[A-Za-z0-9._-]`, at most 63 characters.
+        account: whose it is; `SO1S_ACCOUNT` where it is absent.
+        format: recognised from the bytes where it is absent.
+        uploaded_by: who is charged for it; the Airflow DAG or the login where it is absent.
+        lineage: where it comes from: `run_url`, `commit`, `dataset_uri`.
+        evaluation: figures of your own, such as `{"auc": 0.943}`.
+        labels: by which costs are allocated.
+        deploy: overrides the model's `so1s.yaml`; None builds the image alone.
+        alerts: overrides the model's `so1s.yaml`.
+        settings: of the platform; the environment and the laptop's platform say them where they are absent.
+
+    Raises:
+        InvalidInput: with each field that breaks a rule, its value and what is allowed.
+        TopicMissing: the platform was never started.
+        Unreachable: Kafka or S3 does not answer.
+    """
+    settings = settings or ClientSettings.load()
+    values = {
+        "account": account or settings.account,
+        "model": model,
+        "version": version,
+        "artifact": {"uri": str(path) if _is_uri(path) else "file:///not-uploaded-yet"},
+        "format": format,
+        "uploaded_by": uploaded_by or _who(),
+        "lineage": lineage or {},
+        "evaluation": evaluation or {},
+        "labels": labels or {},
+        "deploy": deploy,
+        "alerts": alerts if alerts is None else list(alerts),
+    }
+    event = _checked(values)  # before an upload that may take long
+    if not _is_uri(path):
+        event = event.model_copy(update={"artifact": _upload(Path(path), event, settings)})
+    with Publisher(settings) as publisher:
+        return PublishedModel(event, publisher.publish(event, source=SOURCE), settings)
+
+
+def _upload(path: Path, event: ModelUploaded, settings: ClientSettings) -> Artifact:
+    described = path / FILE_NAME
+    if described.is_file():
+        ModelFile.parse(described.read_bytes())  # a typing error shows here, not in a build's log
+    return upload(path, target(settings), prefix=f"{event.account}/{event.model}/{event.version}")
+
+
+def _is_uri(path: str | Path) -> bool:
+    return isinstance(path, str) and "://" in path
+
+
+def _checked(values: dict[str, Any]) -> ModelUploaded:
+    if not values["account"]:
+        raise InvalidInput.of("account", "", "allowed: account=…, or SO1S_ACCOUNT in the environment")
+    try:
+        return ModelUploaded.model_validate_json(to_json(values))
+    except ValidationError as error:
+        raise InvalidInput.from_pydantic(error) from error
+
+
+def _who() -> str:
+    dag = os.environ.get("AIRFLOW_CTX_DAG_ID")
+    return f"airflow:{dag}" if dag else f"user:{getpass.getuser()}"
+
+
+def _ignore(_step: Step) -> None:
+    """Where nobody wants to be told."""
+
+
+class _Following:
+    """A flow on its way."""
+
+    def __init__(self, flow: Flow, on_step: OnStep) -> None:
+        self._flow = flow
+        self._on_step = on_step
+
+    async def to_its_end(self, settings: ClientSettings, chain: str) -> Serving:
+        async with Reader(settings, [each.topic.name for each in TOLD_BY]) as reader:
+            self._see([record async for record in reader.past()], chain)
+            async with aclosing(reader.coming()) as coming:
+                while self._flow.end is None:
+                    self._see([await anext(coming)], chain)
+        if isinstance(self._flow.end, FlowFailed):
+            raise self._flow.end
+        return self._flow.end
+
+    def _see(self, records: list[ConsumerRecord], chain: str) -> None:
+        """Take the events of the chain in the order of their times: partitions are read in any order."""
+        received = [decoded(record) for record in records if correlation_id(record) == chain]
+        known = len(self._flow.steps)
+        for each in sorted(filter(None, received), key=lambda each: str(each.time)):
+            self._flow = self._flow.after(each)
+        for step in self._flow.steps[known:]:
+            self._on_step(step)
+
+    def how_far(self, seconds: float) -> str:
+        flow = self._flow
+        steps = ", ".join(f"{step.name} after {step.seconds:.1f} s" for step in flow.steps) or "nothing"
+        name = f"{flow.model}@{flow.version}"
+        waits = _WAITS_FOR[flow.last].format(name=name, model=flow.model)
+        return f"{name} does not serve after {seconds:g} s; reached: {steps}; it waits for {waits}"

@@ -1,0 +1,30 @@
+"""What works without the extra `service`, and what an import costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+BLOCKED = ("alembic", "boto3", "faststream", "prometheus_client", "sqlalchemy", "starlette", "uvicorn")
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("module", ["publisher", "pipeline", "events", "modelfile", "cli.app"])
+def test_a_pipeline_needs_none_of_the_packages_of_a_service(module):
+    block = f"import sys; sys.modules.update(dict.fromkeys({BLOCKED!r}))"
+    assert run(f"{block}; import so1s.{module}; print('imported')") == "imported"
+
+
+def test_importing_the_library_imports_nothing_else():
+    assert (
+        run("import sys, so1s; print([m for m in sys.modules if m.startswith(('pydantic', 'aiokafka'))])")
+        == "[]"
+    )
+
+
+def test_every_exported_name_can_be_had():
+    assert run("import so1s; [getattr(so1s, name) for name in so1s.__all__]; print('all')") == "all"

@@ -1,0 +1,310 @@
+"""Publishing a model and waiting for it, beside services that the tests play."""
+
+import asyncio
+import hashlib
+import tarfile
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import so1s
+from so1s import events
+from so1s.errors import InvalidInput
+from so1s.events.envelope import Cause
+from so1s.platform import ClientSettings
+from so1s.publisher import Publisher
+
+DIGEST = "sha256:" + "41ab" * 16
+
+
+@pytest.fixture
+def laptop(settings, tmp_path) -> ClientSettings:
+    return settings.model_copy(update={"artifacts": f"file://{tmp_path}/artifacts/", "account": "risk"})
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    directory = tmp_path / "out"
+    (directory / "deep").mkdir(parents=True)
+    (directory / "model.skops").write_bytes(b"weights")
+    (directory / "deep" / "vocabulary.txt").write_text("words")
+    (directory / ".DS_Store").write_text("noise")
+    return directory
+
+
+@pytest.fixture
+def model() -> str:
+    return f"m-{uuid.uuid4().hex[:8]}"
+
+
+def publish(laptop, out, model, **options):
+    return so1s.publish_model(model, out, version="3", settings=laptop, **options)
+
+
+def answer(laptop, published, *answers):
+    """Say events as the services would: each is caused by the upload's chain."""
+    cause = Cause(published.event_id, published.event_id)
+    with Publisher(laptop) as publisher:
+        for each in answers:
+            publisher.publish(each, source="so1s/played", cause=cause)
+
+
+def built(model, *, deployed=True):
+    return events.ImageBuilt(
+        account="risk",
+        model=model,
+        version="3",
+        image=events.Image(reference=f"oci:/images@{DIGEST}", digest=DIGEST, size_bytes=1),
+        format="skops",
+        signature=events.Signature(inputs=[], outputs=[]),
+        user="me",
+        deploy=events.DeployOptions() if deployed else None,
+        seconds=0.3,
+    )
+
+
+def ready(model, **changes):
+    fields = {
+        "account": "risk",
+        "deployment": model,
+        "revision": 1,
+        "model": model,
+        "version": "3",
+        "endpoint": model,
+        "initial_percent": 0,
+        "requires": [],
+        "service": "file:///endpoints.json",
+        "url": "http://127.0.0.1:1",
+        "replicas": 1,
+        "user": "me",
+        "seconds": 1.0,
+    }
+    return events.DeploymentReady(**fields | changes)
+
+
+def applied(model, revision=7):
+    return events.RoutesApplied(
+        account="risk",
+        endpoint=model,
+        revision=revision,
+        host=f"{model}--risk.so1s.localhost",
+        url=f"http://{model}--risk.so1s.localhost:8080/predict",
+        weights={model: 1},
+        changed_by="router",
+        seconds=0.01,
+    )
+
+
+def checked(model, *, passed):
+    return events.CheckFinished.of(ready(model), check="quality", passed=passed, reason="accuracy 0.950")
+
+
+def test_a_directory_is_uploaded_as_one_checked_file(laptop, out, model):
+    artifact = publish(laptop, out, model).event.artifact
+    file = Path(artifact.uri.removeprefix("file://"))
+    assert file.is_relative_to(Path(laptop.artifacts.removeprefix("file://")) / "risk" / model / "3")
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == artifact.sha256
+    assert artifact.size_bytes == file.stat().st_size
+    with tarfile.open(file) as archive:
+        assert archive.getnames() == ["deep/vocabulary.txt", "model.skops"]
+
+
+def test_a_file_keeps_its_name_and_bytes(laptop, out, model):
+    artifact = publish(laptop, out / "model.skops", model).event.artifact
+    file = Path(artifact.uri.removeprefix("file://"))
+    assert (file.name, file.read_bytes()) == ("model.skops", b"weights")
+
+
+def test_publishing_again_is_the_same_event_even_after_the_files_were_touched(laptop, out, model):
+    first = publish(laptop, out, model)
+    (out / "model.skops").touch()
+    again = publish(laptop, out, model)
+    assert (again.event_id, again.event) == (first.event_id, first.event)
+
+
+def test_other_bytes_do_not_overwrite_the_first_ones(laptop, out, model):
+    first = publish(laptop, out, model)
+    (out / "model.skops").write_bytes(b"others")
+    other = publish(laptop, out, model)
+    assert other.event.artifact.uri != first.event.artifact.uri
+    assert Path(first.event.artifact.uri.removeprefix("file://")).exists()
+
+
+def test_what_is_uploaded_already_is_only_named(laptop, model):
+    uri = "s3://ml/fraud/3.skops"
+    assert publish(laptop, uri, model).event.artifact == events.Artifact(uri=uri)
+
+
+def test_every_field_of_the_event_can_be_said(laptop, out, model):
+    event = publish(
+        laptop,
+        out,
+        model,
+        format="skops",
+        uploaded_by="airflow:risk_daily",
+        lineage={"commit": "4f1c2ab"},
+        evaluation={"auc": 0.943},
+        labels={"team": "fraud-ds"},
+        deploy={"deployment": "fraud-next", "initial_percent": 10, "resources": {"memory_mib": 1024}},
+        alerts=[{"availability_below": 0.99}],
+    ).event
+    assert event.uploaded_by == "airflow:risk_daily"
+    assert event.lineage == events.Lineage(commit="4f1c2ab")
+    assert event.deploy is not None
+    assert event.deploy.resources == events.ResourceOptions(memory_mib=1024)
+    assert event.alerts == [events.AlertRule(availability_below=0.99)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"version": "manual__2026-01-01T00:00:00+00:00"}, "for example 'manual__2026-01-01T00-00-00-00-00'"),
+        ({"version": "3", "account": "R"}, "account: 'R' is not allowed"),
+        ({"version": "3", "deploy": {"deploymnt": "x"}}, r"deploy\.deploymnt"),
+        ({"version": "3", "evaluation": {"auc": float("nan")}}, r"evaluation\.auc"),
+    ],
+)
+def test_a_broken_rule_names_the_field_before_anything_is_uploaded(laptop, out, model, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        so1s.publish_model(model, out, settings=laptop, **options)
+    assert not (out.parent / "artifacts").exists()
+
+
+def test_a_broken_so1s_yaml_is_told_before_anything_is_uploaded(laptop, out, model):
+    (out / "so1s.yaml").write_text("schema: so1s/v1\nfromat: skops\n")
+    with pytest.raises(InvalidInput, match="fromat"):
+        publish(laptop, out, model)
+    assert not (out.parent / "artifacts").exists()
+
+
+@pytest.mark.parametrize("name", ["account", "artifacts"])
+def test_a_missing_setting_is_named_by_its_variable(laptop, out, model, name):
+    with pytest.raises(InvalidInput, match=f"SO1S_{name.upper()}"):
+        publish(laptop.model_copy(update={name: None}), out, model)
+
+
+def test_a_link_is_not_followed(laptop, out, model):
+    (out / "secrets").symlink_to("/etc/passwd")
+    with pytest.raises(InvalidInput, match="no links"):
+        publish(laptop, out, model)
+
+
+def test_waiting_ends_with_the_applied_route_and_tells_each_step(laptop, out, model):
+    published = publish(laptop, out, model)
+    answer(laptop, published, built(model), ready(model), applied(model))
+    steps = []
+    serving = published.wait_until_serving(10, on_step=steps.append)
+    assert serving == so1s.Serving(f"http://{model}--risk.so1s.localhost:8080/predict", 7)
+    assert [step.name for step in steps] == ["published", "built", "ready", "serving"]
+    assert all(0 <= step.seconds < 10 for step in steps)
+
+
+def test_waiting_follows_events_that_come_later(laptop, out, model):
+    published = publish(laptop, out, model)
+    steps = []
+
+    def play(step):
+        steps.append(step.name)
+        following = {"published": built(model), "built": ready(model), "ready": applied(model)}
+        with ThreadPoolExecutor() as thread:
+            if step.name in following:
+                thread.submit(answer, laptop, published, following[step.name]).result()
+
+    assert published.wait_until_serving(10, on_step=play).revision == 7
+    assert steps == ["published", "built", "ready", "serving"]
+
+
+def test_waiting_for_a_version_that_is_only_built_ends_with_the_image(laptop, out, model):
+    published = publish(laptop, out, model, deploy=None)
+    answer(laptop, published, built(model, deployed=False))
+    assert published.wait_until_serving(10) == so1s.Serving(None, None)
+
+
+def test_waiting_for_a_deployment_without_an_endpoint_ends_with_its_readiness(laptop, out, model):
+    published = publish(laptop, out, model)
+    answer(laptop, published, built(model), ready(model, endpoint=None))
+    assert published.wait_until_serving(10) == so1s.Serving("http://127.0.0.1:1", None)
+
+
+def test_a_route_counts_only_once_the_required_checks_have_passed(laptop, out, model):
+    published = publish(laptop, out, model)
+    answer(laptop, published, built(model), ready(model, requires=["quality"]), applied(model, 1))
+    with pytest.raises(so1s.NotServing, match="ready after"):
+        published.wait_until_serving(0.5)
+    answer(laptop, published, checked(model, passed=True), applied(model, 2))
+    assert published.wait_until_serving(10).revision == 2
+
+
+def test_a_failed_build_raises_with_the_tail_of_its_log(laptop, out, model):
+    published = publish(laptop, out, model)
+    failed = events.BuildFailed(
+        account="risk",
+        model=model,
+        version="3",
+        reason="dependencies",
+        step="dependencies",
+        message="uv could not install",
+        log_tail=["No solution found", "  because numpy==9 does not exist"],
+    )
+    answer(laptop, published, failed)
+    with pytest.raises(so1s.BuildFailed, match="uv could not install") as raised:
+        published.wait_until_serving(10)
+    assert "because numpy==9 does not exist" in str(raised.value)
+    assert raised.value.event == failed
+
+
+def test_a_build_that_was_asked_for_again_takes_the_failure_back(laptop, out, model):
+    published = publish(laptop, out, model, deploy=None)
+    failed = events.BuildFailed(
+        account="risk", model=model, version="3", reason="artifact", step="fetch", message="gone"
+    )
+    answer(laptop, published, failed, built(model, deployed=False))
+    assert published.wait_until_serving(10) == so1s.Serving(None, None)
+
+
+def test_a_failed_deployment_raises(laptop, out, model):
+    published = publish(laptop, out, model)
+    failed = events.DeploymentFailed(
+        account="risk",
+        deployment=model,
+        revision=1,
+        reason="crash_loop",
+        message="it ended 5 times",
+        log_tail=["MemoryError"],
+    )
+    answer(laptop, published, built(model), failed)
+    with pytest.raises(so1s.DeploymentFailed, match="crash_loop: it ended 5 times\n  MemoryError"):
+        published.wait_until_serving(10)
+
+
+def test_a_rejected_route_raises_with_what_is_allowed(laptop, out, model):
+    published = publish(laptop, out, model)
+    rejected = events.RoutesRejected(
+        account="risk", endpoint=model, field="requires", value="quality", allowed="allowed: passed checks"
+    )
+    answer(laptop, published, built(model), ready(model), rejected)
+    with pytest.raises(so1s.RoutesRejected, match="requires: quality is not allowed; allowed: passed checks"):
+        published.wait_until_serving(10)
+
+
+def test_a_time_that_is_over_says_how_far_it_got(laptop, out, model):
+    published = publish(laptop, out, model)
+    answer(laptop, published, built(model))
+    with pytest.raises(
+        TimeoutError, match=r"published after 0\.0 s, built after .* it waits for the replicas"
+    ):
+        published.wait_until_serving(0.5)
+
+
+async def test_it_works_in_a_notebook_whose_thread_runs_a_loop(laptop, out, model):
+    assert asyncio.get_running_loop()
+    assert publish(laptop, out, model).event.model == model
+
+
+def test_events_of_another_upload_change_nothing(laptop, out, model):
+    other, published = publish(laptop, out, f"{model}-other"), publish(laptop, out, model)
+    answer(laptop, other, built(model), ready(model), applied(model))
+    with pytest.raises(so1s.NotServing):
+        published.wait_until_serving(0.5)
