@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import partial
 
 from services.alerter import api
+from services.alerter.adapters.dead_letters_kafka import KafkaDeadLetters
 from services.alerter.adapters.messenger_slack import SlackMessenger
 from services.alerter.domain.rules import Rulebook
 from services.alerter.handlers import consumer
 from services.alerter.reconciler import Teller
 from services.alerter.settings import Settings
-from services.alerter.watchers import forget_silent
+from services.alerter.watchers import count_dead_letters, forget_silent
 from so1s.loop import Loop
 from so1s.service import Service
 from so1s.store import Store
 
-_FORGET_INTERVAL_SECONDS = 15.0
+_WATCH_INTERVAL_SECONDS = 15.0
 
 
 def build(settings: Settings) -> Service:
@@ -36,9 +37,14 @@ def build(settings: Settings) -> Service:
         channels=settings.slack_channels,
         timeout_seconds=settings.slack_timeout_seconds,
     )
+    letters = KafkaDeadLetters(settings)
+    tell = Teller(store, messenger).tell
+    forget = partial(forget_silent, store, rulebook)
+    count = partial(count_dead_letters, store, rulebook, letters, settings.operator_account)
     loops = [
-        Loop("tell", Teller(store, messenger).tell, every_seconds=settings.tell_interval_seconds),
-        Loop("forget", partial(forget_silent, store, rulebook), every_seconds=_FORGET_INTERVAL_SECONDS),
+        Loop("tell", tell, every_seconds=settings.tell_interval_seconds),
+        Loop("forget", forget, every_seconds=_WATCH_INTERVAL_SECONDS),
+        Loop("dead-letters", count, every_seconds=_WATCH_INTERVAL_SECONDS),
     ]
     return Service(
         "alerter",

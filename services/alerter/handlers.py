@@ -42,7 +42,7 @@ async def judge_health(batch: list[Received[HealthSampled]], tx: Transaction, ru
     ]
     watches = await store.load_watches(tx, {key for _, _, key in cases})
     for rule, sample, key in cases:
-        watches[key], turn = step(watches.get(key, Watch()), rule, sample, rulebook.update_every_seconds)
+        watches[key], turn = step(watches.get(key, Watch()), rule, sample, rulebook.pause)
         if turn is not None:
             await _take(tx, rule, sample, turn)
     await store.save_watches(tx, watches)

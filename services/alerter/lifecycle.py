@@ -11,6 +11,7 @@ from services.alerter import store
 from services.alerter.domain.incident import (
     Finding,
     Incident,
+    Outcome,
     open_incident,
     resolve_incident,
     update_incident,
@@ -48,19 +49,19 @@ async def recover(tx: Transaction, subject: Subject, at: datetime, resolution: s
     of_subject = (incidents.c.account == subject.account, incidents.c.subject == subject.key)
     for incident in await store.open_incidents(tx, *of_subject, incidents.c.watched.is_(False)):
         if incident.finding.at <= at:
-            await _resolve(tx, incident, at, resolution)
+            await _resolve(tx, incident, at, "resolved", resolution)
 
 
 async def resolve(tx: Transaction, key: str, at: datetime, resolution: str) -> None:
     """A watched condition is over."""
     for incident in await store.open_incidents(tx, incidents.c.open_key == key):
-        await _resolve(tx, incident, at, resolution)
+        await _resolve(tx, incident, at, "resolved", resolution)
 
 
 async def withdraw(
     tx: Transaction, resolution: str, *conditions: ColumnElement[bool], at: datetime | None = None
 ) -> None:
-    """What was watched is there no more: resolve the incidents and begin their watches anew.
+    """What was watched is there no more: close the incidents and begin their watches anew.
 
     Args:
         tx: the open transaction.
@@ -71,11 +72,13 @@ async def withdraw(
     found = await store.open_incidents(tx, *conditions)
     await store.drop_watches(tx, [incident.finding.key for incident in found])
     for incident in found:
-        await _resolve(tx, incident, at or tx.now, resolution)
+        await _resolve(tx, incident, at or tx.now, "closed", resolution)
 
 
-async def _resolve(tx: Transaction, incident: Incident, at: datetime, resolution: str) -> None:
-    resolved, entry = resolve_incident(incident, at, resolution)
+async def _resolve(
+    tx: Transaction, incident: Incident, at: datetime, outcome: Outcome, resolution: str
+) -> None:
+    resolved, entry = resolve_incident(incident, at, outcome, resolution)
     await store.save_incident(tx, resolved, entry)
     event_id = transition_id("alerter", resolved.id, resolved.revision, "resolved")
     tx.emit(_resolved(resolved, entry.at), id=event_id)

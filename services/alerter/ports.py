@@ -76,3 +76,15 @@ class Messenger(Protocol):
     async def find_reply(self, posted: Posted, mark: Mark) -> Posted | None:
         """The reply of a mark in the message's thread."""
         ...
+
+
+class DeadLetters(Protocol):
+    """The events that services could not handle."""
+
+    async def kept(self) -> dict[str, int]:
+        """How many are kept, by service.
+
+        Raises:
+            TemporaryError: they cannot be counted now.
+        """
+        ...

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from so1s.events.names import Account
 from so1s.settings import ServiceSettings
 
 
@@ -16,6 +17,8 @@ class Settings(ServiceSettings):
     """`sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`; incidents are state, so one is needed."""
     rules_path: Path = Path(__file__).with_name("rules.yaml")
     """The operator's rules; those beside this file where nothing is said."""
+    operator_account: Account = "so1s"
+    """Whose incidents those of the services themselves are, such as dead letters."""
     slack_url: str = Field(default="https://slack.com/api/", pattern=r"^https?://.+/$")
     """Of Slack's Web API; the laptop has one of its own."""
     slack_token: SecretStr

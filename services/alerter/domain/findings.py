@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.alerter.domain.incident import Finding, span
 from services.alerter.domain.readings import percent
-from services.alerter.domain.rules import RestartLoop, Rule
+from services.alerter.domain.rules import DeadLetters, RestartLoop, Rule
 from services.alerter.domain.subject import Subject
 from services.alerter.domain.watch import Turn
 from so1s.events import (
@@ -107,6 +107,22 @@ def routes_rejected(rule: Rule, rejected: RoutesRejected, at: datetime) -> Findi
     )
 
 
+def dead_letters(rule: Rule, subject: Subject, turn: Turn) -> Finding:
+    """A service keeps events that it could not handle."""
+    return Finding(
+        rule=rule.name,
+        severity=rule.severity,
+        subject=subject,
+        headline=f"{subject.name} could not handle some events",
+        observed=turn.reading.observed,
+        allowed=_allowed(rule),
+        hint="so1s dlq list",
+        began_at=turn.since,
+        at=turn.at,
+        watched=True,
+    )
+
+
 def _headline(rule: Rule, sample: HealthSampled, turn: Turn) -> str:
     if rule.measure == "restarts":
         return f"{sample.variant} keeps restarting"
@@ -119,6 +135,8 @@ def _allowed(rule: Rule) -> str:
     match rule.when:
         case RestartLoop(restarts_at_least=count, within_seconds=seconds):
             return f"fewer than {count} restarts in {span(seconds)}"
+        case DeadLetters(dead_letters_above=count):
+            return f"at most {count}" if count else "none"
         case AlertRule(availability_below=bound) if bound is not None:
             asked = f"at least {percent(bound)}"
         case AlertRule(latency_p90_above_ms=bound) if bound is not None:

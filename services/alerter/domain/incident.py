@@ -5,11 +5,16 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 from services.alerter.domain.subject import Subject
 from so1s.events.incident import Severity
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://so1s.dev/incidents")
+
+
+Outcome = Literal["resolved", "closed"]
+"""`closed` where nothing can say any more whether all is well."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Incident:
     """Counts the changes that are to be told."""
     resolved_at: datetime | None = None
     """When health came back."""
+    outcome: Outcome = "resolved"
     resolution: str = ""
     """Such as `100 %: 0 of 48 requests failed`."""
 
@@ -87,11 +93,14 @@ def update_incident(incident: Incident, finding: Finding) -> tuple[Incident, Ent
     return updated, Entry(incident.id, updated.revision, finding.at, text)
 
 
-def resolve_incident(incident: Incident, at: datetime, resolution: str) -> tuple[Incident, Entry]:
+def resolve_incident(
+    incident: Incident, at: datetime, outcome: Outcome, resolution: str
+) -> tuple[Incident, Entry]:
     """The problem is over since `at`, for the reason or by the figures of `resolution`."""
     at = max(at, incident.finding.began_at)
-    resolved = replace(incident, revision=incident.revision + 1, resolved_at=at, resolution=resolution)
-    text = f"Resolved after {lasted(incident.finding.began_at, at)}: {mrkdwn(resolution)}"
+    revision = incident.revision + 1
+    resolved = replace(incident, revision=revision, resolved_at=at, outcome=outcome, resolution=resolution)
+    text = f"{outcome.capitalize()} after {lasted(incident.finding.began_at, at)}: {mrkdwn(resolution)}"
     return resolved, Entry(incident.id, resolved.revision, at, text)
 
 

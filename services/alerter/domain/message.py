@@ -14,8 +14,8 @@ from services.alerter.domain.incident import Finding, Incident, lasted, mrkdwn
 
 _MARKS = {"warning": "🟠", "critical": "🔴"}
 _COLOURS = {"warning": "#e8912d", "critical": "#e01e5a"}
-_RESOLVED_MARK = "✅"
-_RESOLVED_COLOUR = "#2eb67d"
+_MARKS_AFTER = {"resolved": "✅", "closed": "⚪"}
+_COLOURS_AFTER = {"resolved": "#2eb67d", "closed": "#9a9a9a"}
 _LONGEST_HEADLINE = 150
 """Characters that a header block holds."""
 _LONGEST_FACT = 1500
@@ -50,12 +50,15 @@ def _headline(incident: Incident) -> str:
     finding = incident.finding
     if incident.resolved_at is None:
         return f"{_MARKS[finding.severity]} {finding.headline}"[:_LONGEST_HEADLINE]
-    span = lasted(finding.began_at, incident.resolved_at)
-    return f"{_RESOLVED_MARK} {finding.subject.name}: resolved after {span}"
+    outcome = incident.outcome
+    time = lasted(finding.began_at, incident.resolved_at)
+    return f"{_MARKS_AFTER[outcome]} {finding.subject.name}: {outcome} after {time}"
 
 
 def _colour(incident: Incident) -> str:
-    return _COLOURS[incident.finding.severity] if incident.resolved_at is None else _RESOLVED_COLOUR
+    if incident.resolved_at is None:
+        return _COLOURS[incident.finding.severity]
+    return _COLOURS_AFTER[incident.outcome]
 
 
 def _where(incident: Incident) -> str:

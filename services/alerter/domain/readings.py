@@ -10,7 +10,7 @@ from math import floor
 
 from pydantic import AwareDatetime
 
-from services.alerter.domain.rules import RestartLoop, Rule
+from services.alerter.domain.rules import DeadLetters, RestartLoop, Rule
 from so1s.events import AlertRule, HealthSampled, Value
 
 
@@ -59,6 +59,12 @@ def read(rule: Rule, sample: HealthSampled, restarts: list[RestartCount]) -> Rea
         case RestartLoop() as loop:
             return _restart_loop(loop, restarts)
     return None
+
+
+def read_count(rule: Rule, kept: int) -> Reading:
+    """Hold a number of dead letters against a rule on them."""
+    bound = rule.when.dead_letters_above if isinstance(rule.when, DeadLetters) else 0
+    return Reading(kept > bound, kept, f"{kept} dead letters")
 
 
 def remember_restarts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -35,18 +36,28 @@ class Happened(Value):
     """Values of the event's `reason` that nobody needs to be told of."""
 
 
+class DeadLetters(Value):
+    """A service keeps events that it could not handle."""
+
+    dead_letters_above: Annotated[int, Field(ge=0)]
+
+
+_KINDS = ("event", "restarts_at_least", "dead_letters_above")
+
+
 def _kind(when: Any) -> str:
     fields = when if isinstance(when, dict) else getattr(type(when), "model_fields", ())
-    return next((kind for kind in ("event", "restarts_at_least") if kind in fields), "bound")
+    return next((kind for kind in _KINDS if kind in fields), "bound")
 
 
 Condition = Annotated[
     Annotated[Happened, Tag("event")]
     | Annotated[RestartLoop, Tag("restarts_at_least")]
+    | Annotated[DeadLetters, Tag("dead_letters_above")]
     | Annotated[AlertRule, Tag("bound")],
     Discriminator(_kind),
 ]
-"""Which of the three it is shows in its fields; a bound is written as a model's author writes it."""
+"""Which of them it is shows in its fields; a bound is written as a model's author writes it."""
 
 
 class Rule(Value):
@@ -70,9 +81,9 @@ class Rule(Value):
 
     @property
     def measure(self) -> Measure | None:
-        """The figure that is watched; none where an event speaks for itself."""
+        """The deployment's figure that is watched, if it is one."""
         match self.when:
-            case Happened():
+            case Happened() | DeadLetters():
                 return None
             case RestartLoop():
                 return "restarts"
@@ -122,6 +133,20 @@ class Rulebook(Value):
         own = list(own)
         taken = {rule.measure for rule in own} | {None}
         return [rule for rule in self.rules if rule.measure not in taken] + own
+
+    @property
+    def pause(self) -> timedelta:
+        """Between two edits of an open incident."""
+        return timedelta(seconds=self.update_every_seconds)
+
+    @property
+    def silence(self) -> timedelta:
+        """After which an incident is closed."""
+        return timedelta(seconds=self.forget_after_seconds)
+
+    def counting(self) -> list[Rule]:
+        """The rules on dead letters."""
+        return [rule for rule in self.rules if isinstance(rule.when, DeadLetters)]
 
     def telling_of(self, event: FailureEvent, reason: str | None = None) -> list[Rule]:
         """The rules that an event of this kind meets."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import AwareDatetime
 
@@ -36,89 +36,101 @@ class Watch(Value):
     restarts: list[RestartCount] = []
 
 
+class Span(NamedTuple):
+    """The time that a reading speaks of."""
+
+    start: datetime
+    end: datetime
+
+
 @dataclass(frozen=True)
 class Turn:
-    """A window that changes an incident."""
+    """A reading that changes an incident."""
 
     kind: Literal["opened", "worsened", "resolved"]
     since: datetime
     """When the condition, or for `resolved` health, began."""
     at: datetime
-    """The end of the window that decided."""
+    """The end of the span that decided."""
     reading: Reading
 
 
-def step(
-    watch: Watch, rule: Rule, sample: HealthSampled, update_every_seconds: int
-) -> tuple[Watch, Turn | None]:
+def step(watch: Watch, rule: Rule, sample: HealthSampled, pause: timedelta) -> tuple[Watch, Turn | None]:
     """Take one window into account.
 
     A window that says nothing changes nothing: silence is no health, and no breach either. A late
     window, from before one already judged, is left out.
+
+    Args:
+        watch: what is remembered.
+        rule: one that has a measure.
+        sample: the window.
+        pause: an open incident is told to be worse at most this often.
     """
-    end = _end(sample)
-    if watch.seen_until is not None and end <= watch.seen_until:
+    span = Span(sample.window_start, sample.window_start + timedelta(seconds=sample.window_seconds))
+    if watch.seen_until is not None and span.end <= watch.seen_until:
         return watch, None
-    restarts = _restarts(watch, rule, sample)
-    watch = watch.model_copy(update={"seen_until": end, "restarts": restarts})
+    restarts = _restarts(watch, rule, span.end, sample.restarts)
+    watch = watch.model_copy(update={"seen_until": span.end, "restarts": restarts})
     reading = read(rule, sample, restarts)
     # Probes alone do not refute failed requests.
     if reading is None or not (reading.breached or reading.evidence >= watch.evidence):
         return watch, None
-    watch = watch.model_copy(update={"spoke_at": end})
-    if reading.breached:
-        return _breached(watch, rule, sample, reading, timedelta(seconds=update_every_seconds))
-    return _healthy(watch, rule, sample, reading)
+    return judge(watch, rule, span, reading, pause)
+
+
+def judge(
+    watch: Watch, rule: Rule, span: Span, reading: Reading, pause: timedelta
+) -> tuple[Watch, Turn | None]:
+    """Take a reading into account that says something of the rule."""
+    watch = watch.model_copy(update={"spoke_at": span.end})
+    return (_breached if reading.breached else _healthy)(watch, rule, span, reading, pause)
 
 
 def _breached(
-    watch: Watch, rule: Rule, sample: HealthSampled, reading: Reading, pause: timedelta
+    watch: Watch, rule: Rule, span: Span, reading: Reading, pause: timedelta
 ) -> tuple[Watch, Turn | None]:
-    end = _end(sample)
-    since = watch.breached_since if _goes_on(watch, rule, sample) else None
-    since = since or sample.window_start
-    watch = watch.model_copy(
-        update={
-            "breached_since": since,
-            "breached_until": end,
-            "healthy_since": None,
-            "evidence": max(watch.evidence, reading.evidence),
-        }
-    )
-    if not watch.open and end - since >= timedelta(seconds=rule.hold_seconds):
-        return _told(watch, reading, end), Turn("opened", since, end, reading)
+    since = watch.breached_since if _goes_on(watch, rule, span) else None
+    since = since or span.start
+    changes = {
+        "breached_since": since,
+        "breached_until": span.end,
+        "healthy_since": None,
+        "evidence": max(watch.evidence, reading.evidence),
+    }
+    watch = watch.model_copy(update=changes)
+    if not watch.open and span.end - since >= timedelta(seconds=rule.hold_seconds):
+        return _told(watch, reading, span.end), Turn("opened", since, span.end, reading)
     worse = watch.open and reading.badness > watch.worst
-    if worse and watch.told_at is not None and end - watch.told_at >= pause:
-        return _told(watch, reading, end), Turn("worsened", since, end, reading)
+    if worse and watch.told_at is not None and span.end - watch.told_at >= pause:
+        return _told(watch, reading, span.end), Turn("worsened", since, span.end, reading)
     return watch, None
 
 
-def _healthy(watch: Watch, rule: Rule, sample: HealthSampled, reading: Reading) -> tuple[Watch, Turn | None]:
+def _healthy(
+    watch: Watch, rule: Rule, span: Span, reading: Reading, _pause: timedelta
+) -> tuple[Watch, Turn | None]:
     quiet = Watch(seen_until=watch.seen_until, spoke_at=watch.spoke_at, restarts=watch.restarts)
     if not watch.open:
         return quiet, None
-    since = watch.healthy_since or sample.window_start
-    if _end(sample) - since < timedelta(seconds=rule.settle_seconds):
+    since = watch.healthy_since or span.start
+    if span.end - since < timedelta(seconds=rule.settle_seconds):
         return watch.model_copy(update={"healthy_since": since}), None
-    return quiet, Turn("resolved", since, _end(sample), reading)
+    return quiet, Turn("resolved", since, span.end, reading)
 
 
-def _goes_on(watch: Watch, rule: Rule, sample: HealthSampled) -> bool:
+def _goes_on(watch: Watch, rule: Rule, span: Span) -> bool:
     """Whether a breach continues the one before; longer silence than the rule's span parts them."""
     if watch.open or watch.breached_until is None:
         return watch.open
-    return sample.window_start - watch.breached_until <= timedelta(seconds=rule.hold_seconds)
+    return span.start - watch.breached_until <= timedelta(seconds=rule.hold_seconds)
 
 
 def _told(watch: Watch, reading: Reading, at: datetime) -> Watch:
     return watch.model_copy(update={"open": True, "worst": reading.badness, "told_at": at})
 
 
-def _restarts(watch: Watch, rule: Rule, sample: HealthSampled) -> list[RestartCount]:
+def _restarts(watch: Watch, rule: Rule, at: datetime, restarts: int) -> list[RestartCount]:
     if not isinstance(rule.when, RestartLoop):
         return []
-    return remember_restarts(watch.restarts, _end(sample), sample.restarts, rule.when.within_seconds)
-
-
-def _end(sample: HealthSampled) -> datetime:
-    return sample.window_start + timedelta(seconds=sample.window_seconds)
+    return remember_restarts(watch.restarts, at, restarts, rule.when.within_seconds)
