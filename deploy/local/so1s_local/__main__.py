@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
+from rich.panel import Panel
 
 from so1s.errors import InvalidInput
+from so1s_local.interrupt import until_interrupted
 from so1s_local.output import Logs
 from so1s_local.settings import load
 from so1s_local.supervisor import PlatformRunsError, Supervisor
@@ -36,36 +36,41 @@ def up(
 ) -> None:
     """Run the platform until Ctrl-C; its state is kept."""
     try:
-        asyncio.run(_up(Plan(load(config), state)))
+        asyncio.run(until_interrupted(_up(Plan(load(config), state))))
+    except asyncio.CancelledError:
+        console.print("stopped; its state is kept in", state)
     except (PlatformRunsError, InvalidInput, TimeoutError) as error:
         console.print(f"[red]✗[/] {error or 'a part did not become ready; see its log'}")
         sys.exit(1)
 
 
 async def _up(plan: Plan) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(each, stopped.set)
     logs = Logs(plan.log_dir, console=console)
-    starting = asyncio.create_task(_run(plan, logs, stopped))
-    await starting
-
-
-async def _run(plan: Plan, logs: Logs, stopped: asyncio.Event) -> None:
-    def progress(name: str, seconds: float) -> None:
-        console.print(Text.assemble(("✓ ", "green"), f"{name} {seconds:.1f}s"))
-
-    async with Supervisor(plan, output=logs.write, progress=progress):
-        platform = plan.platform()
-        console.print(
-            f"\n[bold]So1s is up[/]  gateway {platform.gateway}  Slack {platform.slack}  "
-            f"Kafka {platform.kafka}\nnext: [bold].venv/bin/so1s status[/], "
-            f"or publish a model: [bold].venv/bin/so1s publish DIR --model NAME --wait[/]\n"
-        )
+    async with Supervisor(plan, output=logs.write, progress=_progress):
+        console.print(_welcome(plan))
         logs.show()
-        await stopped.wait()
-        console.print("stopping …")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            console.print("stopping …")
+
+
+def _progress(name: str, seconds: float) -> None:
+    console.print(f"[green]✓[/] {name:<10} {seconds:.1f}s")
+
+
+def _welcome(plan: Plan) -> Panel:
+    platform = plan.platform()
+    return Panel(
+        f"endpoints  http://ENDPOINT--ACCOUNT.{platform.domain}:{plan.ports['gateway']}\n"
+        f"Slack      {platform.slack}\n"
+        f"Kafka      {platform.kafka}\n"
+        f"artifacts  {plan.artifacts}\n\n"
+        "[bold].venv/bin/so1s publish DIR --model NAME --wait[/]   serve a model\n"
+        "[bold].venv/bin/so1s status[/]                            see what serves",
+        title="So1s is up; Ctrl-C stops it",
+        expand=False,
+    )
 
 
 if __name__ == "__main__":

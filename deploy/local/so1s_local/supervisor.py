@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -84,15 +85,9 @@ class Supervisor:
 
     async def _end_replicas(self) -> None:
         """Replicas outlive the deployer, as pods do; they do not outlive the laptop's platform."""
-        child = await asyncio.create_subprocess_exec(
-            *python("services.deployer", "down"), env=self._deployer_environment()
-        )
+        told = os.environ | self.plan.environment("deployer")
+        child = await asyncio.create_subprocess_exec(*python("services.deployer", "down"), env=told)
         await child.wait()
-
-    def _deployer_environment(self) -> dict[str, str]:
-        import os
-
-        return os.environ | self.plan.environment("deployer")
 
 
 class Lock:

@@ -123,7 +123,7 @@ class Plan:
                 "build_dir": self.state_dir / "builder",
                 "artifact_prefixes": json.dumps([f"file://{self.artifacts}/{{account}}/"]),
             },
-            "deployer": {"image_dir": images, "unpacked_dir": self.state_dir / "unpacked"},
+            "deployer": {"unpacked_dir": self.state_dir / "unpacked"},
             "router": gateway,
             "collector": gateway | {"window_seconds": self.settings.window_seconds},
             "alerter": {

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -49,8 +49,19 @@ class Load:
         self._body = json.dumps(body).encode()
         self._clients = clients
         self._tasks: list[asyncio.Task[None]] = []
+        self._earlier: list[Tally] = []
 
-    async def __aenter__(self) -> Load:
+    @property
+    def requests(self) -> int:
+        """How many requests were sent in all."""
+        return sum(tally.requests for tally in [*self._earlier, self.tally])
+
+    @property
+    def failed(self) -> int:
+        """How many of them failed."""
+        return sum(tally.failed for tally in [*self._earlier, self.tally])
+
+    async def __aenter__(self) -> Self:
         """Start."""
         self._tasks = [asyncio.create_task(self._ask()) for _ in range(self._clients)]
         return self
@@ -63,6 +74,7 @@ class Load:
 
     async def answered(self, requests: int) -> Tally:
         """Wait for so many answers from now on, and tally them alone."""
+        self._earlier.append(self.tally)
         self.tally = tally = Tally()
         while tally.requests < requests:  # noqa: ASYNC110 - the clients do not tell
             await asyncio.sleep(0.02)

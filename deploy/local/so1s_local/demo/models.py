@@ -36,38 +36,51 @@ class Trained:
     """What the library itself says of rows."""
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What to fit on which data, and how to write it down."""
+
+    account: str
+    name: str
+    model: Any
+    data: Any
+    write: Callable[[Path, Any, np.ndarray], Path]
+
+
 def train(directory: Path) -> list[Trained]:
     """Fit four models and write their artifacts."""
+    return [_fit(directory, recipe) for recipe in _recipes()]
+
+
+def _recipes() -> list[Recipe]:
     tumours, wines = datasets.load_breast_cancer(), datasets.load_wine()
-    linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     forest = RandomForestClassifier(n_estimators=20, max_depth=6, random_state=SEED)
     boosted = HistGradientBoostingClassifier(max_iter=40, random_state=SEED)
     return [
-        _fit(directory, "clinic", "tumour", linear, tumours, _write_skops),
-        _fit(directory, "clinic", "tumour-forest", forest, tumours, _write_onnx),
-        _fit(directory, "clinic", "tumour-boosted", boosted, tumours, _write_skops),
-        _fit(directory, "winery", "wine", linear_copy(), wines, _write_skops),
+        Recipe("clinic", "tumour", _linear(), tumours, _write_skops),
+        Recipe("clinic", "tumour-forest", forest, tumours, _write_onnx),
+        Recipe("clinic", "tumour-boosted", boosted, tumours, _write_skops),
+        Recipe("winery", "wine", _linear(), wines, _write_skops),
     ]
 
 
-def linear_copy() -> Any:
-    """A second, unfitted linear model."""
+def _linear() -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
 
 
-def _fit(
-    directory: Path, account: str, name: str, model: Any, data: Any, write: Callable[..., Path]
-) -> Trained:
+def _fit(directory: Path, recipe: Recipe) -> Trained:
+    data, model = recipe.data, recipe.model
     seen, held_out, labels, truth = train_test_split(data.data, data.target, test_size=0.3, random_state=SEED)
     model.fit(seen, labels)
-    target = directory / account / name
+    target = directory / recipe.account / recipe.name
     target.mkdir(parents=True, exist_ok=True)
-    path = write(target, model, seen)
+    path = recipe.write(target, model, seen)
 
     def predict(rows: np.ndarray) -> list[int]:
         return [int(label) for label in model.predict(rows)]
 
-    return Trained(account, name, type(model).__name__, path, model.score(held_out, truth), held_out, predict)
+    kind = type(model.steps[-1][1] if hasattr(model, "steps") else model).__name__
+    return Trained(recipe.account, recipe.name, kind, path, model.score(held_out, truth), held_out, predict)
 
 
 def _write_skops(target: Path, model: Any, _rows: np.ndarray) -> Path:

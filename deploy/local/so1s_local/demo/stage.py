@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
@@ -24,7 +24,7 @@ class Stage:
         self._began = time.monotonic()
 
     @contextmanager
-    def step(self, title: str) -> Iterator[None]:
+    def step(self, title: str) -> Generator[None, None, None]:
         """One numbered step, with its seconds at the end."""
         self._number += 1
         began = time.monotonic()
@@ -35,6 +35,10 @@ class Stage:
     def fact(self, text: str) -> None:
         """Something that happened."""
         self.console.print(f"  [green]✓[/] {text}")
+
+    def say(self, text: str) -> None:
+        """Anything else."""
+        self.console.print(f"  {text}")
 
     def check(self, holds: bool, text: str) -> None:  # noqa: FBT001 - reads as a sentence: check(a == b, "…")
         """Something that must be so.

@@ -1,0 +1,19 @@
+"""Ctrl-C and SIGTERM as a cancellation, so that `finally` stops what was started."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def until_interrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Run work; a signal cancels it once, and what it does to clean up is waited for."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, task.cancel)
+    return await task
