@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 _SHOWN_CHARACTERS = 120
+_MOST_PROBLEMS = 20
 
 
 class So1sError(Exception):
@@ -43,7 +44,7 @@ class Problem:
 
 
 class InvalidInput(PermanentError):
-    """An input breaks a rule; `problems` names each field, its value and what is allowed."""
+    """An input breaks a rule; `problems` names each field (the first 20), its value and what is allowed."""
 
     reason = "invalid"
 
@@ -59,7 +60,8 @@ class InvalidInput(PermanentError):
     @classmethod
     def from_pydantic(cls, error: ValidationError) -> InvalidInput:
         """Translate a pydantic error into fields, values and what is allowed."""
-        return cls([_problem(detail) for detail in error.errors(include_url=False)])
+        details = error.errors(include_url=False)
+        return cls([_problem(detail) for detail in details[:_MOST_PROBLEMS]])
 
 
 def shown(value: object) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
@@ -12,13 +14,28 @@ from starlette.routing import Route
 _UNAVAILABLE = 503
 
 
+class Consuming(Protocol):
+    """What takes events from a topic."""
+
+    def problem(self) -> str | None:
+        """Why it does not take events; None where it does."""
+
+    def has_ended(self) -> bool:
+        """Whether only a restart makes it take events again."""
+
+
 class Health:
-    """What probes ask; a service is ready when all its subscribers consume."""
+    """What probes ask: a service is ready while its parts work, and alive while none has ended for good."""
 
     def __init__(self) -> None:
         self.stopping = False
-        self.checks: Sequence[Callable[[], str | None]] | None = None
-        """Each answers a problem or None; unset until the service has started."""
+        self._started = False
+        self._subscribers: Sequence[Consuming] = ()
+        self._tasks: Sequence[asyncio.Task] = ()
+
+    def watch(self, subscribers: Sequence[Consuming], tasks: Sequence[asyncio.Task]) -> None:
+        """Look at what runs from now on: the service has started."""
+        self._subscribers, self._tasks, self._started = subscribers, tasks, True
 
     def routes(self) -> list[Route]:
         """`/livez`, `/readyz` and `/metrics`."""
@@ -32,12 +49,23 @@ class Health:
         """Why the service is not ready; empty where it is."""
         if self.stopping:
             return ["stopping"]
-        if self.checks is None:
+        if not self._started:
             return ["starting"]
-        return [problem for check in self.checks if (problem := check())]
+        problems = [problem for subscriber in self._subscribers if (problem := subscriber.problem())]
+        return [*problems, *(["a loop has ended"] if self._loop_has_ended() else [])]
+
+    def is_alive(self) -> bool:
+        """Whether a restart would mend nothing."""
+        if self.stopping:
+            return True
+        return not (self._loop_has_ended() or any(each.has_ended() for each in self._subscribers))
+
+    def _loop_has_ended(self) -> bool:
+        return any(task.done() for task in self._tasks)
 
     async def _live(self, _request: Request) -> Response:
-        return JSONResponse({"alive": True})
+        alive = self.is_alive()
+        return JSONResponse({"alive": alive}, 200 if alive else _UNAVAILABLE)
 
     async def _ready(self, _request: Request) -> Response:
         problems = self.problems()

@@ -22,13 +22,13 @@ def configure(service: str, *, form: Literal["json", "console"], level: str) -> 
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info if form == "json" else _keep,
+        structlog.processors.format_exc_info,  # before the mask: a traceback may hold a URL's password
         mask_secrets,
     ]
     renderer = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(pad_event_to=36)
+        else structlog.dev.ConsoleRenderer(pad_event_to=36, exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -61,10 +61,8 @@ def _mask(name: str, value: Any) -> Any:
         return _MASK
     if isinstance(value, dict):
         return {key: _mask(str(key), item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mask(name, item) for item in value]
     if isinstance(value, str):
         return _URL_PASSWORD.sub(rf"\1:{_MASK}@", value)
     return value
-
-
-def _keep(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return line

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from so1s.broker.failures import backoff_seconds
+from so1s.broker.failures import backoff_seconds, is_stopping
 from so1s.metrics import LEADER, LOOP_FAILURES
 from so1s.store.leases import Leases
 
@@ -16,6 +16,8 @@ log = structlog.get_logger()
 _LEASE = "leader"
 _LEASE_SECONDS = 10.0
 _RENEW_SECONDS = 3.0
+_ANSWER_SECONDS = 3.0
+"""How long a renewal may take: with the one before and the wait between, it ends before the lease does."""
 
 
 class Loop:
@@ -55,7 +57,9 @@ class Loop:
             try:
                 await self._step()
                 failures = 0
-            except Exception:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_stopping(error):
+                    raise
                 failures += 1
                 LOOP_FAILURES.labels(self.name).inc()
                 log.exception("loop failed; it goes on", loop=self.name)
@@ -90,10 +94,11 @@ class Leadership:
 
     async def _round(self) -> None:
         try:
-            # A renewal that hangs must end before the lease does, or two would lead.
-            async with asyncio.timeout(_LEASE_SECONDS - _RENEW_SECONDS):
+            async with asyncio.timeout(_ANSWER_SECONDS):
                 held = await self._leases.hold(_LEASE, self._holder, _LEASE_SECONDS)
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if is_stopping(error):
+                raise
             log.exception("the lease cannot be renewed")
             held = False
         if held and not self._running:

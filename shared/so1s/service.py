@@ -14,7 +14,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from so1s import logs
-from so1s.broker.handlers import Handler, Subscription, injected
+from so1s.broker.handlers import Handler, Rejected, Subscription
 from so1s.broker.producer import Producer
 from so1s.broker.subscribers import Parts, Subscriber, make_broker
 from so1s.broker.topics import dead_letter_topic, provision, wanted
@@ -41,6 +41,7 @@ log = structlog.get_logger()
 H = TypeVar("H", bound=Handler)
 
 _RELAY_SECONDS = 1.0
+_LAST_FLUSH_SECONDS = 5.0
 _PRUNE_SECONDS = 3600.0
 _REMEMBERED_DAYS = 45
 """Longer than any topic keeps its events: an inbox row that is gone cannot be asked for again."""
@@ -54,17 +55,32 @@ class Consumer:
         self.subscriptions: list[Subscription] = []
         self._provided: dict[type, Any] = {}
 
-    def on(self, event_class: type[Event], *, batch: bool = False) -> Callable[[H], H]:
-        """Register a handler.
+    def on(
+        self, event_class: type[Event], *, batch: bool = False, rejected: Rejected | None = None
+    ) -> Callable[[H], H]:
+        """Register the handler of an event type.
 
-        Its first parameter is the event, or with `batch` a list of `Received`; further ones are
-        injected by their types: `Transaction`, `Cause`, `Received`, and what `provide` gave. It
-        returns the events that it produces, or None.
+        Its first parameter is the event; further ones are injected by their types: `Transaction`,
+        `Cause`, `Received`, and what `provide` gave. It returns the events that it produces, or None.
+
+        Args:
+            event_class: one handler each.
+            batch: the first parameter is a list of `Received`, handled in one transaction. Since no
+                single event is the cause of what such a handler says, it says it by
+                `tx.emit(event, id=…)` and returns None.
+            rejected: called as `rejected(error, fields)` with an event that goes to the dead letters,
+                because it breaks a rule or its handler failed for good: answers the event that tells
+                its author, from the error and the raw JSON fields. A field may be missing or wrong;
+                where that makes the answer impossible, it may raise, and none is sent.
+
+        Raises:
+            TypeError: the event type has a handler already.
         """
 
         def register(handler: H) -> H:
-            injected(handler)  # a missing annotation shows at once
-            self.subscriptions.append(Subscription(event_class, handler, batch, self._provided))
+            if any(each.event_class is event_class for each in self.subscriptions):
+                raise TypeError(f"{self.name} has a handler of {event_class.__name__} already")
+            self.subscriptions.append(Subscription(event_class, handler, batch, rejected, self._provided))
             return handler
 
         return register
@@ -98,7 +114,7 @@ class Service:
             name: of the service, for groups, sources, logs and dead letters.
             settings: of the process.
             consumer: its handlers, where it has some.
-            store: its database; a temporary one where it is absent.
+            store: its database; that of the settings where it is absent, or else a temporary one.
             migrations: the package of its tables' migrations.
             loops: its reconcilers, workers and watchers.
             routes: its own HTTP API.
@@ -106,8 +122,8 @@ class Service:
         self.name = name
         self.settings = settings
         self._subscriptions = consumer.subscriptions if consumer else []
-        self._temporary = None if store else Path(tempfile.mkdtemp(prefix=f"so1s-{name}-"))
-        self.store = store or Store(f"sqlite+aiosqlite:///{self._temporary}/store.db", producer=name)
+        self._temporary: Path | None = None
+        self.store = store or self._open()
         self._migrations = migrations
         self._loops = list(loops)
         self._health = Health()
@@ -140,16 +156,24 @@ class Service:
             if self.settings.provision_topics:
                 await self._provision()
             await stack.enter_async_context(self._producer)
-            stack.push_async_callback(self._flush)
+            stack.push_async_callback(self._flush_last)
             relay = Loop("relay", self._flush, every_seconds=_RELAY_SECONDS, leader=False)
             self.store.on_emitted = relay.wake
             prune = Loop("prune", self._prune, every_seconds=_PRUNE_SECONDS)
-            await stack.enter_async_context(_tasks(self._runners([relay, prune, *self._loops])))
-            await self._consume(stack)
+            tasks = await stack.enter_async_context(_tasks(self._runners([relay, prune, *self._loops])))
+            subscribers = await self._consume(stack)
+            self._health.watch(subscribers, tasks)
             log.info("started", topics=len(self._subscriptions))
             yield
             log.info("stopping")
             self._health.stopping = True
+
+    def _open(self) -> Store:
+        url = self.settings.database_url
+        if url:
+            return Store(url.get_secret_value(), producer=self.name, schema=self.settings.database_schema)
+        self._temporary = Path(tempfile.mkdtemp(prefix=f"so1s-{self.name}-"))
+        return Store(f"sqlite+aiosqlite:///{self._temporary}/store.db", producer=self.name)
 
     async def _open_store(self, stack: AsyncExitStack) -> None:
         if self._temporary:
@@ -174,7 +198,7 @@ class Service:
         leadership = Leadership(self.store.leases, self.settings.instance, led)
         return [leadership.run, *(loop.run for loop in loops if not loop.leader)]
 
-    async def _consume(self, stack: AsyncExitStack) -> None:
+    async def _consume(self, stack: AsyncExitStack) -> list[Subscriber]:
         for subscription in self._subscriptions:
             if missing := subscription.missing():
                 raise TypeError(f"{subscription.handler}: nothing was provided for {', '.join(missing)}")
@@ -183,21 +207,27 @@ class Service:
         subscribers = [Subscriber(broker, subscription, parts) for subscription in self._subscriptions]
         stack.push_async_callback(broker.stop)
         await broker.start()
-        self._health.checks = [subscriber.problem for subscriber in subscribers]
+        return subscribers
 
     async def _flush(self) -> None:
         await self.store.outbox.flush(self._producer)
         OUTBOX_DEPTH.set(await self.store.outbox.depth())
+
+    async def _flush_last(self) -> None:
+        """Send what waits; where Kafka is away, the next start does."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_FLUSH_SECONDS):
+                await self._flush()
 
     async def _prune(self) -> None:
         await self.store.prune(older_than_days=_REMEMBERED_DAYS)
 
 
 @asynccontextmanager
-async def _tasks(runners: Sequence[Callable[[], Any]]) -> AsyncGenerator[None, None]:
+async def _tasks(runners: Sequence[Callable[[], Any]]) -> AsyncGenerator[list[asyncio.Task], None]:
     tasks = [asyncio.create_task(run()) for run in runners]
     try:
-        yield
+        yield tasks
     finally:
         for task in tasks:
             task.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from so1s.events.codec import decode, encode
+from so1s.events.codec import Headers, decode, encode, unwrap
 from so1s.events.envelope import Cause, Received
 from so1s.events.event import Event, event_class
 from so1s.service import Consumer
@@ -41,15 +41,13 @@ async def run(
 
 
 async def _deliver(consumer: Consumer, event: Event, store: Store) -> list[Event]:
-    subscriptions = [each for each in consumer.subscriptions if each.event_class is type(event)]
-    if not subscriptions:
+    subscription = next((each for each in consumer.subscriptions if each.event_class is type(event)), None)
+    if subscription is None:
         raise LookupError(f"{consumer.name} has no handler for {type(event).__name__}")
     received = _on_the_wire(event)
     async with store.transaction(received.cause) as tx:
-        for subscription in subscriptions:
-            call = subscription.call_batch if subscription.batch else subscription.call
-            for produced in await call([received] if subscription.batch else received, tx):  # ty: ignore[invalid-argument-type]
-                tx.emit(produced)
+        for produced in await subscription.call(received, tx):
+            tx.emit(produced)
         return [_event(record.headers, record.value) for record in tx.records]
 
 
@@ -58,6 +56,6 @@ def _on_the_wire(event: Event) -> Received:
     return decode(type(event), record.headers, record.value)
 
 
-def _event(headers: list[tuple[str, bytes]], value: bytes | None) -> Event:
-    kind = event_class(dict(headers)["ce_type"].decode())
-    return decode(kind, headers, value).event
+def _event(headers: Headers, value: bytes | None) -> Event:
+    envelope = unwrap(headers, value)
+    return envelope.open(event_class(envelope.type)).event

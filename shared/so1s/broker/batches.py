@@ -5,32 +5,42 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import structlog
 from aiokafka import ConsumerRecord
 
-from so1s.broker.failures import is_temporary
+from so1s.broker.dead_letters import addressee
+from so1s.broker.delivery import Delivery
+from so1s.broker.failures import is_stopping, is_temporary
 from so1s.broker.handlers import Subscription
-from so1s.broker.intake import MAX_ATTEMPTS, Intake, is_stopping, raise_again
-from so1s.errors import PermanentError
+from so1s.errors import InvalidInput
+from so1s.events.codec import decode
 from so1s.events.envelope import Received
-from so1s.metrics import HANDLER_SECONDS
+from so1s.metrics import EVENTS, HANDLER_SECONDS
 from so1s.store import Store, inbox
 from so1s.store.outbox import Sender
 
-Pair = tuple[ConsumerRecord, Received]
+log = structlog.get_logger()
+
+_SOURCE = "so1s/batch"
+_TRIES = 2
+"""Batches that ended with their process are tried as one so often: a restart is no fault of theirs."""
 
 
 class BatchDelivery:
     """Takes the records of one subscription to its handler, many at a time.
 
-    A batch that fails five times is taken apart, so that only the events at fault are buried.
+    What is no plain event of the type, and a batch that fails for a reason of its own, goes one by
+    one, so that the events at fault alone are tried again and buried.
     """
 
-    def __init__(self, subscription: Subscription, *, service: str, store: Store, sender: Sender) -> None:
+    def __init__(
+        self, subscription: Subscription, *, service: str, instance: str, store: Store, sender: Sender
+    ) -> None:
         self._subscription = subscription
-        self._intake = Intake(subscription.event_class, service=service, sender=sender)
+        self._singly = Delivery(subscription, service=service, store=store, sender=sender)
         self._store = store
         self._sender = sender
-        self._failures = 0
+        self._name = (_SOURCE, f"{subscription.event_class.topic.name}@{instance}")
 
     async def many(self, records: Sequence[ConsumerRecord]) -> None:
         """Deliver records; returns when their offsets may move.
@@ -38,13 +48,47 @@ class BatchDelivery:
         Raises:
             Exception: the records must come again.
         """
-        pairs = [(record, event) for record in records if (event := await self._intake.read(record))]
+        # Committed before the handler runs, so that a batch that ends the process is found out.
+        attempt = await self._store.attempt(*self._name)
         try:
-            await self._handle([received for _, received in pairs])
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - decided in one place
-            await self._failed(pairs, error)
+            rest = records
+            if attempt.number <= _TRIES:
+                plain, odd = self._sort(records)
+                rest = odd if await self._together(plain) else records
+            for record in rest:
+                await self._singly.one(record)
+        finally:
+            await self._store.forget(*self._name)
         await self._store.outbox.flush(self._sender)
-        self._failures = 0
+
+    def _sort(self, records: Sequence[ConsumerRecord]) -> tuple[list[Received], list[ConsumerRecord]]:
+        """Tell plain events from replays and from what breaks a rule."""
+        plain, odd = [], []
+        for record in records:
+            try:
+                received = decode(self._subscription.event_class, record.headers, record.value)
+            except InvalidInput:
+                odd.append(record)
+                continue
+            if addressee(record):
+                odd.append(record)
+            else:
+                plain.append(received)
+        return plain, odd
+
+    async def _together(self, batch: Sequence[Received]) -> bool:
+        """Handle events in one transaction; False where they must go one by one."""
+        try:
+            await self._handle(batch)
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
+            if is_stopping(error):
+                raise
+            if is_temporary(error):
+                self._count("retried", len(batch))
+                raise
+            log.warning("batch failed; its events go one by one", events=len(batch), exc_info=True)
+            return False
+        return True
 
     async def _handle(self, batch: Sequence[Received]) -> None:
         with HANDLER_SECONDS.labels(self._subscription.event_class.type).time():
@@ -54,27 +98,11 @@ class BatchDelivery:
                 fresh = [received for received in batch if _take(unseen, received)]
                 for event in await self._subscription.call_batch(fresh, tx) if fresh else []:
                     tx.emit(event)
-        self._intake.count("handled", len(fresh))
-        self._intake.count("duplicate", len(batch) - len(fresh))
+        self._count("handled", len(fresh))
+        self._count("duplicate", len(batch) - len(fresh))
 
-    async def _failed(self, pairs: Sequence[Pair], error: BaseException) -> None:
-        """Take a batch apart that cannot succeed as one, or raise so that it comes again."""
-        if is_stopping(error):
-            raise error
-        self._failures += not is_temporary(error)
-        if not isinstance(error, PermanentError) and self._failures < MAX_ATTEMPTS:
-            self._intake.count("retried", len(pairs))
-            raise_again(error)
-        for record, received in pairs:
-            await self._alone(record, received)
-
-    async def _alone(self, record: ConsumerRecord, received: Received) -> None:
-        try:
-            await self._handle([received])
-        except Exception as error:
-            if is_temporary(error):
-                raise
-            await self._intake.bury(record, error)
+    def _count(self, outcome: str, events: int) -> None:
+        EVENTS.labels(self._subscription.event_class.type, outcome).inc(events)
 
 
 def _take(unseen: set[tuple[str, str]], received: Received) -> bool:

@@ -15,15 +15,18 @@ import structlog
 from aiokafka import ConsumerRecord
 
 from so1s.broker.dead_letters import addressee
-from so1s.broker.failures import is_temporary
+from so1s.broker.failures import as_exception, is_stopping, is_temporary
 from so1s.broker.handlers import Subscription
-from so1s.broker.intake import MAX_ATTEMPTS, Intake, is_stopping, raise_again
+from so1s.broker.intake import Intake
 from so1s.errors import PermanentError
-from so1s.events.envelope import Received
+from so1s.events.envelope import Envelope
 from so1s.events.trace import trace_id
 from so1s.metrics import HANDLER_SECONDS
 from so1s.store import Store, inbox
 from so1s.store.outbox import Sender
+
+MAX_ATTEMPTS = 5
+"""How often an event's handler may fail unexpectedly."""
 
 
 class Delivery:
@@ -31,7 +34,7 @@ class Delivery:
 
     def __init__(self, subscription: Subscription, *, service: str, store: Store, sender: Sender) -> None:
         self._subscription = subscription
-        self._intake = Intake(subscription.event_class, service=service, sender=sender)
+        self._intake = Intake(subscription, service=service, store=store)
         self._store = store
         self._sender = sender
 
@@ -41,59 +44,65 @@ class Delivery:
         Raises:
             Exception: the record must come again.
         """
-        received = await self._intake.read(record)
-        if received is None:
+        if not self._intake.is_mine(record):
             return
-        if addressee(record):
-            await self._store.forget(received.source, received.id)
-        with structlog.contextvars.bound_contextvars(**_context(received)):
-            await self._attempt(record, received)
+        if envelope := await self._intake.unwrap(record):
+            with structlog.contextvars.bound_contextvars(**_context(envelope)):
+                await self._attempt(record, envelope)
+        await self._store.outbox.flush(self._sender)
 
-    async def _attempt(self, record: ConsumerRecord, received: Received) -> None:
-        attempt = await self._store.attempt(received.source, received.id)
-        handled = False
-        if attempt.number > MAX_ATTEMPTS and not attempt.handled:
+    async def _attempt(self, record: ConsumerRecord, envelope: Envelope) -> None:
+        if addressee(record):
+            await self._store.revive(envelope.source, envelope.id)
+        # Committed before the handler runs, so that an event that ends the process is found out.
+        attempt = await self._store.attempt(envelope.source, envelope.id)
+        if attempt.settled:
+            self._intake.count("duplicate")
+            return
+        if attempt.number > MAX_ATTEMPTS:
             died = PermanentError(f"its handler did not survive {MAX_ATTEMPTS} attempts")
-            await self._intake.bury(record, died)
+            await self._intake.bury(record, died, envelope)
             return
         try:
-            handled = not attempt.handled and await self._handle(received)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - decided in one place
-            await self._failed(record, received, attempt.number, error)
-            return
-        await self._store.outbox.flush(self._sender)
-        self._intake.count("handled" if handled else "duplicate")
+            handled = await self._handle(envelope)
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
+            if is_stopping(error):
+                raise
+            await self._failed(record, envelope, attempt.number, as_exception(error))
+        else:
+            self._intake.count("handled" if handled else "duplicate")
 
-    async def _handle(self, received: Received) -> bool:
-        with HANDLER_SECONDS.labels(received.event.type).time():
-            async with self._store.transaction(received.cause) as tx:
-                if not await inbox.mark_handled(tx.connection, received.source, received.id, tx.now):
+    async def _handle(self, envelope: Envelope) -> bool:
+        received = envelope.open(self._subscription.event_class)
+        with (
+            structlog.contextvars.bound_contextvars(account=received.event.account),
+            HANDLER_SECONDS.labels(envelope.type).time(),
+        ):
+            async with self._store.transaction(envelope.cause) as tx:
+                if not await inbox.mark_handled(tx.connection, envelope.source, envelope.id, tx.now):
                     return False  # another replica was faster
                 for event in await self._subscription.call(received, tx):
                     tx.emit(event)
         return True
 
     async def _failed(
-        self, record: ConsumerRecord, received: Received, attempt: int, error: BaseException
+        self, record: ConsumerRecord, envelope: Envelope, attempt: int, error: Exception
     ) -> None:
         """Bury a record that cannot succeed, or raise so that it comes again."""
-        if is_stopping(error):
-            raise error
         passing = is_temporary(error)
         if isinstance(error, PermanentError) or (attempt >= MAX_ATTEMPTS and not passing):
-            await self._intake.bury(record, error)
+            await self._intake.bury(record, error, envelope)
             return
         if passing:
-            await self._store.forgive(received.source, received.id)
+            await self._store.forgive(envelope.source, envelope.id)
         self._intake.count("retried")
-        raise_again(error)
+        raise error
 
 
-def _context(received: Received) -> dict[str, str]:
+def _context(envelope: Envelope) -> dict[str, str]:
     return {
-        "event_type": received.event.type,
-        "event_id": received.id,
-        "correlation_id": received.correlation_id,
-        "account": received.event.account,
-        "trace_id": trace_id(received.traceparent),
+        "event_type": envelope.type,
+        "event_id": envelope.id,
+        "correlation_id": envelope.correlation_id,
+        "trace_id": trace_id(envelope.traceparent),
     }

@@ -61,7 +61,7 @@ class Subscriber:
     def __init__(self, broker: KafkaBroker, subscription: Subscription, parts: Parts) -> None:
         self.topic = subscription.event_class.topic.name
         self._failures: defaultdict[TopicPartition, int] = defaultdict(int)
-        self._in_hand: tuple[float, float] | None = None  # (event's time, began), both in seconds
+        self._in_hand: dict[TopicPartition, tuple[float, float]] = {}  # (event's time, began), in seconds
         self._deliver = _delivery(subscription, parts)
         self._endpoint = broker.subscriber(
             self.topic,
@@ -81,29 +81,37 @@ class Subscriber:
 
     def problem(self) -> str | None:
         """Why this subscriber is not ready; None where it is."""
-        tasks = self._endpoint.tasks
-        if not tasks or any(task.done() for task in tasks):
+        if self.has_ended():
             return f"{self.topic}: not consuming"
-        if self._in_hand and time.monotonic() - self._in_hand[1] > _STUCK_SECONDS:
+        if any(time.monotonic() - began > _STUCK_SECONDS for _, began in self._in_hand.values()):
             return f"{self.topic}: one event for over {_STUCK_SECONDS} s"
         return None
 
-    async def idle(self) -> None:
-        """Wait until no handler is in flight."""
+    def has_ended(self) -> bool:
+        """Whether nothing consumes any more; FastStream's broker does not know, its newest task does."""
+        tasks = self._endpoint.tasks
+        return not tasks or tasks[-1].done()
+
+    async def release(self, partitions: Iterable[TopicPartition]) -> None:
+        """Let partitions go, once no handler is in flight."""
         await self._endpoint.lock.wait_release(_REVOKE_SECONDS)
+        for partition in partitions:
+            self._in_hand.pop(partition, None)
+            self._failures.pop(partition, None)
 
     async def _consume(self, message: KafkaMessage) -> None:
         raw = message.raw_message
         records: Sequence[ConsumerRecord] = raw if isinstance(raw, tuple) else (raw,)
-        self._in_hand = (records[0].timestamp / 1000, time.monotonic())
-        partitions = {TopicPartition(record.topic, record.partition) for record in records}
+        oldest = {TopicPartition(each.topic, each.partition): each.timestamp for each in reversed(records)}
+        began = time.monotonic()
+        self._in_hand |= {partition: (made / 1000, began) for partition, made in oldest.items()}
         try:
             await self._deliver(records)
         except Exception as error:
-            self._hold(message.consumer, partitions, error)
+            self._hold(message.consumer, oldest, error)
             raise
-        self._in_hand = None
-        for partition in partitions:
+        for partition in oldest:
+            self._in_hand.pop(partition, None)
             self._failures.pop(partition, None)
 
     def _hold(self, consumer: Any, partitions: Iterable[TopicPartition], error: Exception) -> None:
@@ -129,7 +137,7 @@ class Subscriber:
         return lag
 
     def _age(self) -> float:
-        return time.time() - self._in_hand[0] if self._in_hand else 0.0
+        return time.time() - min((made for made, _ in self._in_hand.values()), default=time.time())
 
 
 class _WaitForHandler(ConsumerRebalanceListener):
@@ -139,9 +147,9 @@ class _WaitForHandler(ConsumerRebalanceListener):
         self._subscriber = subscriber
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
-        """Wait."""
+        """Wait, and forget what was held: it is another replica's now."""
         if revoked:
-            await self._subscriber.idle()
+            await self._subscriber.release(revoked)
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         """Nothing: offsets are Kafka's."""
@@ -174,7 +182,7 @@ def _security(settings: ServiceSettings) -> BaseSecurity | None:
 def _delivery(subscription: Subscription, parts: Parts) -> Any:
     options = {"service": parts.service, "store": parts.store, "sender": parts.sender}
     if subscription.batch:
-        return BatchDelivery(subscription, **options).many
+        return BatchDelivery(subscription, instance=parts.settings.instance, **options).many
     delivery = Delivery(subscription, **options)
 
     async def one(records: Sequence[ConsumerRecord]) -> None:

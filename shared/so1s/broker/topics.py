@@ -49,7 +49,7 @@ async def provision(
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
     try:
-        existing = dict.fromkeys(await admin.list_topics(), 0)
+        existing = set(await admin.list_topics())
         topics = list(topics)
         await _create(admin, [topic for topic in topics if topic.name not in existing], replication)
         here = [topic for topic in topics if topic.name in existing]

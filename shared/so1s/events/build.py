@@ -8,13 +8,14 @@ from pydantic import Field
 
 from so1s.events.event import Event
 from so1s.events.model import Format
-from so1s.events.names import Labels, Name, Version
+from so1s.events.names import Actor, Labels, Name, Said, Version
 from so1s.events.workload import AlertRule, DeployOptions, Image, Signature
 
 Step = Literal["fetch", "inspect", "dependencies", "model", "image"]
 """The steps of a build, in their order."""
 
 BuildFailure = Literal[
+    "invalid",  # the request breaks a rule of the event; the message names the field
     "artifact",  # cannot be had, has another checksum, is too large or hostile
     "format",  # is none that can be served, or its bytes are broken
     "dependencies",  # could not be installed
@@ -29,7 +30,7 @@ class BuildRequested(Event, key=("account", "model")):
 
     model: Name
     version: Version
-    requested_by: str
+    requested_by: Actor
 
 
 class BuildCancelled(Event, key=("account", "model")):
@@ -37,7 +38,7 @@ class BuildCancelled(Event, key=("account", "model")):
 
     model: Name
     version: Version
-    cancelled_by: str
+    cancelled_by: Actor
 
 
 class BuildStepFinished(Event, key=("account", "model")):
@@ -59,7 +60,7 @@ class ImageBuilt(Event, key=("account", "model")):
     image: Image
     format: Format
     signature: Signature
-    user: str
+    user: Actor
     """Who uploaded the version."""
     labels: Labels = {}
     deploy: DeployOptions | None
@@ -74,7 +75,7 @@ class BuildFailed(Event, key=("account", "model")):
     """A version will not become an image."""
 
     model: Name
-    version: Version
+    version: Said
     reason: BuildFailure
     step: Step | None
     message: str

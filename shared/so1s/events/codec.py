@@ -13,18 +13,24 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka, to_binary
-from cloudevents.core.exceptions import CloudEventValidationError
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from so1s.errors import InvalidInput, Problem, shown
-from so1s.events.envelope import Cause, Received, Record
+from so1s.errors import InvalidInput, Problem
+from so1s.events.envelope import Cause, Envelope, Received, Record
 from so1s.events.event import Event
-from so1s.events.trace import child
+from so1s.events.trace import child, trace_id
 
 E = TypeVar("E", bound=Event)
 
-_LONGEST_ID = 255
+Headers = Iterable[tuple[str, bytes | None]]
+
+_REQUIRED = ("specversion", "id", "source", "type")
+_KEPT = ("id", "source", "causationid", "correlationid")
+_READ = (*_REQUIRED, "time", "causationid", "correlationid", "traceparent")
+_LONGEST = 255
+"""Characters of an attribute that a store keeps."""
+_RULE = "allowed: CloudEvents 1.0, in binary mode with the headers " + ", ".join(f"ce_{n}" for n in _REQUIRED)
 _JSON = "application/json"
 
 
@@ -70,37 +76,58 @@ def encode(event: Event, *, id: str, source: str, time: datetime, cause: Cause |
     return Record(id, event.topic.name, event.key.encode(), list(message.headers.items()), message.value)
 
 
-def decode(event_class: type[E], headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Received[E]:
+def decode(event_class: type[E], headers: Headers, value: bytes | None) -> Received[E]:
     """Read a record of the class's topic.
 
     Raises:
         InvalidInput: it is no CloudEvent, of another type, or its data breaks the class's rules.
     """
+    return unwrap(headers, value).open(event_class)
+
+
+def unwrap(headers: Headers, value: bytes | None) -> Envelope:
+    """Read a record as far as CloudEvents goes: who says what kind of thing, and why.
+
+    Raises:
+        InvalidInput: it is no CloudEvent.
+    """
     if value is None:
         raise InvalidInput.of("event", "a tombstone", "allowed: a CloudEvent; a deletion is an event too")
-    attributes, data = _read(dict(_text(headers)), value)
-    if attributes["type"] != event_class.type:
-        raise InvalidInput.of("type", attributes["type"], f"allowed on this topic: {event_class.type}")
-    if len(attributes["id"]) > _LONGEST_ID or len(attributes["source"]) > _LONGEST_ID:
-        raise InvalidInput.of(
-            "id", attributes["id"], f"allowed: id and source of at most {_LONGEST_ID} characters"
-        )
-    return Received(
-        event=event_class.from_json(data),
+    event = _read(dict(_text(headers)), value)
+    attributes, data = event.get_attributes(), event.get_data()
+    traceparent = attributes.get("traceparent")
+    return Envelope(
         id=attributes["id"],
         source=attributes["source"],
-        time=attributes.get("time"),
+        type=attributes["type"],
+        time=attributes["time"] if event.is_timed else None,
         cause_id=attributes.get("causationid", ""),
         correlation_id=attributes.get("correlationid") or attributes["id"],
-        traceparent=attributes.get("traceparent", ""),
+        traceparent=traceparent if isinstance(traceparent, str) and trace_id(traceparent) else "",
+        data=data if isinstance(data, bytes) else json.dumps(data).encode(),
     )
 
 
-def _text(headers: Iterable[tuple[str, bytes]]) -> Iterable[tuple[str, bytes]]:
-    """Only what CloudEvents knows, and only UTF-8: foreign headers may hold any bytes."""
+class _Strict(CloudEvent):
+    """A CloudEvent as it was said: the SDK would give a random id to one that has none."""
+
+    def __init__(self, attributes: dict[str, Any], data: Any = None) -> None:
+        if missing := [name for name in _REQUIRED if name not in attributes]:
+            raise InvalidInput([Problem(name, "nothing", _RULE) for name in missing])
+        self.is_timed = "time" in attributes
+        # What else a producer says is its own business, and no reason to refuse the event.
+        super().__init__({name: attributes[name] for name in _READ if name in attributes}, data)
+        for name in _KEPT:
+            text = attributes.get(name, "")
+            if not isinstance(text, str) or len(text) > _LONGEST or not text.isprintable():
+                raise InvalidInput.of(name, text, f"allowed: at most {_LONGEST} printable characters")
+
+
+def _text(headers: Headers) -> Iterable[tuple[str, bytes]]:
+    """Only what CloudEvents knows, and only UTF-8: foreign headers may hold any bytes, or none."""
     for name, value in headers:
         lower = name.lower()
-        if not lower.startswith("ce_") and lower != "content-type":
+        if value is None or not (lower.startswith("ce_") or lower == "content-type"):
             continue
         try:
             value.decode()
@@ -109,18 +136,12 @@ def _text(headers: Iterable[tuple[str, bytes]]) -> Iterable[tuple[str, bytes]]:
         yield lower, value
 
 
-def _read(headers: dict[str, bytes], value: bytes) -> tuple[dict[str, Any], bytes]:
+def _read(headers: dict[str, bytes], value: bytes) -> _Strict:
     try:
-        event = from_kafka(KafkaMessage(headers=headers, key=None, value=value), _format)
-    except (ValueError, KeyError, TypeError, AttributeError, CloudEventValidationError) as error:
-        raise _not_a_cloud_event(headers, error) from error
-    data = event.get_data()
-    return event.get_attributes(), data if isinstance(data, bytes) else json.dumps(data).encode()
-
-
-def _not_a_cloud_event(headers: dict[str, bytes], error: Exception) -> InvalidInput:
-    missing = [name for name in ("ce_specversion", "ce_id", "ce_source", "ce_type") if name not in headers]
-    rule = "allowed: CloudEvents 1.0, with the headers ce_specversion, ce_id, ce_source and ce_type"
-    if missing:
-        return InvalidInput([Problem(name, "nothing", rule) for name in missing])
-    return InvalidInput.of("event", shown(error), rule)
+        event = from_kafka(KafkaMessage(headers=headers, key=None, value=value), _format, _Strict)
+    except InvalidInput:
+        raise
+    except Exception as error:  # a stranger's bytes: whatever is wrong with them, they are no CloudEvent
+        raise InvalidInput.of("event", f"{type(error).__name__}: {error}", _RULE) from error
+    assert isinstance(event, _Strict)
+    return event

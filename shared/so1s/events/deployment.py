@@ -7,11 +7,21 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from so1s.events.event import Event, Value
-from so1s.events.names import Labels, Name, Version
+from so1s.events.names import Actor, Labels, Name, Version
 from so1s.events.workload import AlertRule, Image, Percent, Resources, Scaling, Strategy
 
 Revision = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
+
+DeploymentFailure = Literal[
+    "invalid",  # the request breaks a rule of the event; the message names the field
+    "deadline_exceeded",
+    "crash_loop",
+    "no_capacity",
+    "image",  # cannot be had, or is for another platform
+    "stale_revision",  # the deployment has another revision than the one expected
+    "unknown",  # no such deployment or revision
+]
 
 
 class Workload(Value):
@@ -27,7 +37,7 @@ class Workload(Value):
     strategy: Strategy = "rolling"
     resources: Resources = Resources()
     scaling: Scaling = Scaling()
-    user: str
+    user: Actor
     labels: Labels = {}
     alerts: list[AlertRule] = []
 
@@ -39,7 +49,7 @@ class DeploymentRequested(Event, key=("account", "deployment")):
     workload: Workload
     expected_revision: Annotated[int, Field(ge=0)] | None = None
     """Refused where the deployment has another one; 0 means that it must be new."""
-    requested_by: str
+    requested_by: Actor
     sources: dict[str, str] = {}
     """Which layer each option came from; `so1s explain` shows it."""
 
@@ -50,7 +60,7 @@ class DeploymentRollbackRequested(Event, key=("account", "deployment")):
     deployment: Name
     to_revision: Revision | None = None
     """The one before the present where it is absent."""
-    requested_by: str
+    requested_by: Actor
 
 
 class DeploymentScaleRequested(Event, key=("account", "deployment")):
@@ -58,14 +68,14 @@ class DeploymentScaleRequested(Event, key=("account", "deployment")):
 
     deployment: Name
     scaling: Scaling
-    requested_by: str
+    requested_by: Actor
 
 
 class DeploymentRemovalRequested(Event, key=("account", "deployment")):
     """Retire a deployment: its replicas go once no endpoint sends traffic to it."""
 
     deployment: Name
-    requested_by: str
+    requested_by: Actor
 
 
 class DeploymentProgressed(Event, key=("account", "deployment")):
@@ -93,7 +103,7 @@ class DeploymentReady(Event, key=("account", "deployment")):
     url: str
     """Where the deployment answers without an endpoint, for checks."""
     replicas: Count
-    user: str
+    user: Actor
     labels: Labels = {}
     alerts: list[AlertRule] = []
     seconds: Annotated[float, Field(ge=0)]
@@ -106,7 +116,7 @@ class DeploymentFailed(Event, key=("account", "deployment")):
     deployment: Name
     revision: Annotated[int, Field(ge=0)]
     """0 where the request was refused before it became a revision."""
-    reason: Literal["deadline_exceeded", "crash_loop", "no_capacity", "image", "stale_revision", "unknown"]
+    reason: DeploymentFailure
     message: str
     log_tail: list[str] = []
 

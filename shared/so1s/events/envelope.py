@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from so1s.errors import InvalidInput
 from so1s.events.event import Event
 
+E = TypeVar("E", bound=Event)
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
@@ -42,11 +44,48 @@ class Received(Generic[E_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class Envelope:
+    """A CloudEvent whose data nobody has read yet; its fields are those of `Received`."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime | None
+    cause_id: str
+    correlation_id: str
+    traceparent: str
+    data: bytes
+
+    @property
+    def cause(self) -> Cause:
+        """This event as the cause of the next ones."""
+        return Cause(self.id, self.correlation_id, self.traceparent)
+
+    def open(self, event_class: type[E]) -> Received[E]:
+        """Read the data.
+
+        Raises:
+            InvalidInput: it is of another type, or breaks the class's rules.
+        """
+        if self.type != event_class.type:
+            raise InvalidInput.of("type", self.type, f"allowed on this topic: {event_class.type}")
+        return Received(
+            event=event_class.from_json(self.data),
+            id=self.id,
+            source=self.source,
+            time=self.time,
+            cause_id=self.cause_id,
+            correlation_id=self.correlation_id,
+            traceparent=self.traceparent,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A Kafka record, final to the last byte."""
 
     event_id: str
     topic: str
     key: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, bytes | None]]
     value: bytes | None

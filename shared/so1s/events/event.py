@@ -16,11 +16,15 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from so1s.errors import InvalidInput
+from so1s.errors import InvalidInput, Problem
 from so1s.events.names import Account
 
 MAX_EVENT_BYTES = 512 * 1024
 """The largest data of an event: half of Kafka's default message limit of 1 MiB."""
+
+_PREFIX = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
+
+_PREFIX = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,25 @@ class Event(Value):
             return  # a base class of a family is no event
         if key[0] != "account":
             raise TypeError(f"{cls.__name__}: key must start with 'account', not {key[0]!r}")
+        if not _PREFIX.fullmatch(prefix):
+            raise TypeError(f"{cls.__name__}: prefix must be of a-z, 0-9, '-' and '.', not {prefix!r}")
         bare = cls.__name__.removesuffix(f"V{version}")
         suffix = "" if version == 1 else f".v{version}"
         kebab = re.sub(r"(?<!^)(?=[A-Z])", "-", bare).lower()
         cls.type = f"{prefix}.{bare}.v{version}"
         cls.topic = Topic(f"{prefix}.{kebab}{suffix}", partitions, retention_days)
         cls.key_fields = key
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_kwargs: Any) -> None:
+        """Enter the class, now that its fields are known, into the catalogue."""
+        if "type" not in vars(cls):
+            return
+        if unknown := set(cls.key_fields) - set(cls.model_fields):
+            raise TypeError(f"{cls.__name__}: key names {sorted(unknown)}, which are no fields of it")
+        known = _catalogue.setdefault(cls.type, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"{cls.__name__}: {cls.type} is declared by {known.__module__} already")
         _catalogue[cls.type] = cls
 
     @property
@@ -94,8 +111,7 @@ class Event(Value):
             InvalidInput: the data is larger than `MAX_EVENT_BYTES`.
         """
         data = self.model_dump_json().encode()
-        if len(data) > MAX_EVENT_BYTES:
-            raise InvalidInput.of("event", f"{len(data)} bytes", f"allowed: at most {MAX_EVENT_BYTES} bytes")
+        _check_size(data)
         return data
 
     @classmethod
@@ -105,8 +121,7 @@ class Event(Value):
         Raises:
             InvalidInput: the data breaks the class's rules, or is larger than `MAX_EVENT_BYTES`.
         """
-        if len(data) > MAX_EVENT_BYTES:
-            raise InvalidInput.of("event", f"{len(data)} bytes", f"allowed: at most {MAX_EVENT_BYTES} bytes")
+        _check_size(data)
         try:
             return cls.model_validate_json(data, extra="ignore")
         except ValidationError as error:
@@ -114,6 +129,12 @@ class Event(Value):
 
 
 _catalogue: dict[str, type[Event]] = {}
+
+
+def _check_size(data: bytes) -> None:
+    if len(data) > MAX_EVENT_BYTES:
+        rule = f"allowed: at most {MAX_EVENT_BYTES} bytes"
+        raise InvalidInput([Problem("event", f"{len(data)} bytes", rule)])
 
 
 def catalogue() -> dict[str, type[Event]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from so1s.events.event import Event, Value
-from so1s.events.names import Labels, Name, Version
+from so1s.events.names import Actor, Labels, Name, Version
 from so1s.events.workload import AlertRule, DeployOptions
 
 Format = Literal["onnx", "skops"]
@@ -15,10 +15,12 @@ Format = Literal["onnx", "skops"]
 
 
 def _check_uri(uri: str) -> str:
-    scheme, separator, rest = uri.partition("://")
-    if not separator or scheme not in {"s3", "file"} or not rest.strip("/"):
+    scheme, _, rest = uri.partition("://")
+    bucket, _, path = rest.partition("/")
+    located = bool(bucket) if scheme == "s3" else scheme == "file" and not bucket
+    if not located or not path.strip("/") or not uri.isprintable():
         raise ValueError("allowed: s3://BUCKET/KEY, or file:///PATH on a laptop")
-    if ".." in rest.split("/"):
+    if ".." in uri.split("/"):
         raise ValueError("allowed: a URI without '..'")
     return uri
 
@@ -52,7 +54,7 @@ class ModelUploaded(Event, key=("account", "model")):
     artifact: Artifact
     format: Format | None = None
     """Recognised from the artifact where it is absent."""
-    uploaded_by: str = "unknown"
+    uploaded_by: Actor = "unknown"
     """The user or pipeline, such as `airflow:risk_daily`; charges are reported by it."""
     lineage: Lineage = Lineage()
     evaluation: dict[str, float] = {}

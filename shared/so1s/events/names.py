@@ -67,6 +67,12 @@ Version = Annotated[
 ]
 """The name of one immutable member of a model's series."""
 
+Said = Annotated[str, Field(max_length=255)]
+"""A name or version as somebody said it, which may break its rule: for events that refuse it."""
+
+Actor = Annotated[str, Field(min_length=1, max_length=128)]
+"""Who did something: a user or a pipeline, such as `user:jiho` or `airflow:risk_daily`."""
+
 LabelKey = Annotated[str, AfterValidator(_matching(_LABEL_KEY, _key_rule, lambda text: text.lower()))]
 Labels = Annotated[dict[LabelKey, Annotated[str, Field(max_length=63)]], Field(max_length=16)]
 """At most 16 `key: value` pairs by which costs are allocated."""

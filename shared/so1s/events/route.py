@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from so1s.events.deployment import Revision
 from so1s.events.event import Event
-from so1s.events.names import Name
+from so1s.events.names import Actor, Name
 
 Weight = Annotated[int, Field(ge=0, le=1_000_000)]
 
@@ -30,7 +30,7 @@ class WeightsChanged(Event, key=("account", "endpoint")):
     weights: Weights
     expected_revision: Annotated[int, Field(ge=0)] | None = None
     """Refused where the route has another one."""
-    changed_by: str = "unknown"
+    changed_by: Actor = "unknown"
     reason: str = ""
 
 
@@ -42,7 +42,7 @@ class RoutesApplied(Event, key=("account", "endpoint")):
     host: str
     url: str
     weights: dict[Name, Weight]
-    changed_by: str
+    changed_by: Actor
     seconds: Annotated[float, Field(ge=0)]
     """From the decision until every gateway answered."""
 
@@ -86,7 +86,7 @@ class EndpointRemovalRequested(Event, key=("account", "endpoint")):
     """Take an endpoint's host away; its deployments stay."""
 
     endpoint: Name
-    requested_by: str
+    requested_by: Actor
 
 
 class EndpointRemoved(Event, key=("account", "endpoint")):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from so1s.events.event import Event
-from so1s.events.names import Labels, Name, Version
+from so1s.events.names import Actor, Labels, Name, Version
 
 Meter = Literal[
     "cpu_reserved",  # millicore-milliseconds
@@ -37,7 +37,7 @@ class UsageSampled(Event, key=("account", "deployment", "replica"), partitions=2
     window_seconds: Annotated[int, Field(ge=1, le=3600)]
     quantities: dict[Meter, Quantity]
     quality: Quality
-    user: str
+    user: Actor
     labels: Labels = {}
 
     @model_validator(mode="after")

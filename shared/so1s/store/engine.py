@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 _BUSY_MILLISECONDS = 30_000
 
@@ -24,6 +26,15 @@ def create_engine(url: str, schema: str | None = None) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
+    """Open a transaction that only reads, and waits for no writer."""
+    async with engine.connect() as raw:
+        connection = await raw.execution_options(so1s_read_only=True)
+        async with connection.begin():
+            yield connection
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -1,4 +1,4 @@
-"""The inbox: which events were handled, and how often the others were tried."""
+"""The inbox: which events were handled or buried, and how often the others were tried."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, update
+from sqlalchemy import ColumnElement, and_, delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from so1s.store.tables import inbox
 from so1s.store.upsert import insert
+
+_OPEN = and_(inbox.c.handled_at.is_(None), inbox.c.buried_at.is_(None))
+_KEYS = ["source", "event_id"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Attempt:
 
     number: int
     """1 at the first attempt."""
-    handled: bool
+    settled: bool
+    """It was handled or buried before."""
 
 
 async def attempt(connection: AsyncConnection, source: str, event_id: str, now: datetime) -> Attempt:
@@ -28,38 +32,41 @@ async def attempt(connection: AsyncConnection, source: str, event_id: str, now: 
         source=source, event_id=event_id, attempts=1, received_at=now.timestamp()
     )
     statement = statement.on_conflict_do_update(
-        index_elements=["source", "event_id"], set_={"attempts": inbox.c.attempts + 1}
-    ).returning(inbox.c.attempts, inbox.c.handled_at)
+        index_elements=_KEYS, set_={"attempts": inbox.c.attempts + 1}
+    ).returning(inbox.c.attempts, inbox.c.handled_at, inbox.c.buried_at)
     row = (await connection.execute(statement)).one()
-    return Attempt(row.attempts, handled=row.handled_at is not None)
+    return Attempt(row.attempts, settled=row.handled_at is not None or row.buried_at is not None)
 
 
 async def forgive(connection: AsyncConnection, source: str, event_id: str) -> None:
     """Take an attempt back."""
-    await connection.execute(
-        update(inbox).where(*_is(source, event_id)).values(attempts=inbox.c.attempts - 1)
-    )
+    await connection.execute(update(inbox).where(_is(source, event_id)).values(attempts=inbox.c.attempts - 1))
+
+
+async def revive(connection: AsyncConnection, source: str, event_id: str) -> None:
+    """Let a buried event begin again; one that was handled, or is being tried, stays as it is."""
+    await connection.execute(delete(inbox).where(_is(source, event_id), inbox.c.buried_at.is_not(None)))
 
 
 async def forget(connection: AsyncConnection, source: str, event_id: str) -> None:
-    """Drop an event that is not handled."""
-    await connection.execute(delete(inbox).where(*_is(source, event_id), inbox.c.handled_at.is_(None)))
+    """Drop what is being tried."""
+    await connection.execute(delete(inbox).where(_is(source, event_id), _OPEN))
 
 
 async def mark_handled(connection: AsyncConnection, source: str, event_id: str, now: datetime) -> bool:
     """Enter an event as handled; False where another replica was faster."""
-    statement = (
-        update(inbox)
-        .where(*_is(source, event_id), inbox.c.handled_at.is_(None))
-        .values(handled_at=now.timestamp())
-    )
-    return (await connection.execute(statement)).rowcount == 1
+    return await _settle(connection, source, event_id, handled_at=now.timestamp())
+
+
+async def mark_buried(connection: AsyncConnection, source: str, event_id: str, now: datetime) -> bool:
+    """Enter an event as buried; False where another replica was faster."""
+    return await _settle(connection, source, event_id, buried_at=now.timestamp())
 
 
 async def mark_new(
     connection: AsyncConnection, names: Sequence[tuple[str, str]], now: datetime
 ) -> set[tuple[str, str]]:
-    """Enter a batch of (source, id) as handled; answers which of them were not there before."""
+    """Enter a batch of (source, id) as handled; answers which of them were not settled before."""
     at = now.timestamp()
     rows = [
         {"source": source, "event_id": event_id, "attempts": 1, "received_at": at, "handled_at": at}
@@ -67,7 +74,10 @@ async def mark_new(
     ]
     if not rows:
         return set()
-    statement = insert(inbox, connection.dialect.name).on_conflict_do_nothing()
+    statement = insert(inbox, connection.dialect.name)
+    statement = statement.on_conflict_do_update(
+        index_elements=_KEYS, set_={"handled_at": statement.excluded.handled_at}, where=_OPEN
+    )
     written = await connection.execute(statement.returning(inbox.c.source, inbox.c.event_id), rows)
     return {(row.source, row.event_id) for row in written}
 
@@ -77,5 +87,10 @@ async def prune(connection: AsyncConnection, horizon: float) -> None:
     await connection.execute(delete(inbox).where(inbox.c.received_at < horizon))
 
 
-def _is(source: str, event_id: str) -> tuple:
-    return inbox.c.source == source, inbox.c.event_id == event_id
+async def _settle(connection: AsyncConnection, source: str, event_id: str, **values: float) -> bool:
+    statement = update(inbox).where(_is(source, event_id), _OPEN).values(**values)
+    return (await connection.execute(statement)).rowcount == 1
+
+
+def _is(source: str, event_id: str) -> ColumnElement[bool]:
+    return and_(inbox.c.source == source, inbox.c.event_id == event_id)

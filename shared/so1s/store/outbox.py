@@ -13,6 +13,7 @@ from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from so1s.events.envelope import Record
+from so1s.store.engine import reading
 from so1s.store.tables import outbox
 from so1s.store.upsert import upsert
 
@@ -51,8 +52,8 @@ class Outbox:
 
     async def depth(self) -> int:
         """How many events wait."""
-        async with self._engine.connect() as connection:
-            waiting = select(func.count()).where(outbox.c.sent_at.is_(None))
+        waiting = select(func.count()).where(outbox.c.sent_at.is_(None))
+        async with reading(self._engine) as connection:
             return (await connection.execute(waiting)).scalar_one()
 
     async def prune(self, connection: AsyncConnection, horizon: float) -> None:
@@ -61,8 +62,7 @@ class Outbox:
 
     async def _page(self) -> Sequence[Row]:
         statement = select(outbox).where(outbox.c.sent_at.is_(None)).order_by(outbox.c.position).limit(_PAGE)
-        async with self._engine.connect() as raw:
-            connection = await raw.execution_options(so1s_read_only=True)
+        async with reading(self._engine) as connection:
             return (await connection.execute(statement)).all()
 
     async def _mark_sent(self, positions: Sequence[int]) -> None:
@@ -76,12 +76,20 @@ def _row(record: Record, now: datetime) -> dict:
         "event_id": record.event_id,
         "topic": record.topic,
         "key": record.key,
-        "headers": json.dumps([(name, value.decode()) for name, value in record.headers]).encode(),
+        "headers": json.dumps([(name, _latin(value)) for name, value in record.headers]).encode(),
         "value": record.value,
         "created_at": now.timestamp(),
     }
 
 
 def _record(row: Row) -> Record:
-    headers = [(name, value.encode()) for name, value in json.loads(row.headers)]
+    headers = [(name, _bytes(value)) for name, value in json.loads(row.headers)]
     return Record(row.event_id, row.topic, row.key, headers, row.value)
+
+
+def _latin(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("latin-1")

@@ -15,7 +15,7 @@ from so1s.events.envelope import Cause, Record
 from so1s.events.event import Event
 from so1s.events.ids import derived_id
 from so1s.store import inbox
-from so1s.store.engine import create_engine
+from so1s.store.engine import create_engine, reading
 from so1s.store.leases import Leases
 from so1s.store.migrations import upgrade
 from so1s.store.outbox import Outbox
@@ -102,10 +102,8 @@ class Store:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection, None]:
         """Open a transaction that only reads, and waits for no writer."""
-        async with self.engine.connect() as raw:
-            connection = await raw.execution_options(so1s_read_only=True)
-            async with connection.begin():
-                yield connection
+        async with reading(self.engine) as connection:
+            yield connection
 
     async def attempt(self, source: str, event_id: str) -> inbox.Attempt:
         """Count and commit an attempt to handle an event, before it is handled."""
@@ -117,8 +115,13 @@ class Store:
         async with self.engine.begin() as connection:
             await inbox.forgive(connection, source, event_id)
 
+    async def revive(self, source: str, event_id: str) -> None:
+        """Let a buried event begin again."""
+        async with self.engine.begin() as connection:
+            await inbox.revive(connection, source, event_id)
+
     async def forget(self, source: str, event_id: str) -> None:
-        """Let an event that is not handled start again at its first attempt."""
+        """Drop what is being tried."""
         async with self.engine.begin() as connection:
             await inbox.forget(connection, source, event_id)
 

@@ -14,7 +14,9 @@ inbox = Table(
     Column("event_id", String(255), primary_key=True),
     Column("attempts", Integer, nullable=False),
     Column("received_at", Float, nullable=False),
+    # At most one of them: nothing is left to do. Without them it is being tried.
     Column("handled_at", Float),
+    Column("buried_at", Float),
 )
 
 outbox = Table(
@@ -23,9 +25,10 @@ outbox = Table(
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("event_id", String(255), nullable=False, unique=True),
     Column("topic", String(249), nullable=False),
-    Column("key", LargeBinary, nullable=False),
-    Column("headers", LargeBinary, nullable=False),  # JSON list of [name, value]
-    Column("value", LargeBinary, nullable=False),
+    # A dead letter keeps what a stranger sent, which may lack either.
+    Column("key", LargeBinary),
+    Column("headers", LargeBinary, nullable=False),  # JSON list of [name, value], bytes as Latin-1
+    Column("value", LargeBinary),
     Column("created_at", Float, nullable=False),
     Column("sent_at", Float),
 )

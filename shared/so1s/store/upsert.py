@@ -38,6 +38,8 @@ async def upsert(
     Returns:
         How many rows were written; for many rows that is not known on every driver.
     """
+    if not values:
+        return 0
     connection = tx if isinstance(tx, AsyncConnection) else tx.connection
     statement = insert(table, connection.dialect.name)
     if update:

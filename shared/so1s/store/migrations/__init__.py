@@ -23,11 +23,11 @@ async def upgrade(engine: AsyncEngine, package: str, schema: str | None = None) 
     config.attributes["version_table"] = package.replace(".", "_") + "_version"
 
     def apply(connection: Connection) -> None:
-        if schema and connection.dialect.name == "postgresql":
-            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
         if connection.dialect.name == "postgresql":
             # Replicas that start together wait for one another; the lock ends with the transaction.
-            connection.execute(text("SELECT pg_advisory_xact_lock(7_365_313)"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(7365313)"))
+            if schema:
+                connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("received_at", sa.Float, nullable=False),
         sa.Column("handled_at", sa.Float),
+        sa.Column("buried_at", sa.Float),
     )
     op.create_index("so1s_inbox_received_at", "so1s_inbox", ["received_at"])
     op.create_table(
@@ -22,9 +23,9 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
         sa.Column("event_id", sa.String(255), nullable=False, unique=True),
         sa.Column("topic", sa.String(249), nullable=False),
-        sa.Column("key", sa.LargeBinary, nullable=False),
+        sa.Column("key", sa.LargeBinary),
         sa.Column("headers", sa.LargeBinary, nullable=False),
-        sa.Column("value", sa.LargeBinary, nullable=False),
+        sa.Column("value", sa.LargeBinary),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("sent_at", sa.Float),
     )
