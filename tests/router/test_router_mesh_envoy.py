@@ -7,18 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.router.adapters.mesh_envoy import EnvoyMesh
-from tests.router.gateway import Caller, Deployment, Replica, eventually, route
-
-
-async def serve(mesh: EnvoyMesh, *routes) -> None:
-    """Apply routes until the gateway answers with the revision of each."""
-
-    async def served() -> bool:
-        await mesh.apply(routes)
-        return all([await mesh.served(each.host) == [each.revision] for each in routes])
-
-    await eventually(served)
+from tests.router.gateway import Caller, Deployment, Replica, eventually, route, serve
 
 
 class Load:

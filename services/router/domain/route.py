@@ -31,13 +31,26 @@ class Route:
     arms: tuple[Arm, ...]
 
 
-def host_of(endpoint: str, account: str, domain: str) -> str:
-    """The host name of an endpoint, such as `fraud--risk.so1s.localhost`."""
-    return f"{host_label(endpoint, account)}.{domain}"
+@dataclass(frozen=True)
+class PublicUrls:
+    """Where callers find endpoints."""
+
+    scheme: str
+    domain: str
+    port: int
+
+    def host(self, endpoint: Endpoint) -> str:
+        """The host name of an endpoint, such as `fraud--risk.so1s.localhost`."""
+        return f"{host_label(endpoint.name, endpoint.account)}.{self.domain}"
+
+    def url(self, endpoint: Endpoint) -> str:
+        """Where an endpoint answers, without a path."""
+        usual = {"http": 80, "https": 443}[self.scheme]
+        port = "" if self.port == usual else f":{self.port}"
+        return f"{self.scheme}://{self.host(endpoint)}{port}"
 
 
-def route_of(endpoint: Endpoint, domain: str) -> Route:
+def route_of(endpoint: Endpoint, host: str) -> Route:
     """The route of an endpoint that is not removed."""
-    host = host_of(endpoint.name, endpoint.account, domain)
     arms = tuple(Arm(v.deployment, v.weight, v.service) for v in endpoint.attached)
     return Route(endpoint.account, endpoint.name, host, endpoint.revision, arms)

@@ -54,12 +54,19 @@ def judge(endpoint: Endpoint, deployment: str, check: str, verdict: Verdict) -> 
     return _judged(judged.rerouted() if after.cleared else judged, after)
 
 
-def retire(endpoint: Endpoint, deployment: str) -> Endpoint:
-    """Take a weightless variant off the endpoint; off the route it is released at once."""
-    variant = endpoint.variants[deployment]
-    if variant.state == "attached":
-        return endpoint.having([replace(variant, state="retiring", set_aside=None)]).rerouted()
-    if variant.state == "retiring":
+def retire(endpoint: Endpoint, deployment: str, revision: int) -> Endpoint:
+    """Take a weightless variant off the endpoint; off the route it is released at once.
+
+    Args:
+        endpoint: that knows the variant.
+        deployment: the variant's name.
+        revision: the deployment's as it retires; what it said up to then is stale from now on.
+    """
+    known = endpoint.variants[deployment]
+    variant = replace(known, revision=max(revision, known.revision), set_aside=None)
+    if known.state == "attached":
+        return endpoint.having([replace(variant, state="retiring")]).rerouted()
+    if known.state == "retiring":
         return endpoint
     return endpoint.having([replace(variant, state="released")])
 

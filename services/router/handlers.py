@@ -1,0 +1,138 @@
+"""Events in → what an endpoint becomes; the reconciler tells the gateways."""
+
+from __future__ import annotations
+
+from services.router import changes, store
+from services.router.domain.change import Waiting, decide
+from services.router.domain.deadlines import Deadlines
+from services.router.domain.endpoint import Verdict
+from services.router.domain.variants import become_ready, judge, remove, request, retire, use_of
+from services.router.store import Why
+from so1s.events import (
+    CheckFinished,
+    DeploymentReady,
+    DeploymentRequested,
+    DeploymentRetiring,
+    EndpointRemovalRequested,
+    RoutesRejected,
+    VariantInUse,
+    VariantReleased,
+    WeightsChanged,
+)
+from so1s.loop import Loop
+from so1s.service import Consumer
+from so1s.store import Transaction
+
+consumer = Consumer("router")
+
+_ROUTER = "router"
+
+
+@consumer.on(DeploymentRequested)
+async def expect_variant(requested: DeploymentRequested, tx: Transaction) -> None:
+    """Let weights name a deployment before it is ready."""
+    account, deployment, name = requested.account, requested.deployment, requested.workload.endpoint
+    await store.forget_requests(tx, account, deployment, but=name)
+    if name:
+        endpoint = await store.load(tx, account, name)
+        await store.save(tx, endpoint, request(endpoint, deployment))
+
+
+@consumer.on(DeploymentReady)
+async def attach_variant(ready: DeploymentReady, tx: Transaction, loop: Loop) -> RoutesRejected | None:
+    """Put a ready revision on its endpoint's route."""
+    if ready.endpoint is None:
+        return None
+    verdicts = await store.verdicts_on(tx, ready.account, ready.deployment, ready.revision)
+    endpoint = await store.load(tx, ready.account, ready.endpoint)
+    decision = become_ready(endpoint, ready, verdicts)
+    why = Why(_ROUTER, f"{ready.deployment} serves {ready.model}@{ready.version}")
+    await store.save(tx, endpoint, decision.endpoint, why)
+    loop.wake()
+    return decision.rejected
+
+
+@consumer.on(CheckFinished)
+async def judge_variants(finished: CheckFinished, tx: Transaction, loop: Loop) -> list[RoutesRejected]:
+    """Let a verdict take effect where its revision is; keep it for where it comes first."""
+    verdict = Verdict(finished.passed, finished.reason)
+    why = Why(_ROUTER, f"{finished.check} passed on {finished.deployment}")
+    rejected = []
+    for endpoint in await store.endpoints_of(tx, finished.account, finished.deployment):
+        if endpoint.variants[finished.deployment].revision == finished.revision:
+            decision = judge(endpoint, finished.deployment, finished.check, verdict)
+            await store.save(tx, endpoint, decision.endpoint, why)
+            rejected.append(decision.rejected)
+    found = {finished.check: verdict}
+    await store.record_verdicts(tx, finished.account, finished.deployment, finished.revision, found)
+    loop.wake()
+    return [each for each in rejected if each]
+
+
+@consumer.on(WeightsChanged)
+async def change_weights(
+    changed: WeightsChanged, tx: Transaction, deadlines: Deadlines, loop: Loop
+) -> RoutesRejected | None:
+    """Take a whole set of weights, refuse it, or let it wait for its variants."""
+    endpoint = await store.load(tx, changed.account, changed.endpoint)
+    if not endpoint.variants:
+        return endpoint.reject("endpoint", changed.endpoint, await _endpoints(tx, changed.account))
+    expected = changed.expected_revision
+    if expected is not None and expected != endpoint.revision:
+        return endpoint.reject(
+            "expected_revision", str(expected), f"{endpoint.revision}, the present revision"
+        )
+    decided = decide(endpoint, changed.weights)
+    if isinstance(decided, RoutesRejected):
+        return decided
+    await changes.supersede(tx, endpoint.account, endpoint.name)
+    if isinstance(decided, Waiting):
+        await changes.wait(tx, changed, deadlines.weights)
+    else:
+        await store.save(tx, endpoint, decided, Why(changed.changed_by, changed.reason))
+    loop.wake()
+    return None
+
+
+@consumer.on(DeploymentRetiring)
+async def release_variant(
+    retiring: DeploymentRetiring, tx: Transaction, loop: Loop
+) -> VariantReleased | VariantInUse | None:
+    """Take a retiring deployment off its routes, where no traffic depends on it."""
+    account, deployment, revision = retiring.account, retiring.deployment, retiring.revision
+    endpoints = await store.endpoints_of(tx, account, deployment)
+    for endpoint in endpoints:
+        if reason := use_of(endpoint, deployment):
+            return VariantInUse(
+                account=account,
+                deployment=deployment,
+                revision=revision,
+                endpoint=endpoint.name,
+                reason=reason,
+            )
+    after = [retire(endpoint, deployment, revision) for endpoint in endpoints]
+    for before, endpoint in zip(endpoints, after, strict=True):
+        await store.save(tx, before, endpoint, Why(_ROUTER, f"{deployment} retires"))
+    loop.wake()
+    if any(endpoint.variants[deployment].state == "retiring" for endpoint in after):
+        return None  # released when every gateway has the route without it
+    return VariantReleased(account=account, deployment=deployment, revision=revision)
+
+
+@consumer.on(EndpointRemovalRequested)
+async def remove_endpoint(
+    requested: EndpointRemovalRequested, tx: Transaction, loop: Loop
+) -> RoutesRejected | None:
+    """Take a host away; its deployments stay."""
+    endpoint = await store.load(tx, requested.account, requested.endpoint)
+    if not endpoint.revision or endpoint.removed:
+        return endpoint.reject("endpoint", requested.endpoint, await _endpoints(tx, requested.account))
+    await changes.supersede(tx, endpoint.account, endpoint.name)
+    await store.save(tx, endpoint, remove(endpoint), Why(requested.requested_by, "removal requested"))
+    loop.wake()
+    return None
+
+
+async def _endpoints(tx: Transaction, account: str) -> str:
+    names = await store.names(tx, account)
+    return f"the endpoints {', '.join(names)}" if names else "an endpoint; the account has none yet"

@@ -1,0 +1,146 @@
+"""Queries on how far routes and variants have come in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, and_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.router import store
+from services.router.domain.endpoint import Endpoint
+from services.router.tables import endpoints, routes, variants
+from so1s.events.envelope import Cause
+from so1s.store import Transaction
+
+
+@dataclass(frozen=True)
+class Course:
+    """An endpoint's newest route, and how far it has come."""
+
+    endpoint: Endpoint
+    acknowledged: int
+    """The newest revision that every gateway answered with."""
+    degraded: int
+    """The newest revision of which it was said that not every gateway answers with it."""
+    changed_by: str
+    decided_at: float
+    cause: Cause
+
+    @property
+    def pending(self) -> bool:
+        """Whether not every gateway answered with the newest revision yet."""
+        return self.acknowledged < self.endpoint.revision
+
+    @property
+    def late(self) -> bool:
+        """Whether it is said that the deadline of the newest revision passed."""
+        return self.degraded == self.endpoint.revision
+
+
+@dataclass(frozen=True)
+class Member:
+    """A variant of an endpoint that waits for something."""
+
+    account: str
+    endpoint: str
+    deployment: str
+    revision: int
+    since: float
+    cause: Cause
+
+
+async def courses(connection: AsyncConnection) -> list[Course]:
+    """Every endpoint that ever had a route."""
+    newest = and_(
+        routes.c.account == endpoints.c.account,
+        routes.c.endpoint == endpoints.c.endpoint,
+        routes.c.revision == endpoints.c.revision,
+    )
+    progress = (endpoints.c.acknowledged, endpoints.c.degraded)
+    rows = await connection.execute(select(routes, *progress).join(endpoints, newest))
+    known = {(each.account, each.name): each for each in await store.read(connection)}
+    return [_course(row, known[row.account, row.endpoint]) for row in rows]
+
+
+async def any_pending(connection: AsyncConnection) -> bool:
+    """Whether a gateway may be about to answer with a new revision of any route."""
+    due = (endpoints.c.acknowledged < endpoints.c.revision, endpoints.c.degraded < endpoints.c.revision)
+    return (await connection.execute(select(endpoints.c.endpoint).where(*due).limit(1))).first() is not None
+
+
+async def acknowledge(tx: Transaction, endpoint: Endpoint) -> bool:
+    """Record that every gateway answers with the revision; False where that is known already."""
+    this = (endpoints.c.account == endpoint.account, endpoints.c.endpoint == endpoint.name)
+    behind = endpoints.c.acknowledged < endpoint.revision
+    statement = update(endpoints).where(*this, behind).values(acknowledged=endpoint.revision)
+    if (await tx.execute(statement)).rowcount != 1:
+        return False
+    row = (
+        routes.c.account == endpoint.account,
+        routes.c.endpoint == endpoint.name,
+        routes.c.revision == endpoint.revision,
+    )
+    await tx.execute(update(routes).where(*row).values(applied_at=tx.now.timestamp()))
+    return True
+
+
+async def degrade(tx: Transaction, endpoint: Endpoint) -> bool:
+    """Record that it is said that the deadline passed; False where that was said already."""
+    this = (endpoints.c.account == endpoint.account, endpoints.c.endpoint == endpoint.name)
+    unsaid = endpoints.c.degraded < endpoint.revision
+    statement = update(endpoints).where(*this, unsaid).values(degraded=endpoint.revision)
+    return (await tx.execute(statement)).rowcount == 1
+
+
+async def unjudged(connection: AsyncConnection, before: float) -> list[Member]:
+    """Variants that came to their revision before a time, and lack the verdict of a required check."""
+    lacking = {
+        (endpoint.account, endpoint.name, variant.deployment)
+        for endpoint in await store.read(connection)
+        for variant in endpoint.attached
+        if variant.unjudged
+    }
+    if not lacking:
+        return []
+    rows = await connection.execute(select(variants).where(variants.c.since < before))
+    return [_member(row) for row in rows if (row.account, row.endpoint, row.deployment) in lacking]
+
+
+async def drained(connection: AsyncConnection) -> list[Member]:
+    """Retiring variants that no gateway's route names any more."""
+    of_endpoint = and_(variants.c.account == endpoints.c.account, variants.c.endpoint == endpoints.c.endpoint)
+    off = (variants.c.state == "retiring", endpoints.c.acknowledged >= variants.c.route_revision)
+    return [
+        _member(row)
+        for row in await connection.execute(select(variants).join(endpoints, of_endpoint).where(*off))
+    ]
+
+
+async def release(tx: Transaction, member: Member) -> bool:
+    """Record that a retiring variant is released; False where another endpoint still retires it."""
+    mine = (variants.c.account == member.account, variants.c.deployment == member.deployment)
+    this = (*mine, variants.c.endpoint == member.endpoint, variants.c.state == "retiring")
+    await tx.execute(update(variants).where(*this).values(state="released"))
+    others = await tx.execute(select(variants.c.endpoint).where(*mine, variants.c.state == "retiring"))
+    return others.first() is None
+
+
+async def history(connection: AsyncConnection, account: str) -> Sequence[Row[Any]]:
+    """The revisions of an account's routes, newest first."""
+    statement = select(routes).where(routes.c.account == account).order_by(routes.c.revision.desc())
+    return (await connection.execute(statement)).all()
+
+
+def _course(row: Row, endpoint: Endpoint) -> Course:
+    return Course(endpoint, row.acknowledged, row.degraded, row.changed_by, row.decided_at, _cause(row))
+
+
+def _member(row: Row) -> Member:
+    return Member(row.account, row.endpoint, row.deployment, row.revision, row.since, _cause(row))
+
+
+def _cause(row: Row) -> Cause:
+    return Cause(row.event_id, row.correlation_id, row.traceparent)

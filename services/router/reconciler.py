@@ -1,0 +1,143 @@
+"""Recorded routes → gateways."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from services.router import metrics, progress
+from services.router.domain.endpoint import Endpoint
+from services.router.domain.route import PublicUrls, route_of
+from services.router.ports import Mesh
+from services.router.progress import Course, Member
+from services.router.watchers import Waits
+from so1s.events import EndpointRemoved, Event, RoutesApplied, RoutesDegraded, VariantReleased
+from so1s.events.ids import transition_id
+from so1s.store import Store
+
+log = structlog.get_logger()
+
+_PROBE_SECONDS = 0.01
+_PROBES = 20
+"""A gateway takes a route within milliseconds as a rule: worth a moment's wait before the next round."""
+
+
+@dataclass
+class Reconciler:
+    """Drives the mesh to the recorded routes, and tells when it is there."""
+
+    store: Store
+    mesh: Mesh
+    waits: Waits
+    urls: PublicUrls
+    drift_seconds: float
+    """How often the mesh is compared with the routes where nothing is pending."""
+    compared_at: float = float("-inf")
+
+    async def step(self) -> None:
+        """One round: cheap unless a route is pending, or the mesh is due to be compared."""
+        await self.waits.settle_changes()
+        now = asyncio.get_running_loop().time()
+        if now - self.compared_at < self.drift_seconds and not await self._any_pending():
+            return
+        self.compared_at = now
+        await self.waits.fail_unjudged()
+        await self._drive()
+        await self._release()
+
+    async def _any_pending(self) -> bool:
+        async with self.store.read() as connection:
+            return await progress.any_pending(connection)
+
+    async def _drive(self) -> None:
+        """Tell the mesh all routes, and see which revisions it answers with."""
+        async with self.store.read() as connection:
+            courses = await progress.courses(connection)
+        pending = [course for course in courses if course.pending]
+        metrics.PENDING.set(len(pending))
+        await self._apply(courses)
+        for _ in range(_PROBES):
+            pending = [course for course in pending if not await self._arrived(course)]
+            if all(course.late for course in pending):
+                return
+            await asyncio.sleep(_PROBE_SECONDS)
+            await self._apply(courses)
+
+    async def _apply(self, courses: Sequence[Course]) -> None:
+        endpoints = [course.endpoint for course in courses if not course.endpoint.removed]
+        changed = await self.mesh.apply([route_of(each, self.urls.host(each)) for each in endpoints])
+        settled = {self.urls.host(course.endpoint) for course in courses if not course.pending}
+        if drifted := settled.intersection(changed):
+            metrics.DRIFT.inc(len(drifted))
+            log.warning("another hand changed the mesh; it is restored", hosts=sorted(drifted))
+
+    async def _arrived(self, course: Course) -> bool:
+        """Whether every gateway answers with a route's revision; tells it, or that it is late."""
+        endpoint = course.endpoint
+        served = await self.mesh.served(self.urls.host(endpoint))
+        expected = None if endpoint.removed else endpoint.revision
+        serving = sum(revision == expected for revision in served)
+        if served and serving == len(served):
+            await self._tell_arrival(course)
+            return True
+        await self._tell_delay(course, serving, max(1, len(served)))
+        return False
+
+    async def _tell_arrival(self, course: Course) -> None:
+        async with self.store.transaction(course.cause) as tx:
+            if await progress.acknowledge(tx, course.endpoint):
+                seconds = max(0.0, tx.now.timestamp() - course.decided_at)
+                metrics.APPLIED_SECONDS.observe(seconds)
+                tx.emit(self._arrival(course, tx.now, seconds), id=_id(course.endpoint, "applied"))
+
+    def _arrival(self, course: Course, now: datetime, seconds: float) -> Event:
+        endpoint = course.endpoint
+        if endpoint.removed:
+            return EndpointRemoved(account=endpoint.account, endpoint=endpoint.name, removed_at=now)
+        return RoutesApplied(
+            account=endpoint.account,
+            endpoint=endpoint.name,
+            revision=endpoint.revision,
+            host=self.urls.host(endpoint),
+            url=self.urls.url(endpoint),
+            weights=endpoint.weights,
+            changed_by=course.changed_by,
+            seconds=seconds,
+        )
+
+    async def _tell_delay(self, course: Course, serving: int, gateways: int) -> None:
+        now = datetime.now(UTC).timestamp()
+        if course.late or now - course.decided_at < self.waits.deadlines.apply:
+            return
+        endpoint = course.endpoint
+        degraded = RoutesDegraded(
+            account=endpoint.account,
+            endpoint=endpoint.name,
+            revision=endpoint.revision,
+            gateways_serving=serving,
+            gateways=gateways,
+        )
+        async with self.store.transaction(course.cause) as tx:
+            if await progress.degrade(tx, endpoint):
+                tx.emit(degraded, id=_id(endpoint, "degraded"))
+
+    async def _release(self) -> None:
+        """Give retiring variants back whose traffic has ended."""
+        async with self.store.read() as connection:
+            drained = await progress.drained(connection)
+        for member in drained:
+            async with self.store.transaction(member.cause) as tx:
+                if await progress.release(tx, member):
+                    tx.emit(_released(member))
+
+
+def _released(member: Member) -> VariantReleased:
+    return VariantReleased(account=member.account, deployment=member.deployment, revision=member.revision)
+
+
+def _id(endpoint: Endpoint, transition: str) -> str:
+    return transition_id("router", f"{endpoint.account}/{endpoint.name}", endpoint.revision, transition)

@@ -1,0 +1,86 @@
+"""What time brings: weights whose variants came or did not, and checks that gave no verdict."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.router import changes, progress, store
+from services.router.changes import Change
+from services.router.domain.change import Waiting, blockers, decide
+from services.router.domain.deadlines import Deadlines
+from services.router.domain.endpoint import Endpoint, Verdict
+from services.router.domain.variants import judge
+from services.router.progress import Member
+from services.router.store import Why
+from so1s.events import RoutesRejected
+from so1s.events.ids import transition_id
+from so1s.store import Store
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Ends the waits of endpoints and variants."""
+
+    store: Store
+    deadlines: Deadlines
+
+    async def settle_changes(self) -> None:
+        """Take or refuse the weights that waited, where their variants or their deadline came."""
+        # The handler that wakes the loop has not committed yet: a writer waits for it.
+        async with self.store.transaction() as tx:
+            waiting = await changes.waiting(tx)
+        for change in waiting:
+            await self._settle(change)
+
+    async def fail_unjudged(self) -> None:
+        """Let checks fail that gave no verdict in time; a verdict that comes later still counts."""
+        async with self.store.read() as connection:
+            before = datetime.now(UTC).timestamp() - self.deadlines.checks
+            late = await progress.unjudged(connection, before)
+        for member in late:
+            await self._fail(member)
+
+    async def _settle(self, change: Change) -> None:
+        async with self.store.transaction(change.cause) as tx:
+            endpoint = await store.load(tx, change.account, change.endpoint)
+            settled = _settled(endpoint, change, tx.now.timestamp())
+            if settled is None or not await changes.take(tx, change):
+                return
+            if isinstance(settled, RoutesRejected):
+                tx.emit(settled)
+            else:
+                await store.save(tx, endpoint, settled, Why(change.changed_by, change.reason))
+
+    async def _fail(self, member: Member) -> None:
+        async with self.store.transaction(member.cause) as tx:
+            endpoint = await store.load(tx, member.account, member.endpoint)
+            variant = endpoint.variants[member.deployment]
+            verdict = Verdict(passed=False, reason=f"no verdict within {self.deadlines.checks:g} s")
+            found = dict.fromkeys(variant.unjudged, verdict)
+            await store.record_verdicts(tx, member.account, member.deployment, variant.revision, found)
+            for check in found:
+                decision = judge(endpoint, member.deployment, check, verdict)
+                endpoint = decision.endpoint
+            if found and decision.rejected:
+                tx.emit(decision.rejected, id=_unjudged_id(member))
+
+
+def _settled(endpoint: Endpoint, change: Change, now: float) -> Endpoint | RoutesRejected | None:
+    if change.superseded:
+        return endpoint.reject("weights", json.dumps(change.weights), "the change that superseded it")
+    decided = decide(endpoint, change.weights)
+    if not isinstance(decided, Waiting):
+        return decided
+    if now < change.deadline:
+        return None
+    obstacles = blockers(endpoint, change.weights)
+    return endpoint.reject(
+        "weights", json.dumps(change.weights), f"variants that are ready in time; {obstacles}"
+    )
+
+
+def _unjudged_id(member: Member) -> str:
+    uid = f"{member.account}/{member.endpoint}/{member.deployment}"
+    return transition_id("router", uid, member.revision, "unjudged")

@@ -1,0 +1,303 @@
+"""Events in, gateways told, events out: the router as its neighbours know it."""
+
+import httpx
+import pytest
+from dirty_equals import IsFloat, IsNow, IsPartialDict
+from starlette.applications import Starlette
+
+from services.router import api
+from services.router.domain.deadlines import Deadlines
+from so1s.events import (
+    CheckFinished,
+    DeploymentRetiring,
+    EndpointRemovalRequested,
+    EndpointRemoved,
+    RoutesApplied,
+    RoutesDegraded,
+    RoutesRejected,
+    VariantInUse,
+    VariantReleased,
+    WeightsChanged,
+)
+from so1s.events.codec import unwrap
+from so1s.store import Store
+from tests.router.driver import URLS, Clock, MemoryMesh, Router, ready, requested
+
+HOST = "fraud--risk.so1s.localhost"
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def store(tmp_path, clock):
+    store = Store(f"sqlite+aiosqlite:///{tmp_path}/router.db", producer="router", clock=clock)
+    await store.migrate("services.router.migrations")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def router(store):
+    return Router(store, MemoryMesh())
+
+
+def weights(fraud: int = 0, **fields) -> WeightsChanged:
+    given = fields.pop("weights", {"fraud": fraud})
+    return WeightsChanged(account="risk", endpoint="fraud", weights=given, changed_by="user:jiho", **fields)
+
+
+def checked(deployment: str, *, passed: bool, revision: int = 1) -> CheckFinished:
+    news = ready(deployment, revision)
+    return CheckFinished.of(news, check="quality", passed=passed, reason="accuracy 0.710, needs 0.900")
+
+
+def retiring(deployment: str, revision: int = 1) -> DeploymentRetiring:
+    return DeploymentRetiring(account="risk", deployment=deployment, revision=revision, endpoint="fraud")
+
+
+async def test_a_first_deployment_is_served_and_told(router):
+    [applied] = await router.take(requested("fraud"), ready())
+    assert applied == RoutesApplied(
+        account="risk",
+        endpoint="fraud",
+        revision=1,
+        host=HOST,
+        url=f"http://{HOST}:8080",
+        weights={"fraud": 1},
+        changed_by="router",
+        seconds=applied.seconds,
+    )
+    assert router.mesh.gateways[0][HOST].arms[0].service == "file:///world/risk--fraud.json"
+
+
+async def test_a_deployment_without_endpoint_is_no_variant(router):
+    assert await router.take(requested("batch", endpoint=None), ready("batch", endpoint=None)) == []
+
+
+async def test_a_route_is_told_once_however_often_the_loop_turns(router):
+    assert len(await router.take(ready())) == 1
+    assert await router.turn() == []
+    assert await router.turn() == []
+
+
+async def test_what_is_told_continues_the_chain_of_the_event_that_brought_it_about(router):
+    await router.take(ready())
+    await router.take(weights(2))
+    first, second = [unwrap(record.headers, record.value) for record in router.said.records]
+    assert first.correlation_id
+    assert second.correlation_id not in {"", first.correlation_id}
+    assert second.cause_id == second.correlation_id  # the WeightsChanged began a chain of its own
+
+
+async def test_weights_are_applied_as_a_new_revision(router):
+    await router.take(ready(), ready("fraud-next"))
+    [applied] = await router.take(weights(weights={"fraud": 90, "fraud-next": 10}, expected_revision=2))
+    assert (applied.revision, applied.weights) == (3, {"fraud": 90, "fraud-next": 10})
+    assert applied.changed_by == "user:jiho"
+
+
+async def test_the_same_weights_again_are_answered_again(router):
+    await router.take(ready())
+    assert [type(event) for event in await router.take(weights(1))] == [RoutesApplied]
+
+
+async def test_weights_that_expect_another_revision_are_refused(router):
+    await router.take(ready())
+    [rejected] = await router.take(weights(1, expected_revision=6))
+    assert (rejected.field, rejected.value) == ("expected_revision", "6")
+    assert rejected.allowed == "allowed: 1, the present revision"
+
+
+async def test_weights_of_an_endpoint_that_nobody_heard_of_are_refused_with_the_known_ones(router):
+    await router.take(ready())
+    unknown = WeightsChanged(account="risk", endpoint="fruad", weights={"fraud": 1})
+    [rejected] = await router.take(unknown)
+    assert (rejected.field, rejected.allowed) == ("endpoint", "allowed: the endpoints fraud")
+
+
+async def test_weights_come_before_their_variant_is_ready(router):
+    assert await router.take(ready(), requested("fraud-next")) != []
+    assert await router.take(weights(weights={"fraud": 1, "fraud-next": 3})) == []
+    await router.take(ready("fraud-next"))
+    assert router.mesh.gateways[0][HOST].arms[1].weight == 3
+
+
+async def test_weights_wait_for_their_variant_until_the_deadline_only(router, clock):
+    await router.take(ready(), requested("fraud-next"))
+    await router.take(weights(weights={"fraud": 1, "fraud-next": 3}))
+    clock.advance(599)
+    assert await router.turn() == []
+    clock.advance(1)
+    [rejected] = await router.turn()
+    assert rejected.field == "weights"
+    assert rejected.allowed == "allowed: variants that are ready in time; fraud-next is not ready"
+    assert await router.turn() == []
+
+
+async def test_later_weights_supersede_those_that_wait(router):
+    await router.take(ready(), requested("fraud-next"))
+    await router.take(weights(weights={"fraud": 1, "fraud-next": 3}))
+    said = await router.take(weights(5))
+    assert {type(event) for event in said} == {RoutesRejected, RoutesApplied}
+    await router.take(ready("fraud-next"))
+    assert [arm.weight for arm in router.mesh.gateways[0][HOST].arms] == [5, 0]
+
+
+async def test_weights_that_wait_for_a_variant_which_retires_are_refused(router):
+    await router.take(ready(), requested("fraud-next"))
+    await router.take(weights(weights={"fraud": 1, "fraud-next": 3}))
+    said = await router.take(retiring("fraud-next"))
+    assert {type(event) for event in said} == {VariantReleased, RoutesRejected}
+
+
+async def test_a_version_takes_traffic_once_its_checks_passed(router):
+    await router.take(ready(), ready("fraud-next", requires=["quality"], initial_percent=25))
+    assert [arm.weight for arm in router.mesh.gateways[0][HOST].arms] == [1, 0]
+    [applied] = await router.take(checked("fraud-next", passed=True))
+    assert applied.weights == {"fraud": 3, "fraud-next": 1}
+
+
+async def test_a_verdict_may_overtake_the_readiness_that_it_speaks_of(router):
+    await router.take(ready())
+    assert await router.take(checked("fraud-next", passed=True)) == []
+    [applied] = await router.take(ready("fraud-next", requires=["quality"], initial_percent=25))
+    assert applied.weights == {"fraud": 3, "fraud-next": 1}
+
+
+async def test_a_verdict_on_another_revision_says_nothing_of_this_one(router):
+    await router.take(ready(), ready("fraud-next", 2, requires=["quality"], initial_percent=25))
+    assert await router.take(checked("fraud-next", passed=True, revision=1)) == []
+    assert await router.take(checked("fraud-next", passed=True, revision=3)) == []
+
+
+async def test_a_failed_check_is_told_at_once(router):
+    await router.take(ready(), ready("fraud-next", requires=["quality"]))
+    [rejected] = await router.take(checked("fraud-next", passed=False))
+    assert rejected.value == "quality"
+    assert "accuracy 0.710, needs 0.900" in rejected.allowed
+
+
+async def test_checks_without_a_verdict_fail_at_the_deadline_and_may_still_pass_later(router):
+    router.deadlines(Deadlines(weights=600, checks=0, apply=15))
+    said = await router.take(ready(), ready("fraud-next", requires=["quality"], initial_percent=25))
+    [rejected] = [event for event in said if isinstance(event, RoutesRejected)]
+    assert rejected.value == "quality"
+    assert "no verdict within 0 s" in rejected.allowed
+    assert await router.turn() == []
+    [applied] = await router.take(checked("fraud-next", passed=True))
+    assert applied.weights == {"fraud": 3, "fraud-next": 1}
+
+
+async def test_a_variant_is_released_once_every_gateway_has_the_route_without_it(router):
+    router.mesh.gateways = [{}, {}]
+    await router.take(ready(), ready("fraud-next"))
+    router.mesh.stuck = {1}
+    assert await router.take(retiring("fraud-next", revision=7)) == []
+    router.mesh.stuck = set()
+    applied, released = await router.turn()
+    assert applied.weights == {"fraud": 1}
+    assert released == VariantReleased(account="risk", deployment="fraud-next", revision=7)
+    assert await router.turn() == []
+
+
+async def test_a_deployment_that_no_endpoint_knows_is_released_at_once(router):
+    [released] = await router.take(retiring("unknown"))
+    assert released == VariantReleased(account="risk", deployment="unknown", revision=1)
+
+
+async def test_a_variant_with_weight_is_in_use(router):
+    await router.take(ready())
+    [in_use] = await router.take(retiring("fraud"))
+    assert isinstance(in_use, VariantInUse)
+    assert in_use.endpoint == "fraud"
+    assert in_use.reason.startswith("it takes all traffic of fraud")
+    assert HOST in router.mesh.gateways[0]
+
+
+async def test_a_deployment_that_moved_is_released_when_all_its_endpoints_let_go(router):
+    await router.take(
+        ready(), ready("extra"), ready("extra", 2, endpoint="other"), ready("sole", endpoint="other")
+    )
+    other = WeightsChanged(account="risk", endpoint="other", weights={"extra": 0, "sole": 1})
+    await router.take(other)
+    said = await router.take(retiring("extra", revision=2))
+    assert [type(event) for event in said].count(VariantReleased) == 1
+
+
+async def test_an_endpoint_is_removed_when_no_gateway_answers_for_it(router):
+    await router.take(ready())
+    [removed] = await router.take(
+        EndpointRemovalRequested(account="risk", endpoint="fraud", requested_by="jiho")
+    )
+    assert removed == EndpointRemoved(account="risk", endpoint="fraud", removed_at=removed.removed_at)
+    assert removed.removed_at == IsNow(delta=60, tz="UTC")
+    assert router.mesh.gateways[0] == {}
+    [released] = await router.take(retiring("fraud"))
+    assert isinstance(released, VariantReleased)
+
+
+async def test_an_endpoint_that_nobody_heard_of_cannot_be_removed(router):
+    [rejected] = await router.take(
+        EndpointRemovalRequested(account="risk", endpoint="fraud", requested_by="jiho")
+    )
+    assert rejected.allowed == "allowed: an endpoint; the account has none yet"
+
+
+async def test_a_gateway_that_stays_behind_is_told_at_the_deadline_and_when_it_catches_up(router):
+    router.mesh.gateways = [{}, {}, {}]
+    router.mesh.stuck = {2}
+    assert await router.take(ready()) == []
+    router.deadlines(Deadlines(weights=600, checks=600, apply=0))
+    [degraded] = await router.turn()
+    assert degraded == RoutesDegraded(
+        account="risk", endpoint="fraud", revision=1, gateways_serving=2, gateways=3
+    )
+    assert await router.turn() == []
+    router.mesh.stuck = set()
+    assert [type(event) for event in await router.turn()] == [RoutesApplied]
+
+
+async def test_a_route_that_another_hand_changed_comes_back(router):
+    await router.take(ready())
+    kept = router.mesh.gateways[0].copy()
+    router.mesh.gateways[0].clear()
+    assert await router.turn() == []
+    assert router.mesh.gateways[0] == kept
+
+
+async def test_a_router_that_died_between_the_record_and_the_mesh_goes_on_from_there(router, store):
+    await router.handle(ready())
+    again = Router(store, router.mesh)
+    assert [type(event) for event in await again.turn()] == [RoutesApplied]
+
+
+async def test_people_read_endpoints_with_their_variants_and_history(router, store):
+    await router.take(ready(), ready("fraud-next", requires=["quality"]))
+    await router.take(weights(weights={"fraud": 9, "fraud-next": 0}, reason="canary"))
+    app = Starlette(routes=api.routes(store, URLS))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://router") as http:
+        assert (await http.get("/v1/endpoints")).status_code == 400
+        assert (await http.get("/v1/endpoints?account=other")).json() == {"endpoints": []}
+        [endpoint] = (await http.get("/v1/endpoints?account=risk")).json()["endpoints"]
+    assert endpoint["host"] == HOST
+    assert endpoint["url"] == f"http://{HOST}:8080"
+    assert endpoint["revision"] == 3
+    assert endpoint["applied"] is True
+    assert endpoint["variants"] == [
+        IsPartialDict(variant="fraud", state="attached", weight=9, model="fraud", version="1"),
+        IsPartialDict(variant="fraud-next", checks={"quality": {"passed": None, "reason": "no verdict yet"}}),
+    ]
+    assert [each["revision"] for each in endpoint["history"]] == [3, 2, 1]
+    assert endpoint["history"][0] == IsPartialDict(
+        weights={"fraud": 9, "fraud-next": 0}, changed_by="user:jiho", reason="canary"
+    )
+
+
+async def test_the_time_that_a_route_took_is_told_in_seconds(router, clock):
+    await router.handle(ready())
+    clock.advance(1.5)
+    [applied] = await router.turn()
+    assert applied.seconds == IsFloat(approx=1.5, delta=0.01)

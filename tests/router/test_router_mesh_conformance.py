@@ -1,0 +1,41 @@
+"""What every mesh promises, whatever gateways it drives."""
+
+import pytest
+
+from tests.router.driver import MemoryMesh
+from tests.router.gateway import route, serve
+
+
+@pytest.fixture(params=["memory", "envoy"])
+def any_mesh(request):
+    return MemoryMesh() if request.param == "memory" else request.getfixturevalue("mesh")
+
+
+async def test_a_mesh_serves_the_routes_that_it_was_told(any_mesh, deploy):
+    fraud, churn = route("fraud", 3, deploy("fraud").arm(1)), route("churn", 1, deploy("churn").arm(1))
+    await serve(any_mesh, fraud, churn)
+    assert await any_mesh.served(fraud.host) == [3]
+    assert await any_mesh.served(churn.host) == [1]
+
+
+async def test_a_host_that_it_was_not_told_of_is_served_by_no_gateway(any_mesh):
+    assert await any_mesh.served("nobody--risk.so1s.localhost") == [None]
+
+
+async def test_a_route_replaces_the_one_before(any_mesh, deploy):
+    fraud = deploy("fraud")
+    await serve(any_mesh, route("fraud", 1, fraud.arm(1)))
+    await serve(any_mesh, route("fraud", 2, fraud.arm(0)))
+
+
+async def test_a_route_that_it_is_told_no_more_is_gone(any_mesh, deploy):
+    fraud = route("fraud", 1, deploy("fraud").arm(1))
+    await serve(any_mesh, fraud)
+    assert await any_mesh.apply([]) == [fraud.host]
+    await serve(any_mesh, gone=fraud.host)
+
+
+async def test_a_repetition_changes_nothing(any_mesh, deploy):
+    fraud = route("fraud", 1, deploy("fraud").arm(1))
+    await serve(any_mesh, fraud)
+    assert await any_mesh.apply([fraud]) == []
