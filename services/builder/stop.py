@@ -1,11 +1,12 @@
-"""Long blocking work in a thread that ends soon after the task that waits for it is cancelled."""
+"""Work that is not torn when the task that waits for it is cancelled."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,8 +32,27 @@ class Stop:
             raise Stopped
 
 
+def unbroken(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Let a coroutine function run to its end although its caller is cancelled meanwhile.
+
+    A transaction on SQLite needs it: where it is cancelled in the middle of a statement, the connection holds
+    its lock until the statement is collected as garbage.
+    """
+
+    @wraps(work)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        running = asyncio.ensure_future(work(*args, **kwargs))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await ended(running)
+            raise
+
+    return run
+
+
 async def in_thread(work: Callable[Concatenate[Stop, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run `work(stop, …)` in a thread; when cancelled, wait until it has ended.
+    """Run `work(stop, …)` in a thread; when cancelled, tell it to stop and wait until it has ended.
 
     So the files that it writes may be removed as soon as this returns.
     """
@@ -42,7 +62,12 @@ async def in_thread(work: Callable[Concatenate[Stop, P], T], *args: P.args, **kw
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         stop.tell()
-        await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()  # seen: Stopped, or an error that nobody waits for any more
+        await ended(running)
         raise
+
+
+async def ended(task: asyncio.Future[Any]) -> None:
+    """Wait until a task has ended, however it ends."""
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # seen: nobody waits for it any more

@@ -107,6 +107,7 @@ class _Stream:
         self._budget = budget
         self._archive = archive
         self._position = 0
+        self._last = b""
 
     def tell(self) -> int:
         return self._position
@@ -122,7 +123,19 @@ class _Stream:
         data = _exactly(self._plain, size)
         self._position += len(data)
         self._budget.take_bytes(len(data), self._archive.tell())
+        self._last = data
         return data
+
+    def finish(self) -> None:
+        """Read to the end, where compressed bytes have their checksum.
+
+        Raises:
+            TarError: the tar did not end with a block of zeros, so its last members are missing.
+        """
+        if self._last != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("its end is missing")
+        while self.read(CHUNK_BYTES):
+            pass
 
 
 def _exactly(plain: IO[bytes], size: int) -> bytes:
@@ -135,8 +148,8 @@ def _exactly(plain: IO[bytes], size: int) -> bytes:
 
 
 def _unpack_tar(stop: Stop, plain: IO[bytes], into: Path, budget: Budget, archive: IO[bytes]) -> None:
-    stream = cast("IO[bytes]", _Stream(stop, plain, budget, archive))
-    with tarfile.open(fileobj=stream, mode="r:") as tar:
+    stream = _Stream(stop, plain, budget, archive)
+    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:") as tar:
         while member := tar.next():
             budget.take_file()
             kind = _tar_kind(member)
@@ -146,6 +159,7 @@ def _unpack_tar(stop: Stop, plain: IO[bytes], into: Path, budget: Budget, archiv
                 source = tar.extractfile(member)
                 assert source is not None
                 _write(stop, source, target)
+    stream.finish()
 
 
 def _tar_kind(member: tarfile.TarInfo) -> Kind:

@@ -24,6 +24,7 @@ from services.builder.domain.build import Build, failure
 from services.builder.domain.failure import BuildError
 from services.builder.domain.queue import choose
 from services.builder.steps import Built, Steps, World
+from services.builder.stop import ended, unbroken
 from so1s.broker.failures import backoff_seconds
 from so1s.events import BuildStepFinished, ImageBuilt
 from so1s.events.build import Step
@@ -78,6 +79,7 @@ class Worker:
             with metrics.RUNNING.track_inprogress():
                 await self._run(build)
 
+    @unbroken
     async def _claim(self) -> Build | None:
         async with self._store.read() as connection:
             if not await builds.any_waiting(connection, self._name, time.time()):
@@ -119,7 +121,7 @@ class Worker:
             await self._fail(build, error, steps.step, list(build_log.tail))
         except asyncio.CancelledError:
             build_log.write("interrupted: the builder stops; another one goes on")
-            await asyncio.shield(self._give_back(build))
+            await self._give_back(build)
             raise
         except Exception as error:  # noqa: BLE001 - the machine's fault: it is tried until the deadline
             build_log.write(f"put off: {error!r}")
@@ -135,8 +137,9 @@ class Worker:
             await asyncio.wait((work, guard), return_when=asyncio.FIRST_COMPLETED)
             return await (work if work.done() else guard)
         finally:
-            await _end_task(work)
-            await _end_task(guard)
+            for task in (work, guard):
+                task.cancel()
+                await ended(task)
 
     async def _guard(self, build: Build) -> NoReturn:
         """Keep the build, until there is a reason not to; raises it."""
@@ -157,6 +160,7 @@ class Worker:
         problem = f"; the last try: {build.problem}" if build.problem else ""
         raise BuildError("deadline_exceeded", f"not built within {self._terms.deadline_seconds:g} s{problem}")
 
+    @unbroken
     async def _beat(self, build: Build) -> None:
         async with self._store.transaction() as tx:
             held = await builds.hold(tx, build, self._name, self._terms.lease_seconds)
@@ -165,6 +169,7 @@ class Worker:
         if held.cancelled_by:
             raise BuildError("cancelled", f"cancelled by {held.cancelled_by}")
 
+    @unbroken
     async def _report(self, build: Build, step: Step, detail: str, seconds: float) -> None:
         metrics.STEP_SECONDS.labels(step).observe(seconds)
         log.info("step finished", build=build.name, step=step, detail=detail, seconds=round(seconds, 3))
@@ -173,6 +178,7 @@ class Worker:
             if await builds.hold(tx, build, self._name, self._terms.lease_seconds):
                 tx.emit(event, id=_event_id(build, step))
 
+    @unbroken
     async def _succeed(self, build: Build, built: Built) -> None:
         async with self._store.transaction(build.cause) as tx:
             changes = {"state": "built", "sha256": built.sha256, "image": built.image.model_dump_json()}
@@ -181,6 +187,7 @@ class Worker:
         metrics.BUILDS.labels("built").inc()
         log.info("image built", build=build.name, digest=built.image.digest)
 
+    @unbroken
     async def _fail(self, build: Build, error: BuildError, step: Step | None, log_tail: list[str]) -> None:
         async with self._store.transaction(build.cause) as tx:
             state = "cancelled" if error.reason == "cancelled" else "failed"
@@ -195,6 +202,7 @@ class Worker:
         if await builds.release(tx, build, self._name, finished_at=ended_at, **changes):
             tx.emit(event, id=_event_id(build, "ended"))
 
+    @unbroken
     async def _postpone(self, build: Build, error: Exception) -> None:
         metrics.POSTPONED.inc()
         log.warning("build put off", build=build.name, tries=build.tries, error=repr(error))
@@ -203,17 +211,10 @@ class Worker:
             changes = {"state": "queued", "not_before": not_before, "message": str(error)}
             await builds.release(tx, build, self._name, **changes)
 
+    @unbroken
     async def _give_back(self, build: Build) -> None:
         async with self._store.transaction() as tx:
             await builds.release(tx, build, self._name, state="queued")
-
-
-async def _end_task(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait until it has ended, however it ends."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()  # seen
 
 
 def _subject(build: Build) -> dict[str, str]:

@@ -90,9 +90,9 @@ class ModelFile(Value):
     @property
     def signature(self) -> Signature | None:
         """The declared signature; None where the model is asked for it."""
-        if self.inputs is None or self.outputs is None:
+        if self.inputs is None:
             return None
-        return Signature(inputs=[*self.inputs], outputs=[*self.outputs])
+        return Signature.model_validate(self.model_dump(include={"inputs", "outputs"}))
 
     @classmethod
     def parse(cls, text: bytes) -> Self:

@@ -1,0 +1,179 @@
+"""Real models, and a world in which a worker builds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+import skops.io
+from pydantic import SecretStr
+from sklearn.linear_model import LogisticRegression
+
+from services.builder.adapters.artifacts_file import FileArtifacts
+from services.builder.adapters.images_layout import LayoutImages
+from services.builder.domain.archive import Limits
+from services.builder.handlers import consumer
+from services.builder.layers import pack
+from services.builder.ports import Dependencies, Log
+from services.builder.runtime import stage
+from services.builder.settings import Settings
+from services.builder.steps import World
+from services.builder.stop import Stop
+from services.builder.store import list_builds
+from services.builder.worker import Terms, Worker, Workers
+from so1s.events import Artifact, Event, ModelUploaded, Signature, Tensor
+from so1s.events.codec import decode
+from so1s.events.envelope import Record
+from so1s.events.event import event_class
+from so1s.events.model import Format
+from so1s.store import Store
+from so1s.testing import run
+
+ROWS = np.random.default_rng(7).normal(size=(60, 4))
+FOUND = Signature(
+    inputs=[Tensor(name="x", dtype="float64", shape=[-1, 4])],
+    outputs=[Tensor(name="label", dtype="int64", shape=[-1])],
+)
+
+
+@pytest.fixture(scope="session")
+def estimator() -> LogisticRegression:
+    return LogisticRegression().fit(ROWS, (ROWS[:, 0] > 0).astype(int))
+
+
+@pytest.fixture(scope="session")
+def skops_model(estimator) -> bytes:
+    return skops.io.dumps(estimator)
+
+
+@pytest.fixture(scope="session")
+def onnx_model(estimator) -> bytes:
+    from skl2onnx import to_onnx
+
+    rows = ROWS[:1].astype(np.float32)
+    return to_onnx(estimator, rows, options={"zipmap": False}).SerializeToString()
+
+
+@pytest.fixture
+async def store(tmp_path) -> AsyncIterator[Store]:
+    store = Store(f"sqlite+aiosqlite:///{tmp_path}/builder.db", producer="builder")
+    await store.migrate("services.builder.migrations")
+    yield store
+    await store.close()
+
+
+@dataclass
+class EmptyDependencies:
+    """A dependency source whose layer is empty, so that a build takes milliseconds."""
+
+    images: LayoutImages
+    directory: Path
+    platform: str = "linux-x86_64-cp311"
+
+    async def provide(self, model_format: Format, log: Log) -> Dependencies:
+        tree, packed = self.directory / "empty", self.directory / "empty.tar.zst"
+        tree.mkdir(parents=True, exist_ok=True)
+        packed.unlink(missing_ok=True)
+        layer = pack(Stop(), tree, PurePosixPath("/opt/so1s/dependencies"), packed)
+        await self.images.add(layer, packed)
+        log(f"empty dependencies of {model_format}")
+        return Dependencies(layer, tree, cached=True)
+
+
+@dataclass
+class HeldInspector:
+    """An inspector that finds what a test says; it can be held, to look at a build while it runs."""
+
+    hold: bool = False
+    error: Exception | None = None
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    checked: list[Path] = field(default_factory=list)
+
+    async def signature(self, _format: Format, _file: Path, _dependencies: Dependencies) -> Signature:
+        self.entered.set()
+        if self.hold:
+            await self.go_on.wait()
+        if self.error:
+            raise self.error
+        return FOUND
+
+    async def check(self, directory: Path, _dependencies: Dependencies) -> None:
+        self.checked.append(directory)
+
+
+@dataclass
+class Shop:
+    """A store, a world and an account's artifacts on disk."""
+
+    store: Store
+    directory: Path
+    inspector: HeldInspector
+    world: World
+
+    @property
+    def workers(self) -> Workers:
+        return Workers([], poll_seconds=1)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(database_url=SecretStr("sqlite://"), artifact_prefixes=self.world.prefixes)
+
+    async def say(self, event: Event) -> list[Event]:
+        """Give an event to the handlers; answers what they say."""
+        return await run(consumer, event, store=self.store, provide=[self.settings, self.workers])
+
+    async def state(self, version: str = "3", account: str = "risk") -> str:
+        async with self.store.read() as connection:
+            rows = await list_builds(connection, account)
+        return next(row["state"] for row in rows if row["version"] == version)
+
+    def uploaded(self, version: str = "3", account: str = "risk", **said) -> ModelUploaded:
+        """The event of an artifact; `data` are its bytes."""
+        data, name = said.pop("data"), said.pop("name", f"{version}.skops")
+        path = self.directory / "artifacts" / account / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        artifact = Artifact(uri=f"file://{path}", sha256=said.pop("sha256", None))
+        return ModelUploaded(account=account, model="fraud", version=version, artifact=artifact, **said)
+
+    def worker(self, name: str = "one", *, lease_seconds: float = 5, deadline_seconds: float = 60) -> Worker:
+        terms = Terms(self.directory / "builder", lease_seconds, deadline_seconds)
+        return Worker(name, self.store, self.world, terms)
+
+    async def emitted(self) -> list[Event]:
+        """The events that were said since the last call."""
+        sender = Recording()
+        await self.store.outbox.flush(sender)
+        return [
+            decode(event_class(dict(record.headers)["ce_type"].decode()), record.headers, record.value).event
+            for record in sender.records
+        ]
+
+
+@dataclass
+class Recording:
+    """Takes records in Kafka's stead."""
+
+    records: list[Record] = field(default_factory=list)
+
+    async def send(self, records: Sequence[Record]) -> None:
+        self.records += records
+
+
+@pytest.fixture
+async def shop(tmp_path, store) -> Shop:
+    images = LayoutImages(tmp_path / "images")
+    inspector = HeldInspector()
+    world = World(
+        artifacts={"file": FileArtifacts()},
+        dependencies=EmptyDependencies(images, tmp_path / "dependencies"),
+        inspector=inspector,
+        images=images,
+        runtime=stage(tmp_path / "runtime"),
+        prefixes=[f"file://{tmp_path}/artifacts/{{account}}/"],
+        limits=Limits(artifact_bytes=10**8, unpacked_bytes=10**8, files=100, ratio=50),
+    )
+    return Shop(store, tmp_path, inspector, world)

@@ -1,0 +1,46 @@
+"""The builder's HTTP API."""
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from services.builder.api import routes
+
+
+@pytest.fixture
+async def http(shop):
+    app = Starlette(routes=routes(shop.store, shop.directory / "builder/logs"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://builder") as client:
+        yield client
+
+
+async def test_builds_of_an_account_are_listed(shop, http, skops_model):
+    await shop.say(shop.uploaded(data=skops_model))
+    await shop.say(shop.uploaded(account="ads", data=skops_model))
+    await shop.worker().work()
+
+    (build,) = (await http.get("/v1/builds", params={"account": "risk"})).json()["builds"]
+
+    assert (build["model"], build["version"], build["number"], build["state"]) == ("fraud", "3", 1, "built")
+    assert build["finished_at"] > build["queued_at"]
+
+
+async def test_an_account_must_be_said(http):
+    assert (await http.get("/v1/builds")).status_code == 400
+
+
+async def test_the_log_of_a_version_is_its_present_builds(shop, http, skops_model):
+    await shop.say(shop.uploaded(data=b"broken"))
+    log = "/v1/builds/risk/fraud/3/log"
+    assert (await http.get(log)).text == ""
+
+    await shop.worker().work()
+    assert "failed: no file is a model" in (await http.get(log)).text
+
+    await shop.say(shop.uploaded(data=skops_model))
+    await shop.worker().work()
+    assert "failed" not in (await http.get(log)).text
+
+
+async def test_the_log_of_an_unknown_version_is_not_found(http):
+    assert (await http.get("/v1/builds/risk/fraud/9/log")).status_code == 404

@@ -1,0 +1,122 @@
+"""What an event does to the recorded builds."""
+
+import pytest
+
+from so1s.events import Artifact, BuildCancelled, BuildFailed, BuildRequested, ImageBuilt, ModelUploaded
+
+
+def requested(version: str = "3") -> BuildRequested:
+    return BuildRequested(account="risk", model="fraud", version=version, requested_by="user:jiho")
+
+
+def cancelled(version: str = "3") -> BuildCancelled:
+    return BuildCancelled(account="risk", model="fraud", version=version, cancelled_by="user:jiho")
+
+
+async def test_an_upload_queues_a_build_and_says_nothing_yet(shop, skops_model):
+    assert await shop.say(shop.uploaded(data=skops_model)) == []
+    assert await shop.state() == "queued"
+
+
+async def test_an_upload_twice_is_one_build(shop, skops_model):
+    for _ in range(2):
+        assert await shop.say(shop.uploaded(data=skops_model)) == []
+    await shop.worker().work()
+
+    assert [event for event in await shop.emitted() if isinstance(event, ImageBuilt)] != []
+    assert await shop.state() == "built"
+
+
+async def test_an_artifact_outside_of_the_accounts_prefixes_is_a_failed_build(shop):
+    event = ModelUploaded(
+        account="risk", model="fraud", version="3", artifact=Artifact(uri="file:///etc/passwd")
+    )
+
+    (failed,) = await shop.say(event)
+
+    assert isinstance(failed, BuildFailed)
+    assert (failed.reason, failed.step) == ("artifact", None)
+    assert "artifact.uri: 'file:///etc/passwd' is not allowed" in failed.message
+    assert f"{shop.directory}/artifacts/risk/" in failed.message
+
+
+async def test_other_bytes_under_a_versions_name_are_a_conflict_and_change_nothing(shop, skops_model):
+    await shop.say(shop.uploaded(data=skops_model, sha256="a" * 64))
+
+    (failed,) = await shop.say(shop.uploaded(data=skops_model, sha256="b" * 64))
+
+    assert isinstance(failed, BuildFailed)
+    assert failed.reason == "version_conflict"
+    assert "risk/fraud@3 exists with sha256 aaaa" in failed.message
+    assert await shop.state() == "queued"
+
+
+async def test_a_version_that_never_became_an_image_may_be_mended(shop, skops_model):
+    await shop.say(shop.uploaded(data=b"broken", name="broken"))
+    await shop.worker().work()
+    assert await shop.state() == "failed"
+
+    assert await shop.say(shop.uploaded(data=skops_model, name="mended")) == []
+    await shop.worker().work()
+    assert await shop.state() == "built"
+
+
+async def test_a_built_version_is_bound_to_the_bytes_that_were_fetched(shop, skops_model):
+    await shop.say(shop.uploaded(data=skops_model, name="first"))
+    await shop.worker().work()
+
+    (failed,) = await shop.say(shop.uploaded(data=b"other", name="second", sha256="b" * 64))
+
+    assert failed.reason == "version_conflict"
+    assert await shop.state() == "built"
+
+
+async def test_a_rebuild_of_a_built_version_deploys_nothing(shop, skops_model):
+    await shop.say(shop.uploaded(data=skops_model))
+    await shop.worker().work()
+    assert await shop.say(requested()) == []
+    await shop.worker().work()
+
+    first, second = [event for event in await shop.emitted() if isinstance(event, ImageBuilt)]
+    assert first.deploy is not None
+    assert second.deploy is None
+    assert second.image == first.image
+
+
+async def test_a_rebuild_of_a_version_that_failed_deploys_as_its_upload_said(shop, skops_model):
+    event = shop.uploaded(data=b"broken")
+    await shop.say(event)
+    await shop.worker().work()
+    shop.uploaded(data=skops_model)  # the same place holds a model now
+    await shop.say(requested())
+    await shop.worker().work()
+
+    (built,) = [event for event in await shop.emitted() if isinstance(event, ImageBuilt)]
+    assert built.deploy is not None
+
+
+@pytest.mark.parametrize("event", [requested("9"), cancelled("9")])
+async def test_a_version_that_was_never_uploaded_is_said_to_be_so(shop, event):
+    (failed,) = await shop.say(event)
+
+    assert isinstance(failed, BuildFailed)
+    assert "risk/fraud@9 was never uploaded" in failed.message
+
+
+async def test_a_waiting_build_is_cancelled_at_once(shop, skops_model):
+    await shop.say(shop.uploaded(data=skops_model))
+
+    (failed,) = await shop.say(cancelled())
+
+    assert (failed.reason, failed.message) == ("cancelled", "cancelled by user:jiho")
+    assert await shop.state() == "cancelled"
+    await shop.worker().work()
+    assert await shop.state() == "cancelled"
+
+
+async def test_a_build_that_ended_is_not_cancelled(shop, skops_model):
+    await shop.say(shop.uploaded(data=skops_model))
+    await shop.worker().work()
+
+    assert await shop.say(cancelled()) == []
+    assert await shop.state() == "built"
