@@ -113,9 +113,10 @@ def target(settings: ClientSettings) -> Target:
         return S3Target(base, settings)
     if base.startswith("file:///") and base.endswith("/"):
         return DirectoryTarget(base)
-    raise InvalidInput.of(
-        "SO1S_ARTIFACTS", base, "allowed: s3://BUCKET/PREFIX/, or file:///DIRECTORY/ on a laptop"
-    )
+    allowed = "allowed: s3://BUCKET/PREFIX/, or file:///DIRECTORY/ on a laptop"
+    if not base:
+        raise InvalidInput.missing("SO1S_ARTIFACTS", allowed)
+    raise InvalidInput.of("SO1S_ARTIFACTS", base, allowed)
 
 
 def upload(path: Path, to: Target, *, prefix: str) -> Artifact:
@@ -135,12 +136,26 @@ def upload(path: Path, to: Target, *, prefix: str) -> Artifact:
         So1sError: it refused.
     """
     with _as_file(path) as file:
-        with file.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        sha256 = _sha256(file)
         key = f"{prefix}/{sha256}/{file.name}"
         artifact = Artifact(uri=to.uri(key), sha256=sha256, size_bytes=file.stat().st_size)
         to.put(file, key)
     return artifact
+
+
+def fingerprint(path: Path) -> str:
+    """The sha256 of what `upload` would send.
+
+    Raises:
+        InvalidInput: there is nothing at `path`, or it holds a link.
+    """
+    with _as_file(path) as file:
+        return _sha256(file)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 _SHOWN_CHARACTERS = 120
+_MISSING = "nothing"
 _MOST_PROBLEMS = 20
 
 
@@ -40,6 +41,8 @@ class Problem:
 
     def __str__(self) -> str:
         """Say it in one line."""
+        if self.value == _MISSING:
+            return f"{self.field} is missing; {self.allowed}"
         return f"{self.field}: {self.value} is not allowed; {self.allowed}"
 
 
@@ -58,6 +61,11 @@ class InvalidInput(PermanentError):
         return cls([Problem(field, shown(value), allowed)])
 
     @classmethod
+    def missing(cls, field: str, allowed: str) -> InvalidInput:
+        """Make the error of a field that was not said."""
+        return cls([Problem(field, _MISSING, allowed)])
+
+    @classmethod
     def from_pydantic(cls, error: ValidationError) -> InvalidInput:
         """Translate a pydantic error into fields, values and what is allowed."""
         details = error.errors(include_url=False)
@@ -72,6 +80,6 @@ def shown(value: object) -> str:
 
 def _problem(detail: Any) -> Problem:
     field = ".".join(str(part) for part in detail["loc"]) or "event"
-    value = "nothing" if detail["type"] == "missing" else shown(detail["input"])
+    value = _MISSING if detail["type"] == "missing" else shown(detail["input"])
     message = detail["msg"].removeprefix("Value error, ")
     return Problem(field, value, message[:1].lower() + message[1:])

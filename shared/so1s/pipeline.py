@@ -17,8 +17,6 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
-from pydantic import ValidationError
-from pydantic_core import to_json
 
 from so1s.artifacts import target, upload
 from so1s.blocking import wait_for
@@ -29,6 +27,7 @@ from so1s.flow import TOLD_BY, Flow, FlowFailed, Serving, Step
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.platform import ClientSettings
 from so1s.publisher import SOURCE, Publisher, unreachable
+from so1s.validation import checked
 
 OnStep = Callable[[Step], None]
 
@@ -155,11 +154,8 @@ def _is_uri(path: str | Path) -> bool:
 
 def _checked(values: dict[str, Any]) -> ModelUploaded:
     if not values["account"]:
-        raise InvalidInput.of("account", "", "allowed: account=…, or SO1S_ACCOUNT in the environment")
-    try:
-        return ModelUploaded.model_validate_json(to_json(values))
-    except ValidationError as error:
-        raise InvalidInput.from_pydantic(error) from error
+        raise InvalidInput.missing("account", "allowed: account=…, or SO1S_ACCOUNT in the environment")
+    return checked(ModelUploaded, **values)
 
 
 def _who() -> str:

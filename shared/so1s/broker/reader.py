@@ -71,6 +71,12 @@ class Reader:
             for record in await self._poll():
                 yield record
 
+    async def skip_to_end(self) -> None:
+        """Leave out all that is there by now."""
+        ends = await self._consumer.end_offsets(self._consumer.assignment()) if self._assigned else {}
+        for partition, end in ends.items():
+            self._consumer.seek(partition, end)
+
     @property
     def _assigned(self) -> bool:
         return bool(self._consumer.assignment())

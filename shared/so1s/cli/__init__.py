@@ -1,0 +1,13 @@
+"""The command line of So1s: publish, watch, split traffic, explain and mend.
+
+Exit codes:
+    0  done
+    1  the flow failed: a build, a deployment, a route, a check, a prediction
+    2  the command was given something that is not allowed
+    3  a part of the platform does not answer
+    4  the time was over before the end was seen; it may still come
+"""
+
+from so1s.cli.main import main
+
+__all__ = ["main"]

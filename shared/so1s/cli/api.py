@@ -1,0 +1,69 @@
+"""The services' read APIs."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from so1s.errors import InvalidInput, So1sError, Unreachable
+from so1s.platform import ClientSettings
+
+Service = Literal["builder", "deployer", "router", "collector", "billing", "alerter"]
+
+_SECONDS = 10.0
+
+
+def get(settings: ClientSettings, service: Service, *path: str, **parameters: object) -> Any:
+    """Read JSON.
+
+    Args:
+        settings: of the platform.
+        service: whose API it is.
+        path: its parts, such as `v1`, `deployments`.
+        parameters: of the query; those that are None are left out.
+
+    Raises:
+        InvalidInput: nothing says where the service is, or it refuses the question.
+        Unreachable: the service does not answer.
+    """
+    return _ask(settings, service, path, parameters).json()
+
+
+def text(settings: ClientSettings, service: Service, *path: str, **parameters: object) -> str:
+    """Read text; see `get`."""
+    return _ask(settings, service, path, parameters).text
+
+
+def client(url: str, seconds: float = _SECONDS) -> httpx.Client:
+    """An HTTP client; a proxy of the environment is not asked for this machine."""
+    here = (urlsplit(url).hostname or "") in {"127.0.0.1", "localhost", "::1"}
+    return httpx.Client(base_url=url, timeout=seconds, trust_env=not here)
+
+
+def _ask(
+    settings: ClientSettings, service: Service, path: tuple[str, ...], parameters: dict[str, object]
+) -> httpx.Response:
+    url = getattr(settings, f"{service}_url")
+    if not url:
+        allowed = f"allowed: the {service}'s URL; below the directory of `make up` it is known"
+        raise InvalidInput.missing(f"SO1S_{service.upper()}_URL", allowed)
+    said = {name: str(value) for name, value in parameters.items() if value is not None}
+    try:
+        with client(url) as http:
+            answer = http.get("/" + "/".join(quote(part, safe="") for part in path), params=said)
+    except httpx.TransportError as error:
+        raise Unreachable(
+            f"the {service} does not answer at {url} ({error}); so1s doctor looks closer"
+        ) from error
+    if answer.is_error:
+        raise So1sError(f"{service}: {_error(answer)}")
+    return answer
+
+
+def _error(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {answer.status_code}"

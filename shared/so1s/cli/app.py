@@ -1,0 +1,35 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from so1s.cli import model, predict, publish, weights
+from so1s.cli.terminal import Output, Terminal
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="So1s: an uploaded model becomes a routed, metered and watched inference server.",
+    epilog="Exit codes: 0 done, 1 the flow failed, 2 not allowed, 3 not reachable, 4 timed out.",
+)
+
+
+@app.callback()
+def _everywhere(
+    context: typer.Context,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="text or json; may stand anywhere.")
+    ] = Output.text,
+) -> None:
+    context.obj = {"terminal": Terminal(output)}
+
+
+app.add_typer(model.app, name="model")
+app.command()(publish.publish)
+app.command()(predict.predict)
+app.add_typer(weights.app, name="weights")

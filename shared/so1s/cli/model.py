@@ -1,0 +1,119 @@
+"""`so1s model`: describe a model beside its file, and check the description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from so1s.cli.terminal import terminal
+from so1s.errors import InvalidInput, So1sError
+from so1s.events.model import Format
+from so1s.events.workload import Tensor
+from so1s.modelfile import FILE_NAME, ModelFile
+
+app = typer.Typer(no_args_is_help=True, help="Describe a model and check the description.")
+
+FORMATS: dict[str, Format] = {".onnx": "onnx", ".skops": "skops"}
+
+
+class CheckFailed(So1sError):
+    """A model's description does not hold."""
+
+
+@app.command()
+def init(context: typer.Context, path: Path) -> None:
+    """Write so1s.yaml beside a model; give its directory or the model itself."""
+    model = _model_of(path)
+    target = model.parent / FILE_NAME
+    if target.exists():
+        raise InvalidInput.of("path", str(target), f"allowed: a directory without {FILE_NAME}")
+    target.write_text(_TEMPLATE.format(format=FORMATS[model.suffix], file=model.name))
+    screen = terminal(context)
+    screen.show({"written": str(target)}, lambda _: Text.assemble(("✓ ", "green"), f"{target}"))
+    if not screen.is_json:
+        screen.note(f"so1s model check {model.parent}; then: so1s publish {model.parent} --model NAME --wait")
+
+
+@app.command()
+def check(
+    context: typer.Context, path: Annotated[Path, typer.Argument(help="The model's directory.")]
+) -> None:
+    """Check so1s.yaml and the files that it names; print what goes in and out."""
+    described = checked(path)
+    terminal(context).show(described, _shown)
+
+
+def checked(path: Path) -> ModelFile:
+    """The description of a model's directory.
+
+    Raises:
+        CheckFailed: there is none, it breaks a rule, or it names a file that is not there.
+    """
+    file = path / FILE_NAME
+    if not file.is_file():
+        raise CheckFailed(f"{file} does not exist; so1s model init {path} writes it")
+    try:
+        described = ModelFile.parse(file.read_bytes())
+    except InvalidInput as error:
+        raise CheckFailed("\n  ".join([f"{file}:", *map(str, error.problems)])) from error
+    for field, name in (("file", described.file), ("sample", described.sample)):
+        if name and not (path / name).is_file():
+            raise CheckFailed(f"{file}: {field}: {name!r} is not there")
+    return described
+
+
+def signature(described: ModelFile) -> str:
+    """Such as `x float32[-1,30] → label int64[-1]`."""
+    said = described.signature
+    if said is None:
+        return "the signature is the model's own"
+    return f"{_tensors(said.inputs)} → {_tensors(said.outputs)}"
+
+
+def _tensors(tensors: list[Tensor]) -> str:
+    return ", ".join(f"{each.name} {each.dtype}{_shape(each.shape)}" for each in tensors)
+
+
+def _shape(shape: list[int]) -> str:
+    return f"[{','.join(map(str, shape))}]"
+
+
+def _shown(described: ModelFile) -> Text:
+    what = described.format or "format recognised at the build"
+    return Text.assemble(("✓ ", "green"), (what, "bold"), f"   {signature(described)}")
+
+
+def _model_of(path: Path) -> Path:
+    """The model's file.
+
+    Raises:
+        InvalidInput: there is none, or more than one could be it.
+    """
+    allowed = f"allowed: a file of {', '.join(FORMATS)}, or a directory with one"
+    if path.is_file() and path.suffix in FORMATS:
+        return path
+    if not path.is_dir():
+        raise InvalidInput.of("path", str(path), allowed)
+    models: list[Any] = [each for each in sorted(path.iterdir()) if each.suffix in FORMATS]
+    if len(models) != 1:
+        found = ", ".join(each.name for each in models) or "none"
+        raise InvalidInput.of("path", str(path), f"{allowed}; found {found}")
+    return models[0]
+
+
+_TEMPLATE = """\
+schema: so1s/v1
+format: {format}
+file: {file}
+# What goes in and out; without these two lines the model is asked.
+# inputs:  [{{name: x, dtype: float32, shape: [-1, 30]}}]
+# outputs: [{{name: label, dtype: int64, shape: [-1]}}]
+# A JSON file with a body of POST /predict: the warm-up call, and `so1s predict --sample`.
+# sample: sample.json
+# What an event of publication does not say.
+# deploy: {{resources: {{memory_mib: 1024}}, scaling: {{max_replicas: 4}}}}
+# alerts: [{{availability_below: 0.99, for_seconds: 300}}]
+"""

@@ -1,0 +1,170 @@
+"""`so1s predict`: call an endpoint as its callers do."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import httpx
+import typer
+from rich.text import Text
+
+from so1s.cli import api, samples
+from so1s.cli.options import Account, account_of
+from so1s.cli.terminal import terminal
+from so1s.errors import InvalidInput, So1sError, Unreachable
+from so1s.events.names import host_label
+from so1s.platform import ClientSettings
+
+_SECONDS = 60.0
+_VARIANT, _MODEL = "x-so1s-variant", "x-model"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an endpoint is called."""
+
+    connect: str
+    """The URL to connect to."""
+    host: str
+    """The endpoint's name on the gateway."""
+
+    @property
+    def url(self) -> str:
+        """As a browser or curl would call it."""
+        parts = urlsplit(self.connect)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{self.host}{port}"
+
+    @classmethod
+    def of(cls, settings: ClientSettings, account: str, endpoint: str) -> Target:
+        """An endpoint; Python does not resolve `*.localhost`: there the gateway is called by its address."""
+        host = f"{host_label(endpoint, account)}.{settings.domain}"
+        gateway = urlsplit(settings.gateway)
+        local = settings.domain == "localhost" or settings.domain.endswith(".localhost")
+        return cls(settings.gateway if local else f"{gateway.scheme}://{host}", host)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer of a model."""
+
+    answer: Any
+    milliseconds: float
+    variant: str | None
+    model: str | None
+
+
+def predict(
+    context: typer.Context,
+    endpoint: str,
+    *,
+    account: Account = None,
+    data: Annotated[str | None, typer.Option(help="A JSON body, @FILE, or - for standard input.")] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="The sample that came with the model.")] = False,
+    curl: Annotated[bool, typer.Option("--curl", help="Print the call for a shell instead.")] = False,
+    python: Annotated[bool, typer.Option("--python", help="Print the call for Python instead.")] = False,
+) -> None:
+    """Send a body to an endpoint's /predict; shows the answer, the time it took and who gave it."""
+    settings, screen = ClientSettings.load(), terminal(context)
+    account = account_of(settings, account)
+    target = Target.of(settings, account, endpoint)
+    if (data is None) != sample:
+        raise InvalidInput.missing("data", "allowed: either --data JSON|@FILE|-, or --sample")
+    body = _body(data) if data is not None else _sample(settings, account, target)
+    if curl or python:
+        typer.echo(as_curl(target, body) if curl else as_python(target, body))
+        return
+    screen.show(call(target, body), _shown)
+
+
+def call(target: Target, body: str) -> Prediction:
+    """Send a body to `/predict`.
+
+    Raises:
+        Unreachable: the gateway does not answer.
+        So1sError: the endpoint refused; the message is its own.
+    """
+    headers = {"host": urlsplit(target.url).netloc, "content-type": "application/json"}
+    try:
+        with api.client(target.connect, _SECONDS) as http:
+            http.get("/", headers=headers)  # connect first: the time shown is the call's alone
+            began = time.perf_counter()
+            answer = http.post("/predict", content=body, headers=headers)
+            milliseconds = (time.perf_counter() - began) * 1000
+    except httpx.TransportError as error:
+        raise unreachable(target, error) from error
+    if answer.is_error:
+        raise So1sError(f"{target.host} answered HTTP {answer.status_code}: {answer.text.strip()}")
+    return Prediction(answer.json(), milliseconds, answer.headers.get(_VARIANT), answer.headers.get(_MODEL))
+
+
+def unreachable(target: Target, error: Exception) -> Unreachable:
+    """The error of a gateway that does not answer."""
+    return Unreachable(
+        f"the gateway does not answer at {target.connect} ({error}); SO1S_GATEWAY says where it is, "
+        "so1s doctor looks closer"
+    )
+
+
+def as_curl(target: Target, body: str) -> str:
+    """The call as a shell line."""
+    return f"curl -s {target.url}/predict -H 'content-type: application/json' -d {shlex.quote(body)}"
+
+
+def as_python(target: Target, body: str) -> str:
+    """The call as a Python program, with nothing but httpx."""
+    host = urlsplit(target.url).netloc
+    return f"""import httpx
+
+answer = httpx.post(
+    {target.connect + "/predict"!r},
+    headers={{"host": {host!r}}},
+    json={json.loads(body)!r},
+)
+print(answer.raise_for_status().json())"""
+
+
+def _sample(settings: ClientSettings, account: str, target: Target) -> str:
+    try:
+        return samples.find(settings, account, target.connect, urlsplit(target.url).netloc)
+    except httpx.TransportError as error:
+        raise unreachable(target, error) from error
+
+
+def _body(data: str) -> str:
+    if data == "-":
+        text = sys.stdin.read()
+    elif data.startswith("@"):
+        text = _read(Path(data[1:]))
+    else:
+        text = data
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise InvalidInput.of(
+            "data", text, f'allowed: JSON, such as {{"x": [[5.1, 3.5]]}}; {error}'
+        ) from error
+    return text
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise InvalidInput.of(
+            "data", f"@{path}", f"allowed: a file that can be read; {error.strerror}"
+        ) from error
+
+
+def _shown(prediction: Prediction) -> Text:
+    who = "  ".join(filter(None, [prediction.variant, prediction.model]))
+    return Text.assemble(
+        json.dumps(prediction.answer), (f"    {prediction.milliseconds:.0f} ms   {who}", "dim")
+    )

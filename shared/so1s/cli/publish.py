@@ -1,0 +1,152 @@
+"""`so1s publish`: upload a model, say so, and watch it become a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from so1s.artifacts import fingerprint
+from so1s.cli import api
+from so1s.cli.options import Account, TimeoutSeconds, account_of, numbers, pairs
+from so1s.cli.terminal import Terminal, print_json, terminal
+from so1s.errors import InvalidInput
+from so1s.flow import Step
+from so1s.pipeline import PublishedModel, publish_model
+from so1s.platform import ClientSettings
+
+_WIDTH = 72
+
+Text = Annotated[str | None, typer.Option(show_default=False)]
+Whole = Annotated[int | None, typer.Option(show_default=False)]
+Number = Annotated[float | None, typer.Option(show_default=False)]
+Many = Annotated[list[str], typer.Option(show_default=False)]
+
+
+def publish(
+    context: typer.Context,
+    path: Annotated[str, typer.Argument(help="A model's file or directory, or the URI of an uploaded one.")],
+    *,
+    model: Annotated[str, typer.Option(help="The series that the version belongs to.")],
+    version: Annotated[
+        str | None,
+        typer.Option(help="Its name, for ever; the next number where it is absent.", show_default=False),
+    ] = None,
+    account: Account = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it serves, and show each step.")] = False,
+    timeout_seconds: TimeoutSeconds = 600,
+    format: Annotated[  # noqa: A002 - the event's word
+        str | None, typer.Option(help="Recognised where it is absent.", show_default=False)
+    ] = None,
+    uploaded_by: Text = None,
+    label: Annotated[list[str], typer.Option(help="KEY=VALUE, by which costs are allocated.")] = [],  # noqa: B006 - typer copies it
+    evaluation: Annotated[list[str], typer.Option(help="NAME=NUMBER, your own figures.")] = [],  # noqa: B006 - typer copies it
+    run_url: Text = None,
+    commit: Text = None,
+    dataset_uri: Text = None,
+    build_only: Annotated[
+        bool, typer.Option("--build-only", help="Build the image; deploy nothing.")
+    ] = False,
+    deployment: Annotated[str | None, typer.Option(help="The model's name where it is absent.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="The model's name where it is absent.")] = None,
+    initial_percent: Annotated[int | None, typer.Option(help="Share of a variant that joins others.")] = None,
+    requires: Annotated[list[str], typer.Option(help="A check that must pass before it takes traffic.")] = [],  # noqa: B006 - typer copies it
+    strategy: Annotated[str | None, typer.Option(help="rolling, or static for scarce GPUs.")] = None,
+    cpu_millicores: Whole = None,
+    memory_mib: Whole = None,
+    gpus: Whole = None,
+    min_replicas: Whole = None,
+    max_replicas: Whole = None,
+    cpu_percent: Annotated[int | None, typer.Option(help="Autoscaling target, of the reserved CPU.")] = None,
+    requests_per_second: Annotated[float | None, typer.Option(help="Autoscaling target, a replica.")] = None,
+    latency_p90_ms: Annotated[float | None, typer.Option(help="Autoscaling target.")] = None,
+    latency_p99_ms: Annotated[float | None, typer.Option(help="Autoscaling target.")] = None,
+    alert: Annotated[
+        list[str], typer.Option(help="A rule, such as availability_below=0.99,for_seconds=300.")
+    ] = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Upload a model and publish it; with --wait, until it serves.
+
+    What is left out is said by the model's so1s.yaml, and else by the platform's defaults.
+    """
+    settings, screen = ClientSettings.load(), terminal(context)
+    account = account_of(settings, account)
+    resources = {"cpu_millicores": cpu_millicores, "memory_mib": memory_mib, "gpus": gpus}
+    scaling = {
+        "min_replicas": min_replicas,
+        "max_replicas": max_replicas,
+        "cpu_percent": cpu_percent,
+        "requests_per_second": requests_per_second,
+        "latency_p90_ms": latency_p90_ms,
+        "latency_p99_ms": latency_p99_ms,
+    }
+    deploy = {
+        "deployment": deployment,
+        "endpoint": endpoint,
+        "initial_percent": initial_percent,
+        "requires": requires or None,
+        "strategy": strategy,
+        "resources": resources,
+        "scaling": scaling,
+    }
+    published = publish_model(
+        model,
+        path,
+        version=version or next_version(settings, account, model, path),
+        account=account,
+        format=format,
+        uploaded_by=uploaded_by,
+        lineage={"run_url": run_url, "commit": commit, "dataset_uri": dataset_uri},
+        evaluation=numbers("evaluation", evaluation),
+        labels=pairs("label", label),
+        deploy=None if build_only else deploy,
+        alerts=[_alert(each) for each in alert] or None,
+        settings=settings,
+    )
+    if wait:
+        _watch(screen, published, timeout_seconds)
+    else:
+        _tell(screen, published)
+
+
+def next_version(settings: ClientSettings, account: str, model: str, path: str) -> str:
+    """The number after the newest one; the newest one itself where it holds the same bytes.
+
+    Raises:
+        InvalidInput: the builder's API is not known, or `path` is a URI.
+    """
+    if "://" in path or not settings.builder_url:
+        raise InvalidInput.of(
+            "version", "", "allowed: --version NAME; numbers are given to local files alone"
+        )
+    builds = api.get(settings, "builder", "v1", "builds", account=account)["builds"]
+    mine = {int(b["version"]): b for b in builds if b["model"] == model and b["version"].isdecimal()}
+    newest = max(mine, default=0)
+    same = newest and mine[newest]["sha256"] == fingerprint(Path(path))
+    return str(newest if same else newest + 1)
+
+
+def _alert(text: str) -> dict[str, Any]:
+    found = numbers("alert", text.split(","))
+    return {key: int(value) if key == "for_seconds" else value for key, value in found.items()}
+
+
+def _tell(screen: Terminal, published: PublishedModel) -> None:
+    event = published.event
+    said = {"model": published.name, "event_id": published.event_id, "artifact": event.artifact}
+    screen.show(said, lambda _: f"published  {published.name}")
+    if not screen.is_json:
+        screen.note(f"so1s explain {published.name} shows what becomes of it")
+
+
+def _watch(screen: Terminal, published: PublishedModel, timeout_seconds: float) -> None:
+    def on_step(step: Step) -> None:
+        if screen.is_json:
+            print_json({"step": step.name, "detail": step.detail, "seconds": step.seconds}, indent=None)
+        else:
+            screen.line(
+                (f"{step.name:<11}", "bold green"), f"{step.detail:<{_WIDTH}}", f"{step.seconds:6.1f}s"
+            )
+
+    published.wait_until_serving(timeout_seconds, on_step=on_step)

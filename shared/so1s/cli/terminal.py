@@ -1,0 +1,115 @@
+"""What commands print: data as JSON, or as a person likes to read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+D = TypeVar("D")
+
+
+class Output(StrEnum):
+    """The form of what is printed."""
+
+    text = "text"
+    json = "json"
+
+
+class Terminal:
+    """Standard output for data, standard error for what is said beside it."""
+
+    def __init__(self, output: Output) -> None:
+        self.is_json = output is Output.json
+        # rich leaves colour out where NO_COLOR is set and where nobody looks.
+        self.console = Console(highlight=False)
+        self._beside = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def show(self, data: D, text: Callable[[D], RenderableType]) -> None:
+        """Print data once, in the form that was asked for."""
+        if self.is_json:
+            print_json(data)
+        else:
+            self.console.print(text(data))
+
+    def line(self, *parts: str | tuple[str, str]) -> None:
+        """Print a line to people alone; a part may have a style."""
+        if not self.is_json:
+            self.console.print(Text.assemble(*parts), soft_wrap=True)
+
+    def note(self, message: str) -> None:
+        """Say something beside the data."""
+        self._beside.print(Text.assemble(("→ ", "cyan"), message))
+
+
+def terminal(context: typer.Context) -> Terminal:
+    """The terminal of a command."""
+    return context.ensure_object(dict).setdefault("terminal", Terminal(Output.text))
+
+
+def print_json(data: Any, *, indent: int | None = 2) -> None:
+    """Print data as JSON; one line where no indent is given."""
+    typer.echo(json.dumps(data, indent=indent, default=_plain, ensure_ascii=False))
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str) -> RenderableType:
+    """Rows under headings.
+
+    Args:
+        rows: what is shown.
+        columns: from a row's key to its heading, in their order.
+        empty: what is said where there is no row.
+    """
+    rows = list(rows)
+    if not rows:
+        return Text(empty, style="dim")
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    for key, heading in columns.items():
+        numeric = all(isinstance(row.get(key), int | float) for row in rows)
+        drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(_cell(row.get(key)) for key in columns))
+    return drawn
+
+
+def _cell(value: Any) -> Text:
+    if value is None or value == "":
+        return Text("—", style="dim")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    if isinstance(value, Mapping):
+        return Text(" ".join(f"{key}={item}" for key, item in value.items()))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return Text(", ".join(map(str, value)))
+    return Text(str(value), style=_STYLES.get(str(value), ""))
+
+
+_STYLES = {
+    "ready": "green",
+    "built": "green",
+    "served": "green",
+    "resolved": "green",
+    "failed": "red",
+    "open": "red",
+    "critical": "red",
+    "rolling out": "yellow",
+    "running": "yellow",
+    "queued": "yellow",
+    "retiring": "yellow",
+    "degraded": "yellow",
+}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return str(value)

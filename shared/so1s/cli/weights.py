@@ -1,0 +1,98 @@
+"""`so1s weights`: how an endpoint's traffic is split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from so1s.cli import api
+from so1s.cli.ask import ask, say
+from so1s.cli.options import Account, Reason, TimeoutSeconds, Wait, account_of, integers, me
+from so1s.cli.terminal import terminal
+from so1s.errors import InvalidInput
+from so1s.events import RoutesApplied, RoutesDegraded, RoutesRejected, WeightsChanged
+from so1s.flow import RoutesRejected as Rejected
+from so1s.platform import ClientSettings
+from so1s.validation import checked
+
+app = typer.Typer(no_args_is_help=True, help="Split an endpoint's traffic between its variants.")
+
+_BAR = 40
+
+
+@app.command("set")
+def set_weights(
+    context: typer.Context,
+    endpoint: str,
+    weights: Annotated[
+        list[str], typer.Argument(help="The whole set, VARIANT=WEIGHT; 0 keeps one attached.")
+    ],
+    *,
+    account: Account = None,
+    expected_revision: Annotated[
+        int | None, typer.Option(help="Refuse if the route has another one.")
+    ] = None,
+    reason: Reason = "",
+    wait: Wait = True,
+    timeout_seconds: TimeoutSeconds = 60,
+) -> None:
+    """Declare an endpoint's weights, and wait until every gateway serves them."""
+    settings, screen = ClientSettings.load(), terminal(context)
+    change = checked(
+        WeightsChanged,
+        account=account_of(settings, account),
+        endpoint=endpoint,
+        weights=integers("weights", weights),
+        expected_revision=expected_revision,
+        changed_by=me(),
+        reason=reason,
+    )
+    if not wait:
+        event_id = say(settings, change)
+        screen.show({"event_id": event_id}, lambda _: "weights published")
+        return
+    answers = (RoutesApplied, RoutesRejected, RoutesDegraded)
+    *_, answer = ask(
+        settings,
+        change,
+        answers,
+        timeout_seconds=timeout_seconds,
+        last=lambda event: not isinstance(event, RoutesDegraded),
+    )
+    if isinstance(answer, RoutesRejected):
+        raise Rejected(f"{answer.field}: {answer.value} is not allowed; {answer.allowed}", answer)
+    assert isinstance(answer, RoutesApplied)
+    screen.show(answer, lambda it: f"revision {it.revision} applied in {it.seconds * 1000:.0f} ms")
+
+
+@app.command("show")
+def show_weights(context: typer.Context, endpoint: str, *, account: Account = None) -> None:
+    """Show an endpoint's variants and their shares."""
+    settings = ClientSettings.load()
+    account = account_of(settings, account)
+    endpoints = api.get(settings, "router", "v1", "endpoints", account=account)["endpoints"]
+    found = next((each for each in endpoints if each["endpoint"] == endpoint), None)
+    if found is None:
+        known = ", ".join(each["endpoint"] for each in endpoints) or "none yet"
+        raise InvalidInput.of("endpoint", endpoint, f"allowed: an endpoint of {account}: {known}")
+    terminal(context).show(found, shares)
+
+
+def shares(endpoint: dict[str, Any]) -> RenderableType:
+    """An endpoint's weights, drawn to scale."""
+    weights: dict[str, int] = endpoint["weights"]
+    total, width = sum(weights.values()) or 1, max(map(len, weights), default=0)
+    head = Text.assemble(
+        (endpoint["endpoint"], "bold"), f"  revision {endpoint['revision']}  {endpoint['url']}"
+    )
+    lines = [
+        Text.assemble(
+            f"{variant:<{width}}  {weight:>7}  {100 * weight / total:5.1f} %  ",
+            ("█" * round(_BAR * weight / total), "cyan"),
+        )
+        for variant, weight in weights.items()
+    ]
+    return Group(head, *lines)
