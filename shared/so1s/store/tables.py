@@ -18,6 +18,7 @@ inbox = Table(
     Column("handled_at", Float),
     Column("buried_at", Float),
 )
+Index("so1s_inbox_received_at", inbox.c.received_at)
 
 outbox = Table(
     "so1s_outbox",

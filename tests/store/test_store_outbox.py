@@ -1,0 +1,73 @@
+"""The outbox sends everything that was committed, in its order, with the same bytes however often."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from so1s.events.envelope import Cause, Record
+from so1s.store.outbox import _PAGE
+
+CAUSE = Cause("upload-1", "upload-1")
+
+
+async def say(store, greeted, *names):
+    async with store.transaction(CAUSE) as tx:
+        for name in names:
+            tx.emit(greeted(account="risk", name=name))
+
+
+def names(wire):
+    return [record.key.decode().removeprefix("risk/") for record in wire.records]
+
+
+async def test_events_leave_in_the_order_of_their_commits(store, greeted, wire):
+    many = [f"n{number}" for number in range(_PAGE + 10)]
+    await say(store, greeted, *many)
+    await say(store, greeted, "last")
+    await store.outbox.flush(wire)
+    assert names(wire) == [*many, "last"]
+    assert await store.outbox.depth() == 0
+
+
+async def test_what_could_not_be_sent_stays_and_leaves_again_with_the_same_bytes(store, greeted, wire):
+    wire.broken = True
+    await say(store, greeted, "ada", "bob")
+    with pytest.raises(ConnectionError):
+        await store.outbox.flush(wire)
+    assert await store.outbox.depth() == 2
+    wire.broken = False
+    await store.outbox.flush(wire)
+    assert wire.records[:2] == wire.records[2:]
+
+
+async def test_what_a_dead_replica_left_is_sent_by_the_next(store, open_store, greeted, wire):
+    await say(store, greeted, "ada")
+    assert await open_store().outbox.flush(wire) == 1
+    assert await store.outbox.flush(wire) == 0
+
+
+async def test_two_flushes_at_once_send_everything_once(store, greeted, wire):
+    await say(store, greeted, *(f"n{number}" for number in range(50)))
+    await asyncio.gather(*(store.outbox.flush(wire) for _ in range(5)))
+    assert len(wire.records) == 50
+
+
+async def test_a_record_of_a_stranger_keeps_every_byte(store, wire):
+    strange = Record("place", "so1s.dlq.x", None, [("a", b"\xff\x00"), ("b", None), ("é", b"")], None)
+    async with store.transaction() as tx:
+        tx.records.append(strange)
+    await store.outbox.flush(wire)
+    assert wire.records == [strange]
+
+
+async def test_sent_events_are_forgotten_in_time_and_waiting_ones_never(store, clock, greeted, wire):
+    await say(store, greeted, "sent")
+    await store.outbox.flush(wire)
+    await say(store, greeted, "waits")
+    clock.now += timedelta(days=10_000)
+    await store.prune(older_than_days=45)
+    async with store.transaction(CAUSE) as tx:  # an id that was forgotten is new again
+        tx.emit(greeted(account="risk", name="sent"))
+    await store.outbox.flush(wire)
+    assert names(wire) == ["sent", "waits", "sent"]

@@ -1,0 +1,141 @@
+"""State and events commit together, or not at all."""
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from so1s.events.envelope import Cause
+from so1s.store import upsert
+
+CAUSE = Cause("upload-1", "upload-1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+counters = sa.Table(
+    "counters", sa.MetaData(), sa.Column("name", sa.String, primary_key=True), sa.Column("count", sa.Integer)
+)
+
+
+@pytest.fixture
+async def counting(store):
+    async with store.engine.begin() as connection:
+        await connection.run_sync(counters.metadata.create_all)
+    return store
+
+
+async def counts(store):
+    async with store.read() as connection:
+        return {row.name: row.count for row in await connection.execute(sa.select(counters))}
+
+
+async def test_state_and_events_appear_together(counting, greeted, wire):
+    async with counting.transaction(CAUSE) as tx:
+        await tx.execute(sa.insert(counters), {"name": "a", "count": 1})
+        tx.emit(greeted(account="risk", name="ada"))
+        assert await counting.outbox.depth() == 0
+    assert await counts(counting) == {"a": 1}
+    assert await counting.outbox.flush(wire) == 1
+    assert [record.topic for record in wire.records] == ["test-store.greeted"]
+
+
+async def test_a_rollback_keeps_no_state_and_sends_nothing(counting, greeted, wire):
+    woken = []
+    counting.on_emitted = lambda: woken.append(True)
+
+    async def fail():
+        async with counting.transaction(CAUSE) as tx:
+            await tx.execute(sa.insert(counters), {"name": "a", "count": 1})
+            tx.emit(greeted(account="risk", name="ada"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    assert await counts(counting) == {}
+    assert await counting.outbox.flush(wire) == 0
+    assert woken == []
+
+
+async def test_a_cancelled_transaction_keeps_no_state_and_sends_nothing(counting, greeted, wire):
+    inside = asyncio.Event()
+
+    async def endless():
+        async with counting.transaction(CAUSE) as tx:
+            await tx.execute(sa.insert(counters), {"name": "a", "count": 1})
+            tx.emit(greeted(account="risk", name="ada"))
+            inside.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(endless())
+    await inside.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert await counts(counting) == {}
+    assert await counting.outbox.flush(wire) == 0
+
+
+async def test_whoever_sends_is_woken_after_the_commit(store, greeted):
+    depths = []
+    store.on_emitted = lambda: depths.append(asyncio.ensure_future(store.outbox.depth()))
+    async with store.transaction(CAUSE):
+        pass
+    async with store.transaction(CAUSE) as tx:
+        tx.emit(greeted(account="risk", name="ada"))
+    assert await asyncio.gather(*depths) == [1]
+
+
+async def test_an_event_that_nothing_caused_needs_an_id(store, greeted):
+    with pytest.raises(ValueError, match="needs an id"):
+        async with store.transaction() as tx:
+            tx.emit(greeted(account="risk", name="ada"))
+
+
+async def test_a_repeated_cause_gives_the_same_events_once(store, greeted, wire):
+    for _ in range(2):
+        async with store.transaction(CAUSE) as tx:
+            for text in ("one", "two"):
+                tx.emit(greeted(account="risk", name="ada", text=text))
+        await store.outbox.flush(wire)
+    assert len({record.event_id for record in wire.records}) == len(wire.records) == 2
+
+
+async def test_an_id_of_its_own_is_sent_once(store, greeted, wire):
+    for _ in range(2):
+        async with store.transaction() as tx:
+            tx.emit(greeted(account="risk", name="ada"), id="window-7")
+    assert await store.outbox.flush(wire) == 1
+
+
+async def test_writers_on_two_replicas_wait_for_one_another(counting, open_store):
+    """Each reads first and writes later, which SQLite refuses where another one wrote in between."""
+    other = open_store()
+    await upsert_count(counting)
+
+    async def count_up(store):
+        async with store.transaction() as tx:
+            row = (await tx.execute(sa.select(counters.c.count).with_for_update())).one()
+            await tx.execute(sa.update(counters).values(count=row.count + 1))
+
+    await asyncio.gather(*(count_up(store) for store in [counting, other] * 10))
+    assert await counts(counting) == {"a": 20}
+
+
+async def upsert_count(store):
+    async with store.transaction() as tx:
+        await upsert(tx, counters, {"name": "a", "count": 0}, keys=["name"])
+
+
+async def test_a_reader_waits_for_no_writer(counting):
+    async with counting.transaction() as tx:
+        await tx.execute(sa.insert(counters), {"name": "a", "count": 1})
+        async with asyncio.timeout(5):
+            assert await counts(counting) == {}
+            assert await counting.outbox.depth() == 0
+
+
+async def test_upsert_inserts_updates_what_is_named_and_leaves_the_rest(counting):
+    async with counting.transaction() as tx:
+        assert await upsert(tx, counters, {"name": "a", "count": 1}, keys=["name"]) == 1
+        assert await upsert(tx, counters, {"name": "a", "count": 2}, keys=["name"]) == 0
+        assert await upsert(tx, counters, {"name": "b", "count": 3}, keys=["name"], update=["count"]) == 1
+        assert await upsert(tx, counters, {"name": "b", "count": 4}, keys=["name"], update=["count"]) == 1
+        await upsert(tx, counters, [{"name": n, "count": 5} for n in "bcc"], keys=["name"], update=["count"])
+        assert await upsert(tx, counters, [], keys=["name"]) == 0
+    assert await counts(counting) == {"a": 1, "b": 5, "c": 5}
