@@ -24,7 +24,6 @@ async def forget_silent(state: Store, rulebook: Rulebook) -> None:
         if silent:
             resolution = f"nothing was heard of it for {span(rulebook.forget_after_seconds)}"
             await lifecycle.withdraw(tx, resolution, incidents.c.open_key.in_(silent))
-            await store.drop_watches(tx, silent)
 
 
 async def count_dead_letters(state: Store, rulebook: Rulebook, letters: DeadLetters, account: str) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -62,9 +63,12 @@ def rulebook():
 
 
 @pytest.fixture
-async def state(tmp_path):
-    """The alerter's migrated store."""
-    store = Store(f"sqlite+aiosqlite:///{tmp_path}/alerter.db", producer="alerter")
+async def state(request, tmp_path):
+    """The alerter's migrated store: in SQLite, or in the database that a test names by its parameter."""
+    url, schema = f"sqlite+aiosqlite:///{tmp_path}/alerter.db", None
+    if getattr(request, "param", "sqlite") == "postgres":
+        url, schema = request.getfixturevalue("postgres"), f"alerter_{uuid.uuid4().hex}"
+    store = Store(url, producer="alerter", schema=schema)
     await store.migrate("services.alerter.migrations")
     yield store
     await store.close()
