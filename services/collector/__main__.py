@@ -1,7 +1,7 @@
 """Run the collector: `python -m services.collector`."""
 
 from services.collector.app import build
-from services.collector.settings import CollectorSettings
+from services.collector.settings import Settings
 
 if __name__ == "__main__":
-    build(CollectorSettings()).run()
+    build(Settings()).run()

@@ -10,14 +10,14 @@ from services.collector.adapters.metrics_envoy import EnvoyMetrics
 from services.collector.adapters.metrics_processes import ProcessMetrics
 from services.collector.adapters.world_directory import WorldDirectory
 from services.collector.scraper import Scraper
-from services.collector.settings import CollectorSettings
+from services.collector.settings import Settings
 from services.collector.watchers import Sampler
 from so1s.loop import Loop
 from so1s.service import Service
 from so1s.store import Store
 
 
-def build(settings: CollectorSettings) -> Service:
+def build(settings: Settings) -> Service:
     """Put the service together from its settings."""
     store = Store(
         settings.database_url.get_secret_value(), producer="collector", schema=settings.database_schema

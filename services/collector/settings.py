@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 from so1s.settings import ServiceSettings
 
 
-class CollectorSettings(ServiceSettings):
+class Settings(ServiceSettings):
     """Each field as `SO1S_FIELD`."""
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - whoever owns state needs one

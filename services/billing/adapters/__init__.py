@@ -1,0 +1,1 @@
+"""Billing's parts that touch the world."""

@@ -1,0 +1,33 @@
+"""Billing on a real store, without a broker."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from services.billing.domain.prices import PriceBook
+from services.billing.handlers import charge
+from so1s.events.envelope import Received
+from so1s.store import Store
+from tests.billing.usage import PRICES
+
+Deliver = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = Store(f"sqlite+aiosqlite:///{tmp_path}/billing.db", producer="billing")
+    await opened.migrate("services.billing.migrations")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def deliver(store: Store) -> Deliver:
+    """Takes one batch to the handler."""
+
+    async def give(*batch: Received, prices: PriceBook = PRICES) -> None:
+        async with store.transaction() as tx:
+            await charge(list(batch), tx, prices)
+
+    return give
