@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from services.alerter import store
+from services.alerter.domain.incident import Incident
 from services.alerter.domain.message import render
 from services.alerter.metrics import MESSAGES, UNTOLD
 from services.alerter.ports import Mark, MessageGone, Messenger, Posted, SlowDown
@@ -54,28 +55,32 @@ class Teller:
             UNTOLD.dec()
 
     async def _tell_one(self, untold: Untold) -> None:
+        incident = untold.incident
         try:
-            posted = await self._show(untold)
+            posted, shown = await self._show(untold)
             for reply in untold.replies:
                 await self._reply(posted, reply)
+            if shown < incident.revision:
+                await self._edit(posted, incident)
         except MessageGone as error:
-            log.warning("incident cannot be told any more", incident=untold.incident.id, reason=str(error))
+            log.warning("incident cannot be told any more", incident=incident.id, reason=str(error))
             async with self._state.transaction() as tx:
-                await store.give_up(tx, untold.incident.id, untold.incident.revision)
+                await store.give_up(tx, incident.id, incident.revision)
 
-    async def _show(self, untold: Untold) -> Posted:
-        incident = untold.incident
-        posted = untold.posted or await self._find(untold)
+    async def _show(self, untold: Untold) -> tuple[Posted, int]:
+        """Where the message is, and at least which revision it shows."""
+        incident, shown = untold.incident, untold.told_revision
+        if untold.posted is not None:
+            return untold.posted, shown
+        posted = await self._find(untold)
         if posted is None:
             account = incident.finding.subject.account
             posted = await self._messenger.post(render(incident), Mark(incident.id), account)
+            shown = incident.revision
             MESSAGES.labels("post").inc()
-        elif untold.told_revision < incident.revision:
-            await self._messenger.edit(posted, render(incident), Mark(incident.id))
-            MESSAGES.labels("edit").inc()
         async with self._state.transaction() as tx:
-            await store.mark_posted(tx, incident.id, posted, incident.revision)
-        return posted
+            await store.mark_posted(tx, incident.id, posted, shown)
+        return posted, shown
 
     async def _find(self, untold: Untold) -> Posted | None:
         mark = Mark(untold.incident.id)
@@ -84,6 +89,12 @@ class Teller:
             return await self._messenger.find(mark, account, untold.attempted_at)
         await self._attempt(mark)
         return None
+
+    async def _edit(self, posted: Posted, incident: Incident) -> None:
+        await self._messenger.edit(posted, render(incident), Mark(incident.id))
+        MESSAGES.labels("edit").inc()
+        async with self._state.transaction() as tx:
+            await store.mark_posted(tx, incident.id, posted, incident.revision)
 
     async def _reply(self, posted: Posted, reply: UntoldReply) -> None:
         mark = Mark(reply.entry.incident, reply.entry.revision)
