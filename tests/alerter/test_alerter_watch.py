@@ -74,6 +74,14 @@ def test_a_ready_replica_does_not_refute_failed_requests(turns):
     assert turns(AVAILABILITY, (0, BAD), (1, BAD), (2, IDLE), (3, IDLE), (9, IDLE)) == [(1, "opened")]
 
 
+def test_failures_of_long_ago_do_not_outweigh_probes(turns):
+    outage = [(9, DOWN), (10, DOWN)]
+    assert turns(AVAILABILITY, (0, BAD), *outage, (11, IDLE), (12, IDLE)) == [
+        (10, "opened"),
+        (12, "resolved"),
+    ]
+
+
 def test_rare_requests_add_up_while_their_silence_is_shorter_than_the_span(turns):
     assert turns(AVAILABILITY, (0, BAD), (1, IDLE), (2, BAD)) == [(2, "opened")]
     assert turns(AVAILABILITY, (0, BAD), (9, BAD)) == []

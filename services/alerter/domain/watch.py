@@ -90,8 +90,9 @@ def judge(
 def _breached(
     watch: Watch, rule: Rule, span: Span, reading: Reading, pause: timedelta
 ) -> tuple[Watch, Turn | None]:
-    since = watch.breached_since if _goes_on(watch, rule, span) else None
-    since = since or span.start
+    if not _goes_on(watch, rule, span):
+        watch = watch.model_copy(update={"breached_since": None, "evidence": Evidence.REPLICAS})
+    since = watch.breached_since or span.start
     changes = {
         "breached_since": since,
         "breached_until": span.end,
