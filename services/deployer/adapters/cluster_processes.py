@@ -43,19 +43,12 @@ class ClusterProcesses:
 
     async def __aenter__(self) -> Self:
         """Adopt the replicas that are running, and end the processes that no record names."""
-        http = await self._stack.enter_async_context(prober.client(self._options.probes.timeout_seconds))
-        self._parts = Parts(self._world, self._launcher, self._options, http)
-        remove_leftovers(self._options.unpacked)
-        adopted, lost = _sorted_out(self._world)
-        await asyncio.to_thread(_end_orphans, self._world, adopted)
-        for record in lost:
-            self._bury(record)
-        for deployment in self._world.deployments():
-            self._control(deployment)
-        for record in adopted:
-            self._controller_of(record).adopt(record)
-        pruning = asyncio.create_task(self._prune())
-        self._stack.callback(pruning.cancel)
+        async with contextlib.AsyncExitStack() as stack:
+            http = await stack.enter_async_context(prober.client(self._options.probes.timeout_seconds))
+            self._parts = Parts(self._world, self._launcher, self._options, http)
+            await self._find()
+            stack.callback(asyncio.create_task(self._prune()).cancel)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -111,6 +104,17 @@ class ClusterProcesses:
         """Its controller; a replica whose deployment left no record is looked after all the same."""
         known = self._controllers.get((replica.account, replica.deployment))
         return known or self._control(_deployment_of(replica))
+
+    async def _find(self) -> None:
+        remove_leftovers(self._options.unpacked)
+        adopted, lost = _sorted_out(self._world)
+        await asyncio.to_thread(_end_orphans, self._world, adopted)
+        for record in lost:
+            self._bury(record)
+        for deployment in self._world.deployments():
+            self._control(deployment)
+        for record in adopted:
+            self._controller_of(record).adopt(record)
 
     def _notify(self) -> None:
         self._changed()

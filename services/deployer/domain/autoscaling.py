@@ -94,7 +94,7 @@ def _assumed(metric: Metric, ratio: float) -> list[float]:
 
 
 def _tolerable(ratio: float) -> bool:
-    return abs(_exact(ratio) - 1) <= TOLERANCE
+    return _exact(abs(ratio - 1)) <= TOLERANCE
 
 
 def _exact(number: float) -> float:

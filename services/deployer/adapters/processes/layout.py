@@ -9,9 +9,9 @@ import gzip
 import hashlib
 import io
 import json
+import platform
 import shutil
 import sys
-import sysconfig
 import tarfile
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
@@ -41,7 +41,7 @@ class Unpacked:
 
 def host_platform() -> str:
     """What an image of the base `host` must have been made for, such as `linux-x86_64-cp311`."""
-    return f"{sysconfig.get_platform()}-cp{sys.version_info.major}{sys.version_info.minor}"
+    return f"{sys.platform}-{platform.machine()}-cp{sys.version_info.major}{sys.version_info.minor}"
 
 
 def unpack(reference: str, directory: Path) -> Unpacked:

@@ -1,0 +1,77 @@
+"""The composition root: settings → store, cluster, reconciler, consumer → service."""
+
+from __future__ import annotations
+
+from services.deployer import api
+from services.deployer.adapters.cluster_processes import ClusterProcesses
+from services.deployer.adapters.processes.options import Options
+from services.deployer.adapters.processes.shutdown import end_all
+from services.deployer.domain.autoscaling import Behavior
+from services.deployer.domain.capacity import Capacity
+from services.deployer.domain.options import Defaults
+from services.deployer.domain.probes import ProbeRules
+from services.deployer.domain.restart import Backoff
+from services.deployer.handlers import consumer
+from services.deployer.reconciler import Reconciler
+from services.deployer.settings import Settings
+from so1s.loop import Loop
+from so1s.service import Service
+from so1s.store import Store
+
+_RETRY_SECONDS = 1.0
+
+
+def build(settings: Settings) -> Service:
+    """Put the deployer together."""
+    store = Store(
+        settings.database_url.get_secret_value(), producer="deployer", schema=settings.database_schema
+    )
+    cluster = ClusterProcesses(_options(settings))
+    consumer.provide(
+        Defaults(
+            strategy=settings.default_strategy,
+            resources=settings.default_resources,
+            scaling=settings.default_scaling,
+        )
+    )
+    reconciler = Reconciler(
+        store,
+        cluster,
+        deadline_seconds=settings.deadline_seconds,
+        poll_seconds=settings.poll_seconds,
+    )
+    return Service(
+        "deployer",
+        settings,
+        consumer=consumer,
+        store=store,
+        migrations="services.deployer.migrations",
+        loops=[Loop("reconcile", reconciler.lead, every_seconds=_RETRY_SECONDS)],
+        routes=api.routes(store, cluster),
+    )
+
+
+async def down(settings: Settings) -> None:
+    """End every replica of this machine; no deployer may be running."""
+    await end_all(_options(settings))
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        world=settings.world_dir,
+        unpacked=settings.unpacked_dir,
+        capacity=Capacity(
+            settings.allocatable_cpu_millicores, settings.allocatable_memory_mib, settings.allocatable_gpus
+        ),
+        probes=ProbeRules(
+            period_seconds=settings.probe_period_seconds,
+            timeout_seconds=settings.probe_timeout_seconds,
+            startup_seconds=settings.startup_seconds,
+        ),
+        backoff=Backoff(settings.restart_first_seconds, settings.restart_most_seconds),
+        behavior=Behavior(scale_down_window_seconds=settings.scale_down_window_seconds),
+        autoscale_period_seconds=settings.autoscale_period_seconds,
+        drain_seconds=settings.replica_drain_seconds,
+        grace_seconds=settings.replica_grace_seconds,
+        log_most_bytes=settings.log_most_bytes,
+    )

@@ -1,0 +1,78 @@
+"""A deployment as it is recorded, and what a request makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from services.deployer.domain.progress import Status
+from so1s.events import DeploymentFailed, DeploymentReady, Workload
+from so1s.events.envelope import Cause
+
+State = Literal["active", "retiring", "released", "removed"]
+"""`retiring` waits for the endpoints, `released` for the replicas' end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A deployment with its present revision."""
+
+    account: str
+    name: str
+    revision: int
+    state: State
+    workload: Workload
+    cause: Cause
+    """Of the revision."""
+    requested_at: float
+    """When the revision was requested, in seconds since the epoch."""
+    status: Status
+    service: str
+    url: str
+    told: int
+    """How many movements were told: numbers the next one."""
+    failure: DeploymentFailed | None = None
+    """What was told of the newest revision that failed."""
+
+    def is_already(self, workload: Workload) -> bool:
+        """Whether it is to be so anyway."""
+        return self.state == "active" and self.workload == workload
+
+    def answer(self) -> DeploymentReady | DeploymentFailed | None:
+        """What is known of the present revision; None while it rolls out."""
+        if self.status.ready_revision == self.revision:
+            return self.ready(self.status.updated, self.service, self.url, seconds=0.0)
+        return self.failure if self.status.failed_revision == self.revision else None
+
+    def ready(self, replicas: int, service: str, url: str, seconds: float) -> DeploymentReady:
+        """The event that tells of its readiness."""
+        workload = self.workload
+        return DeploymentReady(
+            account=self.account,
+            deployment=self.name,
+            revision=self.revision,
+            model=workload.model,
+            version=workload.version,
+            endpoint=workload.endpoint,
+            initial_percent=workload.initial_percent,
+            requires=workload.requires,
+            service=service,
+            url=url,
+            replicas=replicas,
+            user=workload.user,
+            labels=workload.labels,
+            alerts=workload.alerts,
+            seconds=seconds,
+        )
+
+
+def staleness(recorded: Recorded | None, expected: int | None) -> str | None:
+    """Why a request that expects a revision is refused; None where it is not.
+
+    A deployment that was removed counts as none; its revisions go on from where they were, so
+    that nothing said of an earlier life is taken for the present one.
+    """
+    present = 0 if recorded is None or recorded.state == "removed" else recorded.revision
+    if expected is None or expected == present:
+        return None
+    return f"expected_revision: {expected} is not allowed; the deployment has revision {present}"

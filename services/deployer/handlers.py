@@ -1,0 +1,156 @@
+"""Events in; decisions, state and events out. Only these change what a deployment shall be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeGuard
+
+from services.deployer import store
+from services.deployer.domain import options
+from services.deployer.domain.options import Defaults
+from services.deployer.domain.recorded import Recorded, staleness
+from so1s.events import (
+    DeploymentFailed,
+    DeploymentReady,
+    DeploymentRemovalRequested,
+    DeploymentRequested,
+    DeploymentRetiring,
+    DeploymentRollbackRequested,
+    DeploymentScaleRequested,
+    ImageBuilt,
+    VariantInUse,
+    VariantReleased,
+    Workload,
+)
+from so1s.service import Consumer
+from so1s.store import Transaction
+
+consumer = Consumer("deployer")
+
+
+def answer(error: Exception, fields: Mapping[str, Any]) -> DeploymentFailed:
+    """What the author of an event that cannot be taken is told."""
+    deployment = fields.get("deployment") or (fields.get("deploy") or {}).get("deployment")
+    return _refused(fields["account"], deployment or fields["model"], str(error))
+
+
+@consumer.on(ImageBuilt, rejected=answer)
+async def request_deployment(built: ImageBuilt, defaults: Defaults) -> DeploymentRequested | None:
+    """Ask for what the upload asks for, and leave the decision to the request's own handler."""
+    return options.request(built, built.deploy, defaults) if built.deploy else None
+
+
+@consumer.on(DeploymentRequested, rejected=answer)
+async def change(request: DeploymentRequested, tx: Transaction) -> DeploymentReady | DeploymentFailed | None:
+    """Take a whole desired state."""
+    recorded = await store.find(tx, request.account, request.deployment)
+    if stale := staleness(recorded, request.expected_revision):
+        return _refused(request.account, request.deployment, stale, "stale_revision")
+    return await _become(tx, request, recorded, request.workload)
+
+
+@consumer.on(DeploymentScaleRequested, rejected=answer)
+async def scale(
+    request: DeploymentScaleRequested, tx: Transaction
+) -> DeploymentReady | DeploymentFailed | None:
+    """Take other bounds for the number of replicas."""
+    recorded = await store.find(tx, request.account, request.deployment)
+    if recorded is None or recorded.state != "active":
+        return _unknown(request, recorded)
+    wanted = recorded.workload.model_copy(update={"scaling": request.scaling})
+    return await _become(tx, request, recorded, wanted)
+
+
+@consumer.on(DeploymentRollbackRequested, rejected=answer)
+async def roll_back(
+    request: DeploymentRollbackRequested, tx: Transaction
+) -> DeploymentReady | DeploymentFailed | None:
+    """Take an earlier revision's workload, as a new revision."""
+    recorded = await store.find(tx, request.account, request.deployment)
+    if recorded is None or recorded.state != "active":
+        return _unknown(request, recorded)
+    target = request.to_revision or recorded.revision - 1
+    wanted = await store.workload(tx, request.account, request.deployment, target)
+    if wanted is None:
+        allowed = f"1 to {recorded.revision - 1}" if recorded.revision > 1 else "none, it has no earlier one"
+        return _refused(
+            request.account,
+            request.deployment,
+            f"to_revision: {target} is not allowed; allowed: {allowed}",
+        )
+    return await _become(tx, request, recorded, wanted)
+
+
+@consumer.on(DeploymentRemovalRequested, rejected=answer)
+async def retire(
+    request: DeploymentRemovalRequested, tx: Transaction
+) -> DeploymentRetiring | DeploymentFailed | None:
+    """Ask the endpoints to release the deployment; its replicas serve on until they have."""
+    recorded = await store.find(tx, request.account, request.deployment)
+    if recorded is None or recorded.state == "removed":
+        return _unknown(request, None)
+    if recorded.state == "released":
+        return None  # its replicas are ending already
+    await store.enter(tx, recorded, "retiring")
+    return DeploymentRetiring(
+        account=recorded.account,
+        deployment=recorded.name,
+        revision=recorded.revision,
+        endpoint=recorded.workload.endpoint,
+    )
+
+
+@consumer.on(VariantReleased)
+async def release(released: VariantReleased, tx: Transaction) -> None:
+    """Let the replicas go; one that was wanted anew in the meantime has another revision."""
+    recorded = await store.find(tx, released.account, released.deployment)
+    if _retires(recorded, released.revision):
+        await store.enter(tx, recorded, "released")
+
+
+@consumer.on(VariantInUse)
+async def keep(used: VariantInUse, tx: Transaction) -> None:
+    """Go on: an endpoint needs the deployment."""
+    recorded = await store.find(tx, used.account, used.deployment)
+    if _retires(recorded, used.revision):
+        await store.enter(tx, recorded, "active")
+
+
+async def _become(
+    tx: Transaction,
+    request: DeploymentRequested | DeploymentScaleRequested | DeploymentRollbackRequested,
+    recorded: Recorded | None,
+    wanted: Workload,
+) -> DeploymentReady | DeploymentFailed | None:
+    """Record the next revision, or answer at once where the present one is so already."""
+    if recorded and recorded.is_already(wanted):
+        return recorded.answer()
+    await store.revise(
+        tx,
+        request.account,
+        request.deployment,
+        revision=recorded.revision + 1 if recorded else 1,
+        wanted=wanted,
+        requested_by=request.requested_by,
+    )
+    return None
+
+
+def _retires(recorded: Recorded | None, revision: int) -> TypeGuard[Recorded]:
+    return recorded is not None and recorded.state == "retiring" and recorded.revision == revision
+
+
+def _unknown(
+    request: DeploymentScaleRequested | DeploymentRollbackRequested | DeploymentRemovalRequested,
+    recorded: Recorded | None,
+) -> DeploymentFailed:
+    state = f"is {recorded.state}" if recorded else "does not exist"
+    return _refused(request.account, request.deployment, f"deployment {request.deployment} {state}")
+
+
+def _refused(
+    account: str, deployment: str, message: str, reason: Literal["stale_revision", "unknown"] = "unknown"
+) -> DeploymentFailed:
+    return DeploymentFailed(
+        account=account, deployment=deployment, revision=0, reason=reason, message=message
+    )

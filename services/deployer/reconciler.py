@@ -1,0 +1,159 @@
+"""Recorded state → cluster, again and again; what the cluster shows → events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from services.deployer import store as deployments
+from services.deployer.domain.announcement import announce, figures
+from services.deployer.domain.observation import Observation
+from services.deployer.domain.progress import Failed, Transition, transitions
+from services.deployer.domain.recorded import Recorded
+from services.deployer.metrics import FAILED, ROLLOUT_SECONDS
+from services.deployer.ports import Cluster, Deployment
+from so1s.events import DeploymentFailed, DeploymentReady, DeploymentRemoved, Event
+from so1s.events.ids import transition_id
+from so1s.store import Store
+
+log = structlog.get_logger()
+
+_TAIL_LINES = 20
+_LINE_CHARACTERS = 500
+_RESYNC_SECONDS = 30.0
+"""Everything is applied again after this, whatever was seen: for changes that no figure shows."""
+
+Key = tuple[str, str]
+"""Account and name."""
+
+
+class Reconciler:
+    """Brings the cluster to what is recorded, and tells what becomes of it."""
+
+    def __init__(
+        self, store: Store, cluster: Cluster, *, deadline_seconds: float, poll_seconds: float
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            store: of the deployments.
+            cluster: to bring to them.
+            deadline_seconds: from a request until its revision counts as failed.
+            poll_seconds: how soon a recorded change is seen.
+        """
+        self._store = store
+        self._cluster = cluster
+        self._deadline_seconds = deadline_seconds
+        self._poll_seconds = poll_seconds
+        self._applied: dict[Key, int] = {}
+        self._resync_at = 0.0
+        self._woken = asyncio.Event()
+
+    async def lead(self) -> None:
+        """Reconcile until cancelled; only one replica of this service may, since it owns the cluster."""
+        self._applied = {}
+        async with self._cluster:
+            self._cluster.watch(self._woken.set)
+            while True:
+                self._woken.clear()
+                try:
+                    await self.reconcile()
+                except Exception:  # such as a database that is away; replicas are looked after meanwhile
+                    log.exception("deployments cannot be reconciled; it is tried again")
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll_seconds):
+                        await self._woken.wait()
+
+    async def reconcile(self) -> None:
+        """One round over all deployments; one that fails stops none of the others."""
+        if time.monotonic() >= self._resync_at:
+            self._resync_at = time.monotonic() + _RESYNC_SECONDS
+            self._applied = {}
+        async with self._store.read() as connection:
+            recorded = await deployments.present(connection)
+        seen = {(each.account, each.deployment): each for each in await self._cluster.observe()}
+        for deployment in recorded:
+            key = (deployment.account, deployment.name)
+            try:
+                await self._bring(deployment, seen.get(key))
+            except Exception:
+                log.exception("a deployment cannot be reconciled; it is tried again", deployment=key)
+        await self._remove_strangers(seen.keys() - {(each.account, each.name) for each in recorded})
+
+    async def _bring(self, recorded: Recorded, seen: Observation | None) -> None:
+        if recorded.state == "released":
+            await self._remove(recorded, seen)
+            return
+        key = (recorded.account, recorded.name)
+        if seen is None or self._applied.get(key) != recorded.revision:
+            wanted = (recorded.revision, recorded.workload, recorded.cause)
+            await self._cluster.apply(Deployment(*key, *wanted))
+            self._applied[key] = recorded.revision
+        if seen:
+            await self._tell(recorded, seen)
+
+    async def _remove(self, recorded: Recorded, seen: Observation | None) -> None:
+        if seen:
+            await self._cluster.remove(recorded.account, recorded.name)
+            return
+        async with self._store.transaction(recorded.cause) as tx:
+            present = await deployments.find(tx, recorded.account, recorded.name)
+            if present is None or (present.state, present.revision) != ("released", recorded.revision):
+                return  # it was wanted anew in the meantime
+            await deployments.enter(tx, present, "removed")
+            event = DeploymentRemoved(
+                account=recorded.account, deployment=recorded.name, revision=recorded.revision
+            )
+            tx.emit(event, id=_id(recorded, recorded.revision, "removed"))
+        self._applied.pop((recorded.account, recorded.name), None)
+
+    async def _remove_strangers(self, keys: Iterable[Key]) -> None:
+        for account, name in keys:
+            log.info("a deployment that nobody recorded is removed", account=account, deployment=name)
+            await self._cluster.remove(account, name)
+
+    async def _tell(self, recorded: Recorded, seen: Observation) -> None:
+        told = transitions(recorded.status, seen, time.time(), self._deadline_seconds)
+        if not told and not _differs(recorded, seen):
+            return
+        log_tail = await self._log_tail(recorded, told)
+        async with self._store.transaction(recorded.cause) as tx:
+            present = await deployments.find(tx, recorded.account, recorded.name)
+            if present is None or present.revision != recorded.revision:
+                return  # a later revision has superseded what was seen
+            values = figures(seen)
+            for transition in told:
+                said = announce(present, seen, transition, tx.now, log_tail)
+                tx.emit(said.event, id=_id(recorded, said.generation, said.transition))
+                values |= said.figures
+                _measure(said.event)
+            await deployments.tell(tx, present, values)
+
+    async def _log_tail(self, recorded: Recorded, told: list[Transition]) -> list[str]:
+        if not any(isinstance(each, Failed) for each in told):
+            return []
+        lines = await self._cluster.logs(recorded.account, recorded.name, _TAIL_LINES)
+        return [line[:_LINE_CHARACTERS] for line in lines]
+
+
+def _differs(recorded: Recorded, seen: Observation) -> bool:
+    status = recorded.status
+    before = (status.seen_revision, status.updated, status.ready, status.desired, status.restarts)
+    now = (seen.revision, seen.updated, seen.ready, seen.desired, seen.restarts)
+    return (*before, recorded.service, recorded.url) != (*now, seen.service, seen.url)
+
+
+def _id(recorded: Recorded, generation: int, transition: str) -> str:
+    return transition_id("deployer", f"{recorded.account}/{recorded.name}", generation, transition)
+
+
+def _measure(event: Event) -> None:
+    match event:
+        case DeploymentReady():
+            ROLLOUT_SECONDS.observe(event.seconds)
+        case DeploymentFailed():
+            FAILED.labels(event.reason).inc()

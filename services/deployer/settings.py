@@ -1,0 +1,60 @@
+"""What a deployer is told by its environment, each field as `SO1S_FIELD`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+from pydantic import Field, SecretStr
+
+from so1s.events import Resources, Scaling
+from so1s.events.workload import Strategy
+from so1s.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """The settings of a deployer."""
+
+    database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written
+    """An SQLAlchemy URL; deployments are state, so it must be said."""
+    unpacked_dir: Path = Path(".so1s/unpacked")
+    """Images' layers, unpacked once each."""
+    world_dir: Path = Path(".so1s/world")
+    """Where replicas, deployments and endpoints are recorded for the mesh and the collector."""
+
+    default_strategy: Strategy = "rolling"
+    default_resources: Resources = Resources()
+    default_scaling: Scaling = Scaling()
+
+    deadline_seconds: float = Field(default=120, gt=0)
+    """From a request until its revision counts as failed: several starts of a large model."""
+    poll_seconds: float = Field(default=0.2, gt=0)
+    """How soon a recorded change reaches the cluster; a small part of a replica's start."""
+    allocatable_cpu_millicores: int = Field(default_factory=lambda: 1000 * 8 * (os.cpu_count() or 1), gt=0)
+    """What replicas may reserve together: eight times the cores, since a laptop's replicas mostly wait."""
+    allocatable_memory_mib: int = Field(
+        default_factory=lambda: int(psutil.virtual_memory().total * 0.8) // 2**20, gt=0
+    )
+    """Four fifths of the memory: the rest is the platform's and its user's."""
+    allocatable_gpus: int = Field(default=0, ge=0)
+
+    probe_period_seconds: float = Field(default=1.0, gt=0)
+    probe_timeout_seconds: float = Field(default=1.0, gt=0)
+    """A server that is not idle answers late; three in a row must miss it."""
+    startup_seconds: float = Field(default=120, gt=0)
+    """A process that is not ready after this is killed and started again."""
+    replica_drain_seconds: float = Field(default=2.0, ge=0)
+    """How long a replica serves on after the mesh was told: Envoy follows within 60 ms, and calls end."""
+    replica_grace_seconds: float = Field(default=10.0, gt=0)
+    """From SIGTERM to SIGKILL, for the calls that take longer."""
+    restart_first_seconds: float = Field(default=1.0, gt=0)
+    """Before the second restart in a row: the first is at once, each further one waits twice as long."""
+    restart_most_seconds: float = Field(default=60.0, gt=0)
+    log_most_bytes: int = Field(default=4 * 2**20, gt=0)
+    """Of a replica's log, before it is cut; one older part is kept."""
+
+    autoscale_period_seconds: float = Field(default=5.0, gt=0)
+    """Between decisions. Kubernetes takes 15 s; a laptop's scrapes cost little."""
+    scale_down_window_seconds: float = Field(default=60.0, ge=0)
+    """How long a dip must last before replicas go. Kubernetes takes 300 s."""

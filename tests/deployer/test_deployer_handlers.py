@@ -1,0 +1,244 @@
+"""What each event makes of a deployment."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.deployer import store as deployments
+from services.deployer.domain.options import Defaults
+from services.deployer.handlers import answer, consumer
+from so1s.errors import InvalidInput
+from so1s.events import (
+    DeploymentRemovalRequested,
+    DeploymentRequested,
+    DeploymentRetiring,
+    DeploymentRollbackRequested,
+    DeploymentScaleRequested,
+    DeployOptions,
+    Image,
+    ImageBuilt,
+    ResourceOptions,
+    Resources,
+    Scaling,
+    ScalingOptions,
+    Signature,
+    VariantInUse,
+    VariantReleased,
+    Workload,
+)
+from so1s.events.envelope import Cause
+from so1s.store import Store
+from so1s.testing import run
+
+DIGEST = f"sha256:{'a' * 64}"
+IMAGE = Image(reference=f"oci:/images@{DIGEST}", digest=DIGEST, size_bytes=1)
+NAMES = {"account": "risk", "deployment": "fraud"}
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = Store(f"sqlite+aiosqlite:///{tmp_path}/deployer.db", producer="deployer")
+    await store.migrate("services.deployer.migrations")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def tell(store):
+    async def tell(event, defaults=None):
+        return await run(consumer, event, store=store, provide=[defaults or Defaults()])
+
+    return tell
+
+
+def wanted(version="1", **changes):
+    return Workload(
+        **{"model": "fraud", "version": version, "image": IMAGE, "endpoint": "fraud", "user": "jiho"}
+        | changes
+    )
+
+
+def requested(version="1", expected=None, **changes):
+    workload = wanted(version, **changes)
+    return DeploymentRequested(**NAMES, workload=workload, expected_revision=expected, requested_by="jiho")
+
+
+def built(**changes):
+    standard = {"account": "risk", "model": "fraud", "version": "3", "image": IMAGE, "user": "jiho"}
+    standard |= {"format": "skops", "signature": Signature(inputs=[], outputs=[]), "seconds": 1.0}
+    return ImageBuilt(**standard | {"deploy": DeployOptions()} | changes)
+
+
+async def recorded(store):
+    async with store.transaction(Cause("look", "look")) as tx:
+        return await deployments.find(tx, "risk", "fraud")
+
+
+async def test_an_image_deploys_under_its_models_name(tell):
+    [request] = await tell(built(labels={"team": "fraud-ds"}))
+    assert isinstance(request, DeploymentRequested)
+    assert (request.deployment, request.workload.endpoint) == ("fraud", "fraud")
+    assert (request.workload.version, request.workload.labels) == ("3", {"team": "fraud-ds"})
+    assert request.sources["deployment"] == "model name"
+
+
+async def test_an_image_that_shall_not_be_deployed_is_left_alone(tell):
+    assert await tell(built(deploy=None)) == []
+
+
+async def test_what_is_said_wins_over_the_accounts_defaults_part_by_part(tell):
+    deploy = DeployOptions(
+        deployment="fraud-next",
+        endpoint="fraud",
+        initial_percent=10,
+        resources=ResourceOptions(memory_mib=1024),
+        scaling=ScalingOptions(min_replicas=3),
+    )
+    sources = {"resources.memory_mib": "so1s.yaml"}
+    defaults = Defaults(strategy="static", resources=Resources(cpu_millicores=250, memory_mib=100))
+    [request] = await tell(built(deploy=deploy, sources=sources), defaults)
+    workload = request.workload
+    assert (request.deployment, workload.endpoint, workload.initial_percent) == ("fraud-next", "fraud", 10)
+    assert workload.resources == Resources(cpu_millicores=250, memory_mib=1024)
+    assert (workload.scaling.min_replicas, workload.scaling.max_replicas) == (3, 3)
+    assert workload.strategy == "static"
+    assert request.sources == {
+        "deployment": "event",
+        "endpoint": "event",
+        "initial_percent": "event",
+        "strategy": "account default",
+        "resources.cpu_millicores": "account default",
+        "resources.memory_mib": "so1s.yaml",
+        "resources.gpus": "account default",
+        "scaling.min_replicas": "event",
+        "scaling.max_replicas": "account default",
+    }
+
+
+async def test_options_that_contradict_each_other_are_rejected_with_the_reason(tell):
+    scaling = ScalingOptions(min_replicas=3, max_replicas=2)
+    event = built(deploy=DeployOptions(deployment="fraud-next", scaling=scaling))
+    with pytest.raises(InvalidInput) as caught:
+        await tell(event)
+    failed = answer(caught.value, event.model_dump())
+    assert (failed.deployment, failed.revision) == ("fraud-next", 0)
+    assert "max_replicas of at least min_replicas" in failed.message
+
+
+async def test_each_request_that_changes_something_is_a_revision(tell, store):
+    assert await tell(requested("1")) == []
+    assert (await recorded(store)).revision == 1
+    await tell(requested("2"))
+    now = await recorded(store)
+    assert (now.revision, now.workload.version, now.cause.correlation_id) == (2, "2", "test")
+
+
+async def test_the_same_request_again_is_no_revision(tell, store):
+    await tell(requested("1"))
+    await tell(requested("1"))
+    assert (await recorded(store)).revision == 1
+
+
+async def test_the_same_request_again_is_answered_with_what_is_known(tell, store):
+    await tell(requested("1"))
+    now = await recorded(store)
+    async with store.transaction() as tx:
+        figures = {"ready_revision": 1, "updated": 1, "service": "file:///e", "url": "http://127.0.0.1:1"}
+        await deployments.tell(tx, now, figures)
+    [ready] = await tell(requested("1"))
+    assert (ready.revision, ready.replicas, ready.url) == (1, 1, "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(("expected", "taken"), [(None, True), (1, True), (0, False), (2, False)])
+async def test_a_request_that_expects_another_revision_is_refused(tell, store, expected, taken):
+    await tell(requested("1"))
+    answer = await tell(requested("2", expected=expected))
+    assert (await recorded(store)).revision == (2 if taken else 1)
+    if not taken:
+        [failed] = answer
+        assert (failed.reason, failed.revision) == ("stale_revision", 0)
+        assert "has revision 1" in failed.message
+
+
+async def test_expected_revision_0_makes_a_new_deployment(tell, store):
+    await tell(requested("1", expected=0))
+    assert (await recorded(store)).revision == 1
+
+
+async def test_scaling_changes_the_bounds_and_nothing_else(tell, store):
+    await tell(requested("1", labels={"team": "a"}))
+    scaling = Scaling(min_replicas=2, max_replicas=5)
+    await tell(DeploymentScaleRequested(**NAMES, scaling=scaling, requested_by="jiho"))
+    now = await recorded(store)
+    assert (now.revision, now.workload) == (2, wanted("1", labels={"team": "a"}, scaling=scaling))
+
+
+async def test_rolling_back_makes_the_earlier_workload_a_new_revision(tell, store):
+    for version in "123":
+        await tell(requested(version))
+    await tell(DeploymentRollbackRequested(**NAMES, requested_by="jiho"))
+    now = await recorded(store)
+    assert (now.revision, now.workload.version) == (4, "2")
+    await tell(DeploymentRollbackRequested(**NAMES, to_revision=1, requested_by="jiho"))
+    now = await recorded(store)
+    assert (now.revision, now.workload.version) == (5, "1")
+
+
+async def test_rolling_back_to_a_revision_that_never_was_is_refused(tell, store):
+    await tell(requested("1"))
+    [failed] = await tell(DeploymentRollbackRequested(**NAMES, requested_by="jiho"))
+    assert "it has no earlier one" in failed.message
+    await tell(requested("2"))
+    [failed] = await tell(DeploymentRollbackRequested(**NAMES, to_revision=9, requested_by="jiho"))
+    assert "allowed: 1 to 1" in failed.message
+    assert (await recorded(store)).revision == 2
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        DeploymentScaleRequested(**NAMES, scaling=Scaling(), requested_by="jiho"),
+        DeploymentRollbackRequested(**NAMES, requested_by="jiho"),
+        DeploymentRemovalRequested(**NAMES, requested_by="jiho"),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+async def test_requests_about_an_unknown_deployment_are_refused(tell, request_):
+    [failed] = await tell(request_)
+    assert (failed.reason, failed.message) == ("unknown", "deployment fraud does not exist")
+
+
+async def test_removal_asks_the_endpoints_first(tell, store):
+    await tell(requested("1"))
+    [retiring] = await tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"))
+    assert retiring == DeploymentRetiring(**NAMES, revision=1, endpoint="fraud")
+    assert (await recorded(store)).state == "retiring"
+
+
+async def test_a_released_deployment_is_to_go(tell, store):
+    await tell(requested("1"))
+    await tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"))
+    await tell(VariantReleased(**NAMES, revision=1))
+    assert (await recorded(store)).state == "released"
+
+
+async def test_a_deployment_in_use_goes_on(tell, store):
+    await tell(requested("1"))
+    await tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"))
+    await tell(VariantInUse(**NAMES, revision=1, endpoint="fraud", reason="its only variant"))
+    assert (await recorded(store)).state == "active"
+
+
+async def test_a_release_that_comes_after_a_new_request_ends_nothing(tell, store):
+    await tell(requested("1"))
+    await tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"))
+    await tell(requested("1"))
+    await tell(VariantReleased(**NAMES, revision=1))
+    now = await recorded(store)
+    assert (now.state, now.revision) == ("active", 2)
+
+
+async def test_a_release_that_nobody_asked_for_ends_nothing(tell, store):
+    await tell(requested("1"))
+    await tell(VariantReleased(**NAMES, revision=1))
+    assert (await recorded(store)).state == "active"

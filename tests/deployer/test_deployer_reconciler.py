@@ -1,0 +1,208 @@
+"""From what is recorded to replicas, and from what becomes of them to events; on real processes."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+from sqlalchemy import select
+from starlette.applications import Starlette
+
+from services.deployer import api
+from services.deployer.handlers import consumer
+from services.deployer.reconciler import Reconciler
+from so1s.events import (
+    DeploymentRemovalRequested,
+    DeploymentRequested,
+    DeploymentScaleRequested,
+    Scaling,
+    VariantReleased,
+    event_class,
+)
+from so1s.store import Store
+from so1s.store.tables import outbox
+from so1s.testing import run
+from tests.deployer.conftest import in_background, until, workload
+
+NAMES = {"account": "risk", "deployment": "fraud"}
+
+
+class Deployer:
+    """A deployer without a broker: its handlers, reconciler and store."""
+
+    def __init__(self, machine, store):
+        self.machine = machine
+        self.store = store
+        self.cluster = machine.cluster()
+        self.reconciler = self.make(60)
+
+    def make(self, deadline_seconds):
+        return Reconciler(self.store, self.cluster, deadline_seconds=deadline_seconds, poll_seconds=0.02)
+
+    async def tell(self, event):
+        return await run(consumer, event, store=self.store)
+
+    async def request(self, version, **changes):
+        behaviour = changes.pop("behaviour", {})
+        wanted = workload(self.machine.image(version, **behaviour), version, **changes)
+        await self.tell(DeploymentRequested(**NAMES, workload=wanted, requested_by="jiho"))
+
+    async def said(self, name):
+        """The events of a type, in their order."""
+        async with self.store.read() as connection:
+            rows = (await connection.execute(select(outbox).order_by(outbox.c.position))).all()
+        found = [(dict(json.loads(row.headers)), row.value) for row in rows]
+        return [
+            event_class(headers["ce_type"]).from_json(value)
+            for headers, value in found
+            if headers["ce_type"] == f"so1s.{name}.v1"
+        ]
+
+    async def once(self, name, count=1):
+        async def enough():
+            events = await self.said(name)
+            return events if len(events) >= count else None
+
+        return (await until(enough))[count - 1]
+
+
+@pytest.fixture
+async def deployer(machine, tmp_path):
+    store = Store(f"sqlite+aiosqlite:///{tmp_path}/deployer.db", producer="deployer")
+    await store.migrate("services.deployer.migrations")
+    yield Deployer(machine, store)
+    await store.close()
+
+
+async def test_a_request_becomes_a_ready_deployment(deployer, machine):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1", requires=["quality"], labels={"team": "fraud-ds"}, initial_percent=10)
+        ready = await deployer.once("DeploymentReady")
+    assert (ready.revision, ready.model, ready.version, ready.endpoint) == (1, "fraud", "1", "fraud")
+    assert (ready.requires, ready.labels, ready.initial_percent) == (["quality"], {"team": "fraud-ds"}, 10)
+    assert ready.service == machine.world.endpoints("risk", "fraud").as_uri()
+    async with httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.get(f"{ready.url}/predict")).json()["version"] == "1"
+    progressed = await deployer.said("DeploymentProgressed")
+    assert [each.message for each in progressed] == ["0 of 1 replicas ready"]
+
+
+async def test_replicas_bear_the_cause_of_their_revision(deployer, machine):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+    [record] = machine.living()
+    assert (record.event_id, record.correlation_id) == ("test", "test")
+
+
+async def test_a_broken_version_fails_with_its_last_words_while_the_old_one_serves(deployer, machine):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        await deployer.request("2", behaviour={"crash": "no such tensor"})
+        failed = await deployer.once("DeploymentFailed")
+        assert (failed.revision, failed.reason) == (2, "crash_loop")
+        assert any("the model is broken: no such tensor" in line for line in failed.log_tail)
+        assert [each.version for each in machine.living() if each.takes_traffic] == ["1"]
+        await deployer.request("3")
+        assert (await deployer.once("DeploymentReady", 2)).revision == 3
+    assert len(await deployer.said("DeploymentFailed")) == 1
+
+
+async def test_a_version_that_never_gets_ready_fails_after_the_deadline(deployer):
+    reconciler = deployer.make(0.3)
+    async with in_background(reconciler.lead()):
+        await deployer.request("1", behaviour={"start_seconds": 600})
+        failed = await deployer.once("DeploymentFailed")
+    assert failed.reason == "deadline_exceeded"
+    assert any("serving 1" in line for line in failed.log_tail)
+
+
+async def test_a_lost_replica_is_told_of_and_the_revision_is_not_ready_twice(deployer, machine):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        machine.processes()[0].kill()
+
+        async def recovered():
+            changes = await deployer.said("ReplicasChanged")
+            return changes and (changes[-1].ready, changes[-1].restarts) == (1, 1) and changes
+
+        changes = await until(recovered)
+    assert (changes[0].ready, changes[0].restarts) == (0, 1)
+    assert len(await deployer.said("DeploymentReady")) == 1
+
+
+async def test_scaling_is_a_ready_revision_of_its_own(deployer):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        scaling = Scaling(min_replicas=2, max_replicas=2)
+        await deployer.tell(DeploymentScaleRequested(**NAMES, scaling=scaling, requested_by="jiho"))
+        ready = await deployer.once("DeploymentReady", 2)
+    assert (ready.revision, ready.replicas) == (2, 2)
+
+
+async def test_a_released_deployment_goes_and_can_be_made_again(deployer, machine):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        await deployer.tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"))
+        assert len(machine.living()) == 1
+        await deployer.tell(VariantReleased(**NAMES, revision=1))
+        assert (await deployer.once("DeploymentRemoved")).revision == 1
+        assert machine.living() == []
+        await deployer.request("1")
+        assert (await deployer.once("DeploymentReady", 2)).revision == 2
+
+
+async def test_a_deployer_that_starts_again_says_nothing_twice(deployer, machine):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+    before = machine.processes()
+    async with in_background(deployer.make(60).lead()):
+        await deployer.tell(
+            DeploymentScaleRequested(
+                **NAMES, scaling=Scaling(min_replicas=1, max_replicas=2), requested_by="jiho"
+            )
+        )
+        await deployer.once("DeploymentReady", 2)
+    assert machine.processes() == before
+    assert [each.revision for each in await deployer.said("DeploymentReady")] == [1, 2]
+    assert await deployer.said("ReplicasChanged") == []
+
+
+async def test_a_deployment_that_nobody_recorded_is_removed(deployer, machine):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+    [process] = machine.processes()
+    async with deployer.store.transaction() as tx:
+        await tx.connection.exec_driver_sql("DELETE FROM deployments")
+
+    async def gone():
+        return not process.is_running()
+
+    async with in_background(deployer.make(60).lead()):
+        await until(gone)
+
+
+async def test_the_api_shows_deployments_and_their_logs(deployer):
+    app = Starlette(routes=api.routes(deployer.store, deployer.cluster))
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://deployer") as http:
+            listed = (await http.get("/v1/deployments", params={"account": "risk"})).json()
+            [shown] = listed["deployments"]
+            assert (shown["deployment"], shown["state"], shown["ready"]) == ("fraud", "ready", 1)
+            logs = await http.get("/v1/deployments/risk/fraud/logs", params={"lines": 5})
+            assert logs.text.endswith("serving 1\n")
+            assert (await http.get("/v1/deployments")).status_code == 400
+            assert (await http.get("/v1/deployments/risk/other/logs")).status_code == 404
+            assert (await http.get("/v1/deployments/risk/fraud/logs?lines=0")).status_code == 400
+            others = (await http.get("/v1/deployments", params={"account": "else"})).json()
+            assert others["deployments"] == []
