@@ -1,5 +1,6 @@
 """Billing on a real store, without a broker."""
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -15,8 +16,12 @@ Deliver = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = Store(f"sqlite+aiosqlite:///{tmp_path}/billing.db", producer="billing")
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """A migrated store: SQLite, or PostgreSQL where a test is parametrized with it."""
+    url, schema = f"sqlite+aiosqlite:///{tmp_path}/billing.db", None
+    if getattr(request, "param", "sqlite") == "postgresql":
+        url, schema = request.getfixturevalue("postgres"), f"billing_{uuid.uuid4().hex}"
+    opened = Store(url, producer="billing", schema=schema)
     await opened.migrate("services.billing.migrations")
     yield opened
     await opened.close()

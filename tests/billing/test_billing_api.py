@@ -9,6 +9,8 @@ from services.billing.api import routes
 from services.billing.store import archive, archived_page
 from tests.billing.usage import DAY, PRICES, received, sampled
 
+both = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
+
 
 @pytest.fixture
 async def api(store, deliver):
@@ -20,6 +22,7 @@ async def api(store, deliver):
         yield client
 
 
+@both
 async def test_a_bill_is_broken_down_by_model_and_resource(api):
     bill = (await api.get("/v1/bills/risk")).json()
     assert bill["rows"][0] == {
@@ -49,6 +52,7 @@ async def test_a_bill_is_broken_down_by_what_is_asked_for(api, by, groups):
     assert bill["total"]["amount_nano_usd"] == 231_250
 
 
+@both
 async def test_days_are_included_at_both_ends(api):
     first = (await api.get("/v1/bills/risk?from=2026-11-24&to=2026-11-24")).json()
     second = (await api.get("/v1/bills/risk?from=2026-11-25")).json()
@@ -68,6 +72,7 @@ async def test_an_account_without_usage_owes_nothing(api):
     assert (bill["rows"], bill["total"]["amount_usd"]) == ([], "0.000000000")
 
 
+@both
 async def test_the_recomputed_bill_equals_the_ledgers(api):
     bill = (await api.get("/v1/bills/risk")).json()
     again = (await api.get("/v1/bills/risk/recomputed")).json()

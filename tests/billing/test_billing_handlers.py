@@ -19,6 +19,7 @@ from so1s.store import Store
 from tests.billing.usage import DAY, PRICES, corrected, histories, received, sampled
 
 ALWAYS = Days()
+both = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
 
 
 async def audited(store, account="risk"):
@@ -31,6 +32,7 @@ async def count(store, table):
         return len((await connection.execute(select(table))).all())
 
 
+@both
 async def test_a_batch_is_charged_and_archived(store, deliver):
     windows_of_a_minute = [
         received(sampled(window_start=DAY + timedelta(seconds=5 * number)), f"e{number}")
@@ -43,6 +45,7 @@ async def test_a_batch_is_charged_and_archived(store, deliver):
     assert await count(store, archive) == 12
 
 
+@both
 async def test_the_archive_alone_yields_the_same_bill(store, deliver):
     await deliver(received(sampled()), received(sampled(quantities={"cpu_reserved": 1}), "another id"))
     await deliver(corrected({"cpu_reserved": 7}), received(sampled(account="shop"), "e2"))
@@ -51,6 +54,7 @@ async def test_the_archive_alone_yields_the_same_bill(store, deliver):
     assert found.ledger == found.recomputed
 
 
+@both
 async def test_a_window_that_two_batches_tell_of_is_charged_once(store, deliver):
     await deliver(received(sampled()))
     await deliver(received(sampled(), "another id"))
@@ -92,6 +96,7 @@ async def _charge(store, batch):
             await charge(batch, tx, PRICES)
 
 
+@both
 @pytest.mark.parametrize("table", [entries, postings, archive], ids=str)
 @pytest.mark.parametrize("verb", ["update", "delete"])
 async def test_what_is_booked_cannot_be_changed(store, deliver, table, verb):
@@ -112,6 +117,7 @@ async def test_a_price_book_that_changes_what_was_billed_stops_charging(store, d
         await deliver(received(sampled(), "e2"), prices=edited)
 
 
+@both
 async def test_a_new_price_applies_to_the_days_from_it_on(store, deliver):
     await deliver(received(sampled()))
     tomorrow = date(2026, 11, 26)

@@ -1,6 +1,7 @@
 """A collector without a cluster: the world and its counters are given, the store is real."""
 
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,12 @@ def cluster() -> FakeCluster:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = Store(f"sqlite+aiosqlite:///{tmp_path}/collector.db", producer="collector")
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """A migrated store: SQLite, or PostgreSQL where a test is parametrized with it."""
+    url, schema = f"sqlite+aiosqlite:///{tmp_path}/collector.db", None
+    if getattr(request, "param", "sqlite") == "postgresql":
+        url, schema = request.getfixturevalue("postgres"), f"collector_{uuid.uuid4().hex}"
+    opened = Store(url, producer="collector", schema=schema)
     await opened.migrate("services.collector.migrations")
     yield opened
     await opened.close()

@@ -9,6 +9,7 @@ from so1s.events import HealthSampled, UsageCorrected, UsageSampled
 from tests.collector.cluster import DEPLOYMENT, REPLICA, START_MS
 
 GATEWAY = "gateway"
+both = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -87,6 +88,7 @@ async def test_each_sample_continues_the_chain_of_its_replica(cluster, new_sampl
         assert (each.cause_id, each.correlation_id) == ("upload-1", "chain-1")
 
 
+@both
 async def test_windows_missed_while_the_collector_was_down_are_gaps_that_reserve_exactly(
     cluster, new_sampler, watch, usage
 ):
@@ -107,6 +109,7 @@ async def test_windows_missed_while_the_collector_was_down_are_gaps_that_reserve
     assert requests == {0: 10, 5: None, 10: None, 15: 15}
 
 
+@both
 async def test_a_second_collector_says_nothing_twice(cluster, new_sampler, watch, said):
     cluster.run(REPLICA)
     cluster.deploy(DEPLOYMENT)
@@ -225,6 +228,7 @@ async def test_another_grid_goes_on_where_the_last_one_stopped(cluster, new_samp
     assert alive == [5_000] * 5 + [15_000, 20_000]
 
 
+@both
 async def test_cursors_of_replicas_without_a_record_are_forgotten(cluster, new_sampler, watch, store):
     cluster.run(REPLICA)
     sampler = new_sampler()

@@ -44,12 +44,7 @@ class Entry:
     @property
     def day(self) -> date:
         """On which the window starts, UTC."""
-        return day_of(self.event)
-
-
-def day_of(event: UsageSampled) -> date:
-    """The day on which a window starts, UTC."""
-    return event.window_start.astimezone(UTC).date()
+        return self.event.window_start.astimezone(UTC).date()
 
 
 def entry(
@@ -78,7 +73,7 @@ def entry_id(received: Received) -> str:
 
 
 def _changes(event: UsageSampled, before: Figures, after: Figures, prices: PriceBook) -> Iterator[Posting]:
-    day = day_of(event)
+    day = event.window_start.astimezone(UTC).date()
     for meter, figure in after.items():
         booked = before[meter].quantity if meter in before else 0
         if booked == figure.quantity:
