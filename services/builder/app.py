@@ -26,13 +26,7 @@ def build(settings: Settings) -> Service:
     """Put the builder together."""
     url = settings.database_url.get_secret_value()
     store = Store(url, producer="builder", schema=settings.database_schema)
-    directory = settings.build_dir.absolute()
-    terms = Terms(directory, settings.lease_seconds, settings.deadline_seconds)
-    world = _world(settings, directory)
-    names = [f"{settings.instance}/{number}" for number in range(settings.workers)]
-    workers = Workers(
-        [Worker(name, store, world, terms) for name in names], poll_seconds=settings.poll_seconds
-    )
+    workers = Workers(make_workers(settings, store), poll_seconds=settings.poll_seconds)
     consumer.provide(settings, workers)
     return Service(
         "builder",
@@ -41,8 +35,17 @@ def build(settings: Settings) -> Service:
         store=store,
         migrations="services.builder.migrations",
         loops=workers.loops,
-        routes=api.routes(store, directory / "logs"),
+        routes=api.routes(store, settings.build_dir.absolute() / "logs"),
     )
+
+
+def make_workers(settings: Settings, store: Store) -> list[Worker]:
+    """The workers of one process."""
+    directory = settings.build_dir.absolute()
+    terms = Terms(directory, settings.lease_seconds, settings.deadline_seconds)
+    world = _world(settings, directory)
+    names = [f"{settings.instance}/{number}" for number in range(settings.workers)]
+    return [Worker(name, store, world, terms) for name in names]
 
 
 def _world(settings: Settings, directory: Path) -> World:

@@ -145,12 +145,7 @@ class Shop:
 
     async def emitted(self) -> list[Event]:
         """The events that were said since the last call."""
-        sender = Recording()
-        await self.store.outbox.flush(sender)
-        return [
-            decode(event_class(dict(record.headers)["ce_type"].decode()), record.headers, record.value).event
-            for record in sender.records
-        ]
+        return await emitted(self.store)
 
 
 @dataclass
@@ -161,6 +156,16 @@ class Recording:
 
     async def send(self, records: Sequence[Record]) -> None:
         self.records += records
+
+
+async def emitted(store: Store) -> list[Event]:
+    """Take the events out of an outbox."""
+    sender = Recording()
+    await store.outbox.flush(sender)
+    return [
+        decode(event_class(dict(record.headers)["ce_type"].decode()), record.headers, record.value).event
+        for record in sender.records
+    ]
 
 
 @pytest.fixture

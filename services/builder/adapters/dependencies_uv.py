@@ -27,11 +27,11 @@ from services.builder.adapters.command import run
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT
 from services.builder.layers import Layer, pack
+from services.builder.locks import LOCKS
 from services.builder.ports import Dependencies, Images, Log
 from services.builder.stop import in_thread
 from so1s.events.model import Format
 
-_LOCKS = Path(__file__).parent.parent / "locks"
 _RECIPE = "1"
 """Part of each key: a new number packs anew when the way of packing changes."""
 _SECRETS = ("SO1S_", "AWS_")
@@ -40,7 +40,9 @@ _SECRETS = ("SO1S_", "AWS_")
 class UvDependencies:
     """Installs with uv, which takes what it has in its cache and the rest from the configured index."""
 
-    def __init__(self, directory: Path, images: Images, *, python: Path, platform: str) -> None:
+    def __init__(
+        self, directory: Path, images: Images, *, python: Path, platform: str, locks: Path = LOCKS
+    ) -> None:
         """Make a source of libraries.
 
         Args:
@@ -48,15 +50,17 @@ class UvDependencies:
             images: takes their layers.
             python: the interpreter that will import them.
             platform: what that interpreter runs on, as images declare it.
+            locks: holds a lock file `FORMAT.txt` for each format.
         """
         self.platform = platform
         self._directory = directory.absolute()
         self._images = images
         self._python = python
+        self._locks = locks
 
     async def provide(self, model_format: Format, log: Log) -> Dependencies:
         """See `ports.DependencySource`."""
-        lock = _LOCKS / f"{model_format}.txt"
+        lock = self._locks / f"{model_format}.txt"
         home = self._directory / self._key(lock.read_bytes())
         if layer := await self._present(home):
             return Dependencies(layer, home / "site-packages", cached=True)

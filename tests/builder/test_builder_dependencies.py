@@ -1,0 +1,117 @@
+"""Libraries: installed once, locked, packed the same every time."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.builder.adapters.dependencies_uv import UvDependencies
+from services.builder.adapters.images_layout import LayoutImages
+from services.builder.domain.failure import BuildError
+from services.builder.locks import FORMATS, LOCKS, export
+
+
+@pytest.mark.parametrize("model_format", FORMATS)
+def test_the_committed_locks_are_those_of_the_workspace(model_format):
+    assert (LOCKS / f"{model_format}.txt").read_text() == export(model_format), (
+        "uv.lock has changed: python -m services.builder.locks"
+    )
+
+
+def small_lock(directory: Path, *, damaged: bool = False) -> Path:
+    """A lock of one small library with a script."""
+    lines = (LOCKS / "onnx.txt").read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("uvicorn=="))
+    end = next(n for n in range(start + 1, len(lines)) if not lines[n].startswith(" "))
+    text = "\n".join(lines[start:end])
+    if damaged:
+        text = text.replace("sha256:", "sha256:0000")[: -4 * (end - start)]
+    directory.mkdir(parents=True)
+    (directory / "onnx.txt").write_text(text)
+    return directory
+
+
+def source(directory: Path, locks: Path, images: LayoutImages) -> UvDependencies:
+    python = Path(sys.executable)
+    return UvDependencies(directory, images, python=python, platform="linux-x86_64-cp311", locks=locks)
+
+
+async def test_libraries_are_installed_once_and_cached_afterwards(tmp_path):
+    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks")
+    lines: list[str] = []
+
+    first = await source(tmp_path / "d", locks, images).provide("onnx", lines.append)
+    second = await source(tmp_path / "d", locks, images).provide("onnx", lines.append)
+
+    assert (first.cached, second.cached) == (False, True)
+    assert first.layer == second.layer
+    assert await images.has(first.layer)
+    assert (first.site_packages / "uvicorn/__init__.py").exists()
+    assert sum("uvicorn==" in line for line in lines) == 1
+
+
+async def test_builders_that_want_the_same_libraries_wait_for_the_first(tmp_path):
+    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks")
+    builders = [source(tmp_path / "d", locks, images) for _ in range(3)]
+
+    found = await asyncio.gather(*(builder.provide("onnx", lambda _line: None) for builder in builders))
+
+    assert sorted(each.cached for each in found) == [False, True, True]
+    assert len({each.layer.digest for each in found}) == 1
+
+
+async def test_the_layer_is_the_same_on_another_machine(tmp_path):
+    digests = set()
+    for number, umask in enumerate((0o022, 0o077)):
+        old = os.umask(umask)
+        images = LayoutImages(tmp_path / f"images{number}")
+        locks = small_lock(tmp_path / f"locks{number}")
+        found = await source(tmp_path / f"d{number}", locks, images).provide("onnx", lambda _line: None)
+        os.umask(old)
+        digests.add(found.layer.digest)
+
+    assert len(digests) == 1
+
+
+async def test_a_lost_layer_is_packed_again_from_what_is_installed(tmp_path):
+    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks")
+    libraries = source(tmp_path / "d", locks, images)
+    first = await libraries.provide("onnx", lambda _line: None)
+    (tmp_path / "images/blobs/sha256" / first.layer.digest.removeprefix("sha256:")).unlink()
+    (first.site_packages / "uvicorn/__pycache__").mkdir(exist_ok=True)
+    (first.site_packages / "uvicorn/__pycache__/x.pyc").write_bytes(b"written by a server")
+
+    lines: list[str] = []
+    again = await libraries.provide("onnx", lines.append)
+
+    assert again.layer == first.layer
+    assert lines == []  # nothing was installed
+    assert await images.has(again.layer)
+
+
+async def test_libraries_that_cannot_be_installed_are_a_failed_build_with_uvs_words_in_the_log(tmp_path):
+    locks = small_lock(tmp_path / "locks", damaged=True)
+    lines: list[str] = []
+
+    with pytest.raises(BuildError) as error:
+        await source(tmp_path / "d", locks, LayoutImages(tmp_path / "images")).provide("onnx", lines.append)
+
+    assert error.value.reason == "dependencies"
+    assert any("hash" in line.lower() for line in lines)
+    assert not [path for path in (tmp_path / "d").iterdir() if path.is_dir()]  # no half of it is left
+
+
+async def test_another_platform_has_a_layer_of_its_own(tmp_path):
+    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks")
+    here = source(tmp_path / "d", locks, images)
+    there = UvDependencies(
+        tmp_path / "d", images, python=Path(sys.executable), platform="linux-x86_64-cp399", locks=locks
+    )
+    await here.provide("onnx", lambda _line: None)
+
+    assert not (await there.provide("onnx", lambda _line: None)).cached
+    assert len(list((tmp_path / "d").glob("*/layer.json"))) == 2
+    assert all(json.loads(p.read_bytes())["digest"] for p in (tmp_path / "d").glob("*/layer.json"))
