@@ -1,4 +1,4 @@
-"""A replica for tests: `python upstream.py NAME PORT` answers its name; `/sleep` does so after 1 s."""
+"""A replica for tests: `python upstream.py NAME PORT` answers its name; `/pause` does so after 0.5 s."""
 
 import asyncio
 import json
@@ -23,8 +23,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             path, headers = await read(reader)
             if path.startswith("/become/"):
                 status = int(path.rsplit("/", 1)[1])
-            if path == "/sleep":
-                await asyncio.sleep(1)
+            if path == "/pause":
+                await asyncio.sleep(0.5)
             code = 200 if path.startswith(("/v2/health", "/become")) else status
             body = json.dumps({"replica": NAME, "request_id": headers.get("x-request-id")}).encode()
             writer.write(f"HTTP/1.1 {code} X\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)

@@ -93,9 +93,10 @@ def _connection_manager(routes: Path) -> Resource:
             {"name": "router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}}
         ],
         "strip_any_host_port": True,  # callers send HOST:PORT, virtual hosts match HOST
-        # Callers are the edge: they cannot steer retries or timeouts by x-envoy headers.
+        # No caller is trusted, not even a local one: none steers retries or timeouts by x-envoy headers.
+        # An empty list would mean the usual private addresses; this range is never a caller's (RFC 5737).
         "use_remote_address": True,
-        "internal_address_config": {"cidr_ranges": []},
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "192.0.2.0", "prefix_len": 24}]},
         "preserve_external_request_id": True,
         "always_set_request_id_in_response": True,
         "local_reply_config": {"mappers": _local_replies()},
