@@ -15,9 +15,9 @@ class Settings(ServiceSettings):
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - whoever owns state needs one
     """An SQLAlchemy URL: `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`; it holds the cursors."""
-    world_dir: Path
-    """The directory that says what runs; absolute. The deployer writes it."""
-    envoy_admin_port: int = Field(ge=1, le=65535)
+    world_dir: Path = Path(".so1s/world")
+    """What runs, as the deployer records it."""
+    envoy_admin_port: int = Field(default=9901, ge=1, le=65535)
     """Of Envoy's admin interface on 127.0.0.1."""
     window_seconds: int = Field(default=5, ge=1, le=3600)
     """The grid of samples: short enough for a laptop's demo to bill and watch what it does."""
@@ -25,9 +25,7 @@ class Settings(ServiceSettings):
     """Between two looks at the counters: at most so much is lost where something dies."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if not self.world_dir.is_absolute():
-            raise ValueError("world_dir: allowed: an absolute path")
+    def _looks_often_enough(self) -> Self:
         if self.scrape_seconds > self.window_seconds:
             raise ValueError(f"scrape_seconds: allowed: at most window_seconds, {self.window_seconds}")
         return self

@@ -74,6 +74,10 @@ async def test_a_process_that_is_gone_is_not_read(start, metrics):
     assert await metrics.read([gone]) == {}
 
 
+async def test_a_replica_between_two_processes_is_not_read(metrics):
+    assert await metrics.read([replace(REPLICA, pid=None, pid_started_at=None)]) == {}
+
+
 async def test_a_replica_that_ended_is_not_read(start, metrics):
     assert await metrics.read([replica_of(start(WAIT), ended_ms=1)]) == {}
 

@@ -39,6 +39,7 @@ async def test_records_are_read_with_times_to_the_millisecond(root):
 
 async def test_a_broken_record_is_reported_and_the_others_are_read(root):
     (root / "replicas/u0.json").write_text('{"uid": "u0"')
+    (root / "replicas/.u2.json").write_text("{")  # one that is being written
     with capture_logs() as logs:
         running = await WorldDirectory(root).read()
     assert list(running.replicas) == ["u1"]

@@ -33,6 +33,8 @@ class ProcessMetrics:
         return found
 
     def _read(self, replica: Replica) -> Reading | None:
+        if replica.pid is None or replica.pid_started_at is None:
+            return None
         try:
             process = psutil.Process(replica.pid)
             if abs(process.create_time() - replica.pid_started_at) > _SAME_START_SECONDS:

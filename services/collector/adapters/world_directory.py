@@ -31,8 +31,8 @@ class ReplicaRecord(BaseModel):
     user: str
     labels: Labels
     resources: Resources
-    pid: int
-    pid_started_at: float
+    pid: int | None
+    pid_started_at: float | None
     started_at: AwareDatetime
     ended_at: AwareDatetime | None
     event_id: str
@@ -89,7 +89,7 @@ class WorldDirectory:
 
 
 def _records(directory: Path, model: type[M]) -> Iterator[M]:
-    for path in sorted(directory.glob("*.json")):
+    for path in sorted(directory.glob("[!.]*.json")):
         try:
             yield model.model_validate_json(path.read_bytes())
         except FileNotFoundError:

@@ -22,8 +22,9 @@ class Replica:
     cpu_millicores: int
     memory_mib: int
     gpus: int
-    pid: int
-    pid_started_at: float
+    pid: int | None
+    """None between two processes of a replica that is restarted."""
+    pid_started_at: float | None
     """Seconds since the epoch, by which a process that reuses the pid is told apart."""
     started_ms: int
     ended_ms: int | None
