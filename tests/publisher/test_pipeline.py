@@ -90,7 +90,7 @@ def applied(model, revision=7):
         endpoint=model,
         revision=revision,
         host=f"{model}--risk.so1s.localhost",
-        url=f"http://{model}--risk.so1s.localhost:8080/predict",
+        url=f"http://{model}--risk.so1s.localhost:8080",
         weights={model: 1},
         changed_by="router",
         seconds=0.01,
@@ -196,7 +196,7 @@ def test_waiting_ends_with_the_applied_route_and_tells_each_step(laptop, out, mo
     answer(laptop, published, built(model), ready(model), applied(model))
     steps = []
     serving = published.wait_until_serving(10, on_step=steps.append)
-    assert serving == so1s.Serving(f"http://{model}--risk.so1s.localhost:8080/predict", 7)
+    assert serving == so1s.Serving(f"http://{model}--risk.so1s.localhost:8080", 7)
     assert [step.name for step in steps] == ["published", "built", "ready", "serving"]
     assert all(0 <= step.seconds < 10 for step in steps)
 

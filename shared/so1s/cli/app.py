@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from so1s.cli import model, predict, publish, weights
+from so1s.cli import (
+    bill,
+    build,
+    deployments,
+    dlq,
+    endpoint,
+    events,
+    explain,
+    model,
+    predict,
+    publish,
+    status,
+    topics,
+    weights,
+)
 from so1s.cli.terminal import Output, Terminal
 
 app = typer.Typer(
@@ -33,3 +47,16 @@ app.add_typer(model.app, name="model")
 app.command()(publish.publish)
 app.command()(predict.predict)
 app.add_typer(weights.app, name="weights")
+app.command()(status.status)
+app.command()(deployments.deployments)
+app.command()(deployments.scale)
+app.command()(deployments.rollback)
+app.command()(deployments.remove)
+app.command()(deployments.logs)
+app.command()(explain.explain)
+app.command()(bill.bill)
+app.add_typer(build.app, name="build")
+app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(events.app, name="events")
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(topics.app, name="topics")

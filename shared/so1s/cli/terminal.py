@@ -15,6 +15,9 @@ from rich.text import Text
 
 D = TypeVar("D")
 
+_PIPED_WIDTH = 200
+"""Where a program reads, lines are not broken at a terminal's 80 characters."""
+
 
 class Output(StrEnum):
     """The form of what is printed."""
@@ -30,6 +33,8 @@ class Terminal:
         self.is_json = output is Output.json
         # rich leaves colour out where NO_COLOR is set and where nobody looks.
         self.console = Console(highlight=False)
+        if not self.console.is_terminal:
+            self.console.width = _PIPED_WIDTH
         self._beside = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def show(self, data: D, text: Callable[[D], RenderableType]) -> None:

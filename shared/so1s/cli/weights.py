@@ -20,7 +20,8 @@ from so1s.validation import checked
 
 app = typer.Typer(no_args_is_help=True, help="Split an endpoint's traffic between its variants.")
 
-_BAR = 40
+_BAR = 30
+_ON_THE_ROUTE = {"attached", "requested"}
 
 
 @app.command("set")
@@ -82,17 +83,19 @@ def show_weights(context: typer.Context, endpoint: str, *, account: Account = No
 
 
 def shares(endpoint: dict[str, Any]) -> RenderableType:
-    """An endpoint's weights, drawn to scale."""
-    weights: dict[str, int] = endpoint["weights"]
-    total, width = sum(weights.values()) or 1, max(map(len, weights), default=0)
-    head = Text.assemble(
-        (endpoint["endpoint"], "bold"), f"  revision {endpoint['revision']}  {endpoint['url']}"
+    """An endpoint's variants, drawn to scale."""
+    variants = [each for each in endpoint["variants"] if each["state"] in _ON_THE_ROUTE]
+    total = sum(each["weight"] for each in variants) or 1
+    width = max((len(each["variant"]) for each in variants), default=0)
+    applied = "" if endpoint["applied"] else "  not applied yet"
+    head = f"  revision {endpoint['revision']}{applied}  {endpoint['url']}"
+    return Group(
+        Text.assemble((endpoint["endpoint"], "bold"), head),
+        *(_share(each, each["weight"] / total, width) for each in variants),
     )
-    lines = [
-        Text.assemble(
-            f"{variant:<{width}}  {weight:>7}  {100 * weight / total:5.1f} %  ",
-            ("█" * round(_BAR * weight / total), "cyan"),
-        )
-        for variant, weight in weights.items()
-    ]
-    return Group(head, *lines)
+
+
+def _share(variant: dict[str, Any], part: float, width: int) -> Text:
+    version = f"{variant['model']}@{variant['version']}" if variant["model"] else variant["state"]
+    text = f"{variant['variant']:<{width}}  {variant['weight']:>7}  {100 * part:5.1f} %  {version:<20} "
+    return Text.assemble(text, ("█" * round(_BAR * part), "cyan"))

@@ -1,0 +1,112 @@
+"""The chain of a version: every event that its upload brought about, from the topics alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiokafka import ConsumerRecord
+
+from so1s.broker.reader import Reader, correlation_id, decoded
+from so1s.errors import So1sError
+from so1s.events import HealthSampled, ModelUploaded, UsageCorrected, UsageSampled, catalogue
+from so1s.events.envelope import Received
+from so1s.platform import ClientSettings
+
+_SAMPLES = (HealthSampled, UsageSampled, UsageCorrected)
+_CLOCKS_APART = timedelta(minutes=5)
+"""Producers stamp their records: an answer may bear an earlier time than its question."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What was metered of a version."""
+
+    windows: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    """The end of the last window."""
+    qualities: dict[str, int] = field(default_factory=dict)
+    """How many windows are complete, partial or gaps."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A version's events in the order of their times, its usage summed up."""
+
+    upload: Received[ModelUploaded]
+    events: list[Received[Any]]
+    usage: Usage
+
+
+async def read_chain(settings: ClientSettings, account: str, model: str, version: str) -> Chain:
+    """Find a version's upload and all that followed from it.
+
+    Raises:
+        So1sError: Kafka keeps no upload of the version.
+        KafkaError: Kafka does not answer.
+    """
+    upload = await _upload(settings, account, model, version)
+    since = upload.time - _CLOCKS_APART if upload.time else None
+    topics = [each.topic.name for each in catalogue().values() if not issubclass(each, _SAMPLES)]
+    found = await _read(
+        settings, topics, since, lambda record: correlation_id(record) == upload.correlation_id
+    )
+    events = sorted(_distinct(found), key=lambda each: str(each.time))
+    usage = [UsageSampled.topic.name, UsageCorrected.topic.name]
+    prefixes = tuple(f"{account}/{name}/".encode() for name in {model, *_deployments(events)})
+    windows = await _read(settings, usage, since, lambda record: (record.key or b"").startswith(prefixes))
+    mine = [each for each in windows if (each.event.model, each.event.version) == (model, version)]
+    return Chain(upload, events, summed(mine))
+
+
+def summed(samples: Sequence[Received[UsageSampled]]) -> Usage:
+    """Usage events, each window of a replica counted once."""
+    windows = {(each.event.replica, each.event.window_start): each.event for each in samples}.values()
+    if not windows:
+        return Usage()
+    qualities = [window.quality for window in windows]
+    return Usage(
+        windows=len(windows),
+        first=min(window.window_start for window in windows),
+        last=max(window.window_start + timedelta(seconds=window.window_seconds) for window in windows),
+        qualities={quality: qualities.count(quality) for quality in sorted(set(qualities))},
+    )
+
+
+async def _upload(
+    settings: ClientSettings, account: str, model: str, version: str
+) -> Received[ModelUploaded]:
+    name = f"{account}/{model}".encode()
+    uploads = await _read(
+        settings, [ModelUploaded.topic.name], None, lambda record: record.key in {name, None}
+    )
+    mine = [each for each in uploads if each.event.version == version and each.event.key.encode() == name]
+    if not mine:
+        raise So1sError(
+            f"Kafka keeps no upload of {model}@{version} by {account}: the name is another one, or it was "
+            f"longer ago than {ModelUploaded.topic.retention_days} days; so1s build list has all versions"
+        )
+    by_time = sorted(mine, key=lambda each: str(each.time))
+    return next(each for each in by_time if each.id == by_time[-1].id)  # as it was said first
+
+
+def _deployments(events: Sequence[Received[Any]]) -> set[str]:
+    return {each.event.deployment for each in events if hasattr(each.event, "deployment")}
+
+
+def _distinct(found: Sequence[Received[Any]]) -> list[Received[Any]]:
+    """Each event once: a producer that died between sending and knowing so sends again."""
+    return list({(each.source, each.id): each for each in reversed(found)}.values())
+
+
+async def _read(
+    settings: ClientSettings,
+    topics: Sequence[str],
+    since: datetime | None,
+    wanted: Callable[[ConsumerRecord], bool],
+) -> list[Received[Any]]:
+    async with Reader(settings, topics, since=since) as reader:
+        return [each async for record in reader.past() if wanted(record) and (each := decoded(record))]

@@ -1,0 +1,222 @@
+"""The life of deployments: list, scale, roll back, remove, and read what they wrote."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+
+from so1s.cli import api
+from so1s.cli.ask import ask, say
+from so1s.cli.options import Account, TimeoutSeconds, Wait, account_of, me
+from so1s.cli.terminal import Terminal, table, terminal
+from so1s.errors import InvalidInput, So1sError
+from so1s.events import (
+    DeploymentFailed,
+    DeploymentReady,
+    DeploymentRemovalRequested,
+    DeploymentRemoved,
+    DeploymentRollbackRequested,
+    DeploymentScaleRequested,
+    Event,
+    VariantInUse,
+)
+from so1s.flow import DeploymentFailed as Failed
+from so1s.platform import ClientSettings
+from so1s.validation import checked
+
+COLUMNS = {
+    "deployment": "deployment",
+    "serves": "serves",
+    "revision": "revision",
+    "state": "state",
+    "replicas": "replicas",
+    "restarts": "restarts",
+    "endpoint": "endpoint",
+}
+_FOLLOW_SECONDS = 1.0
+_FOLLOWED_LINES = 1000
+
+
+class InUse(So1sError):
+    """A deployment cannot go: an endpoint needs it."""
+
+
+def deployments(context: typer.Context, *, account: Account = None) -> None:
+    """List an account's deployments."""
+    settings = ClientSettings.load()
+    terminal(context).show(fetch(settings, account_of(settings, account)), shown)
+
+
+def scale(
+    context: typer.Context,
+    deployment: str,
+    replicas: Annotated[int | None, typer.Argument(help="A fixed number.", show_default=False)] = None,
+    *,
+    account: Account = None,
+    min_replicas: int | None = None,
+    max_replicas: int | None = None,
+    cpu_percent: int | None = None,
+    requests_per_second: float | None = None,
+    latency_p90_ms: float | None = None,
+    latency_p99_ms: float | None = None,
+    wait: Wait = True,
+    timeout_seconds: TimeoutSeconds = 300,
+) -> None:
+    """Change how many replicas a deployment has; what is not said stays."""
+    settings = ClientSettings.load()
+    account = account_of(settings, account)
+    said = {
+        "min_replicas": replicas if min_replicas is None else min_replicas,
+        "max_replicas": replicas if max_replicas is None else max_replicas,
+        "cpu_percent": cpu_percent,
+        "requests_per_second": requests_per_second,
+        "latency_p90_ms": latency_p90_ms,
+        "latency_p99_ms": latency_p99_ms,
+    }
+    changes = {name: value for name, value in said.items() if value is not None}
+    if not changes:
+        raise InvalidInput.missing("replicas", "allowed: a number, or one of the options")
+    scaling = _find(settings, account, deployment)["scaling"] | changes
+    request = checked(
+        DeploymentScaleRequested, account=account, deployment=deployment, scaling=scaling, requested_by=me()
+    )
+    _become(terminal(context), settings, request, wait=wait, timeout_seconds=timeout_seconds)
+
+
+def rollback(
+    context: typer.Context,
+    deployment: str,
+    *,
+    account: Account = None,
+    to_revision: Annotated[int | None, typer.Option(help="The one before the present where absent.")] = None,
+    wait: Wait = True,
+    timeout_seconds: TimeoutSeconds = 300,
+) -> None:
+    """Go back to an earlier revision, as a new one."""
+    settings = ClientSettings.load()
+    request = checked(
+        DeploymentRollbackRequested,
+        account=account_of(settings, account),
+        deployment=deployment,
+        to_revision=to_revision,
+        requested_by=me(),
+    )
+    _become(terminal(context), settings, request, wait=wait, timeout_seconds=timeout_seconds)
+
+
+def remove(
+    context: typer.Context,
+    deployment: str,
+    *,
+    account: Account = None,
+    wait: Wait = True,
+    timeout_seconds: TimeoutSeconds = 300,
+) -> None:
+    """Retire a deployment: its endpoints release it, then its replicas go."""
+    settings, screen = ClientSettings.load(), terminal(context)
+    request = checked(
+        DeploymentRemovalRequested,
+        account=account_of(settings, account),
+        deployment=deployment,
+        requested_by=me(),
+    )
+    if not wait:
+        _said(screen, say(settings, request))
+        return
+    answers = (DeploymentRemoved, DeploymentFailed, VariantInUse)
+    (answer,) = ask(settings, request, answers, timeout_seconds=timeout_seconds)
+    if isinstance(answer, VariantInUse):
+        raise InUse(f"{deployment} stays: {answer.reason}")
+    _require_success(answer)
+    screen.show(answer, lambda _: f"{deployment} removed")
+
+
+def logs(
+    context: typer.Context,
+    deployment: str,
+    *,
+    account: Account = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000)] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+) -> None:
+    """Show what a deployment's replicas wrote."""
+    settings, screen = ClientSettings.load(), terminal(context)
+    account = account_of(settings, account)
+    seen = _log(settings, account, deployment, lines)
+    screen.show(seen, "\n".join)
+    while follow:
+        time.sleep(_FOLLOW_SECONDS)
+        now = _log(settings, account, deployment, _FOLLOWED_LINES)
+        for line in after(seen, now):
+            typer.echo(line)
+        seen = now
+
+
+def after(seen: list[str], now: list[str]) -> list[str]:
+    """The lines of `now` that follow the last line of `seen`."""
+    if not seen:
+        return now
+    for position in range(len(now) - 1, -1, -1):
+        if now[position] == seen[-1]:
+            return now[position + 1 :]
+    return now
+
+
+def fetch(settings: ClientSettings, account: str) -> list[dict[str, Any]]:
+    """An account's deployments, as the deployer has them."""
+    return api.get(settings, "deployer", "v1", "deployments", account=account)["deployments"]
+
+
+def shown(found: list[dict[str, Any]]) -> RenderableType:
+    """Deployments as a table."""
+    rows = [
+        each
+        | {"serves": f"{each['model']}@{each['version']}", "replicas": f"{each['ready']}/{each['desired']}"}
+        for each in found
+    ]
+    return table(rows, COLUMNS, empty="no deployments yet: so1s publish DIR --model NAME --wait")
+
+
+def _log(settings: ClientSettings, account: str, deployment: str, lines: int) -> list[str]:
+    return api.text(
+        settings, "deployer", "v1", "deployments", account, deployment, "logs", lines=lines
+    ).splitlines()
+
+
+def _find(settings: ClientSettings, account: str, deployment: str) -> dict[str, Any]:
+    found = fetch(settings, account)
+    for each in found:
+        if each["deployment"] == deployment:
+            return each
+    known = ", ".join(each["deployment"] for each in found) or "none yet"
+    raise InvalidInput.of("deployment", deployment, f"allowed: a deployment of {account}: {known}")
+
+
+def _become(
+    screen: Terminal, settings: ClientSettings, request: Event, *, wait: bool, timeout_seconds: float
+) -> None:
+    """Ask for another revision, and wait until it is ready."""
+    if not wait:
+        _said(screen, say(settings, request))
+        return
+    (answer,) = ask(settings, request, (DeploymentReady, DeploymentFailed), timeout_seconds=timeout_seconds)
+    _require_success(answer)
+    screen.show(answer, _ready)
+
+
+def _require_success(answer: Event) -> None:
+    if isinstance(answer, DeploymentFailed):
+        raise Failed(f"{answer.deployment}: {answer.message}", answer, answer.log_tail)
+
+
+def _ready(answer: Event) -> str:
+    assert isinstance(answer, DeploymentReady)
+    serves = f"{answer.model}@{answer.version}"
+    return f"{answer.deployment} revision {answer.revision}: {answer.replicas} ready, {serves}"
+
+
+def _said(screen: Terminal, event_id: str) -> None:
+    screen.show({"event_id": event_id}, lambda _: "published; so1s status shows what becomes of it")

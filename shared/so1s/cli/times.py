@@ -1,0 +1,27 @@
+"""Times as people say them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from so1s.errors import InvalidInput
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def moment(text: str, *, now: datetime | None = None) -> datetime:
+    """A time such as `2026-11-24T12:00` (UTC where it has no zone), or an age such as `10m`.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    now = now or datetime.now(UTC)
+    if age := re.fullmatch(r"(\d{1,6})([smhd])", text):
+        return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    try:
+        said = datetime.fromisoformat(text)
+    except ValueError:
+        allowed = "allowed: a time such as 2026-11-24T12:00, or an age such as 30s, 10m, 2h, 7d"
+        raise InvalidInput.of("from", text, allowed) from None
+    return said if said.tzinfo else said.replace(tzinfo=UTC)
