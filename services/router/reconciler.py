@@ -22,7 +22,7 @@ from so1s.store import Store
 log = structlog.get_logger()
 
 _PROBE_SECONDS = 0.01
-_PROBES = 20
+_PROBES = 10
 """A gateway takes a route within milliseconds as a rule: worth a moment's wait before the next round."""
 
 

@@ -222,11 +222,12 @@ def test_a_retiring_variant_takes_no_weight():
     assert rejected.allowed == "allowed: 0, since the deployment retires"
 
 
-def test_late_news_of_a_released_deployment_is_ignored_until_it_is_requested_again():
-    endpoint = retire(decide(joined(ready(), ready("fraud-next")), {"fraud": 1}), "fraud-next", 1)
-    assert become_ready(endpoint, ready("fraud-next"), {}).endpoint == endpoint
-    again = become_ready(request(endpoint, "fraud-next"), ready("fraud-next"), {}).endpoint
-    assert again.weights == {"fraud": 1, "fraud-next": 0}
+def test_late_news_of_a_released_deployment_is_ignored_and_its_next_revision_joins():
+    endpoint = retire(decide(joined(ready(), ready("fraud-next")), {"fraud": 1}), "fraud-next", 2)
+    for after in (endpoint, request(endpoint, "fraud-next")):
+        assert become_ready(after, ready("fraud-next", 2), {}).endpoint == after
+        again = become_ready(after, ready("fraud-next", 3), {}).endpoint
+        assert again.weights == {"fraud": 1, "fraud-next": 0}
 
 
 def test_a_removed_endpoint_comes_back_with_weights_or_a_new_version():

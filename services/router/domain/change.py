@@ -39,7 +39,9 @@ def blockers(endpoint: Endpoint, names: Mapping[str, int]) -> str:
         endpoint.variants[name] for name, weight in names.items() if _waits(endpoint.variants[name], weight)
     ]
     return "; ".join(
-        f"{v.deployment} is not ready" if not v.revision else f"{v.deployment} lacks {', '.join(v.unjudged)}"
+        f"{v.deployment} is not ready"
+        if v.state == "requested"
+        else f"{v.deployment} lacks {', '.join(v.unjudged)}"
         for v in waiting
     )
 

@@ -27,7 +27,7 @@ class Variant:
     state: State = "requested"
     weight: int = 0
     revision: int = 0
-    """The deployment's newest that was ready; 0 where none was."""
+    """The deployment's newest that was ready or retired; 0 where none was. What is not newer is stale."""
     model: str = ""
     version: str = ""
     service: str = ""

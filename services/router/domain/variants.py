@@ -20,10 +20,10 @@ class Decision:
 
 def request(endpoint: Endpoint, deployment: str) -> Endpoint:
     """Know a deployment that was asked for, so that weights may name it before it is ready."""
-    known = endpoint.variants.get(deployment)
-    if known and known.state != "released":
+    known = endpoint.variants.get(deployment, Variant(deployment, "released"))
+    if known.state != "released":
         return endpoint
-    return endpoint.having([Variant(deployment)])
+    return endpoint.having([Variant(deployment, revision=known.revision)])
 
 
 def become_ready(endpoint: Endpoint, ready: DeploymentReady, verdicts: Mapping[str, Verdict]) -> Decision:
