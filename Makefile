@@ -26,7 +26,7 @@ $(UV):
 .venv/installed: $(UV) uv.lock pyproject.toml $(wildcard */pyproject.toml */*/pyproject.toml deploy/broker/*.go \
                  deploy/broker/go.* deploy/broker/hatch_build.py)
 	@echo "installing what uv.lock names …"
-	@$(UV) sync --quiet --frozen --all-packages --python $(PYTHON)
+	@$(UV) sync --quiet --frozen --all-packages --compile-bytecode --python $(PYTHON)
 	@touch $@
 
 .PHONY: install
@@ -49,6 +49,14 @@ check: install ## Format, lint, types, imports, dependencies, spelling
 .PHONY: test
 test: install ## Unit, property, contract, conformance and delivery tests, and one scenario
 	@$(BIN)/pytest
+
+.PHONY: demo
+demo: install ## Run the main job on embedded parts, verify every step, clean up
+	@$(BIN)/python -m so1s_local.demo
+
+.PHONY: up
+up: install ## Keep the platform running on this machine until Ctrl-C (CONFIG=my.toml)
+	@$(BIN)/python -m so1s_local up $(if $(CONFIG),--config $(CONFIG))
 
 .PHONY: clean
 clean: ## Remove what the other commands made

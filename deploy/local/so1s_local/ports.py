@@ -20,7 +20,8 @@ class Ports:
         """A free port for each name: the one it had, else the preferred, else any."""
         chosen: dict[str, int] = {}
         for name in names:
-            candidates = [self._known.get(name, 0), self._preferred.get(name, 0), 0]
+            remembered = [self._known.get(name), self._preferred.get(name)]
+            candidates = [*filter(None, remembered), 0]
             taken = set(chosen.values())
             chosen[name] = next(
                 port for each in candidates if (port := free_port(each)) and port not in taken

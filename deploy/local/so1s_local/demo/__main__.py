@@ -22,6 +22,8 @@ from so1s_local.units import Plan
 
 _WINDOW_SECONDS = 2
 """Short, so that the demo is billed and watched within its half minute."""
+_WIDTH = 100
+"""Where the output goes to a file."""
 _EXPECTED = (StepFailed, So1sError, TimeoutError, httpx.HTTPError, LookupError)
 
 
@@ -42,7 +44,8 @@ async def run(root: Path, stage: Stage) -> None:
 
 def main() -> int:
     """Run the demo; 0 only where everything was so."""
-    stage = Stage(Console(highlight=False))
+    width = None if sys.stdout.isatty() else _WIDTH
+    stage = Stage(Console(highlight=False, width=width))
     root = Path(".so1s")
     try:
         asyncio.run(until_interrupted(run(root, stage)))

@@ -93,8 +93,11 @@ def _write_skops(target: Path, model: Any, _rows: np.ndarray) -> Path:
 
 def _write_onnx(target: Path, model: Any, rows: np.ndarray) -> Path:
     from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
 
     path = target / "model.onnx"
-    graph = to_onnx(model, rows[:1].astype(np.float32), options={"zipmap": False})
+    # The variants of an endpoint take the same inputs: this one's is called x, as skops models' are.
+    inputs = [("x", FloatTensorType([None, rows.shape[1]]))]
+    graph = to_onnx(model, initial_types=inputs, options={"zipmap": False})
     path.write_bytes(graph.SerializeToString())
     return path

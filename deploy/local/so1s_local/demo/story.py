@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from so1s.platform import ClientSettings
 from so1s_local.demo.load import Load, Tally, binomial_bounds
 from so1s_local.demo.models import Trained, train
 from so1s_local.demo.stage import Stage, table
-from so1s_local.process import python
 from so1s_local.slack_terminal import render
 from so1s_local.units import Plan
 
@@ -105,13 +105,13 @@ class Story:
         """Hold each bill against its recomputation from the archive."""
         with self.stage.step("Bill each account; recompute the bill from the archived events"):
             for account in ACCOUNTS:
-                await self._so1s("--account", account, "bill", "--by", "model,resource")
+                await self._so1s("bill", "--by", "model,resource", account=account)
                 await self._check_bill(account)
 
     async def explain(self) -> None:
         """Show the chain of a model, from its upload to its charge."""
         with self.stage.step("Explain a model, from its upload to its charge"):
-            await self._so1s("--account", "clinic", "explain", "tumour@1")
+            await self._so1s("explain", "tumour@1")
 
     async def _publish(self, trained: Trained, *, show_steps: bool) -> None:
         published = await asyncio.to_thread(
@@ -137,12 +137,12 @@ class Story:
 
     def _show_steps(self, steps: list[so1s.Step]) -> None:
         for step in steps:
-            self.stage.fact(f"{step.name:<10} {step.detail:<58} {step.seconds:>5.1f} s")
+            self.stage.fact(f"{step.name:<10} {step.detail:<50.50} {step.seconds:>5.1f} s")
 
     async def _first_prediction(self, trained: Trained) -> None:
         began = time.monotonic()
         await self._predict(trained, rows=1)
-        self.stage.fact(f"{'predicted':<10} {'the first answer':<58} {time.monotonic() - began:>+5.1f} s")
+        self.stage.fact(f"{'predicted':<10} {'the first answer':<50} {time.monotonic() - began:>+5.1f} s")
 
     async def _predict(self, trained: Trained, rows: int | None = None) -> list[int]:
         answer = await self._http.post(
@@ -158,7 +158,7 @@ class Story:
 
     async def _set_weights(self, weights: dict[str, int]) -> None:
         said = [f"{variant}={weight}" for variant, weight in weights.items()]
-        await self._so1s("--account", "clinic", "weights", "set", ENDPOINT, *said, "--reason", "demo")
+        await self._so1s("weights", "set", ENDPOINT, *said, "--reason", "demo")
 
     def _check_split(self, weights: dict[str, int], tally: Tally) -> None:
         total = sum(weights.values())
@@ -168,7 +168,9 @@ class Story:
             count = tally.by_variant[variant]
             shown.add_row(variant, f"{weight}", f"{count}", f"{count / tally.requests:.1%}", f"{low}…{high}")
             if not low <= count <= high:
-                self.stage.check(holds=False, text=f"{variant} answered {count}, outside {low}…{high}")
+                self.stage.check(
+                    holds=False, text=f"{variant} answered {count}, outside {low}…{high}: {tally}"
+                )
         self.stage.show(shown)
 
     def _freeze(self, deployment: str) -> int:
@@ -197,11 +199,13 @@ class Story:
         same = billed["total"] == recomputed["total"]
         self.stage.check(same, f"{account}: the ledger and the archive agree to the last nano-dollar")
 
-    async def _so1s(self, *arguments: str) -> None:
+    async def _so1s(self, *words: str, account: str = "clinic") -> None:
         """Run the command line, as a person would, and show what it says."""
+        arguments = [*words, "--account", account]
         self.stage.say(f"[dim]$ so1s {' '.join(arguments)}[/]")
         child = await asyncio.create_subprocess_exec(
-            *python("so1s.cli", *arguments),
+            str(Path(sys.executable).with_name("so1s")),
+            *arguments,
             cwd=self._plan.state_dir.parent,
             env=os.environ | {"FORCE_COLOR": "1", "COLUMNS": str(self.stage.console.width - 2)},
             stdout=asyncio.subprocess.PIPE,
