@@ -51,7 +51,7 @@ def make_workers(settings: Settings, store: Store) -> list[Worker]:
 def _world(settings: Settings, directory: Path) -> World:
     python = _base_interpreter()
     images = LayoutImages(settings.image_dir)
-    runtime = stage(directory / "runtime")
+    runtime = stage(directory / "runtime", python)
     return World(
         artifacts={"file": FileArtifacts(), "s3": S3Artifacts(settings)},
         dependencies=UvDependencies(directory / "dependencies", images, python=python, platform=_platform()),

@@ -21,8 +21,6 @@ MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
 CHUNK_BYTES = 1024 * 1024
 _ZSTD_LEVEL = 3
 """The library's default: a third level costs little more than hashing and halves a site-packages."""
-_UNPACKED = {"__pycache__"}
-"""Bytecode names the time of its source: a running server may write its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +95,6 @@ def _write_tar(sink: _Hashing, tree: Path, root: PurePosixPath) -> None:
 def _sorted(tree: Path) -> Iterator[Path]:
     """All below a directory, a directory before its members; by code points, whatever the locale."""
     for path in sorted(tree.iterdir(), key=lambda path: path.name):
-        if path.name in _UNPACKED:
-            continue
         yield path
         if path.is_dir() and not path.is_symlink():
             yield from _sorted(path)

@@ -8,13 +8,17 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from services.builder.bytecode import compile_tree
+from services.builder.domain.image import RUNTIME_ROOT
+from services.builder.stop import Stop
+
 _PACKAGE = "so1s_runtime"
 
 
-def stage(directory: Path) -> Path:
-    """Copy the installed package `so1s_runtime` to a directory of its own, named by its content.
+def stage(directory: Path, python: Path) -> Path:
+    """Copy the installed package `so1s_runtime` to a directory of its own, and return that.
 
-    Where it is installed, other packages may lie beside it; here it is alone. Returns that directory.
+    The directory is named by its content. Where it is installed, other packages may lie beside it; here it is alone, and compiled for `python`.
     """
     source = _source()
     staged = directory.absolute() / _digest(source)
@@ -23,6 +27,7 @@ def stage(directory: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=directory) as temporary:
             copied = Path(temporary) / "copied"
             shutil.copytree(source, copied / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+            compile_tree(Stop(), python, copied, RUNTIME_ROOT)
             _rename(copied, staged)
     return staged
 

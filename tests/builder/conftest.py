@@ -1,6 +1,7 @@
 """Real models, and a world in which a worker builds."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -54,6 +55,11 @@ def onnx_model(estimator) -> bytes:
 
     rows = ROWS[:1].astype(np.float32)
     return to_onnx(estimator, rows, options={"zipmap": False}).SerializeToString()
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory) -> Path:
+    return stage(tmp_path_factory.mktemp("runtime"), Path(sys.executable))
 
 
 @pytest.fixture
@@ -169,7 +175,7 @@ async def emitted(store: Store) -> list[Event]:
 
 
 @pytest.fixture
-async def shop(tmp_path, store) -> Shop:
+async def shop(tmp_path, store, runtime) -> Shop:
     images = LayoutImages(tmp_path / "images")
     inspector = HeldInspector()
     world = World(
@@ -177,7 +183,7 @@ async def shop(tmp_path, store) -> Shop:
         dependencies=EmptyDependencies(images, tmp_path / "dependencies"),
         inspector=inspector,
         images=images,
-        runtime=stage(tmp_path / "runtime"),
+        runtime=runtime,
         prefixes=[f"file://{tmp_path}/artifacts/{{account}}/"],
         limits=Limits(artifact_bytes=10**8, unpacked_bytes=10**8, files=100, ratio=50),
     )

@@ -40,7 +40,7 @@ def test_the_schema_alone_is_a_file():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"format: skops", "schema: nothing"),
+        (b"format: skops", "schema is missing"),
         (b"schema: so1s/v2", "schema: 'so1s/v2'"),
         (b"schema: so1s/v1\nformat: pickle", "format: 'pickle'"),
         (b"schema: so1s/v1\nfile: ../model", "file: '../model'"),

@@ -24,6 +24,7 @@ import uv
 from filelock import AsyncFileLock
 
 from services.builder.adapters.command import run
+from services.builder.bytecode import compile_tree
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT
 from services.builder.layers import Layer, pack
@@ -32,7 +33,7 @@ from services.builder.ports import Dependencies, Images, Log
 from services.builder.stop import in_thread
 from so1s.events.model import Format
 
-_RECIPE = "1"
+_RECIPE = "2"
 """Part of each key: a new number packs anew when the way of packing changes."""
 _SECRETS = ("SO1S_", "AWS_")
 
@@ -113,6 +114,7 @@ class UvDependencies:
     async def _pack(self, home: Path) -> Layer:
         packed = home / "layer.tar.zst"
         packed.unlink(missing_ok=True)
+        await in_thread(compile_tree, self._python, home / "site-packages", DEPENDENCIES_ROOT)
         layer = await in_thread(pack, home / "site-packages", DEPENDENCIES_ROOT, packed)
         await self._images.add(layer, packed)
         described = home / "layer.json.new"
