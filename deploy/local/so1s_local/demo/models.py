@@ -97,7 +97,7 @@ def _write_onnx(target: Path, model: Any, rows: np.ndarray) -> Path:
 
     path = target / "model.onnx"
     # The variants of an endpoint take the same inputs: this one's is called x, as skops models' are.
-    inputs = [("x", FloatTensorType([None, rows.shape[1]]))]
+    inputs: Any = [("x", FloatTensorType([None, rows.shape[1]]))]
     graph = to_onnx(model, initial_types=inputs, options={"zipmap": False})
     path.write_bytes(graph.SerializeToString())
     return path
