@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -24,6 +25,7 @@ from services.deployer.domain.restart import Backoff
 from services.deployer.ports import Cluster, Deployment
 from so1s.events import Image, Resources, Scaling, Workload
 from so1s.events.envelope import Cause
+from so1s.store import Store
 from tests.deployer.stand_in import Layout
 
 QUICK = {
@@ -97,6 +99,28 @@ async def machine(request, tmp_path):
 async def cluster(machine):
     async with machine.cluster() as entered:
         yield entered
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory) -> Path:
+    """An empty database with the deployer's tables, to copy: migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("deployer") / "empty.db"
+
+    async def migrate() -> None:
+        store = Store(f"sqlite+aiosqlite:///{path}", producer="deployer")
+        await store.migrate("services.deployer.migrations")
+        await store.close()
+
+    asyncio.run(migrate())
+    return path
+
+
+@pytest.fixture
+async def store(migrated, tmp_path):
+    path = shutil.copy(migrated, tmp_path / "deployer.db")
+    store = Store(f"sqlite+aiosqlite:///{path}", producer="deployer")
+    yield store
+    await store.close()
 
 
 async def seen(cluster: Cluster, name: str = "fraud") -> Observation | None:

@@ -27,20 +27,11 @@ from so1s.events import (
     Workload,
 )
 from so1s.events.envelope import Cause
-from so1s.store import Store
 from so1s.testing import run
 
 DIGEST = f"sha256:{'a' * 64}"
 IMAGE = Image(reference=f"oci:/images@{DIGEST}", digest=DIGEST, size_bytes=1)
 NAMES = {"account": "risk", "deployment": "fraud"}
-
-
-@pytest.fixture
-async def store(tmp_path):
-    store = Store(f"sqlite+aiosqlite:///{tmp_path}/deployer.db", producer="deployer")
-    await store.migrate("services.deployer.migrations")
-    yield store
-    await store.close()
 
 
 @pytest.fixture

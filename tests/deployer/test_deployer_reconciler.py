@@ -20,7 +20,6 @@ from so1s.events import (
     VariantReleased,
     event_class,
 )
-from so1s.store import Store
 from so1s.store.tables import outbox
 from so1s.testing import run
 from tests.deployer.conftest import in_background, until, workload
@@ -68,11 +67,8 @@ class Deployer:
 
 
 @pytest.fixture
-async def deployer(machine, tmp_path):
-    store = Store(f"sqlite+aiosqlite:///{tmp_path}/deployer.db", producer="deployer")
-    await store.migrate("services.deployer.migrations")
-    yield Deployer(machine, store)
-    await store.close()
+def deployer(machine, store):
+    return Deployer(machine, store)
 
 
 async def test_a_request_becomes_a_ready_deployment(deployer, machine):

@@ -24,6 +24,7 @@ log = structlog.get_logger()
 _ROUND_SECONDS = 1.0
 """Between two looks where nothing has changed: for what only time changes, such as free capacity."""
 _IMAGE_RETRY_SECONDS = 10.0
+_STATIC_HINT = "the strategy `static` would end the old replicas first"
 
 
 class Controller:
@@ -143,15 +144,11 @@ class Controller:
     async def _roll(self, deployment: Deployment) -> None:
         workload = deployment.workload
         plan = rollout.plan(workload.strategy, self._autoscaler.desired, self._seen())
-        if not (plan.start or plan.stop):
-            self._judge(self._crash_loop())
-            return
-        if workload.strategy == "static" and (refused := self._no_room_even_after(plan.stop, deployment)):
-            self._judge(Trouble("no_capacity", refused))
-            return
-        started = await self._start(plan.start, deployment) if plan.start else None
-        self._judge(started or self._crash_loop())
-        self._stop(plan.stop)
+        trouble = self._no_room(deployment) if workload.strategy == "static" and plan.stop else None
+        if not trouble:
+            trouble = await self._start(plan.start, deployment) if plan.start else None
+            self._stop(plan.stop)
+        self._judge(trouble or self._crash_loop())
 
     async def _start(self, count: int, deployment: Deployment) -> Trouble | None:
         """Start as many replicas as there is room for; answers why some were not started."""
@@ -162,7 +159,8 @@ class Controller:
             record = new_record(deployment)
             self.replicas[record.uid] = Replica(record, self._parts, self._moved)
         refused = refusal(resources, count, free)
-        return Trouble("no_capacity", refused) if refused else None
+        hint = f"; {_STATIC_HINT}" if self._outdated() else ""
+        return Trouble("no_capacity", refused + hint) if refused else None
 
     async def _prepare(self, image: str) -> Trouble | None:
         if time.monotonic() < self._image_retry_at:
@@ -175,11 +173,13 @@ class Controller:
             return self._image_trouble
         return None
 
-    def _no_room_even_after(self, stop: Iterable[str], deployment: Deployment) -> str | None:
-        """Why the new replicas would not fit once the old ones were gone: then these shall stay."""
-        released = [self.replicas[uid].record.resources for uid in stop]
-        resources, wanted = deployment.workload.resources, self._autoscaler.desired
-        return refusal(resources, wanted, self._free().plus(released)) if released else None
+    def _no_room(self, deployment: Deployment) -> Trouble | None:
+        """Whether the new replicas would not fit even without the old ones, which then shall stay."""
+        old = self._outdated()
+        room = self._free().plus(record.resources for record in old)
+        new = sum(self._is_current(replica.record) for replica in self._staying())
+        refused = refusal(deployment.workload.resources, self._autoscaler.desired - new, room)
+        return Trouble("no_capacity", refused) if refused and old else None
 
     def _crash_loop(self) -> Trouble | None:
         limit = self._parts.options.crash_loop_failures
@@ -238,6 +238,9 @@ class Controller:
 
     def _staying(self) -> Iterable[Replica]:
         return (each for each in self.replicas.values() if not each.record.leaving_at)
+
+    def _outdated(self) -> list[ReplicaRecord]:
+        return [each.record for each in self._staying() if not self._is_current(each.record)]
 
     def _seen(self) -> list[rollout.Replica]:
         return [
