@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 import structlog
 
@@ -16,6 +16,7 @@ from services.deployer.domain.progress import Failed, Transition, transitions
 from services.deployer.domain.recorded import Recorded
 from services.deployer.metrics import FAILED, ROLLOUT_SECONDS
 from services.deployer.ports import Cluster, Deployment
+from so1s.errors import TemporaryError
 from so1s.events import DeploymentFailed, DeploymentReady, DeploymentRemoved, Event
 from so1s.events.ids import transition_id
 from so1s.store import Store
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 _TAIL_LINES = 20
 _LINE_CHARACTERS = 500
+_RETRY_SECONDS = 2.0
 _RESYNC_SECONDS = 30.0
 """Everything is applied again after this, whatever was seen: for changes that no figure shows."""
 
@@ -60,29 +62,47 @@ class Reconciler:
             self._cluster.watch(self._woken.set)
             while True:
                 self._woken.clear()
-                try:
-                    await self.reconcile()
-                except Exception:  # such as a database that is away; replicas are looked after meanwhile
-                    log.exception("deployments cannot be reconciled; it is tried again")
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._poll_seconds):
-                        await self._woken.wait()
+                if await self._succeeds(self.reconcile(), "the deployments"):
+                    await self._wait(self._poll_seconds)
+                else:  # such as a database that is away; replicas are looked after meanwhile
+                    await asyncio.sleep(_RETRY_SECONDS)
 
     async def reconcile(self) -> None:
-        """One round over all deployments; one that fails stops none of the others."""
+        """One round over all deployments.
+
+        Raises:
+            TemporaryError: some could not be reconciled; the others were all the same.
+        """
         if time.monotonic() >= self._resync_at:
             self._resync_at = time.monotonic() + _RESYNC_SECONDS
             self._applied = {}
         async with self._store.read() as connection:
             recorded = await deployments.present(connection)
         seen = {(each.account, each.deployment): each for each in await self._cluster.observe()}
-        for deployment in recorded:
-            key = (deployment.account, deployment.name)
-            try:
-                await self._bring(deployment, seen.get(key))
-            except Exception:
-                log.exception("a deployment cannot be reconciled; it is tried again", deployment=key)
-        await self._remove_strangers(seen.keys() - {(each.account, each.name) for each in recorded})
+        names = [(each.account, each.name) for each in recorded]
+        brought = [
+            await self._succeeds(self._bring(deployment, seen.get(key)), "/".join(key))
+            for key, deployment in zip(names, recorded, strict=True)
+        ]
+        await self._remove_strangers(seen.keys() - set(names))
+        if not all(brought):
+            raise TemporaryError(f"{brought.count(False)} deployments could not be reconciled")
+
+    async def _succeeds(self, work: Awaitable[None], what: str) -> bool:
+        try:
+            await work
+        except TemporaryError as error:
+            log.warning("tried again soon", what=what, reason=str(error))
+        except Exception:
+            log.exception("cannot be reconciled; it is tried again", what=what)
+        else:
+            return True
+        return False
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
 
     async def _bring(self, recorded: Recorded, seen: Observation | None) -> None:
         if recorded.state == "released":

@@ -92,7 +92,7 @@ async def machine(request, tmp_path):
     """Each adapter's world; one more adapter is one more parameter."""
     made = {"processes": Processes}[request.param](tmp_path)
     yield made
-    await end_all(replace(made.options, grace_seconds=1))
+    await end_all(replace(made.options, grace_seconds=0))
 
 
 @pytest.fixture

@@ -185,6 +185,25 @@ async def test_a_deployment_that_nobody_recorded_is_removed(deployer, machine):
         await until(gone)
 
 
+async def test_a_database_that_is_away_ends_nothing(deployer, machine):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        async with deployer.store.transaction() as tx:
+            await tx.connection.exec_driver_sql("ALTER TABLE deployments RENAME TO away")
+        machine.processes()[0].kill()
+
+        async def recovered():
+            [record] = machine.living()
+            return record.restarts == 1 and record.ready_at
+
+        await until(recovered)
+        async with deployer.store.transaction() as tx:
+            await tx.connection.exec_driver_sql("ALTER TABLE away RENAME TO deployments")
+        change = await deployer.once("ReplicasChanged")
+    assert (change.ready, change.restarts) == (1, 1)
+
+
 async def test_the_api_shows_deployments_and_their_logs(deployer):
     app = Starlette(routes=api.routes(deployer.store, deployer.cluster))
     async with in_background(deployer.reconciler.lead()):

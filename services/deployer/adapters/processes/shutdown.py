@@ -11,6 +11,9 @@ from services.deployer.adapters.processes.options import Options
 from services.deployer.adapters.processes.process import sessions_with
 from services.deployer.adapters.processes.world import World
 
+_KILL_SECONDS = 5.0
+"""How long the kernel may take to end a process; then it hangs in a device, and nothing helps."""
+
 
 async def end_all(options: Options) -> int:
     """End every replica of a world whose deployer does not run; answers how many processes there were.
@@ -23,8 +26,9 @@ async def end_all(options: Options) -> int:
         process.terminate()
     deadline = time.monotonic() + options.grace_seconds
     for process in processes:
-        while not await process.ended_within(deadline - time.monotonic()):
+        if not await process.ended_within(deadline - time.monotonic()):
             process.kill()
+            await process.ended_within(_KILL_SECONDS)
     _record(world)
     return len(processes)
 
