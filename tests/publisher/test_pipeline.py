@@ -15,8 +15,7 @@ from so1s.errors import InvalidInput
 from so1s.events.envelope import Cause
 from so1s.platform import ClientSettings
 from so1s.publisher import Publisher
-
-DIGEST = "sha256:" + "41ab" * 16
+from tests import played_events as played
 
 
 @pytest.fixture
@@ -49,56 +48,6 @@ def answer(laptop, published, *answers):
     with Publisher(laptop) as publisher:
         for each in answers:
             publisher.publish(each, source="so1s/played", cause=cause)
-
-
-def built(model, *, deployed=True):
-    return events.ImageBuilt(
-        account="risk",
-        model=model,
-        version="3",
-        image=events.Image(reference=f"oci:/images@{DIGEST}", digest=DIGEST, size_bytes=1),
-        format="skops",
-        signature=events.Signature(inputs=[], outputs=[]),
-        user="me",
-        deploy=events.DeployOptions() if deployed else None,
-        seconds=0.3,
-    )
-
-
-def ready(model, **changes):
-    fields = {
-        "account": "risk",
-        "deployment": model,
-        "revision": 1,
-        "model": model,
-        "version": "3",
-        "endpoint": model,
-        "initial_percent": 0,
-        "requires": [],
-        "service": "file:///endpoints.json",
-        "url": "http://127.0.0.1:1",
-        "replicas": 1,
-        "user": "me",
-        "seconds": 1.0,
-    }
-    return events.DeploymentReady(**fields | changes)
-
-
-def applied(model, revision=7):
-    return events.RoutesApplied(
-        account="risk",
-        endpoint=model,
-        revision=revision,
-        host=f"{model}--risk.so1s.localhost",
-        url=f"http://{model}--risk.so1s.localhost:8080",
-        weights={model: 1},
-        changed_by="router",
-        seconds=0.01,
-    )
-
-
-def checked(model, *, passed):
-    return events.CheckFinished.of(ready(model), check="quality", passed=passed, reason="accuracy 0.950")
 
 
 def test_a_directory_is_uploaded_as_one_checked_file(laptop, out, model):
@@ -193,7 +142,7 @@ def test_a_link_is_not_followed(laptop, out, model):
 
 def test_waiting_ends_with_the_applied_route_and_tells_each_step(laptop, out, model):
     published = publish(laptop, out, model)
-    answer(laptop, published, built(model), ready(model), applied(model))
+    answer(laptop, published, played.built(model), played.ready(model), played.applied(model))
     steps = []
     serving = published.wait_until_serving(10, on_step=steps.append)
     assert serving == so1s.Serving(f"http://{model}--risk.so1s.localhost:8080", 7)
@@ -207,7 +156,11 @@ def test_waiting_follows_events_that_come_later(laptop, out, model):
 
     def play(step):
         steps.append(step.name)
-        following = {"published": built(model), "built": ready(model), "ready": applied(model)}
+        following = {
+            "published": played.built(model),
+            "built": played.ready(model),
+            "ready": played.applied(model),
+        }
         with ThreadPoolExecutor() as thread:
             if step.name in following:
                 thread.submit(answer, laptop, published, following[step.name]).result()
@@ -218,36 +171,34 @@ def test_waiting_follows_events_that_come_later(laptop, out, model):
 
 def test_waiting_for_a_version_that_is_only_built_ends_with_the_image(laptop, out, model):
     published = publish(laptop, out, model, deploy=None)
-    answer(laptop, published, built(model, deployed=False))
+    answer(laptop, published, played.built(model, deployed=False))
     assert published.wait_until_serving(10) == so1s.Serving(None, None)
 
 
 def test_waiting_for_a_deployment_without_an_endpoint_ends_with_its_readiness(laptop, out, model):
     published = publish(laptop, out, model)
-    answer(laptop, published, built(model), ready(model, endpoint=None))
+    answer(laptop, published, played.built(model), played.ready(model, endpoint=None))
     assert published.wait_until_serving(10) == so1s.Serving("http://127.0.0.1:1", None)
 
 
 def test_a_route_counts_only_once_the_required_checks_have_passed(laptop, out, model):
     published = publish(laptop, out, model)
-    answer(laptop, published, built(model), ready(model, requires=["quality"]), applied(model, 1))
+    answer(
+        laptop,
+        published,
+        played.built(model),
+        played.ready(model, requires=["quality"]),
+        played.applied(model, 1),
+    )
     with pytest.raises(so1s.NotServing, match="ready after"):
         published.wait_until_serving(0.5)
-    answer(laptop, published, checked(model, passed=True), applied(model, 2))
+    answer(laptop, published, played.checked(model, passed=True), played.applied(model, 2))
     assert published.wait_until_serving(10).revision == 2
 
 
 def test_a_failed_build_raises_with_the_tail_of_its_log(laptop, out, model):
     published = publish(laptop, out, model)
-    failed = events.BuildFailed(
-        account="risk",
-        model=model,
-        version="3",
-        reason="dependencies",
-        step="dependencies",
-        message="uv could not install",
-        log_tail=["No solution found", "  because numpy==9 does not exist"],
-    )
+    failed = played.build_failed(model)
     answer(laptop, published, failed)
     with pytest.raises(so1s.BuildFailed, match="uv could not install") as raised:
         published.wait_until_serving(10)
@@ -257,41 +208,28 @@ def test_a_failed_build_raises_with_the_tail_of_its_log(laptop, out, model):
 
 def test_a_build_that_was_asked_for_again_takes_the_failure_back(laptop, out, model):
     published = publish(laptop, out, model, deploy=None)
-    failed = events.BuildFailed(
-        account="risk", model=model, version="3", reason="artifact", step="fetch", message="gone"
-    )
-    answer(laptop, published, failed, built(model, deployed=False))
+    answer(laptop, published, played.build_failed(model), played.built(model, deployed=False))
     assert published.wait_until_serving(10) == so1s.Serving(None, None)
 
 
 def test_a_failed_deployment_raises(laptop, out, model):
     published = publish(laptop, out, model)
-    failed = events.DeploymentFailed(
-        account="risk",
-        deployment=model,
-        revision=1,
-        reason="crash_loop",
-        message="it ended 5 times",
-        log_tail=["MemoryError"],
-    )
-    answer(laptop, published, built(model), failed)
+    answer(laptop, published, played.built(model), played.deployment_failed(model))
     with pytest.raises(so1s.DeploymentFailed, match="crash_loop: it ended 5 times\n  MemoryError"):
         published.wait_until_serving(10)
 
 
 def test_a_rejected_route_raises_with_what_is_allowed(laptop, out, model):
     published = publish(laptop, out, model)
-    rejected = events.RoutesRejected(
-        account="risk", endpoint=model, field="requires", value="quality", allowed="allowed: passed checks"
-    )
-    answer(laptop, published, built(model), ready(model), rejected)
+    rejected = played.rejected(model, "requires", "quality", "passed checks")
+    answer(laptop, published, played.built(model), played.ready(model), rejected)
     with pytest.raises(so1s.RoutesRejected, match="requires: quality is not allowed; allowed: passed checks"):
         published.wait_until_serving(10)
 
 
 def test_a_time_that_is_over_says_how_far_it_got(laptop, out, model):
     published = publish(laptop, out, model)
-    answer(laptop, published, built(model))
+    answer(laptop, published, played.built(model))
     with pytest.raises(
         TimeoutError, match=r"published after 0\.0 s, built after .* it waits for the replicas"
     ):
@@ -305,6 +243,6 @@ async def test_it_works_in_a_notebook_whose_thread_runs_a_loop(laptop, out, mode
 
 def test_events_of_another_upload_change_nothing(laptop, out, model):
     other, published = publish(laptop, out, f"{model}-other"), publish(laptop, out, model)
-    answer(laptop, other, built(model), ready(model), applied(model))
+    answer(laptop, other, played.built(model), played.ready(model), played.applied(model))
     with pytest.raises(so1s.NotServing):
         published.wait_until_serving(0.5)

@@ -11,10 +11,12 @@ from so1s.cli import (
     build,
     deployments,
     dlq,
+    doctor,
     endpoint,
     events,
     explain,
     model,
+    new,
     predict,
     publish,
     status,
@@ -60,3 +62,5 @@ app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(events.app, name="events")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(topics.app, name="topics")
+app.add_typer(new.app, name="new")
+app.command()(doctor.doctor)

@@ -125,7 +125,8 @@ def _show(screen: Terminal, record: ConsumerRecord, account: bytes | None) -> No
 def as_data(record: ConsumerRecord) -> dict[str, Any]:
     """A record for programs: its envelope, and its data where that can be read."""
     received = decoded(record)
-    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    key = (record.key or b"").decode(errors="replace")
+    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "key": key}
     if received is None:
         return place | {"type": None, "unreadable": (record.value or b"").decode(errors="replace")}
     return place | {
@@ -145,11 +146,14 @@ def _line(data: dict[str, Any]) -> Text:
             (f"{data['topic']} {data['partition']}/{data['offset']} is unreadable: ", "red"),
             data["unreadable"],
         )
-    said = {name: value for name, value in data["data"].items() if value not in (None, [], {}, "")}
-    name = data["type"].split(".")[-2]
-    style = "red" if name.endswith(("Failed", "Rejected")) else "bold"
-    brief = " ".join(f"{key}={_brief(value)}" for key, value in said.items())
-    return Text.assemble((f"{(data['time'] or '')[11:23]}  ", "dim"), (f"{name:<24} ", style), brief)
+    event = named(data["type"])
+    style = "red" if event.__name__.endswith(("Failed", "Rejected")) else "bold"
+    said = {name: value for name, value in data["data"].items() if name not in event.key_fields and value}
+    brief = " ".join(f"{name}={_brief(value)}" for name, value in said.items())
+    clock = (data["time"] or "")[11:23]
+    return Text.assemble(
+        (f"{clock:<12}  ", "dim"), (f"{event.__name__:<24} ", style), f"{data['key']:<24} ", (brief, "dim")
+    )
 
 
 def _brief(value: Any) -> str:

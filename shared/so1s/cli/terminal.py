@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import typer
-from pydantic import BaseModel
+from pydantic_core import to_json
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -61,7 +60,7 @@ def terminal(context: typer.Context) -> Terminal:
 
 def print_json(data: Any, *, indent: int | None = 2) -> None:
     """Print data as JSON; one line where no indent is given."""
-    typer.echo(json.dumps(data, indent=indent, default=_plain, ensure_ascii=False))
+    typer.echo(to_json(data, indent=indent, fallback=str).decode())
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str) -> RenderableType:
@@ -110,11 +109,3 @@ _STYLES = {
     "retiring": "yellow",
     "degraded": "yellow",
 }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return str(value)

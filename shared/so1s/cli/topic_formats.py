@@ -11,6 +11,12 @@ import yaml
 from so1s.broker.topics import topic_configs
 from so1s.events import Topic
 
+_CREATE = """\
+create() {
+  kafka-topics.sh --bootstrap-server "$BOOTSTRAP" ${COMMAND_CONFIG:+--command-config "$COMMAND_CONFIG"} \\
+    --create --if-not-exists "$@"
+}"""
+
 
 def shell(topics: Sequence[Topic], replication: int) -> str:
     """A script for Kafka's own `kafka-topics.sh`; it needs BOOTSTRAP, and may be run again."""
@@ -19,10 +25,7 @@ def shell(topics: Sequence[Topic], replication: int) -> str:
             "#!/bin/sh",
             "# BOOTSTRAP=HOST:PORT, and COMMAND_CONFIG=FILE where the brokers want to know who you are.",
             "set -eu",
-            "create() {",
-            '  kafka-topics.sh --bootstrap-server "$BOOTSTRAP" '
-             '${COMMAND_CONFIG:+--command-config "$COMMAND_CONFIG"} --create --if-not-exists "$@"',
-            "}",
+            _CREATE,
             *(_command(topic, replication) for topic in topics),
         ]
     )

@@ -1,0 +1,112 @@
+"""`so1s predict`, beside a gateway that the tests play."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from so1s import publish_model
+
+ROWS = '{"x": [[1.5, 2.5]]}'
+
+
+@pytest.fixture
+def gateway(laptop, http):
+    def answer(headers, body):
+        told = {"x-so1s-variant": "fraud-next", "x-model": "fraud@3"}
+        return 200, told, json.dumps({"host": headers["host"], "got": json.loads(body or b"null")}).encode()
+
+    http.answers |= {
+        "/predict": answer,
+        "/v2": answer,
+        "/v2/models/fraud/versions/3": {
+            "inputs": [
+                {"name": "x", "datatype": "FP32", "shape": [-1, 2]},
+                {"name": "text", "datatype": "BYTES", "shape": [-1]},
+            ]
+        },
+    }
+    return http
+
+
+def test_the_host_names_the_endpoint_and_the_answer_names_who_gave_it(so1s, gateway):
+    result = so1s("predict", "fraud", "--data", ROWS)
+    assert result.code == 0
+    port = gateway.url.rpartition(":")[2]
+    assert f'"host": "fraud--risk.so1s.localhost:{port}"' in result.out
+    assert result.out.rstrip().endswith("fraud-next  fraud@3")
+    assert " ms " in result.out
+
+
+def test_json_holds_the_answer_and_the_time(so1s, gateway):
+    said = so1s("predict", "fraud", "--data", ROWS, "-o", "json").json
+    assert said["answer"]["got"] == json.loads(ROWS)
+    assert said["milliseconds"] > 0
+    assert (said["variant"], said["model"]) == ("fraud-next", "fraud@3")
+
+
+def test_data_comes_from_a_file_too(so1s, gateway, tmp_path):
+    (tmp_path / "rows.json").write_text(ROWS)
+    assert so1s("predict", "fraud", "--data", "@rows.json", "-o", "json").json["answer"]["got"] == json.loads(
+        ROWS
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "either --data JSON|@FILE|-, or --sample"),
+        (["--data", "{"], "allowed: JSON"),
+        (["--data", "@gone.json"], "No such file"),
+        (["--data", "{}", "--sample"], "either"),
+    ],
+)
+def test_a_body_that_cannot_be_is_usage(so1s, gateway, arguments, message):
+    result = so1s("predict", "fraud", *arguments)
+    assert result.code == 2
+    assert message in result.err
+
+
+def test_an_endpoint_that_refuses_ends_with_1_in_its_own_words(so1s, laptop, http):
+    http.answers["/predict"] = lambda *_: (422, {}, b'{"error": "input x is missing"}')
+    result = so1s("predict", "fraud", "--data", "{}")
+    assert result.code == 1
+    assert "HTTP 422" in result.err
+    assert "input x is missing" in result.err
+
+
+def test_a_gateway_that_is_away_is_not_reachable(so1s, laptop, monkeypatch):
+    monkeypatch.setenv("SO1S_GATEWAY", "http://127.0.0.1:1")
+    result = so1s("predict", "fraud", "--data", "{}")
+    assert result.code == 3
+    assert "SO1S_GATEWAY" in result.err
+
+
+def test_the_sample_is_the_one_of_the_author(so1s, gateway, laptop, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "model.skops").write_bytes(b"weights")
+    (out / "sample.json").write_text(ROWS)
+    (out / "so1s.yaml").write_text("schema: so1s/v1\nsample: sample.json\n")
+    publish_model("fraud", out, version="3", settings=laptop.model_copy(update={"account": "samples"}))
+    said = so1s("predict", "fraud", "--sample", "--account", "samples", "-o", "json").json
+    assert said["answer"]["got"] == json.loads(ROWS)
+
+
+def test_without_a_sample_a_row_of_zeros_fits_the_signature(so1s, gateway):
+    said = so1s("predict", "fraud", "--sample", "--account", "zeros", "-o", "json").json
+    assert said["answer"]["got"] == {"x": [[0, 0]], "text": [""]}
+
+
+def test_the_python_snippet_works(so1s, gateway):
+    snippet = so1s("predict", "fraud", "--data", ROWS, "--python").out
+    done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, check=True)
+    assert "'got': {'x': [[1.5, 2.5]]}" in done.stdout
+
+
+def test_the_curl_snippet_works_whatever_the_body_holds(so1s, gateway):
+    body = json.dumps({"x": 'it\'s "quoted" $HOME'})
+    snippet = so1s("predict", "fraud", "--data", body, "--curl").out
+    done = subprocess.run(["bash", "-c", snippet], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["got"] == json.loads(body)

@@ -1,0 +1,145 @@
+"""`so1s publish`, beside services that the tests play."""
+
+import json
+import uuid
+
+import pytest
+
+from so1s import events, publish_model
+from so1s.artifacts import fingerprint
+from so1s.events.envelope import Cause
+from so1s.publisher import Publisher
+from tests import played_events as played
+
+
+@pytest.fixture
+def out(tmp_path):
+    directory = tmp_path / "out"
+    directory.mkdir()
+    (directory / "model.skops").write_bytes(b"weights")
+    return directory
+
+
+@pytest.fixture
+def model():
+    return f"m-{uuid.uuid4().hex[:8]}"
+
+
+def answered(laptop, model, out, *answers):
+    """Publish once, and let the services answer: a repetition by the command is the same event."""
+    published = publish_model(model, out, version="3", settings=laptop)
+    with Publisher(laptop) as publisher:
+        for each in answers:
+            cause = Cause(published.event_id, published.event_id)
+            publisher.publish(each, source="so1s/played", cause=cause)
+
+
+def test_waiting_shows_each_step_with_its_time(so1s, laptop, model, out):
+    answered(laptop, model, out, played.built(model), played.ready(model), played.applied(model))
+    result = so1s("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "10")
+    assert (result.code, result.err) == (0, "")
+    shown = [line.split() for line in result.lines]
+    assert [line[0] for line in shown] == ["published", "built", "ready", "serving"]
+    assert shown[0][1] == f"{model}@3"
+    assert shown[3][1] == f"http://{model}--risk.so1s.localhost:8080/predict"
+    assert all(line[-1].endswith("s") and float(line[-1][:-1]) >= 0 for line in shown)
+
+
+def test_steps_as_json_are_one_object_a_line(so1s, laptop, model, out):
+    answered(laptop, model, out, played.built(model), played.ready(model), played.applied(model))
+    result = so1s("publish", "out", "--model", model, "--version", "3", "--wait", "-o", "json")
+    assert [json.loads(line)["step"] for line in result.lines] == ["published", "built", "ready", "serving"]
+
+
+def test_a_failed_build_ends_with_1_and_the_tail_of_its_log(so1s, laptop, model, out):
+    answered(laptop, model, out, played.build_failed(model))
+    result = so1s("publish", "out", "--model", model, "--version", "3", "--wait")
+    assert result.code == 1
+    assert "because numpy==9 does not exist" in result.err
+
+
+def test_a_time_that_is_over_ends_with_4(so1s, laptop, model, out):
+    answered(laptop, model, out, played.built(model))
+    arguments = ("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "0.3")
+    result = so1s(*arguments)
+    assert result.code == 4
+    assert "it waits for the replicas" in result.err
+
+
+def test_every_option_reaches_the_event(so1s, laptop, model, out):
+    options = {
+        "--version": "9",
+        "--label": "team=fraud-ds",
+        "--evaluation": "auc=0.943",
+        "--commit": "4f1c2ab",
+        "--uploaded-by": "airflow:risk_daily",
+        "--deployment": "fraud-next",
+        "--endpoint": "fraud",
+        "--initial-percent": "10",
+        "--requires": "quality",
+        "--strategy": "static",
+        "--memory-mib": "1024",
+        "--max-replicas": "4",
+        "--latency-p90-ms": "50",
+        "--alert": "availability_below=0.99,for_seconds=300",
+    }
+    given = [part for pair in options.items() for part in pair]
+    said = so1s("publish", "out", "--model", model, *given, "-o", "json")
+    assert said.code == 0, said.err
+    listed = so1s("events", "tail", "--no-follow", "--from", "1h", "--type", "ModelUploaded", "-o", "json")
+    found = [json.loads(line) for line in listed.lines]
+    (data,) = (each["data"] for each in found if each["id"] == said.json["event_id"])
+    event = events.ModelUploaded.from_json(json.dumps(data).encode())
+    assert event.deploy == events.DeployOptions(
+        deployment="fraud-next",
+        endpoint="fraud",
+        initial_percent=10,
+        requires=["quality"],
+        strategy="static",
+        resources=events.ResourceOptions(memory_mib=1024),
+        scaling=events.ScalingOptions(max_replicas=4, latency_p90_ms=50.0),
+    )
+    assert event.alerts == [events.AlertRule(availability_below=0.99, for_seconds=300)]
+    assert (event.uploaded_by, event.labels) == ("airflow:risk_daily", {"team": "fraud-ds"})
+    assert (event.evaluation, event.lineage.commit) == ({"auc": 0.943}, "4f1c2ab")
+
+
+def test_build_only_deploys_nothing(so1s, laptop, model, out):
+    arguments = ("publish", "out", "--model", model, "--version", "3", "--build-only", "-o", "json")
+    assert so1s(*arguments).code == 0
+    published = publish_model(model, out, version="3", deploy=None, settings=laptop)
+    assert published.event_id == so1s(*arguments).json["event_id"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--version", "a b"], "for example 'a-b'"),
+        (["--version", "1", "--initial-percent", "101"], "deploy.initial_percent: 101"),
+        (["--version", "1", "--strategy", "canary"], "deploy.strategy: 'canary'"),
+        (["--version", "1", "--label", "team"], "label: 'team'"),
+        (["--version", "1", "--evaluation", "auc=high"], "evaluation.auc: 'high'"),
+    ],
+)
+@pytest.mark.usefixtures("laptop", "out")
+def test_what_is_not_allowed_names_the_field(so1s, model, arguments, message):
+    result = so1s("publish", "out", "--model", model, *arguments)
+    assert result.code == 2
+    assert message in result.err
+
+
+def builds(model, **versions):
+    rows = [{"model": model, "version": each[1:], "sha256": sha256} for each, sha256 in versions.items()]
+    return {"builds": [*rows, {"model": "another-model", "version": "99", "sha256": None}]}
+
+
+@pytest.mark.parametrize(("known", "version"), [({}, "1"), ({"v1": "x", "v2": "y", "vx": "z"}, "3")])
+@pytest.mark.usefixtures("laptop", "out")
+def test_without_a_version_it_is_the_next_number(so1s, model, http, known, version):
+    http.answers["/v1/builds"] = builds(model, **known)
+    assert so1s("publish", "out", "--model", model, "-o", "json").json["model"] == f"{model}@{version}"
+
+
+def test_the_same_bytes_keep_their_number(so1s, laptop, model, out, http):
+    http.answers["/v1/builds"] = builds(model, v1="x", v2=fingerprint(out))
+    assert so1s("publish", "out", "--model", model, "-o", "json").json["model"] == f"{model}@2"

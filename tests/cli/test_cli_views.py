@@ -1,0 +1,185 @@
+"""What the read APIs say, as people and programs see it."""
+
+import json
+
+import pytest
+
+from so1s.cli.deployments import after
+from so1s.cli.doctor import SERVICES
+
+DEPLOYMENT = {
+    "deployment": "fraud",
+    "model": "fraud",
+    "version": "3",
+    "revision": 2,
+    "state": "ready",
+    "ready": 1,
+    "desired": 2,
+    "restarts": 0,
+    "endpoint": None,
+}
+ENDPOINT = {
+    "endpoint": "fraud",
+    "url": "http://fraud--risk.so1s.localhost:8080",
+    "removed": False,
+    "revision": 7,
+    "applied": True,
+    "variants": [
+        {"variant": "fraud", "state": "attached", "weight": 90, "model": "fraud", "version": "3"},
+        {"variant": "fraud-next", "state": "attached", "weight": 10, "model": "fraud", "version": "4"},
+        {"variant": "fraud-old", "state": "detached", "weight": 0, "model": "fraud", "version": "1"},
+    ],
+}
+INCIDENT = {
+    "state": "open",
+    "severity": "critical",
+    "subject": "endpoint fraud, variant fraud-next",
+    "summary": "availability 0.91",
+    "opened_at": "2026-01-01T00:00:00+00:00",
+}
+BILL = {
+    "account": "risk",
+    "by": ["model", "resource"],
+    "rows": [
+        {
+            "model": "fraud",
+            "resource": "cpu_reserved",
+            "usage": "0.5 vCPU-hour",
+            "amount_usd": "0.020000000",
+            "amount_nano_usd": 20_000_000,
+        }
+    ],
+    "currency": "USD",
+    "total": {"amount_usd": "0.020000000", "amount_nano_usd": 20_000_000},
+}
+
+
+@pytest.fixture(autouse=True)
+def played(laptop, http):
+    http.answers |= {
+        "/v1/deployments": {"deployments": [DEPLOYMENT]},
+        "/v1/endpoints": {"endpoints": [ENDPOINT, ENDPOINT | {"endpoint": "gone", "removed": True}]},
+        "/v1/incidents": {"incidents": [INCIDENT, INCIDENT | {"state": "resolved", "summary": "old"}]},
+        "/v1/bills/risk": BILL,
+    }
+
+
+def test_status_shows_what_serves_and_what_is_wrong(so1s):
+    result = so1s("status")
+    assert result.code == 0
+    for shown in ("fraud@3", "1/2", "revision 7", "availability 0.91"):
+        assert shown in result.out
+    for hidden in ("gone", "old"):
+        assert hidden not in result.out
+
+
+def test_status_as_json_is_what_the_owners_say(so1s):
+    data = so1s("status", "-o", "json").json
+    assert data["deployments"] == [DEPLOYMENT]
+    assert data["endpoints"] == [ENDPOINT]
+    assert data["incidents"] == [INCIDENT]
+
+
+def test_weights_are_drawn_to_scale_without_detached_variants(so1s):
+    head, first, second = so1s("weights", "show", "fraud").lines
+    assert "revision 7" in head
+    assert "90.0 %" in first
+    assert "10.0 %" in second
+    assert first.count("█") == 9 * second.count("█")
+
+
+def test_weights_of_an_unknown_endpoint_name_the_known_ones(so1s):
+    result = so1s("weights", "show", "nope")
+    assert result.code == 2
+    assert "an endpoint of risk: fraud" in result.err
+
+
+def test_a_bill_is_asked_for_by_what_was_said(so1s, http):
+    result = so1s("bill", "--by", "model,resource", "--from", "2026-01-01", "--to", "2026-01-31")
+    assert result.code == 0
+    assert "0.5 vCPU-hour" in result.out
+    assert result.lines[-1] == "total 0.020000000 USD"
+    asked, _, _ = http.asked[-1]
+    assert asked == "/v1/bills/risk?by=model%2Cresource&from=2026-01-01&to=2026-01-31"
+
+
+def test_a_recomputed_bill_that_equals_says_so(so1s, http):
+    http.answers["/v1/bills/risk/recomputed"] = BILL | {"equal": True, "differences": []}
+    result = so1s("bill", "--recompute")
+    assert result.code == 0
+    assert "✓ equals the ledger to the last unit" in result.out
+
+
+def test_a_recomputed_bill_that_differs_ends_with_1(so1s, http):
+    http.answers["/v1/bills/risk/recomputed"] = BILL | {"equal": False, "differences": BILL["rows"]}
+    result = so1s("bill", "--recompute")
+    assert result.code == 1
+    assert "1 lines differ" in result.out
+
+
+def test_what_a_service_refuses_is_told_in_its_own_words(so1s, http):
+    def refuse(_headers, _body):
+        return 400, {}, b'{"error": "by: \'x\' is not allowed"}'
+
+    http.answers["/v1/bills/risk"] = refuse
+    result = so1s("bill", "--by", "x")
+    assert result.code == 1
+    assert "billing: by: 'x' is not allowed" in result.err
+
+
+def test_logs_are_what_the_replicas_wrote(so1s, http):
+    http.answers["/v1/deployments/risk/fraud/logs"] = "a\nb\n"
+    assert so1s("logs", "fraud", "-n", "2").lines == ["a", "b"]
+    assert http.asked[-1][0] == "/v1/deployments/risk/fraud/logs?lines=2"
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "new"),
+    [
+        ([], ["a"], ["a"]),
+        (["a"], ["a", "b"], ["b"]),
+        (["a", "b"], ["b", "c"], ["c"]),
+        (["a"], ["x", "y"], ["x", "y"]),
+        (["a"], ["a"], []),
+    ],
+)
+def test_followed_logs_show_only_what_is_new(seen, now, new):
+    assert after(seen, now) == new
+
+
+def test_builds_are_listed_and_read(so1s, http):
+    row = {
+        "model": "fraud",
+        "version": "3",
+        "state": "failed",
+        "reason": "dependencies",
+        "message": "pip said no",
+    }
+    http.answers["/v1/builds"] = {"builds": [row]}
+    http.answers["/v1/builds/risk/fraud/3/log"] = "fetch: started\n"
+    assert "pip said no" in so1s("build", "list").out
+    assert so1s("build", "logs", "fraud@3").lines == ["fetch: started"]
+    assert so1s("build", "logs", "fraud").code == 2
+
+
+def test_doctor_finds_a_whole_platform(so1s, http):
+    http.answers["/readyz"] = {"ready": True}
+    result = so1s("doctor")
+    assert result.code == 0, result.out
+    assert len(result.lines) == len(SERVICES) + 4
+    assert all(line.startswith("✓") for line in result.lines)
+
+
+def test_doctor_names_the_part_that_is_not_ready_and_what_to_do(so1s, http):
+    result = so1s("doctor", "-o", "json")
+    assert result.code == 3
+    wrong = {each["part"]: each for each in json.loads(result.out) if not each["ok"]}
+    assert wrong.keys() == set(SERVICES)
+    assert all(each["advice"] for each in wrong.values())
+
+
+def test_doctor_without_a_platform_says_how_to_get_one(so1s, tmp_path):
+    (tmp_path / ".so1s" / "platform.json").unlink()
+    result = so1s("doctor")
+    assert result.code == 3
+    assert "make up" in result.out
