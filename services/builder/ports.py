@@ -66,6 +66,7 @@ class Images(Protocol):
 class Dependencies:
     """The libraries that serve a format."""
 
+    format: Format
     layer: Layer
     site_packages: Path
     """The layer's content on this machine."""
@@ -93,7 +94,7 @@ class DependencySource(Protocol):
 class Inspector(Protocol):
     """Tries a model outside of this process, with its own libraries and bounds on time and memory."""
 
-    async def signature(self, model_format: Format, file: Path, dependencies: Dependencies) -> Signature:
+    async def signature(self, file: Path, dependencies: Dependencies) -> Signature:
         """What goes in and out, as the model file itself tells.
 
         Raises:

@@ -18,7 +18,8 @@ _PACKAGE = "so1s_runtime"
 def stage(directory: Path, python: Path) -> Path:
     """Copy the installed package `so1s_runtime` to a directory of its own, and return that.
 
-    The directory is named by its content. Where it is installed, other packages may lie beside it; here it is alone, and compiled for `python`.
+    The directory is named by its content. Where the package is installed, others may lie beside it; here it
+    is alone, and compiled for `python`.
     """
     source = _source()
     staged = directory.absolute() / _digest(source)

@@ -141,7 +141,7 @@ class Steps:
         if contents.described and contents.described.signature:
             return contents.described.signature
         model = contents.files / contents.file
-        return await self._world.inspector.signature(contents.format, model, dependencies)
+        return await self._world.inspector.signature(model, dependencies)
 
     async def _assemble(
         self, contents: Contents, dependencies: Dependencies, model: Layer

@@ -85,7 +85,7 @@ class EmptyDependencies:
         layer = pack(Stop(), tree, PurePosixPath("/opt/so1s/dependencies"), packed)
         await self.images.add(layer, packed)
         log(f"empty dependencies of {model_format}")
-        return Dependencies(layer, tree, cached=True)
+        return Dependencies(model_format, layer, tree, cached=True)
 
 
 @dataclass
@@ -98,7 +98,7 @@ class HeldInspector:
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     checked: list[Path] = field(default_factory=list)
 
-    async def signature(self, _format: Format, _file: Path, _dependencies: Dependencies) -> Signature:
+    async def signature(self, _file: Path, _dependencies: Dependencies) -> Signature:
         self.entered.set()
         if self.hold:
             await self.go_on.wait()

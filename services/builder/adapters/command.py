@@ -17,8 +17,8 @@ async def run(
     *,
     environment: Mapping[str, str],
     directory: Path,
-    on_output: Callable[[str], None],
-    on_error: Callable[[str], None],
+    on_line: Callable[[str], None],
+    pass_descriptor: int | None = None,
 ) -> int:
     """Run a command and return its exit code, negative for a signal.
 
@@ -26,8 +26,8 @@ async def run(
         command: program and arguments.
         environment: all of it; nothing is inherited.
         directory: where it runs.
-        on_output: takes each line of its standard output.
-        on_error: takes each line of its standard error.
+        on_line: takes each line of its output and of its errors.
+        pass_descriptor: an open file that it has too, under the same number.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -35,13 +35,14 @@ async def run(
         cwd=directory,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=() if pass_descriptor is None else (pass_descriptor,),
     )
     assert process.stdout is not None
-    assert process.stderr is not None
     try:
-        await asyncio.gather(_pass_on(process.stdout, on_output), _pass_on(process.stderr, on_error))
+        async for line in lines(process.stdout):
+            on_line(line)
         return await process.wait()
     finally:
         # The group outlives its leader where a child was left behind.
@@ -50,20 +51,19 @@ async def run(
         await process.wait()
 
 
-async def _pass_on(stream: asyncio.StreamReader, take: Callable[[str], None]) -> None:
-    async for line in _lines(stream):
-        take(line.decode(errors="replace").rstrip())
-
-
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """The lines of a stream; a longer one than `_LONGEST_LINE_BYTES` comes in pieces."""
+async def lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """The lines of a stream; a line above 4000 bytes comes in pieces."""
     rest = b""
     while chunk := await stream.read(_LONGEST_LINE_BYTES):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield _text(line)
         if len(rest) > _LONGEST_LINE_BYTES:
-            yield rest
+            yield _text(rest)
             rest = b""
     if rest:
-        yield rest
+        yield _text(rest)
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip()

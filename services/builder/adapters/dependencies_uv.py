@@ -64,15 +64,15 @@ class UvDependencies:
         lock = self._locks / f"{model_format}.txt"
         home = self._directory / self._key(lock.read_bytes())
         if layer := await self._present(home):
-            return Dependencies(layer, home / "site-packages", cached=True)
+            return Dependencies(model_format, layer, home / "site-packages", cached=True)
         self._directory.mkdir(parents=True, exist_ok=True)
         async with AsyncFileLock(home.with_suffix(".lock"), poll_interval=0.1):
             if layer := await self._present(home):
-                return Dependencies(layer, home / "site-packages", cached=True)
+                return Dependencies(model_format, layer, home / "site-packages", cached=True)
             if not (home / "site-packages").exists():
                 await self._install(lock, home, log)
             layer = await self._pack(home)
-        return Dependencies(layer, home / "site-packages", cached=False)
+        return Dependencies(model_format, layer, home / "site-packages", cached=False)
 
     def _key(self, lock: bytes) -> str:
         parts = (_RECIPE, self.platform, hashlib.sha256(lock).hexdigest())
@@ -93,8 +93,7 @@ class UvDependencies:
                 self._command(lock, target),
                 environment=_environment(),
                 directory=Path(temporary),
-                on_output=log,
-                on_error=log,
+                on_line=log,
             )
             if code != 0:
                 raise BuildError("dependencies", f"the libraries of {lock.stem} cannot be installed")

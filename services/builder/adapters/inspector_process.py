@@ -1,29 +1,41 @@
-"""Models are tried by `python -m so1s_runtime.check`, in a process with its own libraries and limits."""
+"""Models are tried by the runtime's own check, in a process with its own libraries and limits.
+
+What the check accepts is what a replica accepts. The process is a child of a warm one, `inspection_server`:
+to import scikit-learn takes longer than all the rest of a build.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
+import signal
 import tempfile
-from collections import deque
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from services.builder.adapters.command import run
+from services.builder.adapters import inspection_server
+from services.builder.adapters.command import lines, run
 from services.builder.domain.failure import BuildError
 from services.builder.ports import Dependencies
 from so1s.events import Signature
 from so1s.events.model import Format
 
-# A system without a limit on address space, such as macOS, goes without it.
-_LIMITED = 'ulimit -c 0; ulimit -v "$1" 2>/dev/null || true; shift; exec "$@"'
+_WARM: dict[Format, tuple[str, ...]] = {
+    "onnx": (),  # onnxruntime starts a thread as it is imported, which a child would not have
+    "skops": ("skops.io",),
+}
 _SHOWN_LINES = 5
 
 
 class ProcessInspector:
-    """Runs the runtime's own check, so that what it accepts is what a replica accepts."""
+    """Tries models in processes of their own."""
 
     def __init__(self, *, python: Path, runtime: Path, seconds: float, memory_mib: int) -> None:
         """Make an inspector.
@@ -37,11 +49,20 @@ class ProcessInspector:
         self._python = python
         self._runtime = runtime
         self._seconds = seconds
-        self._memory_kib = memory_mib * 1024
+        self._memory_bytes = memory_mib * 2**20
+        self._starting = asyncio.Lock()
+        self._sockets: dict[Path, Path] = {}
+        # Servers end with the writing end, that is with this process, however it ends.
+        self._lifeline, self._writing_end = os.pipe()
 
-    async def signature(self, model_format: Format, file: Path, dependencies: Dependencies) -> Signature:
+    def close(self) -> None:
+        """Let the warm processes end before this one does."""
+        os.close(self._writing_end)
+        os.close(self._lifeline)
+
+    async def signature(self, file: Path, dependencies: Dependencies) -> Signature:
         """See `ports.Inspector`."""
-        found = await self._check(["signature", model_format, str(file)], dependencies)
+        found = await self._check(["signature", dependencies.format, str(file)], dependencies)
         try:
             return Signature.model_validate(found)
         except ValidationError as error:
@@ -51,28 +72,62 @@ class ProcessInspector:
         """See `ports.Inspector`."""
         await self._check(["model", str(directory)], dependencies)
 
-    async def _check(self, arguments: list[str], dependencies: Dependencies) -> object:
-        output: deque[str] = deque(maxlen=1)
-        errors: deque[str] = deque(maxlen=_SHOWN_LINES)
-        python = [str(self._python), "-S", "-s", "-P", "-m", "so1s_runtime.check", *arguments]
-        command = ["/bin/sh", "-c", _LIMITED, "sh", str(self._memory_kib), *python]
-        with tempfile.TemporaryDirectory(prefix="so1s-inspect-") as home:
-            try:
-                async with asyncio.timeout(self._seconds):
-                    code = await run(
-                        command,
-                        environment=self._environment(home, dependencies),
-                        directory=Path(home),
-                        on_output=output.append,
-                        on_error=errors.append,
-                    )
-            except TimeoutError as error:
-                raise BuildError("format", f"the model did not load within {self._seconds:g} s") from error
-        return _answer(code, "".join(output), list(errors))
+    async def _check(self, arguments: list[str], dependencies: Dependencies) -> Any:
+        request = {"memory_bytes": self._memory_bytes, "arguments": arguments}
+        output: list[str] = []
+        try:
+            async with asyncio.timeout(self._seconds), self._connected(dependencies) as (reader, writer):
+                writer.write(json.dumps(request).encode() + b"\n")
+                child = int(await reader.readline())
+                with _killed_at_the_end(child):
+                    async for line in lines(reader):
+                        output = [*output[1 - _SHOWN_LINES :], line]
+        except TimeoutError as error:
+            raise BuildError("format", f"the model did not load within {self._seconds:g} s") from error
+        except (OSError, ValueError) as error:  # it died before or while it spoke
+            output.append(repr(error))
+        return _answer(output)
 
-    def _environment(self, home: str, dependencies: Dependencies) -> dict[str, str]:
+    @asynccontextmanager
+    async def _connected(
+        self, dependencies: Dependencies
+    ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
+        """A connection to the warm process of some libraries, which is started where it is not running."""
+        async with self._starting:
+            try:
+                path = self._sockets[dependencies.site_packages]
+                reader, writer = await asyncio.open_unix_connection(path)
+            except (KeyError, ConnectionError, FileNotFoundError):
+                path = self._sockets[dependencies.site_packages] = await self._start(dependencies)
+                reader, writer = await asyncio.open_unix_connection(path)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _start(self, dependencies: Dependencies) -> Path:
+        # The system's own directory for temporary files, since a socket's path is short.
+        home = Path(tempfile.mkdtemp(prefix="so1s-inspect-"))
+        command = [str(self._python), "-S", "-s", "-P", inspection_server.__file__]
+        output: list[str] = []
+        code = await run(
+            [*command, str(home / "socket"), str(self._lifeline), *_WARM[dependencies.format]],
+            environment=self._environment(home, dependencies),
+            directory=home,
+            on_line=output.append,
+            pass_descriptor=self._lifeline,
+        )
+        if code != 0:
+            await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+            said = " ".join(output[-_SHOWN_LINES:])
+            raise BuildError("dependencies", f"the libraries cannot be imported: {said}")
+        return home / "socket"
+
+    def _environment(self, home: Path, dependencies: Dependencies) -> dict[str, str]:
         return {
-            "HOME": home,
+            "HOME": str(home),
             "LANG": "C.UTF-8",
             "OMP_NUM_THREADS": "1",
             "PATH": os.defpath,
@@ -80,12 +135,22 @@ class ProcessInspector:
         }
 
 
-def _answer(code: int, output: str, errors: list[str]) -> object:
-    """What the check found; a dead process and a broken answer are the model's fault."""
+@contextlib.contextmanager
+def _killed_at_the_end(child: int) -> Generator[None, None, None]:
+    """Kill a child and its own children: they may outlive their answer."""
     try:
-        found = json.loads(output)
-    except ValueError:
-        found = {"error": f"the model cannot be loaded (exit code {code}): {' '.join(errors)}"}
-    if code != 0 or "error" in found:
-        raise BuildError("format", str(found.get("error", found)))
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child, signal.SIGKILL)
+
+
+def _answer(output: list[str]) -> Any:
+    """What the check found: the last line of its output. A process that died is the model's fault."""
+    try:
+        found = json.loads(output[-1])
+    except (IndexError, ValueError):
+        found = {"error": f"the model cannot be loaded: {' '.join(output)}"}
+    if isinstance(found, dict) and "error" in found:
+        raise BuildError("format", str(found["error"]))
     return found
