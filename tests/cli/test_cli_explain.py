@@ -1,0 +1,176 @@
+"""`so1s explain`: from the topics alone, the chain of an upload."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from so1s import events, publish_model
+from so1s.cli.chain import summed
+from so1s.events.envelope import Cause
+from so1s.publisher import Publisher
+from tests import played_events as played
+
+WINDOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def model():
+    return f"m-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def published(laptop, model, tmp_path):
+    (tmp_path / "model.skops").write_bytes(b"weights")
+    return publish_model(
+        model, tmp_path / "model.skops", version="3", settings=laptop, evaluation={"auc": 0.943}
+    )
+
+
+def say(laptop, published, *said, chain=None):
+    chain = chain or published.event_id
+    with Publisher(laptop) as publisher:
+        for each in said:
+            publisher.publish(each, source="so1s/played", cause=Cause(published.event_id, chain))
+
+
+def step(model, name, detail):
+    return events.BuildStepFinished(
+        account="risk", model=model, version="3", step=name, detail=detail, seconds=0.1
+    )
+
+
+def usage(model, window, replica="r1", quality="complete", version="3"):
+    return events.UsageSampled(
+        account="risk",
+        deployment=model,
+        model=model,
+        version=version,
+        replica=replica,
+        window_start=WINDOW + timedelta(seconds=5 * window),
+        window_seconds=5,
+        quantities={"cpu_reserved": 2_500_000},
+        quality=quality,
+        user="me",
+    )
+
+
+def charged(model):
+    row = {"resource": "cpu_reserved", "usage": "0.5 vCPU-hour", "amount_usd": "0.020000000"}
+    mine = row | {"model": model, "version": "3", "amount_nano_usd": 20_000_000}
+    return {"rows": [mine, mine | {"version": "2", "amount_nano_usd": 7}]}
+
+
+@pytest.fixture
+def chain(laptop, http, model, published):
+    options = {
+        "resources.memory_mib": "so1s.yaml",
+        "strategy": "event",
+        "scaling.max_replicas": "account default",
+    }
+    say(laptop, published, step(model, "dependencies", "dependencies cached"), played.built(model))
+    say(laptop, published, played.requested(model, **options), played.ready(model))
+    say(
+        laptop,
+        published,
+        played.checked(model, passed=True),
+        played.applied(model, 7, **{model: 90, "other": 10}),
+    )
+    say(
+        laptop,
+        published,
+        usage(model, 0),
+        usage(model, 1),
+        usage(model, 1, replica="r2"),
+        usage(model, 9, version="2"),
+    )
+    http.answers["/v1/bills/risk"] = charged(model)
+
+
+def test_the_tree_tells_the_chain_in_its_order(so1s, chain, model):
+    result = so1s("explain", f"{model}@3")
+    assert (result.code, result.err) == (0, "")
+    expected = [
+        f"{model}@3   account risk",
+        "uploaded",
+        "auc: 0.943",
+        "dependencies cached",
+        f"built  {played.DIGEST[:19]}",
+        f"deployment {model}",
+        "resources.memory_mib: 512   ← so1s.yaml",
+        "scaling.max_replicas: 1   ← account default",
+        "strategy: rolling   ← event",
+        "ready  revision 1, 1 replica",
+        "check  quality passed: accuracy 0.950",
+        "revision 7",
+        "90.0 %",
+        "usage  3 windows, 2026-01-01 00:00:00 to 00:00:10 UTC (3 complete)",
+        "charge  0.020000000 USD by now",
+        "cpu_reserved  0.5 vCPU-hour  0.020000000 USD",
+    ]
+    places = [result.out.find(text) for text in expected]
+    assert -1 not in places, [text for text, at in zip(expected, places, strict=True) if at < 0]
+    assert places == sorted(places)
+
+
+def test_json_holds_every_event_with_its_cause(so1s, chain, model, published):
+    data = so1s("explain", f"{model}@3", "-o", "json").json
+    types = [each["type"].split(".")[1] for each in data["events"]]
+    assert types == [
+        "ModelUploaded",
+        "BuildStepFinished",
+        "ImageBuilt",
+        "DeploymentRequested",
+        "DeploymentReady",
+        "CheckFinished",
+        "RoutesApplied",
+    ]
+    assert {each["cause_id"] for each in data["events"][1:]} == {published.event_id}
+    assert data["usage"]["windows"] == 3
+    assert data["charge"]["nano_usd"] == 20_000_000
+
+
+def test_events_of_other_chains_are_left_out(so1s, laptop, http, model, published):
+    http.answers["/v1/bills/risk"] = charged(model)
+    say(laptop, published, played.applied(model), chain="another")
+    data = so1s("explain", f"{model}@3", "-o", "json").json
+    assert [each["type"] for each in data["events"]] == ["so1s.ModelUploaded.v1"]
+
+
+def test_an_event_that_was_sent_twice_is_told_once(so1s, laptop, http, model, published):
+    http.answers["/v1/bills/risk"] = charged(model)
+    say(laptop, published, played.built(model))
+    say(laptop, published, played.built(model))
+    data = so1s("explain", f"{model}@3", "-o", "json").json
+    assert len(data["events"]) == 2
+
+
+def test_a_failure_shows_the_tail_of_its_log(so1s, laptop, http, model, published):
+    http.answers["/v1/bills/risk"] = charged(model)
+    say(laptop, published, played.build_failed(model))
+    assert "because numpy==9 does not exist" in so1s("explain", f"{model}@3").out
+
+
+def test_without_billing_the_chain_is_told_and_the_charge_is_not_known(so1s, chain, model, monkeypatch):
+    monkeypatch.setenv("SO1S_BILLING_URL", "http://127.0.0.1:1")
+    result = so1s("explain", f"{model}@3")
+    assert result.code == 0
+    assert "charge  not known: the billing does not answer" in result.out
+
+
+def test_an_unknown_version_says_where_to_look(so1s, laptop):
+    result = so1s("explain", "nope@3")
+    assert result.code == 1
+    assert "so1s build list" in result.err
+
+
+def test_a_window_counts_once_however_often_it_was_told(laptop, published):
+    from so1s.events.envelope import Received
+
+    def received(event):
+        return Received(
+            event=event, id="", source="", time=None, cause_id="", correlation_id="", traceparent=""
+        )
+
+    samples = [received(usage("fraud", 0, quality=quality)) for quality in ("gap", "partial")]
+    assert summed(samples).qualities == {"partial": 1}
