@@ -1,0 +1,138 @@
+"""The whole chain on real parts, by events alone: one platform, a model for each scenario."""
+
+import asyncio
+
+import pytest
+
+import so1s
+from so1s.events import (
+    BuildFailed,
+    CheckFinished,
+    DeploymentReady,
+    DeploymentRemovalRequested,
+    UsageSampled,
+    WeightsChanged,
+)
+from so1s.service import Consumer, Service
+from so1s.settings import ServiceSettings
+from so1s_local.demo.load import binomial_bounds
+from tests.scenarios.running import ACCOUNT, Running, until
+
+REQUESTS = 300
+
+
+def test_an_uploaded_model_answers_over_http_as_its_library_does(platform: Running):
+    serving = platform.serve("answer")
+    assert platform.predict(serving.url) == platform.wanted("answer", 1)
+
+
+def test_a_later_version_takes_over_and_no_request_fails(platform: Running):
+    serving = platform.serve("rolled")
+
+    async def roll() -> None:
+        async with platform.load(serving.url) as load:
+            later = await asyncio.to_thread(platform.publish, "rolled", 2)
+            await asyncio.to_thread(later.wait_until_serving, 60)
+            await load.answered(20)
+        assert load.failed == 0, load.tally
+
+    platform.run(roll())
+    until(lambda: [each["version"] for each in platform.living("rolled")] == ["2"])
+    assert platform.predict(serving.url) == platform.wanted("rolled", 2)
+
+
+def test_changed_weights_split_the_traffic(platform: Running):
+    serving = platform.serve("split")
+    platform.serve("split-next", deploy={"endpoint": "split"})
+    platform.say(WeightsChanged(account=ACCOUNT, endpoint="split", weights={"split": 30, "split-next": 70}))
+    until(lambda: _applied(platform, "split") == {"split": 30, "split-next": 70})
+
+    async def tally() -> None:
+        async with platform.load(serving.url) as load:
+            seen = await load.answered(REQUESTS)
+        low, high = binomial_bounds(seen.requests, 0.7)
+        assert low <= seen.by_variant["split-next"] <= high, seen
+        assert seen.by_variant["split"] == seen.requests - seen.by_variant["split-next"]
+
+    platform.run(tally())
+
+
+def test_a_version_takes_no_traffic_before_its_check_passed(platform: Running):
+    serving = platform.serve("checked")
+    consumer = Consumer("quality-checker")
+    verdict, heard = asyncio.Event(), []
+
+    @consumer.on(DeploymentReady)
+    async def check(ready: DeploymentReady) -> CheckFinished | None:
+        if "quality" not in ready.requires:
+            return None
+        heard.append(ready.key)
+        await verdict.wait()
+        return CheckFinished.of(ready, check="quality", passed=True, reason="right on every row")
+
+    async def examine() -> so1s.Serving:
+        settings = ServiceSettings(kafka=platform.at.kafka, instance="quality-checker-0")
+        async with Service("quality-checker", settings, consumer=consumer).running():
+            later = await asyncio.to_thread(platform.publish, "checked", 2, deploy={"requires": ["quality"]})
+            await asyncio.to_thread(until, lambda: heard)
+            await asyncio.to_thread(until, lambda: _variant(platform, "checked", "checked")["version"] == "2")
+            assert platform.endpoint("checked")["variants"][0]["checks"]["quality"]["passed"] is None
+            verdict.set()
+            return await asyncio.to_thread(later.wait_until_serving, 60)
+
+    assert platform.run(examine()).url == serving.url
+    assert _variant(platform, "checked", "checked")["checks"]["quality"]["passed"] is True
+
+
+def test_every_window_is_charged_once_and_the_chain_is_explained(platform: Running):
+    platform.serve("billed", account="billing-test")
+    until(lambda: len(_windows(platform, "billing-test")) >= 3)
+    bill = until(lambda: _recomputed(platform, "billing-test"))
+    assert bill["equal"], bill["differences"]
+    explained = platform.so1s("explain", "billed@1", "--account", "billing-test")
+    causes = {each["id"] for each in explained["events"]}
+    assert [each["type"] for each in explained["events"] if each["cause_id"] not in causes] == [
+        "so1s.ModelUploaded.v1"
+    ]
+    names = {each["type"].split(".")[1] for each in explained["events"]}
+    assert names >= {"ImageBuilt", "DeploymentRequested", "DeploymentReady", "RoutesApplied"}
+    assert explained["usage"]["windows"] >= 3
+    assert explained["charge"]["nano_usd"] > 0
+
+
+def test_a_released_variant_ends_with_its_replicas(platform: Running):
+    platform.serve("kept")
+    platform.serve("retired", deploy={"endpoint": "kept"})
+    platform.say(DeploymentRemovalRequested(account=ACCOUNT, deployment="retired", requested_by="user:ada"))
+    until(lambda: platform.deployment("retired") is None)
+    assert platform.living("retired") == []
+    assert [each["variant"] for each in platform.endpoint("kept")["variants"]] == ["kept"]
+
+
+def test_the_author_of_a_broken_upload_is_told_what_is_wrong(platform: Running, tmp_path):
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(b"no model")
+    published = platform.publish("broken", path=broken, account="careless")
+    with pytest.raises(so1s.BuildFailed, match="broken@1 was not built"):
+        published.wait_until_serving(60)
+    assert [each.event.model for each in platform.events(BuildFailed)] == ["broken"]
+    until(lambda: "broken" in str(platform.http.get(f"{platform.at.slack}/messages.json").json()))
+
+
+def _variant(platform: Running, endpoint: str, name: str) -> dict:
+    return next(each for each in platform.endpoint(endpoint)["variants"] if each["variant"] == name)
+
+
+def _applied(platform: Running, endpoint: str) -> dict[str, int] | None:
+    newest = platform.endpoint(endpoint)["history"][0]
+    return newest["weights"] if newest["applied_at"] else None
+
+
+def _windows(platform: Running, account: str) -> set:
+    sampled = [each.event for each in platform.events(UsageSampled) if each.event.account == account]
+    return {each.window_start for each in sampled if each.replica != "gateway"}
+
+
+def _recomputed(platform: Running, account: str) -> dict | None:
+    bill = platform.get("billing", f"bills/{account}/recomputed")
+    return bill if bill["rows"] else None
