@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import platform
 import sys
+from functools import partial
 from pathlib import Path
+
+import structlog
 
 from services.builder import api
 from services.builder.adapters.artifacts_file import FileArtifacts
@@ -18,37 +21,53 @@ from services.builder.runtime import stage
 from services.builder.settings import Settings
 from services.builder.steps import World
 from services.builder.worker import Terms, Worker, Workers
+from so1s.events.model import Format
+from so1s.loop import Loop
 from so1s.service import Service
 from so1s.store import Store
+
+log = structlog.get_logger()
+
+_DAY_SECONDS = 86_400
 
 
 def build(settings: Settings) -> Service:
     """Put the builder together."""
     url = settings.database_url.get_secret_value()
     store = Store(url, producer="builder", schema=settings.database_schema)
-    workers = Workers(make_workers(settings, store), poll_seconds=settings.poll_seconds)
+    world = make_world(settings)
+    workers = Workers(make_workers(settings, store, world), poll_seconds=settings.poll_seconds)
     consumer.provide(settings, workers)
+    prepare = partial(_prepare, world, settings.prepared_formats)
     return Service(
         "builder",
         settings,
         consumer=consumer,
         store=store,
         migrations="services.builder.migrations",
-        loops=workers.loops,
+        loops=[*workers.loops, Loop("prepare", prepare, every_seconds=_DAY_SECONDS, leader=False)],
         routes=api.routes(store, settings.build_dir.absolute() / "logs"),
     )
 
 
-def make_workers(settings: Settings, store: Store) -> list[Worker]:
+def make_workers(settings: Settings, store: Store, world: World) -> list[Worker]:
     """The workers of one process."""
-    directory = settings.build_dir.absolute()
-    terms = Terms(directory, settings.lease_seconds, settings.deadline_seconds)
-    world = _world(settings, directory)
+    terms = Terms(settings.build_dir.absolute(), settings.lease_seconds, settings.deadline_seconds)
     names = [f"{settings.instance}/{number}" for number in range(settings.workers)]
     return [Worker(name, store, world, terms) for name in names]
 
 
-def _world(settings: Settings, directory: Path) -> World:
+async def _prepare(world: World, formats: list[Format]) -> None:
+    """Make libraries ready before an upload asks for them."""
+    for model_format in formats:
+        dependencies = await world.dependencies.provide(model_format, log.debug)
+        await world.inspector.warm(dependencies)
+        log.info("libraries are ready", format=model_format, cached=dependencies.cached)
+
+
+def make_world(settings: Settings) -> World:
+    """What builds work with, each part as the settings say."""
+    directory = settings.build_dir.absolute()
     python = _base_interpreter()
     images = LayoutImages(settings.image_dir)
     runtime = stage(directory / "runtime", python)

@@ -94,6 +94,10 @@ class DependencySource(Protocol):
 class Inspector(Protocol):
     """Tries a model outside of this process, with its own libraries and bounds on time and memory."""
 
+    async def warm(self, dependencies: Dependencies) -> None:
+        """Make ready what takes long, so that the first model need not wait for it."""
+        ...
+
     async def signature(self, file: Path, dependencies: Dependencies) -> Signature:
         """What goes in and out, as the model file itself tells.
 

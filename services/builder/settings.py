@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from so1s.events.model import Format
 from so1s.settings import ServiceSettings
 
 
@@ -45,6 +46,8 @@ class Settings(S3Settings):
     """The OCI image layout. On the file system of `build_dir`, layers are moved instead of copied."""
     build_dir: Path = Path(".so1s/builder")
     """Work in progress, logs, and the libraries of each format."""
+    prepared_formats: list[Format] = ["onnx", "skops"]
+    """Whose libraries are made ready at the start, so that no upload waits for them."""
     workers: int = Field(default=2, ge=1, le=64)
     """Builds at once. A build waits on disk and network for half of its time."""
     deadline_seconds: float = Field(default=1800, gt=0)

@@ -98,6 +98,8 @@ class HeldInspector:
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     checked: list[Path] = field(default_factory=list)
 
+    async def warm(self, _dependencies: Dependencies) -> None: ...
+
     async def signature(self, _file: Path, _dependencies: Dependencies) -> Signature:
         self.entered.set()
         if self.hold:

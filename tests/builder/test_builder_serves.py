@@ -63,7 +63,7 @@ async def built(directory: Path, name: str, data: bytes, model: str) -> list[Eve
     await store.migrate("services.builder.migrations")
     event = uploaded(directory, name, data, model)
     await run(consumer, event, store=store, provide=[settings, Workers([], poll_seconds=1)])
-    await app.make_workers(settings, store)[0].work()
+    await app.make_workers(settings, store, app.make_world(settings))[0].work()
     events = await emitted(store)
     await store.close()
     return events
@@ -163,7 +163,7 @@ async def test_a_file_that_is_a_model_by_its_shell_alone_fails_with_the_librarys
 
 
 async def test_a_builder_on_a_real_broker_builds_what_is_uploaded_and_shows_it(directory, kafka, onnx_model):
-    service = app.build(settings_in(directory, kafka=kafka))
+    service = app.build(settings_in(directory, kafka=kafka, prepared_formats=["onnx"]))
     event = uploaded(directory, "broker.onnx", onnx_model, "on-broker")
     transport = httpx.ASGITransport(service.app)
     async with (

@@ -72,6 +72,11 @@ class ProcessInspector:
         """See `ports.Inspector`."""
         await self._check(["model", str(directory)], dependencies)
 
+    async def warm(self, dependencies: Dependencies) -> None:
+        """See `ports.Inspector`."""
+        async with self._connected(dependencies):
+            pass
+
     async def _check(self, arguments: list[str], dependencies: Dependencies) -> Any:
         request = {"memory_bytes": self._memory_bytes, "arguments": arguments}
         output: list[str] = []
@@ -92,20 +97,25 @@ class ProcessInspector:
     async def _connected(
         self, dependencies: Dependencies
     ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
-        """A connection to the warm process of some libraries, which is started where it is not running."""
-        async with self._starting:
-            try:
-                path = self._sockets[dependencies.site_packages]
-                reader, writer = await asyncio.open_unix_connection(path)
-            except (KeyError, ConnectionError, FileNotFoundError):
-                path = self._sockets[dependencies.site_packages] = await self._start(dependencies)
-                reader, writer = await asyncio.open_unix_connection(path)
+        """A connection to the warm process of some libraries."""
+        reader, writer = await self._connect(dependencies)
         try:
             yield reader, writer
         finally:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+    async def _connect(self, dependencies: Dependencies) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the warm process, and start it where none is running."""
+        key = dependencies.site_packages
+        async with self._starting:
+            if running := self._sockets.get(key):
+                with contextlib.suppress(OSError):
+                    return await asyncio.open_unix_connection(running)
+                await asyncio.to_thread(shutil.rmtree, running.parent, ignore_errors=True)  # it was killed
+            self._sockets[key] = await self._start(dependencies)
+            return await asyncio.open_unix_connection(self._sockets[key])
 
     async def _start(self, dependencies: Dependencies) -> Path:
         # The system's own directory for temporary files, since a socket's path is short.
