@@ -13,6 +13,8 @@ export UV_PYTHON_DOWNLOADS := never
 # Hard links fail between file systems and then print a warning for each package.
 export UV_LINK_MODE := copy
 
+# Says something only where something is wrong.
+QUIET = > .venv/check.txt 2>&1 || { cat .venv/check.txt; exit 1; }
 # What so1s[service] brings to a pod, and boto3 its botocore.
 BROUGHT := DEP003=aiokafka|alembic|botocore|faststream|httpx|prometheus_client|pydantic|pydantic_settings|sqlalchemy|starlette|structlog|yaml
 
@@ -45,11 +47,11 @@ check: install ## Format, lint, types, imports, dependencies, spelling
 	@$(BIN)/ruff format --check --quiet . || { echo "→ make fix"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ty check --quiet
-	@$(BIN)/lint-imports --no-cache > .venv/imports.txt || { cat .venv/imports.txt; exit 1; }
+	@$(BIN)/lint-imports --no-cache $(QUIET)
 	@$(BIN)/codespell
-	@for member in shared runtime deploy/local deploy/broker; do (cd $$member && $(CURDIR)/$(BIN)/deptry .) || exit 1; done
+	@for member in shared runtime deploy/local deploy/broker; do (cd $$member && $(CURDIR)/$(BIN)/deptry .) || exit 1; done $(QUIET)
 	@for pod in $(dir $(wildcard services/*/pyproject.toml)); do (cd $$pod && \
-	    $(CURDIR)/$(BIN)/deptry . --known-first-party services --per-rule-ignores "$(BROUGHT)") || exit 1; done
+	    $(CURDIR)/$(BIN)/deptry . --known-first-party services --per-rule-ignores "$(BROUGHT)") || exit 1; done $(QUIET)
 	@echo "check: all good"
 
 .PHONY: test
