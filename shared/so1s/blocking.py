@@ -9,6 +9,8 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
+_CLEAN_UP_SECONDS = 10.0
+
 
 class LoopThread:
     """An event loop in a thread of its own, as a notebook's thread runs a loop already; a context manager."""
@@ -29,20 +31,22 @@ class LoopThread:
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for a coroutine; Ctrl-C cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Wait for a coroutine; Ctrl-C cancels it, and lets it clean up."""
+        ended = threading.Event()
+        future = asyncio.run_coroutine_threadsafe(_telling(work, ended), self._loop)
         try:
             return future.result()
         except BaseException:
             if future.cancel():
-                asyncio.run_coroutine_threadsafe(_turn(), self._loop).result()
+                ended.wait(_CLEAN_UP_SECONDS)
             raise
 
 
-async def _turn() -> None:
-    """Let cancelled work clean up."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    await asyncio.gather(*others, return_exceptions=True)
+async def _telling(work: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    try:
+        return await work
+    finally:
+        ended.set()
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:

@@ -5,20 +5,19 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from so1s.broker.reader import Reader, decoded
 from so1s.broker.topics import provision, wanted
 from so1s.cli.main import run
 from so1s.cli.topics import SERVICES
 from so1s.platform import ClientSettings, Platform
-from so1s.publisher import AsyncPublisher
+from tests.played_services import playing
 
 
 @dataclass
@@ -139,20 +138,4 @@ def so1s(capfd, tmp_path, monkeypatch) -> Callable[..., Result]:
 def answering(laptop):
     """Play a service: answer each event of a class with events that it caused."""
 
-    @asynccontextmanager
-    async def play(request, answer):
-        async with Reader(laptop, [request.topic.name]) as reader, AsyncPublisher(laptop) as publisher:
-            await reader.skip_to_end()
-            task = asyncio.create_task(_play(reader, publisher, answer))
-            yield
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    return play
-
-
-async def _play(reader, publisher, answer):
-    async for record in reader.coming():
-        received = decoded(record)
-        for event in answer(received.event):
-            await publisher.publish(event, source="so1s/played", cause=received.cause)
+    return partial(playing, laptop)

@@ -1,7 +1,11 @@
 """`so1s publish`, beside services that the tests play."""
 
 import json
+import signal
+import subprocess
+import sys
 import uuid
+from subprocess import PIPE
 
 import pytest
 
@@ -64,6 +68,17 @@ def test_a_time_that_is_over_ends_with_4(so1s, laptop, model, out):
     result = so1s(*arguments)
     assert result.code == 4
     assert "it waits for the replicas" in result.err
+
+
+def test_ctrl_c_ends_the_wait_at_once_without_a_traceback(laptop, model, out):
+    command = [sys.executable, "-uc", "from so1s.cli import main; main()", "publish", "out", "--wait"]
+    command += ["--model", model, "--version", "3"]
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout.readline().startswith("published")
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=5)
+    assert process.returncode == 130
+    assert "Traceback" not in told
 
 
 def test_every_option_reaches_the_event(so1s, laptop, model, out):

@@ -8,6 +8,7 @@ import pytest
 from so1s.broker.reader import Reader
 from so1s.errors import Unreachable
 from so1s.events import Event, WeightsChanged
+from so1s.events import event as event_module
 from so1s.events.codec import decode
 from so1s.platform import ClientSettings
 from so1s.publisher import AsyncPublisher, Publisher, TopicMissing
@@ -43,7 +44,9 @@ async def test_a_repeated_call_says_the_same_event(settings):
     assert len({first, elsewhere, on_purpose}) == 3
 
 
-async def test_a_missing_topic_is_named_at_once_with_what_to_do(settings):
+async def test_a_missing_topic_is_named_at_once_with_what_to_do(settings, monkeypatch):
+    monkeypatch.setattr(event_module, "_catalogue", {})  # the class stays out of other tests' sight
+
     class Untold(Event, key=("account",), prefix="elsewhere"):
         """An event whose topic nobody makes."""
 
