@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -63,8 +64,13 @@ def runtime(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-async def store(tmp_path) -> AsyncIterator[Store]:
-    store = Store(f"sqlite+aiosqlite:///{tmp_path}/builder.db", producer="builder")
+async def store(tmp_path, request) -> AsyncIterator[Store]:
+    """On SQLite; on PostgreSQL where a test is parametrised so."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        store = Store(f"sqlite+aiosqlite:///{tmp_path}/builder.db", producer="builder")
+    else:
+        url, schema = request.getfixturevalue("postgres"), f"builder_{uuid.uuid4().hex}"
+        store = Store(url, producer="builder", schema=schema)
     await store.migrate("services.builder.migrations")
     yield store
     await store.close()

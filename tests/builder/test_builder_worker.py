@@ -22,6 +22,8 @@ from so1s.events import (
     ResourceOptions,
 )
 
+both_databases = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
+
 
 @asynccontextmanager
 async def at_work(worker: Worker):
@@ -110,6 +112,7 @@ alerts: [{availability_below: 0.9}]
     assert (manifest["name"], manifest["version"], manifest["format"]) == ("fraud", "3", "skops")
 
 
+@both_databases
 async def test_the_same_version_built_again_has_the_same_digest(shop, skops_model):
     digests = set()
     for _ in range(2):
@@ -164,6 +167,7 @@ async def test_bytes_that_changed_since_the_version_was_built_are_a_conflict(sho
     assert (failed.reason, failed.step) == ("version_conflict", "fetch")
 
 
+@both_databases
 async def test_a_running_build_stops_when_it_is_cancelled(shop, skops_model):
     shop.inspector.hold = True
     await shop.say(shop.uploaded(data=skops_model))
@@ -221,6 +225,7 @@ async def test_a_build_that_is_put_off_until_its_deadline_says_what_it_met(shop,
     assert "no space left on device" in event.message
 
 
+@both_databases
 async def test_a_build_whose_worker_died_is_taken_over(shop, skops_model):
     await shop.say(shop.uploaded(data=skops_model))
     dead = shop.worker("dead", lease_seconds=0.2)
@@ -269,6 +274,7 @@ async def test_a_worker_that_was_given_up_for_dead_says_nothing_more(shop, skops
 async def _no_beat(_build) -> None: ...
 
 
+@both_databases
 async def test_a_new_upload_supersedes_the_running_build(shop, skops_model):
     shop.inspector.hold = True
     await shop.say(shop.uploaded(data=skops_model))
@@ -294,6 +300,7 @@ async def test_a_worker_that_is_stopped_gives_its_build_back_at_once(shop, skops
     assert await shop.state() == "built"
 
 
+@both_databases
 async def test_two_workers_never_build_the_same_version(shop, skops_model):
     for number in range(6):
         await shop.say(shop.uploaded(version=str(number), data=skops_model))
@@ -304,6 +311,7 @@ async def test_two_workers_never_build_the_same_version(shop, skops_model):
     assert len([e for e in events if isinstance(e, BuildStepFinished)]) == 30
 
 
+@both_databases
 async def test_accounts_take_turns(shop, skops_model):
     for number in range(3):
         await shop.say(shop.uploaded(version=str(number), data=skops_model))
