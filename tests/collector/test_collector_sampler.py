@@ -125,6 +125,18 @@ async def test_a_second_collector_says_nothing_twice(cluster, new_sampler, watch
     assert sum(each.event.quantities.get("requests", 0) for each in found) == 3
 
 
+async def test_a_collector_that_was_asleep_counts_nothing_again(cluster, new_sampler, watch, said):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    leader, sleeper = new_sampler(), new_sampler()
+    await watch(sleeper, 10, looks_at=[10])
+    cluster.answer(requests=3)
+    await watch(leader, 15, looks_at=[11, 15])
+    await watch(sleeper, 21, looks_at=[20, 21])
+    samples = [each.event for each in await said(UsageSampled) if each.event.replica == GATEWAY]
+    assert [each.quantities.get("requests") for each in samples] == [None, 0, 3, 0]
+
+
 async def test_a_restarted_process_is_partial_and_counts_from_zero(cluster, new_sampler, watch, usage):
     cluster.run(REPLICA)
     cluster.spend("u1", 900_000)
@@ -168,6 +180,17 @@ async def test_a_missed_scrape_leaves_a_gap_and_the_next_window_takes_what_was_m
     ]
 
 
+async def test_a_window_whose_end_was_not_seen_is_partial(cluster, new_sampler, watch, usage):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    sampler = new_sampler()
+    cluster.answer(requests=1)
+    await watch(sampler, 4)
+    cluster.gateway = None
+    await watch(sampler, 5)
+    assert [each.quality for each in (await usage(GATEWAY)).values()] == ["partial"]
+
+
 async def test_requests_of_a_variant_that_went_away_within_the_window_are_counted(
     cluster, new_sampler, watch, usage
 ):
@@ -184,6 +207,22 @@ async def test_requests_of_a_variant_that_went_away_within_the_window_are_counte
         0: {"requests": 0},
         5: {"requests": 4},
     }
+
+
+async def test_a_deployment_that_comes_back_has_no_windows_for_its_absence(
+    cluster, new_sampler, watch, usage
+):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    sampler = new_sampler()
+    await watch(sampler, 5)
+    cluster.replicas.clear()
+    cluster.deployments.clear()
+    await watch(sampler, 50, looks_at=[10, 50])
+    cluster.run(replace(REPLICA, uid="u2", started_ms=START_MS + 50_000))
+    cluster.deploy(DEPLOYMENT)
+    await watch(sampler, 55)
+    assert list(await usage(GATEWAY)) == [0, 5, 50]
 
 
 async def test_health_tells_requests_errors_latency_and_replicas(cluster, new_sampler, watch, said):
