@@ -73,6 +73,8 @@ def listener(files: GatewayFiles, host: str, port: int) -> Resource:
     return {
         "name": "gateway",
         "address": _address(host, port),
+        # With it, two gateways on one port would share the calls between them, and neither would notice.
+        "enable_reuse_port": False,
         "filter_chains": [
             {"filters": [{"name": "http", "typed_config": _connection_manager(files.routes)}]},
         ],
