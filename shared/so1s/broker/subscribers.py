@@ -39,6 +39,8 @@ log = structlog.get_logger()
 MAX_BATCH = 2000
 """Records of a batch: their transaction stays under 100 ms."""
 _BATCH_WAIT_MS = 100
+_FETCH_WAIT_MS = 500
+"""How long Kafka holds a fetch that finds nothing; an event that is tried again may wait for it."""
 _STUCK_SECONDS = 300
 """Kafka's `max.poll.interval.ms`: who handles one event for longer loses the partition."""
 _REVOKE_SECONDS = 30
@@ -69,6 +71,7 @@ class Subscriber:
             group_instance_id=f"{parts.service}.{parts.settings.instance}.{self.topic}",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             listener=_WaitForHandler(self),
             no_reply=True,
             parser=_leave_headers,
@@ -137,7 +140,8 @@ class Subscriber:
         return lag
 
     def _age(self) -> float:
-        return time.time() - min((made for made, _ in self._in_hand.values()), default=time.time())
+        oldest = min((made for made, _ in self._in_hand.values()), default=None)
+        return 0.0 if oldest is None else time.time() - oldest
 
 
 class _WaitForHandler(ConsumerRebalanceListener):
@@ -203,13 +207,13 @@ def _resume(consumer: Any, partition: TopicPartition) -> None:
 
 
 async def _leave_headers(raw: Any, parse: Any) -> KafkaMessage:
-    """Parse without headers: FastStream would lose a message whose headers are not UTF-8."""
-    bare = (
-        tuple(replace(each, headers=()) for each in raw)
-        if isinstance(raw, tuple)
-        else replace(raw, headers=())
-    )
-    message = await parse(bare)
+    """Parse without headers: FastStream would lose a message whose headers are not UTF-8.
+
+    Of a batch it looks at the first and the last record; to parse each would take as long as to read it.
+    """
+    is_batch = isinstance(raw, tuple)
+    ends = [replace(each, headers=()) for each in ((raw[0], raw[-1]) if is_batch else (raw,))]
+    message = await parse(tuple(ends) if is_batch else ends[0])
     message.raw_message = raw
     return message
 

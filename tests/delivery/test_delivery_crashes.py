@@ -1,0 +1,141 @@
+"""Whatever dies, and whenever: nothing is lost, and no effect happens twice."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from so1s.broker.producer import Producer
+
+DEADLY = Path(__file__).with_name("deadly.py")
+SIGTERM_EXIT = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+class Replica:
+    """A process group that runs the deadly service, and what it said."""
+
+    def __init__(self, process) -> None:
+        self.process = process
+        self.lines = []
+        self.reading = asyncio.create_task(self._read())
+
+    async def _read(self):
+        async for line in self.process.stdout:
+            if not line.startswith(b"{"):  # its log
+                self.lines.append(line.decode().strip())
+
+
+@asynccontextmanager
+async def replica(bench, *, batch=False, lives="many"):
+    arguments = json.dumps([bench.name, bench.kafka, bench.url, batch])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(DEADLY), arguments, lives, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    running = Replica(process)
+    yield running
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+    await running.reading
+
+
+@pytest.mark.parametrize("batch", [False, True])
+async def test_an_event_that_kills_its_process_is_found_out_after_five_attempts(bench, eventually, batch):
+    await bench.publish(bench.note(13), bench.note(1), partition=0)
+    async with replica(bench, batch=batch) as service:
+        await eventually(lambda: "done 1" in service.lines, seconds=60)
+        await eventually(bench.is_done)
+    deaths = 7 if batch else 5  # a batch dies twice as a whole before its events go one by one
+    assert service.lines == ["begin 13", "died"] * deaths + ["begin 1", "done 1"]
+    (letter,) = await bench.dead_letters()
+    assert b"did not survive 5 attempts" in dict(letter.headers)["so1s_error"]
+
+
+async def test_sigterm_lets_the_event_in_flight_finish_and_begins_no_other(bench, eventually):
+    await bench.publish(bench.note(60), bench.note(1), partition=0)
+    async with replica(bench, lives="once") as service:
+        await eventually(lambda: service.lines == ["begin 60"], seconds=30)
+        service.process.terminate()
+        assert await service.process.wait() in SIGTERM_EXIT
+        await service.reading
+    assert service.lines == ["begin 60", "done 60"]
+    assert await bench.waiting() == 1, "what finished is committed, and the next waits for the next replica"
+
+
+def answering(bench, numbers):
+    @bench.consumer.on(bench.Noted)
+    async def answer(noted):
+        numbers.append(noted.number)
+        return bench.hear(noted.number)
+
+
+async def test_what_was_committed_and_not_published_is_sent_by_the_next_replica(
+    bench, numbers, eventually, monkeypatch
+):
+    """The process dies after the commit of its state and before Kafka has the answer."""
+    answering(bench, numbers)
+    await bench.publish(bench.note(1))
+
+    async def hang(_producer, _records):
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Producer, "send", hang)
+        dying.setattr("so1s.service._LAST_FLUSH_SECONDS", 0.01)
+        async with bench.service(drain_seconds=0.05) as service:
+            await eventually(lambda: numbers == [1])
+            await eventually(service.store.outbox.depth)
+    assert await bench.heard() == []
+    assert await bench.waiting() == 1
+    async with bench.service():
+        await eventually(bench.is_done)
+    assert numbers == [1]
+    assert await bench.heard() == [1]
+
+
+async def test_what_was_published_and_not_committed_is_not_handled_twice(
+    bench, numbers, eventually, monkeypatch
+):
+    """The process dies after Kafka has the answer and before its offset moves."""
+    answering(bench, numbers)
+    await bench.publish(bench.note(1))
+
+    async def forget(_consumer):
+        """Commit nothing."""
+
+    with monkeypatch.context() as dying:
+        dying.setattr(AIOKafkaConsumer, "commit", forget)
+        async with bench.service():
+            await eventually(bench.heard)
+    assert await bench.waiting() == 1
+    async with bench.service():
+        await eventually(bench.is_done)
+    assert numbers == [1]
+    assert await bench.heard() == [1]
+
+
+async def test_a_service_stops_in_time_though_kafka_is_away(
+    bench, numbers, eventually, monkeypatch, tmp_path
+):
+    from so1s_broker import Broker
+
+    monkeypatch.setattr("so1s.service._LAST_FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr("so1s.broker.producer._STOP_SECONDS", 0.1)
+    with Broker(tmp_path / "kafka") as broker:
+        bench.kafka = broker.bootstrap_servers
+        answering(bench, numbers)
+        await bench.publish(bench.note(1))
+        async with bench.service(drain_seconds=0.1) as service:
+            await eventually(bench.is_done)
+            broker.kill()
+            async with service.store.transaction() as tx:
+                tx.emit(bench.hear(2), id="unsent")
+            began = time.monotonic()
+        assert time.monotonic() - began < 8
