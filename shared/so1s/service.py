@@ -11,6 +11,7 @@ consumer.run()
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -146,6 +147,10 @@ class Service:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None, None]:
         async with self.running():
+            # What was made by now stays: without it, each collection would walk through every import
+            # again, which takes a third of the time of a batch of samples.
+            gc.collect()
+            gc.freeze()
             yield
 
     @asynccontextmanager

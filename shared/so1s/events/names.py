@@ -33,11 +33,13 @@ def host_label(endpoint: str, account: str) -> str:
 
 
 def _matching(pattern: str, rule: str, propose: Callable[[str], str]) -> Callable[[str], str]:
+    matches = re.compile(pattern).fullmatch
+
     def check(value: str) -> str:
-        if re.fullmatch(pattern, value):
+        if matches(value):
             return value
         near = propose(value)
-        hint = f"; for example {near!r}" if re.fullmatch(pattern, near) else ""
+        hint = f"; for example {near!r}" if matches(near) else ""
         raise ValueError(f"allowed: {rule}{hint}")
 
     return check
