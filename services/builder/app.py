@@ -73,7 +73,7 @@ def make_world(settings: Settings) -> World:
     runtime = stage(directory / "runtime", python)
     return World(
         artifacts={"file": FileArtifacts(), "s3": S3Artifacts(settings)},
-        dependencies=UvDependencies(directory / "dependencies", images, python=python, platform=_platform()),
+        dependencies=UvDependencies(settings.libraries_dir, images, python=python, platform=_platform()),
         inspector=ProcessInspector(
             python=python,
             runtime=runtime,

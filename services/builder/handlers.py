@@ -10,6 +10,7 @@ from services.builder.domain.version import conflict
 from services.builder.settings import Settings
 from services.builder.worker import Workers
 from so1s.events import BuildCancelled, BuildFailed, BuildRequested, ModelUploaded
+from so1s.events.envelope import Received
 from so1s.service import Consumer
 from so1s.store import Transaction
 
@@ -18,7 +19,7 @@ consumer = Consumer("builder")
 
 @consumer.on(ModelUploaded)
 async def queue_build(
-    uploaded: ModelUploaded, tx: Transaction, settings: Settings, workers: Workers
+    uploaded: ModelUploaded, received: Received, tx: Transaction, settings: Settings, workers: Workers
 ) -> BuildFailed | None:
     """Queue the build of a version; the same bytes again are built again, from what is cached."""
     try:
@@ -32,7 +33,9 @@ async def queue_build(
             uploaded, BuildError("version_conflict", f"{uploaded.key}@{uploaded.version} {problem}")
         )
     sha256 = uploaded.artifact.sha256 or (bound.sha256 if bound else None)
-    await builds.queue(tx, uploaded, known, sha256)
+    # A clock that is ahead must not make this the newest upload for ever.
+    uploaded_at = min(received.time or tx.now, tx.now)
+    await builds.queue(tx, uploaded, known, sha256, uploaded_at)
     workers.wake()
     return None
 
@@ -48,7 +51,7 @@ async def queue_again(requested: BuildRequested, tx: Transaction, workers: Worke
     if known is None:
         return _unknown(requested)
     uploaded = known.uploaded.model_copy(update={"deploy": None}) if known.image else known.uploaded
-    await builds.queue(tx, uploaded, known, known.sha256)
+    await builds.queue(tx, uploaded, known, known.sha256, known.uploaded_at)
     workers.wake()
     return None
 

@@ -43,9 +43,11 @@ class Settings(S3Settings):
     """Where an account's artifacts may lie, as JSON: `["s3://models/{account}/"]`. Nowhere by default,
     so that nobody's disk is readable by accident."""
     image_dir: Path = Path(".so1s/images")
-    """The OCI image layout. On the file system of `build_dir`, layers are moved instead of copied."""
+    """The OCI image layout. On the file system of the other two, layers are moved instead of copied."""
     build_dir: Path = Path(".so1s/builder")
-    """Work in progress, logs, and the libraries of each format."""
+    """Work in progress and logs."""
+    libraries_dir: Path = Path(".so1s/libraries")
+    """The libraries of each format, installed once; several builders of one machine may share them."""
     prepared_formats: list[Format] = ["onnx", "skops"]
     """Whose libraries are made ready at the start, so that no upload waits for them."""
     workers: int = Field(default=2, ge=1, le=64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -46,6 +47,7 @@ builds = Table(
     Column("number", Integer, nullable=False),
     Column("state", String(9), nullable=False),
     Column("uploaded", Text, nullable=False),  # the data of its ModelUploaded
+    Column("uploaded_at", Float, nullable=False),
     Column("sha256", String(64)),
     Column("event_id", String(255), nullable=False),
     Column("correlation_id", String(255), nullable=False),
@@ -69,6 +71,7 @@ _RESTARTED = (
     "number",
     "state",
     "uploaded",
+    "uploaded_at",
     "sha256",
     "event_id",
     "correlation_id",
@@ -93,7 +96,13 @@ async def find(tx: Transaction, account: str, model: str, version: str) -> Build
     return _build(row) if row else None
 
 
-async def queue(tx: Transaction, uploaded: ModelUploaded, previous: Build | None, sha256: str | None) -> None:
+async def queue(
+    tx: Transaction,
+    uploaded: ModelUploaded,
+    previous: Build | None,
+    sha256: str | None,
+    uploaded_at: datetime,
+) -> None:
     """Record a new build of a version, in place of its previous one."""
     assert tx.cause is not None
     now = tx.now.timestamp()
@@ -104,6 +113,7 @@ async def queue(tx: Transaction, uploaded: ModelUploaded, previous: Build | None
         "number": previous.number + 1 if previous else 1,
         "state": "queued",
         "uploaded": uploaded.model_dump_json(),
+        "uploaded_at": uploaded_at.timestamp(),
         "sha256": sha256,
         "event_id": tx.cause.event_id,
         "correlation_id": tx.cause.correlation_id,
@@ -228,6 +238,7 @@ def _may_start(holder: str, now: float) -> ColumnElement[bool]:
 def _build(row: Any) -> Build:
     return Build(
         uploaded=ModelUploaded.from_json(row.uploaded.encode()),
+        uploaded_at=datetime.fromtimestamp(row.uploaded_at, UTC),
         number=row.number,
         state=row.state,
         cause=Cause(row.event_id, row.correlation_id, row.traceparent),

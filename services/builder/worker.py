@@ -242,6 +242,7 @@ def _image_built(build: Build, built: Built, *, seconds: float) -> ImageBuilt:
         deploy=built.options.deploy,
         sources=built.options.sources,
         alerts=built.options.alerts,
+        uploaded_at=build.uploaded_at,
         seconds=seconds,
     )
 

@@ -69,6 +69,7 @@ def test_a_layer_is_an_ordered_tar_without_times_owners_or_foreign_modes(tmp_pat
         assert content
         assert content.read() == b"b/a" * 100
     names = [member.name for member in members]
+    assert names == sorted(names, key=lambda name: name.split("/"))
     assert names[:3] == ["opt", "opt/so1s", "opt/so1s/model"]
     assert set(names) >= {f"opt/so1s/model/{name}" for name in NAMES}
     assert {(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in members} == {(0, 0, 0, "", "")}

@@ -45,6 +45,7 @@ def settings_in(directory: Path, **said) -> Settings:
         artifact_prefixes=[f"file://{directory}/artifacts/{{account}}/"],
         image_dir=directory / "images",
         build_dir=directory / "work",
+        libraries_dir=directory / "libraries",
         **said,
     )
 

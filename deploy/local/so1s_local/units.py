@@ -121,6 +121,7 @@ class Plan:
             "builder": {
                 "image_dir": images,
                 "build_dir": self.state_dir / "builder",
+                "libraries_dir": self.state_dir / "libraries",
                 "artifact_prefixes": json.dumps([f"file://{self.artifacts}/{{account}}/"]),
             },
             "deployer": {"unpacked_dir": self.state_dir / "unpacked"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from services.builder.domain.failure import BuildError
@@ -22,6 +23,8 @@ class Build:
     """The present build of one version."""
 
     uploaded: ModelUploaded
+    uploaded_at: datetime
+    """When the version was uploaded, by the clock of whoever did; building it again changes nothing of it."""
     number: int
     """1 for the first build of the version; each further request counts on."""
     state: State

@@ -16,7 +16,7 @@ from so1s_local.demo.stage import Stage, StepFailed
 from so1s_local.demo.story import Story, state_of
 from so1s_local.interrupt import until_interrupted
 from so1s_local.output import Logs
-from so1s_local.settings import load
+from so1s_local.settings import LocalSettings, load
 from so1s_local.supervisor import Supervisor
 from so1s_local.units import Plan
 
@@ -31,8 +31,7 @@ async def run(root: Path, stage: Stage) -> None:
     """Start a platform of its own, tell the story on it, and stop it."""
     state = state_of(root)
     shutil.rmtree(state, ignore_errors=True)
-    settings = load().model_copy(update={"window_seconds": _WINDOW_SECONDS, "account": "clinic"})
-    plan = Plan(settings, state)
+    plan = Plan(_settings(root), state)
     with stage.step("Start the embedded broker, six services, Envoy and a local Slack, each its own process"):
         supervisor = Supervisor(plan, output=Logs(plan.log_dir).write, progress=_progress(stage))
         await supervisor.__aenter__()
@@ -43,7 +42,7 @@ async def run(root: Path, stage: Stage) -> None:
 
 
 def main() -> int:
-    """Run the demo; 0 only where everything was so."""
+    """Run the demo; 0 only where everything was so. What it keeps are libraries, for the next time."""
     width = None if sys.stdout.isatty() else _WIDTH
     stage = Stage(Console(highlight=False, width=width))
     root = Path(".so1s")
@@ -60,6 +59,17 @@ def main() -> int:
     shutil.rmtree(state_of(root), ignore_errors=True)
     stage.show(_farewell(stage.elapsed()))
     return 0
+
+
+def _settings(root: Path) -> LocalSettings:
+    shipped = load()
+    kept = (root / "demo" / "cache").resolve()
+    services = shipped.services | {
+        "builder": {"libraries_dir": str(kept / "libraries"), "image_dir": str(kept / "images")},
+        "deployer": {"unpacked_dir": str(kept / "unpacked")},
+    }
+    changes = {"window_seconds": _WINDOW_SECONDS, "account": "clinic", "services": services}
+    return shipped.model_copy(update=changes)
 
 
 def _progress(stage: Stage):  # noqa: ANN202 - a closure that the supervisor's Progress describes

@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("state", sa.String(9), nullable=False),
         sa.Column("uploaded", sa.Text, nullable=False),
+        sa.Column("uploaded_at", sa.Float, nullable=False),
         sa.Column("sha256", sa.String(64)),
         sa.Column("event_id", sa.String(255), nullable=False),
         sa.Column("correlation_id", sa.String(255), nullable=False),
