@@ -51,6 +51,9 @@ async def test_libraries_are_installed_once_and_cached_afterwards(tmp_path):
     assert await images.has(first.layer)
     assert (first.site_packages / "uvicorn/__init__.py").exists()
     assert sum("uvicorn==" in line for line in lines) == 1
+    # Scripts name this machine's interpreter.
+    assert not (first.site_packages / "bin").exists()
+    assert not any("bin/uvicorn" in path.read_text() for path in first.site_packages.glob("*/RECORD"))
 
 
 async def test_builders_that_want_the_same_libraries_wait_for_the_first(tmp_path):

@@ -265,10 +265,13 @@ async def test_a_worker_that_was_given_up_for_dead_says_nothing_more(shop, skops
             return await shop.state() == "built"
 
         await until(built)
+        shop.inspector.error = BuildError("format", "said too late")
         shop.inspector.go_on.set()
         await asyncio.wait_for(task, 5)
 
-    assert kinds(await shop.emitted()).count("ImageBuilt") == 1
+    assert await shop.state() == "built"
+    events = kinds(await shop.emitted())
+    assert (events.count("ImageBuilt"), events.count("BuildFailed")) == (1, 0)
 
 
 async def _no_beat(_build) -> None: ...
