@@ -173,6 +173,7 @@ class _Following:
     def __init__(self, flow: Flow, on_step: OnStep) -> None:
         self._flow = flow
         self._on_step = on_step
+        self._told: set[tuple[str, str]] = set()
 
     async def to_its_end(self, settings: ClientSettings, chain: str) -> Serving:
         async with Reader(settings, [each.topic.name for each in TOLD_BY]) as reader:
@@ -189,7 +190,9 @@ class _Following:
         received = [decoded(record) for record in records if correlation_id(record) == chain]
         known = len(self._flow.steps)
         for each in sorted(filter(None, received), key=lambda each: str(each.time)):
-            self._flow = self._flow.after(each)
+            if (each.source, each.id) not in self._told:  # delivery is at least once
+                self._told.add((each.source, each.id))
+                self._flow = self._flow.after(each)
         for step in self._flow.steps[known:]:
             self._on_step(step)
 

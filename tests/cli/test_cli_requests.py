@@ -1,10 +1,12 @@
 """Requests whose answers come as events: weights, scale, rollback, remove, builds, endpoints."""
 
 import asyncio
+import uuid
 
 import pytest
 
 from so1s import events
+from so1s.publisher import AsyncPublisher
 from tests import played_events as played
 
 
@@ -146,6 +148,21 @@ async def test_remove_waits_until_no_replica_is_left(so1s, answering):
     async with answering(events.DeploymentRemovalRequested, lambda _: [removed]):
         result = await so1s("remove", "fraud")
     assert result.lines == ["fraud removed"]
+
+
+async def test_remove_ends_once_the_deployment_is_gone_whoever_caused_it(so1s, laptop):
+    removed = events.DeploymentRemoved(account="risk", deployment="fraud", revision=3)
+    other = removed.model_copy(update={"deployment": "other"})
+
+    async def without_a_cause(event):
+        async with AsyncPublisher(laptop) as publisher:
+            await publisher.publish(event, id=str(uuid.uuid4()))
+
+    removing = asyncio.create_task(so1s("remove", "fraud", "--timeout-seconds", "20"))
+    while not removing.done():
+        await without_a_cause(other)
+        await without_a_cause(removed)
+    assert (await removing).lines == ["fraud removed"]
 
 
 async def test_remove_of_a_variant_in_use_says_why(so1s, answering):

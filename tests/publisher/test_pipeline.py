@@ -150,6 +150,21 @@ def test_waiting_ends_with_the_applied_route_and_tells_each_step(laptop, out, mo
     assert all(0 <= step.seconds < 10 for step in steps)
 
 
+def test_an_event_that_was_sent_twice_is_one_step(laptop, out, model):
+    published = publish(laptop, out, model)
+    answer(
+        laptop,
+        published,
+        played.built(model),
+        played.built(model),
+        played.ready(model),
+        played.applied(model),
+    )
+    steps = []
+    published.wait_until_serving(10, on_step=steps.append)
+    assert [step.name for step in steps] == ["published", "built", "ready", "serving"]
+
+
 def test_waiting_follows_events_that_come_later(laptop, out, model):
     published = publish(laptop, out, model)
     steps = []

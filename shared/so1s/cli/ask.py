@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
 
-from so1s.broker.reader import Reader, correlation_id, decoded
+from so1s.broker.reader import Reader, decoded
 from so1s.errors import So1sError
 from so1s.events import Event
 from so1s.platform import ClientSettings
@@ -49,6 +49,7 @@ def ask(
     *,
     timeout_seconds: float,
     last: Callable[[Event], bool] = lambda _: True,
+    settles: Callable[[Event], bool] = lambda _: False,
 ) -> list[Event]:
     """Publish a request; returns the events that answered it, up to the last one.
 
@@ -58,13 +59,15 @@ def ask(
         answers: the types of events that can answer it.
         timeout_seconds: for the whole of it.
         last: whether an answer is the end of the matter.
+        settles: whether an event answers the request although another one caused it.
 
     Raises:
         NoAnswer: the last one did not come in time.
         Unreachable: Kafka does not answer.
         TopicMissing: the platform was never started.
     """
-    return run(settings, _ask(settings, request, answers, timeout_seconds, last))
+    answering = _answers(settings, request, answers, settles)
+    return run(settings, _until(answering, request, timeout_seconds, last))
 
 
 async def _say(settings: ClientSettings, request: Event) -> str:
@@ -72,34 +75,36 @@ async def _say(settings: ClientSettings, request: Event) -> str:
         return await publisher.publish(request, id=str(uuid.uuid4()), source=SOURCE)
 
 
-async def _ask(
-    settings: ClientSettings,
+async def _until(
+    answering: AsyncGenerator[Event, None],
     request: Event,
-    answers: Sequence[type[Event]],
     timeout_seconds: float,
     last: Callable[[Event], bool],
 ) -> list[Event]:
     seen: list[Event] = []
     try:
-        async with asyncio.timeout(timeout_seconds):
-            async with aclosing(_answers(settings, request, answers)) as events:
-                async for event in events:
-                    seen.append(event)
-                    if last(event):
-                        break
+        async with asyncio.timeout(timeout_seconds), aclosing(answering) as events:
+            async for event in events:
+                seen.append(event)
+                if last(event):
+                    break
     except TimeoutError as error:
         raise NoAnswer(_silence(request, seen, timeout_seconds)) from error
     return seen
 
 
 async def _answers(
-    settings: ClientSettings, request: Event, answers: Sequence[type[Event]]
+    settings: ClientSettings,
+    request: Event,
+    answers: Sequence[type[Event]],
+    settles: Callable[[Event], bool],
 ) -> AsyncGenerator[Event, None]:
     async with Reader(settings, [each.topic.name for each in answers]) as reader:
         await reader.skip_to_end()
         chain = await _say(settings, request)
         async for record in reader.coming():
-            if correlation_id(record) == chain and (received := decoded(record)):
+            received = decoded(record)
+            if received and (received.correlation_id == chain or settles(received.event)):
                 yield received.event
 
 

@@ -60,7 +60,7 @@ def list_letters(
         )
         return
     found = [_data(letter) for letter in run(settings, letters.read(settings, service))]
-    screen.show(found, lambda rows: table(rows, _COLUMNS, empty=f"{service} has no dead letters"))
+    screen.show(found, lambda rows: _table(service, rows))
 
 
 @app.command()
@@ -120,6 +120,12 @@ def drop(
 def _require_choice(numbers: Sequence[int], *, everything: bool) -> None:
     if bool(numbers) == everything:
         raise InvalidInput.missing("number", "allowed: either numbers, or --all")
+
+
+def _table(service: str, rows: list[dict[str, Any]]) -> RenderableType:
+    """Letters with the first line of their errors."""
+    brief = [row | {"error": row["error"].partition("\n")[0]} for row in rows]
+    return table(brief, _COLUMNS, empty=f"{service} has no dead letters")
 
 
 def _data(letter: Letter) -> dict[str, Any]:
