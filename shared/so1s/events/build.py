@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from so1s.events.event import Event
 from so1s.events.model import Format
@@ -68,6 +68,8 @@ class ImageBuilt(Event, key=("account", "model")):
     sources: dict[str, str] = {}
     """Which layer each said option came from: `resources.memory_mib: so1s.yaml`."""
     alerts: list[AlertRule] = []
+    uploaded_at: AwareDatetime | None = None
+    """When the version was uploaded: an upload that is built late takes no later one's place."""
     seconds: Annotated[float, Field(ge=0)]
 
 

@@ -19,6 +19,7 @@ DeploymentFailure = Literal[
     "crash_loop",
     "no_capacity",
     "image",  # cannot be had, or is for another platform
+    "check_failed",  # a required check did, or gave no verdict in time; the message says which and why
     "stale_revision",  # the deployment has another revision than the one expected
     "unknown",  # no such deployment or revision
 ]
@@ -49,6 +50,9 @@ class DeploymentRequested(Event, key=("account", "deployment")):
     workload: Workload
     expected_revision: Annotated[int, Field(ge=0)] | None = None
     """Refused where the deployment has another one; 0 means that it must be new."""
+    uploaded_at: AwareDatetime | None = None
+    """When the version was uploaded, where its upload asks for this: nothing comes of it where a later
+    upload of the model did so already. Null where somebody asks, whose wish always counts."""
     requested_by: Actor
     sources: dict[str, str] = {}
     """Which layer each option came from; `so1s explain` shows it."""
@@ -89,7 +93,11 @@ class DeploymentProgressed(Event, key=("account", "deployment")):
 
 
 class DeploymentReady(Event, key=("account", "deployment")):
-    """Enough replicas of a revision answer their probes."""
+    """Enough replicas of a revision answer their probes.
+
+    Where checks are outstanding and an earlier revision serves, it is said twice: first of a candidate, for
+    the checks; then, once they passed, of the revision that serves.
+    """
 
     deployment: Name
     revision: Revision
@@ -98,6 +106,9 @@ class DeploymentReady(Event, key=("account", "deployment")):
     endpoint: Name | None
     initial_percent: Percent
     requires: list[Name]
+    """The required checks that have not passed on this image yet."""
+    candidate: bool = False
+    """It takes no traffic yet: an earlier revision serves in its place until the required checks passed."""
     service: str
     """Where a mesh finds the replicas: `k8s://HOST:PORT`, or `file:///PATH` of an Envoy endpoint file."""
     url: str
