@@ -125,7 +125,9 @@ def _built(flow: Flow, event: events.ImageBuilt, seconds: float) -> Flow:
 
 
 def _ready(flow: Flow, event: events.DeploymentReady, seconds: float) -> Flow:
-    end = None if event.endpoint else Serving(event.url, None)
+    end = None if event.endpoint or event.candidate else Serving(event.url, None)
+    if flow.ready and flow.ready.candidate:
+        return replace(flow, ready=event, end=end or flow.end)  # it takes traffic now
     detail = f"{event.deployment}, {event.replicas} {'replica' if event.replicas == 1 else 'replicas'}"
     return flow.reached("ready", detail, seconds, end=end, ready=event)
 

@@ -127,7 +127,13 @@ def remove(
         _said(screen, say(settings, request))
         return
     answers = (DeploymentRemoved, DeploymentFailed, VariantInUse)
-    (answer,) = ask(settings, request, answers, timeout_seconds=timeout_seconds)
+    (answer,) = ask(
+        settings,
+        request,
+        answers,
+        timeout_seconds=timeout_seconds,
+        settles=lambda event: isinstance(event, DeploymentRemoved) and event.key == request.key,
+    )
     if isinstance(answer, VariantInUse):
         raise InUse(f"{deployment} stays: {answer.reason}")
     _require_success(answer)
@@ -202,9 +208,15 @@ def _become(
     if not wait:
         _said(screen, say(settings, request))
         return
-    (answer,) = ask(settings, request, (DeploymentReady, DeploymentFailed), timeout_seconds=timeout_seconds)
+    kinds = (DeploymentReady, DeploymentFailed)
+    answer = ask(settings, request, kinds, timeout_seconds=timeout_seconds, last=_is_end)[-1]
     _require_success(answer)
     screen.show(answer, _ready)
+
+
+def _is_end(answer: Event) -> bool:
+    """Whether nothing is left to wait for, such as the checks on a candidate."""
+    return not isinstance(answer, DeploymentReady) or not answer.candidate
 
 
 def _require_success(answer: Event) -> None:

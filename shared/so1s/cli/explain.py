@@ -166,7 +166,8 @@ def _built(event: e.ImageBuilt) -> Line:
 
 def _ready(event: e.DeploymentReady) -> Line:
     replicas = "1 replica" if event.replicas == 1 else f"{event.replicas} replicas"
-    return "ready", f"revision {event.revision}, {replicas}", "green"
+    candidate = f", candidate until {', '.join(event.requires)} passed" if event.candidate else ""
+    return "ready", f"revision {event.revision}, {replicas}{candidate}", "green"
 
 
 def _checked(event: e.CheckFinished) -> Line:

@@ -104,6 +104,7 @@ _STYLES = {
     "open": "red",
     "critical": "red",
     "rolling out": "yellow",
+    "checking": "yellow",
     "running": "yellow",
     "queued": "yellow",
     "retiring": "yellow",
