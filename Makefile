@@ -8,6 +8,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 BIN := .venv/bin
+GENERATED := docs/events.md docs/asyncapi.json tests/contracts/schemas
 # The interpreter that is here is used; none is downloaded.
 export UV_PYTHON_DOWNLOADS := never
 # Hard links fail between file systems and then print a warning for each package.
@@ -57,6 +58,12 @@ check: install ## Format, lint, types, imports, dependencies, spelling
 .PHONY: test
 test: install ## Unit, property, contract, conformance and delivery tests, and one scenario
 	@$(BIN)/pytest
+
+.PHONY: verify
+verify: install ## Regenerate what is generated; fail where that changes the tree
+	@$(BIN)/python docs/generate.py
+	@test -z "$$(git status --porcelain $(GENERATED))" || \
+	  { git status --short $(GENERATED); echo "→ commit what was generated"; exit 1; }
 
 .PHONY: demo
 demo: install ## Run the main job on embedded parts, verify every step, clean up
