@@ -102,7 +102,9 @@ async def accept_image(built: ImageBuilt, received: Received, tx: Transaction) -
 async def accept_deployment(
     ready: DeploymentReady, received: Received, tx: Transaction, rulebook: Rulebook
 ) -> None:
-    """Take the author's rules, and note that the deployment is well."""
+    """Take the author's rules, and note that the deployment is well; of a candidate that is too early."""
+    if ready.candidate:
+        return
     at = _time(received, tx)
     subject = Subject.of(ready.account, deployment=ready.deployment)
     await lifecycle.recover(tx, subject, at, f"revision {ready.revision} is ready")

@@ -1,12 +1,13 @@
 """Runs the replicas of model versions.
 
 Consumes  ImageBuilt, DeploymentRequested, DeploymentScaleRequested, DeploymentRollbackRequested,
-          DeploymentRemovalRequested, VariantReleased, VariantInUse
+          DeploymentRemovalRequested, CheckFinished, VariantReleased, VariantInUse
 Produces  DeploymentRequested, DeploymentProgressed, DeploymentReady, DeploymentFailed,
           ReplicasChanged, DeploymentRetiring, DeploymentRemoved
-Owns      deployments and their revisions
+Owns      deployments, their revisions, and verdicts on their images
 Promises  - a revision becomes ready once; replicas that are lost and come back are ReplicasChanged
-          - what serves goes on to serve until the next revision does
+          - what serves goes on to serve until the next revision does, and until that one's checks passed
+          - an upload takes no later one's place, however late it is built
           - replicas go only after every endpoint has released them
           - replicas outlive this service, and are found again
 """

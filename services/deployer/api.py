@@ -54,11 +54,13 @@ def _shown(recorded: Recorded) -> dict[str, Any]:
     workload, status = recorded.workload, recorded.status
     failed = recorded.failure if status.failed_revision == recorded.revision else None
     is_ready = status.ready_revision == recorded.revision
-    rollout = "ready" if is_ready else "failed" if failed else "rolling out"
+    is_checked = status.candidate and status.candidate_revision == recorded.revision
+    rollout = "ready" if is_ready else "failed" if failed else "checking" if is_checked else "rolling out"
     return {
         "account": recorded.account,
         "deployment": recorded.name,
         "revision": recorded.revision,
+        "serving_revision": status.serving_revision or None,
         "state": recorded.state if recorded.state != "active" else rollout,
         "model": workload.model,
         "version": workload.version,

@@ -10,6 +10,7 @@ from services.deployer.domain.autoscaling import Behavior
 from services.deployer.domain.capacity import Capacity
 from services.deployer.domain.options import Defaults
 from services.deployer.domain.probes import ProbeRules
+from services.deployer.domain.progress import Deadlines
 from services.deployer.domain.restart import Backoff
 from services.deployer.handlers import consumer
 from services.deployer.reconciler import Reconciler
@@ -37,7 +38,7 @@ def build(settings: Settings) -> Service:
     reconciler = Reconciler(
         store,
         cluster,
-        deadline_seconds=settings.deadline_seconds,
+        deadlines=Deadlines(rollout=settings.deadline_seconds, checks=settings.check_deadline_seconds),
         poll_seconds=settings.poll_seconds,
     )
     return Service(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal, TypeGuard
 
+import structlog
+
 from services.deployer import store
-from services.deployer.domain import options
+from services.deployer.domain import gate, options
 from services.deployer.domain.options import Defaults
 from services.deployer.domain.recorded import Recorded, staleness
 from so1s.events import (
+    CheckFinished,
     DeploymentFailed,
     DeploymentReady,
     DeploymentRemovalRequested,
@@ -24,6 +28,8 @@ from so1s.events import (
 )
 from so1s.service import Consumer
 from so1s.store import Transaction
+
+log = structlog.get_logger()
 
 consumer = Consumer("deployer")
 
@@ -46,7 +52,11 @@ async def change(request: DeploymentRequested, tx: Transaction) -> DeploymentRea
     recorded = await store.find(tx, request.account, request.deployment)
     if stale := staleness(recorded, request.expected_revision):
         return _refused(request.account, request.deployment, stale, "stale_revision")
-    return await _become(tx, request, recorded, request.workload)
+    if recorded and await store.is_outdated(tx, request):
+        version = f"{request.workload.model}@{request.workload.version}"
+        log.info("an older upload was built late and is not deployed", version=version)
+        return None
+    return await _become(tx, request, recorded, request.workload, request.uploaded_at)
 
 
 @consumer.on(DeploymentScaleRequested, rejected=answer)
@@ -57,7 +67,7 @@ async def scale(
     recorded = await store.find(tx, request.account, request.deployment)
     if recorded is None or recorded.state != "active":
         return _unknown(request, recorded)
-    wanted = recorded.workload.model_copy(update={"scaling": request.scaling})
+    wanted = recorded.kept.model_copy(update={"scaling": request.scaling})
     return await _become(tx, request, recorded, wanted)
 
 
@@ -79,6 +89,22 @@ async def roll_back(
             f"to_revision: {target} is not allowed; allowed: {allowed}",
         )
     return await _become(tx, request, recorded, wanted)
+
+
+@consumer.on(CheckFinished)
+async def judge(finished: CheckFinished, tx: Transaction) -> None:
+    """Keep a verdict; once none is outstanding, the revision may take traffic."""
+    before = await store.find(tx, finished.account, finished.deployment)
+    judged = await store.workload(tx, finished.account, finished.deployment, finished.revision)
+    if before is None or judged is None:
+        return  # of a deployment that is none of ours
+    await store.record_verdict(tx, finished, judged.image.digest)
+    after = await store.gate(tx, before, finished.revision, judged)
+    if finished.revision == before.status.ready_revision and not after.outstanding:
+        await store.serve(tx, before, finished.revision)
+    present = await store.gate(tx, before, before.revision, before.workload)
+    if before.gate.closed and not present.closed:
+        await store.open_gate(tx, before)
 
 
 @consumer.on(DeploymentRemovalRequested, rejected=answer)
@@ -121,17 +147,24 @@ async def _become(
     request: DeploymentRequested | DeploymentScaleRequested | DeploymentRollbackRequested,
     recorded: Recorded | None,
     wanted: Workload,
+    uploaded_at: datetime | None = None,
 ) -> DeploymentReady | DeploymentFailed | None:
     """Record the next revision, or answer at once where the present one is so already."""
     if recorded and recorded.is_already(wanted):
+        if uploaded_at:
+            await store.renew_upload(tx, recorded, uploaded_at)
         return recorded.answer()
+    revision = recorded.revision + 1 if recorded else 1
+    if recorded and (refused := gate.refusal(await store.gate(tx, recorded, revision, wanted), wanted)):
+        return _refused(request.account, request.deployment, refused, "invalid")
     await store.revise(
         tx,
         request.account,
         request.deployment,
-        revision=recorded.revision + 1 if recorded else 1,
+        revision=revision,
         wanted=wanted,
         requested_by=request.requested_by,
+        uploaded_at=uploaded_at,
     )
     return None
 
@@ -149,7 +182,10 @@ def _unknown(
 
 
 def _refused(
-    account: str, deployment: str, message: str, reason: Literal["stale_revision", "unknown"] = "unknown"
+    account: str,
+    deployment: str,
+    message: str,
+    reason: Literal["invalid", "stale_revision", "unknown"] = "unknown",
 ) -> DeploymentFailed:
     return DeploymentFailed(
         account=account, deployment=deployment, revision=0, reason=reason, message=message

@@ -21,6 +21,8 @@ class Deployment:
     workload: Workload
     cause: Cause
     """Why this revision is; its replicas bear it."""
+    candidate: Deployment | None = None
+    """A later revision to be there beside it, which takes no traffic until it is applied in its place."""
 
 
 class Cluster(Protocol):
@@ -45,6 +47,10 @@ class Cluster(Protocol):
 
         A workload that differs only in what replicas do not bear (scaling, strategy, what routers
         are told) replaces none of them.
+
+        A candidate has as many replicas as a rolling update may start at first. No mesh learns of
+        them. They are taken over where the candidate is applied as the deployment itself, and end
+        where it is no candidate any more.
         """
         ...
 

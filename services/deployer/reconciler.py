@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Iterable
+from dataclasses import replace
 
 import structlog
 
 from services.deployer import store as deployments
 from services.deployer.domain.announcement import announce, figures
 from services.deployer.domain.observation import Observation
-from services.deployer.domain.progress import Failed, Transition, transitions
-from services.deployer.domain.recorded import Recorded
+from services.deployer.domain.progress import Deadlines, Failed, Transition, transitions
+from services.deployer.domain.recorded import Recorded, Revision
 from services.deployer.metrics import FAILED, ROLLOUT_SECONDS
 from services.deployer.ports import Cluster, Deployment
 from so1s.errors import TemporaryError
@@ -36,22 +37,20 @@ Key = tuple[str, str]
 class Reconciler:
     """Brings the cluster to what is recorded, and tells what becomes of it."""
 
-    def __init__(
-        self, store: Store, cluster: Cluster, *, deadline_seconds: float, poll_seconds: float
-    ) -> None:
+    def __init__(self, store: Store, cluster: Cluster, *, deadlines: Deadlines, poll_seconds: float) -> None:
         """Take the parts.
 
         Args:
             store: of the deployments.
             cluster: to bring to them.
-            deadline_seconds: from a request until its revision counts as failed.
+            deadlines: until a revision counts as failed.
             poll_seconds: how soon a recorded change is seen.
         """
         self._store = store
         self._cluster = cluster
-        self._deadline_seconds = deadline_seconds
+        self._deadlines = deadlines
         self._poll_seconds = poll_seconds
-        self._applied: dict[Key, int] = {}
+        self._applied: dict[Key, Deployment] = {}
         self._resync_at = 0.0
         self._woken = asyncio.Event()
 
@@ -109,10 +108,10 @@ class Reconciler:
             await self._remove(recorded, seen)
             return
         key = (recorded.account, recorded.name)
-        if seen is None or self._applied.get(key) != recorded.revision:
-            wanted = (recorded.revision, recorded.workload, recorded.cause)
-            await self._cluster.apply(Deployment(*key, *wanted))
-            self._applied[key] = recorded.revision
+        wanted = _deployment(recorded)
+        if seen is None or self._applied.get(key) != wanted:
+            await self._cluster.apply(wanted)
+            self._applied[key] = wanted
         if seen:
             await self._tell(recorded, seen)
 
@@ -137,14 +136,14 @@ class Reconciler:
             await self._cluster.remove(account, name)
 
     async def _tell(self, recorded: Recorded, seen: Observation) -> None:
-        told = transitions(recorded.status, seen, time.time(), self._deadline_seconds)
+        told = transitions(recorded.status, seen, time.time(), self._deadlines)
         if not told and not _differs(recorded, seen):
             return
         log_tail = await self._log_tail(recorded, told)
         async with self._store.transaction(recorded.cause) as tx:
             present = await deployments.find(tx, recorded.account, recorded.name)
-            if present is None or present.revision != recorded.revision:
-                return  # a later revision has superseded what was seen
+            if present is None or present.status != recorded.status:
+                return  # a later revision or a verdict came in between: it is looked at anew
             values = figures(seen)
             for transition in told:
                 said = announce(present, seen, transition, tx.now, log_tail)
@@ -160,6 +159,19 @@ class Reconciler:
         return [line[:_LINE_CHARACTERS] for line in lines]
 
 
+def _deployment(recorded: Recorded) -> Deployment:
+    """The newest revision, or the one that serves, with the newest as its candidate."""
+    newest = _at(recorded, recorded.newest)
+    if recorded.serving is None or not recorded.gate.closed:
+        return newest
+    candidate = newest if recorded.status.candidate else None
+    return replace(_at(recorded, recorded.serving), candidate=candidate)
+
+
+def _at(recorded: Recorded, revision: Revision) -> Deployment:
+    return Deployment(recorded.account, recorded.name, revision.number, revision.workload, revision.cause)
+
+
 def _differs(recorded: Recorded, seen: Observation) -> bool:
     status = recorded.status
     before = (status.seen_revision, status.updated, status.ready, status.desired, status.restarts)
@@ -173,7 +185,7 @@ def _id(recorded: Recorded, generation: int, transition: str) -> str:
 
 def _measure(event: Event) -> None:
     match event:
-        case DeploymentReady():
+        case DeploymentReady(candidate=False):
             ROLLOUT_SECONDS.observe(event.seconds)
         case DeploymentFailed():
             FAILED.labels(event.reason).inc()

@@ -29,6 +29,9 @@ class Settings(ServiceSettings):
 
     deadline_seconds: float = Field(default=120, gt=0)
     """From a request until its revision counts as failed: several starts of a large model."""
+    check_deadline_seconds: float = Field(default=600, gt=0)
+    """For the verdicts that a ready version waits for beside the one that serves, as the router gives one
+    that is new."""
     poll_seconds: float = Field(default=0.2, gt=0)
     """How soon a recorded change reaches the cluster; a small part of a replica's start."""
     allocatable_cpu_millicores: int = Field(default_factory=lambda: 1000 * 8 * (os.cpu_count() or 1), gt=0)

@@ -40,8 +40,8 @@ async def expect_variant(requested: DeploymentRequested, tx: Transaction) -> Non
 
 @consumer.on(DeploymentReady)
 async def attach_variant(ready: DeploymentReady, tx: Transaction, loop: Loop) -> RoutesRejected | None:
-    """Put a ready revision on its endpoint's route."""
-    if ready.endpoint is None:
+    """Put a ready revision on its endpoint's route; a candidate comes once it may take traffic."""
+    if ready.endpoint is None or ready.candidate:
         return None
     verdicts = await store.verdicts_on(tx, ready.account, ready.deployment, ready.revision)
     endpoint = await store.load(tx, ready.account, ready.endpoint)

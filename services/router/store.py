@@ -140,7 +140,7 @@ async def _write_variant(tx: Transaction, endpoint: Endpoint, variant: Variant, 
         "service": variant.service,
         "initial_percent": variant.initial_percent,
         "requires": list(variant.requires),
-        "set_aside": variant.set_aside,
+        "joined": variant.joined,
     }
     since = {"since": tx.now.timestamp(), "route_revision": endpoint.revision} | _cause(tx.cause)
     key = {"account": endpoint.account, "endpoint": endpoint.name, "deployment": variant.deployment}
@@ -181,7 +181,7 @@ def _variant(row: Row, judged: dict[str, Verdict]) -> Variant:
         initial_percent=row.initial_percent,
         requires=tuple(row.requires),
         verdicts=judged,
-        set_aside=row.set_aside,
+        joined=row.joined,
     )
 
 

@@ -41,7 +41,7 @@ variants = Table(
     Column("service", Text, nullable=False),
     Column("initial_percent", Integer, nullable=False),
     Column("requires", JSON, nullable=False),
-    Column("set_aside", Integer),
+    Column("joined", Boolean, nullable=False),
     # When, at which revision of the route and by which event it came to its state and revision.
     Column("since", Float, nullable=False),
     Column("route_revision", Integer, nullable=False),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import time
 from collections.abc import Awaitable, Callable
@@ -76,6 +77,16 @@ class Processes:
     def cluster(self, **changes: Any) -> Cluster:
         """A new adapter on the same world, as a deployer that starts again makes one."""
         return ClusterProcesses(replace(self.options, **changes))
+
+    def traffic(self) -> list[str]:
+        """Where the mesh is told to find `risk/fraud`."""
+        text = self.world.endpoints("risk", "fraud").read_text()
+        [assignment] = json.loads(text)["resources"]
+        assert assignment["@type"].endswith("envoy.config.endpoint.v3.ClusterLoadAssignment")
+        assert assignment["cluster_name"] == "risk--fraud"
+        found = [each["endpoint"]["address"] for each in assignment["endpoints"][0]["lb_endpoints"]]
+        addresses = [each["socket_address"] for each in found]
+        return [f"http://{each['address']}:{each['port_value']}" for each in addresses]
 
     def living(self) -> list[ReplicaRecord]:
         return [record for record in self.world.replicas() if not record.ended_at]

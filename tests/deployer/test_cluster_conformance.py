@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,83 @@ async def test_a_static_update_never_has_replicas_of_two_versions(cluster, machi
         await cluster.apply(deployment(workload(machine.image("2"), "2", strategy="static"), revision=2))
         await settled(cluster, ready=1, revision=2)
     assert all(len(each) <= 1 for each in versions)
+
+
+async def test_a_candidate_is_ready_beside_the_deployment_and_takes_no_traffic(cluster, machine):
+    stable = deployment(workload(machine.image("1"), "1"))
+    await cluster.apply(stable)
+    serving = (await settled(cluster, ready=1)).url
+    now = await _staged(cluster, stable, workload(machine.image("2"), "2", replicas=5))
+    assert (now.desired, now.updated, now.ready) == (2, 2, 3)
+    assert (await ask(now.url))["version"] == "2"
+    assert machine.traffic() == [serving]
+
+
+async def test_a_candidate_that_is_applied_is_taken_over(cluster, machine):
+    stable = deployment(workload(machine.image("1"), "1"))
+    await cluster.apply(stable)
+    await settled(cluster, ready=1)
+    wanted = workload(machine.image("2"), "2")
+    candidate = (await _staged(cluster, stable, wanted)).url
+    await cluster.apply(deployment(wanted, revision=2))
+    now = await settled(cluster, ready=1, revision=2)
+    assert (now.candidate, now.url) == (False, candidate)
+    assert machine.traffic() == [candidate]
+
+
+async def test_a_candidate_that_is_none_any_more_ends_and_the_deployment_serves_on(cluster, machine):
+    stable = deployment(workload(machine.image("1"), "1"))
+    await cluster.apply(stable)
+    serving = (await settled(cluster, ready=1)).url
+    await _staged(cluster, stable, workload(machine.image("2"), "2"))
+    traffic = []
+
+    async def watch() -> None:
+        while True:
+            traffic.append(machine.traffic())
+            await asyncio.sleep(0.005)
+
+    async with in_background(watch()):
+        await cluster.apply(stable)
+        assert (await settled(cluster, ready=1)).url == serving
+    assert all(each == [serving] for each in traffic)
+
+
+async def test_a_candidate_gives_way_to_a_later_one(cluster, machine):
+    stable = deployment(workload(machine.image("1"), "1"))
+    await cluster.apply(stable)
+    await settled(cluster, ready=1)
+    await _staged(cluster, stable, workload(machine.image("2"), "2"))
+    now = await _staged(cluster, stable, workload(machine.image("3"), "3"), revision=3)
+    assert (await ask(now.url))["version"] == "3"
+    assert {record.version for record in machine.living() if record.ready} == {"1", "3"}
+
+
+async def test_a_candidate_that_crashes_is_told_of_while_the_deployment_serves(cluster, machine):
+    stable = deployment(workload(machine.image("1"), "1"))
+    await cluster.apply(stable)
+    serving = (await settled(cluster, ready=1)).url
+    broken = deployment(workload(machine.image("2", crash="no such tensor"), "2"), revision=2)
+    await cluster.apply(replace(stable, candidate=broken))
+    assert (await until(lambda: _trouble(cluster))).reason == "crash_loop"
+    assert machine.traffic() == [serving]
+
+
+async def test_what_serves_is_looked_after_beside_a_candidate_that_was_found_again(machine):
+    stable = deployment(workload(machine.image("1"), "1"))
+    async with machine.cluster() as cluster:
+        await cluster.apply(stable)
+        await settled(cluster, ready=1)
+        wanted = workload(machine.image("2"), "2")
+        candidate = (await _staged(cluster, stable, wanted)).url
+    [lost] = [record for record in machine.living() if record.version == "1"]
+    lost.process.kill()
+    assert await lost.process.ended_within(5)
+    async with machine.cluster() as cluster:
+        now = await _staged(cluster, stable, wanted)
+        assert now.url == candidate
+        [serving] = machine.traffic()
+        assert (await ask(serving))["version"] == "1"
 
 
 async def test_a_replica_that_dies_is_started_again_and_counted(cluster, machine):
@@ -230,6 +308,19 @@ async def test_changes_are_told_to_who_watches(cluster, machine):
     machine.processes()[0].kill()
     async with asyncio.timeout(10):
         await changed.wait()
+
+
+async def _staged(cluster, stable, wanted, revision=2):
+    """The deployment once another version is ready as its candidate."""
+    candidate = deployment(wanted, revision)
+    await cluster.apply(replace(stable, candidate=candidate))
+
+    async def ready():
+        now = await seen(cluster)
+        full = now.updated == now.desired and now.ready > now.updated
+        return now if (now.revision, now.candidate) == (revision, True) and full else None
+
+    return await until(ready)
 
 
 async def _trouble(cluster):

@@ -19,18 +19,6 @@ from tests.deployer.conftest import ask, deployment, in_background, seen, settle
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
-def endpoints(machine):
-    """The addresses that the mesh is told."""
-    text = machine.world.endpoints("risk", "fraud").read_text()
-    [assignment] = json.loads(text)["resources"]
-    assert assignment["@type"].endswith("envoy.config.endpoint.v3.ClusterLoadAssignment")
-    assert assignment["cluster_name"] == "risk--fraud"
-    addresses = [
-        each["endpoint"]["address"]["socket_address"] for each in assignment["endpoints"][0]["lb_endpoints"]
-    ]
-    return [f"http://{each['address']}:{each['port_value']}" for each in addresses]
-
-
 def raw(machine, kind):
     return [json.loads(path.read_text()) for path in (machine.world.root / kind).glob("*.json")]
 
@@ -120,11 +108,11 @@ async def test_a_replica_sees_its_image_and_nothing_of_ours(cluster, machine, mo
 async def test_the_mesh_is_told_of_ready_replicas_alone(cluster, machine):
     await cluster.apply(deployment(workload(machine.image("1"), "1", replicas=2)))
     await settled(cluster, ready=2)
-    assert sorted(endpoints(machine)) == sorted(record.url for record in machine.living())
+    assert sorted(machine.traffic()) == sorted(record.url for record in machine.living())
     machine.processes()[0].suspend()
 
     async def one_left():
-        return len(endpoints(machine)) == 1
+        return len(machine.traffic()) == 1
 
     await until(one_left)
 
@@ -137,7 +125,7 @@ async def test_no_request_fails_while_versions_roll_and_replicas_scale(cluster, 
     async def call():
         async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
             while True:
-                for url in endpoints(machine):
+                for url in machine.traffic():
                     await asyncio.sleep(0.1)  # a mesh follows the file a little late
                     answer = await http.get(f"{url}/predict?seconds=0.02")
                     versions.append(answer.raise_for_status().json()["version"])
@@ -230,7 +218,7 @@ async def test_down_ends_every_replica_and_the_next_start_brings_them_back(machi
     processes = machine.processes()
     assert await end_all(machine.options) == 2
     assert not any(process.is_running() for process in processes)
-    assert machine.living() == endpoints(machine) == []
+    assert machine.living() == machine.traffic() == []
     async with machine.cluster() as cluster:
         await cluster.apply(wanted)
         await settled(cluster, ready=2)
@@ -272,7 +260,7 @@ async def test_load_brings_replicas_and_quiet_takes_them_away(cluster, machine):
 
     async def load():
         while True:
-            for url in endpoints(machine):
+            for url in machine.traffic():
                 await ask(url)
             await asyncio.sleep(0.02)
 

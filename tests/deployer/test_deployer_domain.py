@@ -9,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.deployer.domain.capacity import Capacity, fitting, refusal
+from services.deployer.domain.gate import Gate, Verdict
 from services.deployer.domain.observation import Observation, Trouble
 from services.deployer.domain.probes import Health, ProbeRules
-from services.deployer.domain.progress import Failed, Moved, Progressed, Ready, Status, transitions
+from services.deployer.domain.progress import (
+    Deadlines,
+    Failed,
+    Moved,
+    Progressed,
+    Ready,
+    Status,
+    transitions,
+)
 from services.deployer.domain.readings import Change, Reading, metrics
 from services.deployer.domain.restart import Backoff
 from so1s.events import Resources, Scaling
@@ -133,6 +142,7 @@ SEEN = Observation(
     account="risk",
     deployment="fraud",
     revision=2,
+    candidate=False,
     desired=2,
     updated=0,
     ready=1,
@@ -141,11 +151,13 @@ SEEN = Observation(
     service="file:///e",
     url="",
 )
-STATUS = Status(revision=2, requested_at=100.0, least=2, seen_revision=1, updated=1, ready=1, desired=1)
+STATUS = Status(
+    revision=2, since=100.0, least=2, gate=Gate(2), seen_revision=1, updated=1, ready=1, desired=1
+)
 
 
 def told(status=STATUS, now=101.0, **seen):
-    return transitions(status, replace(SEEN, **seen), now, deadline_seconds=60)
+    return transitions(status, replace(SEEN, **seen), now, Deadlines(rollout=60, checks=600))
 
 
 def test_an_observation_of_an_earlier_revision_tells_nothing():
@@ -191,3 +203,69 @@ def test_a_restart_and_a_scaling_are_told_by_their_names():
     ready = replace(STATUS, seen_revision=2, ready_revision=2, updated=2, ready=2, desired=2)
     assert told(ready, updated=2, ready=2, restarts=1) == [Moved("a replica was restarted")]
     assert told(ready, updated=2, ready=2, desired=3) == [Moved("scaled from 2 to 3")]
+
+
+PASSED = Verdict(passed=True, reason="accuracy 0.95", revision=1)
+FAILED = Verdict(passed=False, reason="accuracy 0.71", revision=2)
+
+
+def gate(**verdicts):
+    return Gate(2, requires=("quality", "bias"), verdicts=verdicts, beside=True)
+
+
+CANDIDATE = replace(STATUS, serving_revision=1, ready_revision=1, gate=gate())
+READY_CANDIDATE = replace(
+    CANDIDATE, candidate_revision=2, seen_revision=2, since=100.0, updated=2, ready=3, desired=2
+)
+
+
+def test_a_gate_opens_when_all_checks_passed_on_whichever_revision():
+    assert gate().closed
+    assert gate(quality=PASSED).outstanding == ["bias"]
+    assert not gate(quality=PASSED, bias=PASSED, style=FAILED).closed
+    assert not replace(gate(), beside=False).closed
+
+
+def test_a_failure_is_one_of_this_revision_and_of_a_check_that_it_requires():
+    assert gate(quality=FAILED, style=FAILED).failures == {"quality": "accuracy 0.71"}
+    assert gate(quality=replace(FAILED, revision=1)).failures == {}
+
+
+def test_a_candidate_is_ready_once_and_again_when_it_serves():
+    assert told(CANDIDATE, candidate=True, updated=2) == [Ready()]
+    assert told(READY_CANDIDATE, candidate=True, updated=2, ready=3) == []
+    opened = replace(READY_CANDIDATE, gate=gate(quality=PASSED, bias=PASSED))
+    assert told(opened, updated=2, ready=3) == [Ready()]
+
+
+def test_what_is_not_applied_yet_tells_nothing():
+    opened = replace(READY_CANDIDATE, gate=gate(quality=PASSED, bias=PASSED))
+    assert told(opened, candidate=True, updated=2, ready=3) == []
+    assert told(CANDIDATE, updated=2) == []
+
+
+def test_a_check_that_fails_is_told_with_its_reason():
+    failed = replace(READY_CANDIDATE, gate=gate(quality=FAILED, bias=PASSED))
+    assert told(failed, candidate=True) == [Failed("check_failed", "quality: accuracy 0.71")]
+
+
+def test_a_candidate_without_verdicts_fails_after_its_own_deadline():
+    waiting = replace(READY_CANDIDATE, gate=gate(bias=PASSED))
+    assert told(waiting, now=700.0, candidate=True, updated=2, ready=3) == []
+    assert told(waiting, now=700.1, candidate=True, updated=2, ready=3) == [
+        Failed("check_failed", "quality: no verdict within 600 s")
+    ]
+    assert told(CANDIDATE, now=161.0, candidate=True)[-1].reason == "deadline_exceeded"
+
+
+def test_what_serves_is_told_of_after_a_failed_check():
+    withdrawn = replace(READY_CANDIDATE, failed_revision=2, withdrawn_revision=2)
+    assert told(withdrawn, revision=1, desired=4, updated=4, ready=4) == []  # its first figures
+    known = replace(withdrawn, seen_revision=1, desired=4, updated=4, ready=4)
+    assert told(known, revision=1, desired=4, updated=3, ready=3) == [Moved("a replica is not ready")]
+
+
+def test_a_verdict_that_comes_after_the_failure_still_lets_the_version_through():
+    withdrawn = replace(READY_CANDIDATE, failed_revision=2, withdrawn_revision=2)
+    late = replace(withdrawn, gate=gate(quality=PASSED, bias=PASSED))
+    assert told(late, updated=2, ready=2) == [Ready()]

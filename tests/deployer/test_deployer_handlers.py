@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from services.deployer import store as deployments
@@ -9,6 +11,7 @@ from services.deployer.domain.options import Defaults
 from services.deployer.handlers import answer, consumer
 from so1s.errors import InvalidInput
 from so1s.events import (
+    CheckFinished,
     DeploymentRemovalRequested,
     DeploymentRequested,
     DeploymentRetiring,
@@ -58,6 +61,28 @@ def built(**changes):
     standard = {"account": "risk", "model": "fraud", "version": "3", "image": IMAGE, "user": "jiho"}
     standard |= {"format": "skops", "signature": Signature(inputs=[], outputs=[]), "seconds": 1.0}
     return ImageBuilt(**standard | {"deploy": DeployOptions()} | changes)
+
+
+def image(number):
+    digest = f"sha256:{number:064x}"
+    return Image(reference=f"oci:/images@{digest}", digest=digest, size_bytes=1)
+
+
+def checked(revision, *, passed=True, check="quality"):
+    verdict = {"model": "fraud", "version": "1", "check": check, "passed": passed, "reason": "accuracy 0.71"}
+    return CheckFinished(**NAMES, revision=revision, **verdict)
+
+
+async def figures(store, **values):
+    """Record what the cluster showed."""
+    async with store.transaction() as tx:
+        await deployments.tell(tx, await deployments.find(tx, "risk", "fraud"), values)
+
+
+async def serves(tell, store, number=1, **changes):
+    """A first revision that takes traffic."""
+    await tell(requested("1", image=image(number), **changes))
+    await figures(store, ready_revision=1, serving_revision=1)
 
 
 async def recorded(store):
@@ -233,3 +258,139 @@ async def test_a_release_that_nobody_asked_for_ends_nothing(tell, store):
     await tell(requested("1"))
     await tell(VariantReleased(**NAMES, revision=1))
     assert (await recorded(store)).state == "active"
+
+
+async def test_a_version_that_requires_checks_waits_beside_the_one_that_serves(tell, store):
+    await serves(tell, store)
+    await tell(requested("2", image=image(2), requires=["quality", "bias"]))
+    assert (await recorded(store)).gate.outstanding == ["quality", "bias"]
+    await tell(checked(2))
+    now = await recorded(store)
+    assert (now.gate.outstanding, now.gate.closed, now.serving.number) == (["bias"], True, 1)
+    await tell(checked(2, check="bias"))
+    assert not (await recorded(store)).gate.closed
+
+
+async def test_a_revision_that_is_ready_serves_once_its_checks_passed(tell, store):
+    await tell(requested("1", requires=["quality"]))
+    await figures(store, ready_revision=1)
+    await tell(checked(1, passed=False))
+    assert (await recorded(store)).serving is None
+    await tell(requested("2", image=image(2), requires=["quality"]))
+    await tell(checked(1))  # late, and it says that an endpoint may send traffic to the first
+    now = await recorded(store)
+    assert (now.serving.number, now.gate.closed) == (1, True)
+
+
+async def test_a_verdict_on_another_image_or_on_nothing_opens_no_gate(tell, store):
+    assert await tell(checked(1)) == []
+    await serves(tell, store)
+    await tell(requested("2", image=image(2), requires=["quality"]))
+    for revision in (1, 3):
+        await tell(checked(revision))
+    assert (await recorded(store)).gate.closed
+
+
+async def test_an_image_that_failed_is_checked_anew_and_one_that_passed_is_not(tell, store):
+    await serves(tell, store)
+    await tell(requested("2", image=image(2), requires=["quality"]))
+    await tell(checked(2, passed=False))
+    assert (await recorded(store)).gate.failures == {"quality": "accuracy 0.71"}
+    await tell(requested("2", image=image(2), requires=["quality"], labels={"try": "2"}))
+    now = await recorded(store)
+    assert (now.gate.outstanding, now.gate.failures) == (["quality"], {})
+    await tell(checked(3))
+    await tell(requested("2", image=image(2), requires=["quality"], labels={"try": "3"}))
+    assert (await recorded(store)).gate.outstanding == []
+
+
+async def test_static_with_checks_is_refused_where_another_version_serves(tell, store):
+    static = {"image": image(2), "strategy": "static", "requires": ["quality"]}
+    await serves(tell, store)
+    [failed] = await tell(requested("2", **static))
+    assert (failed.reason, failed.revision) == ("invalid", 0)
+    assert failed.message.startswith("workload.strategy: 'static' is not allowed")
+    assert failed.message.endswith("allowed: 'rolling', or no workload.requires")
+    assert (await recorded(store)).revision == 1
+
+
+async def test_static_with_checks_is_taken_where_nothing_serves_or_the_image_passed(tell, store):
+    static = {"image": image(2), "strategy": "static", "requires": ["quality"]}
+    await tell(requested("2", **static))
+    await figures(store, ready_revision=1)
+    await tell(checked(1))
+    await tell(requested("1", image=image(1)))
+    await figures(store, ready_revision=2, serving_revision=2)
+    await tell(DeploymentRollbackRequested(**NAMES, requested_by="jiho"))
+    now = await recorded(store)
+    assert (now.revision, now.workload.strategy, now.gate.closed) == (3, "static", False)
+
+
+async def test_scaling_after_a_failed_check_scales_what_serves(tell, store):
+    await serves(tell, store)
+    await tell(requested("2", image=image(2), requires=["quality"]))
+    await tell(checked(2, passed=False))
+    await figures(store, failed_revision=2, withdrawn_revision=2)
+    await tell(DeploymentScaleRequested(**NAMES, scaling=Scaling(max_replicas=3), requested_by="jiho"))
+    now = await recorded(store)
+    assert (now.revision, now.workload.version, now.gate.closed) == (3, "1", False)
+
+
+async def test_what_is_said_of_an_earlier_life_counts_no_more(tell, store):
+    await serves(tell, store)
+    await tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"))
+    await tell(VariantReleased(**NAMES, revision=1))
+    await tell(requested("2", image=image(2), requires=["quality"]))
+    await tell(checked(1))
+    now = await recorded(store)
+    assert (now.serving, now.gate.closed) == (None, False)
+
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def uploaded(version, minutes, **changes):
+    """The request of an upload, so many minutes after noon."""
+    request = requested(version, image=image(int(version)), **changes)
+    return request.model_copy(update={"uploaded_at": NOON + timedelta(minutes=minutes)})
+
+
+async def test_a_request_says_when_its_version_was_uploaded(tell):
+    [request] = await tell(built(uploaded_at=NOON))
+    assert request.uploaded_at == NOON
+
+
+async def test_an_older_upload_that_is_built_later_does_not_roll_the_deployment_back(tell, store):
+    await tell(uploaded("2", minutes=5))
+    assert await tell(uploaded("1", minutes=0)) == []
+    assert (await recorded(store)).workload.version == "2"
+    await tell(uploaded("3", minutes=6))
+    assert (await recorded(store)).workload.version == "3"
+
+
+async def test_an_older_upload_does_not_undo_what_was_decided_after_a_later_one(tell, store):
+    await tell(uploaded("1", minutes=0))
+    await tell(uploaded("3", minutes=5))
+    await tell(DeploymentRollbackRequested(**NAMES, requested_by="jiho"))
+    await tell(uploaded("2", minutes=3))
+    now = await recorded(store)
+    assert (now.revision, now.workload.version) == (3, "1")
+
+
+async def test_a_version_that_is_uploaded_again_is_the_latest(tell, store):
+    await tell(uploaded("1", minutes=0))
+    await tell(uploaded("1", minutes=5))
+    assert await tell(uploaded("2", minutes=3)) == []
+    assert (await recorded(store)).workload.version == "1"
+
+
+async def test_whoever_asks_is_not_refused_for_the_age_of_an_upload(tell, store):
+    await tell(uploaded("2", minutes=5))
+    await tell(requested("1"))
+    assert (await recorded(store)).workload.version == "1"
+
+
+async def test_uploads_of_different_models_do_not_compare(tell, store):
+    await tell(uploaded("2", minutes=5))
+    await tell(uploaded("1", minutes=0, model="other"))
+    assert (await recorded(store)).workload.model == "other"

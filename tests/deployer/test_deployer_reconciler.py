@@ -10,11 +10,14 @@ from sqlalchemy import select
 from starlette.applications import Starlette
 
 from services.deployer import api
+from services.deployer.domain.progress import Deadlines
 from services.deployer.handlers import consumer
 from services.deployer.reconciler import Reconciler
 from so1s.events import (
+    CheckFinished,
     DeploymentRemovalRequested,
     DeploymentRequested,
+    DeploymentRollbackRequested,
     DeploymentScaleRequested,
     Scaling,
     VariantReleased,
@@ -34,10 +37,11 @@ class Deployer:
         self.machine = machine
         self.store = store
         self.cluster = machine.cluster()
-        self.reconciler = self.make(60)
+        self.reconciler = self.make()
 
-    def make(self, deadline_seconds):
-        return Reconciler(self.store, self.cluster, deadline_seconds=deadline_seconds, poll_seconds=0.02)
+    def make(self, rollout=60.0, checks=60.0):
+        deadlines = Deadlines(rollout, checks)
+        return Reconciler(self.store, self.cluster, deadlines=deadlines, poll_seconds=0.02)
 
     async def tell(self, event):
         return await run(consumer, event, store=self.store)
@@ -46,6 +50,18 @@ class Deployer:
         behaviour = changes.pop("behaviour", {})
         wanted = workload(self.machine.image(version, **behaviour), version, **changes)
         await self.tell(DeploymentRequested(**NAMES, workload=wanted, requested_by="jiho"))
+
+    async def check(self, ready, *, passed=True):
+        """Give the verdict of `quality` on a revision that is ready."""
+        await self.tell(CheckFinished.of(ready, check="quality", passed=passed, reason="accuracy 0.71"))
+
+    async def version_of(self, url):
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return (await http.get(f"{url}/predict")).json()["version"]
+
+    async def versions(self):
+        """Of the replicas that take traffic."""
+        return {await self.version_of(url) for url in self.machine.traffic()}
 
     async def said(self, name):
         """The events of a type, in their order."""
@@ -107,12 +123,98 @@ async def test_a_broken_version_fails_with_its_last_words_while_the_old_one_serv
 
 
 async def test_a_version_that_never_gets_ready_fails_after_the_deadline(deployer):
-    reconciler = deployer.make(0.3)
+    reconciler = deployer.make(rollout=1.0)
     async with in_background(reconciler.lead()):
         await deployer.request("1", behaviour={"start_seconds": 600})
         failed = await deployer.once("DeploymentFailed")
     assert failed.reason == "deadline_exceeded"
     assert any("serving 1" in line for line in failed.log_tail)
+
+
+async def test_a_version_is_checked_beside_the_one_that_serves_and_takes_its_place_once_it_passed(deployer):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        await deployer.request("2", requires=["quality"])
+        candidate = await deployer.once("DeploymentReady", 2)
+        assert (candidate.revision, candidate.candidate, candidate.requires) == (2, True, ["quality"])
+        assert await deployer.version_of(candidate.url) == "2"
+        assert await deployer.versions() == {"1"}
+        await deployer.check(candidate)
+        ready = await deployer.once("DeploymentReady", 3)
+        assert (ready.revision, ready.candidate, ready.requires) == (2, False, [])
+        assert ready.url == candidate.url
+        await until(lambda: _holds(deployer.versions, {"2"}))
+    assert await deployer.said("DeploymentFailed") == []
+
+
+async def test_a_version_that_fails_its_check_ends_and_the_one_before_serves_on(deployer, machine):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        await deployer.request("2", requires=["quality"])
+        await deployer.check(await deployer.once("DeploymentReady", 2), passed=False)
+        failed = await deployer.once("DeploymentFailed")
+        assert (failed.revision, failed.reason) == (2, "check_failed")
+        assert failed.message == "quality: accuracy 0.71"
+        await until(lambda: _holds(_living(machine), {"1"}))
+        assert await deployer.versions() == {"1"}
+        machine.processes()[0].kill()  # what serves is still told of, under its own revision
+        assert (await deployer.once("ReplicasChanged")).revision == 1
+        await deployer.request("2", requires=["quality"])
+        again = await deployer.once("DeploymentReady", 3)
+        assert (again.revision, again.candidate) == (3, True)
+
+
+async def test_a_version_that_gets_no_verdict_fails_after_the_deadline_and_a_late_one_counts(deployer):
+    async with in_background(deployer.make(checks=0.2).lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        await deployer.request("2", requires=["quality"])
+        failed = await deployer.once("DeploymentFailed")
+        assert (failed.reason, failed.message) == ("check_failed", "quality: no verdict within 0.2 s")
+        [_, candidate] = await deployer.said("DeploymentReady")
+        await deployer.check(candidate)
+        assert (await deployer.once("DeploymentReady", 3)).candidate is False
+        assert "2" in await deployer.versions()
+
+
+async def test_a_first_version_is_held_back_by_its_endpoint_alone(deployer):
+    async with in_background(deployer.make(checks=0).lead()):
+        await deployer.request("1", requires=["quality"])
+        ready = await deployer.once("DeploymentReady")
+        assert (ready.candidate, ready.requires) == (False, ["quality"])
+        await deployer.request("2", requires=["quality"])  # the first has not passed, so none serves
+        assert (await deployer.once("DeploymentReady", 2)).candidate is False
+        await deployer.check(await deployer.once("DeploymentReady", 2))
+        await deployer.request("3", requires=["quality"])
+        assert (await deployer.once("DeploymentReady", 3)).candidate is True
+    assert all(each.revision == 3 for each in await deployer.said("DeploymentFailed"))
+
+
+async def test_a_version_that_passed_comes_back_unchecked(deployer):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1", requires=["quality"])
+        await deployer.check(await deployer.once("DeploymentReady"))
+        await deployer.request("2")
+        await deployer.once("DeploymentReady", 2)
+        await deployer.tell(DeploymentRollbackRequested(**NAMES, requested_by="jiho"))
+        back = await deployer.once("DeploymentReady", 3)
+        assert (back.revision, back.version, back.candidate, back.requires) == (3, "1", False, [])
+
+
+async def test_a_deployer_that_starts_again_keeps_the_gate_shut(deployer, machine):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        await deployer.request("2", requires=["quality"])
+        candidate = await deployer.once("DeploymentReady", 2)
+    before = machine.processes()
+    async with in_background(deployer.make().lead()):
+        await deployer.check(candidate)
+        await deployer.once("DeploymentReady", 3)
+        assert before[0] in machine.processes() or before[1] in machine.processes()
+    assert [each.candidate for each in await deployer.said("DeploymentReady")] == [False, True, False]
 
 
 async def test_a_lost_replica_is_told_of_and_the_revision_is_not_ready_twice(deployer, machine):
@@ -158,7 +260,7 @@ async def test_a_deployer_that_starts_again_says_nothing_twice(deployer, machine
         await deployer.request("1")
         await deployer.once("DeploymentReady")
     before = machine.processes()
-    async with in_background(deployer.make(60).lead()):
+    async with in_background(deployer.make().lead()):
         await deployer.tell(
             DeploymentScaleRequested(
                 **NAMES, scaling=Scaling(min_replicas=1, max_replicas=2), requested_by="jiho"
@@ -181,7 +283,7 @@ async def test_a_deployment_that_nobody_recorded_is_removed(deployer, machine):
     async def gone():
         return not process.is_running()
 
-    async with in_background(deployer.make(60).lead()):
+    async with in_background(deployer.make().lead()):
         await until(gone)
 
 
@@ -221,3 +323,14 @@ async def test_the_api_shows_deployments_and_their_logs(deployer):
             assert (await http.get("/v1/deployments/risk/fraud/logs?lines=0")).status_code == 400
             others = (await http.get("/v1/deployments", params={"account": "else"})).json()
             assert others["deployments"] == []
+
+
+async def _holds(ask, wanted):
+    return await ask() == wanted
+
+
+def _living(machine):
+    async def versions():
+        return {record.version for record in machine.living()}
+
+    return versions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.deployer.domain.rollout import Plan, Replica, most_replicas, plan
+from services.deployer.domain.rollout import Plan, Replica, most_replicas, plan, plan_candidate
 
 flags = st.booleans()
 
@@ -45,6 +45,15 @@ def test_rolling_starts_no_more_than_the_surge(desired, found):
 def test_static_starts_nothing_beside_another_version(desired, found):
     if any(not replica.current for replica in found):
         assert plan("static", desired, found).start == 0
+
+
+@given(counts, replicas())
+def test_a_candidate_keeps_nothing_of_an_earlier_one(desired, found):
+    staying = {each.uid: each for each in found if not each.ending}
+    todo = plan_candidate(desired, found)
+    kept = [each for uid, each in staying.items() if uid not in todo.stop]
+    assert all(each.current for each in kept)
+    assert len(kept) + todo.start == desired
 
 
 @given(strategies, counts, replicas())

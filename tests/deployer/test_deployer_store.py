@@ -9,7 +9,7 @@ import pytest
 
 from services.deployer import store as deployments
 from services.deployer.handlers import consumer
-from so1s.events import DeploymentFailed, DeploymentRequested, Image, Workload
+from so1s.events import CheckFinished, DeploymentFailed, DeploymentRequested, Image, Workload
 from so1s.events.envelope import Cause
 from so1s.store import Store
 from so1s.testing import run
@@ -94,3 +94,22 @@ async def test_requests_at_the_same_time_become_revisions_one_after_another(stor
     async with store.transaction() as tx:
         versions = {(await deployments.workload(tx, "risk", "fraud", each)).version for each in range(2, 7)}
     assert versions == {"1", "2", "3", "4", "5"}
+
+
+async def test_a_verdict_is_kept_with_the_image_and_its_deployment(store):
+    judged = {"model": "fraud", "version": "1", "check": "quality", "reason": "right"}
+    for number, account in enumerate(("risk", "other")):
+        await revise(store, f"{number}", 1, account=account)
+    for passed in (False, True):
+        async with store.transaction(Cause("check", "upload", "trace")) as tx:
+            verdict = CheckFinished(account="risk", deployment="fraud", revision=1, passed=passed, **judged)
+            await deployments.record_verdict(tx, verdict, DIGEST)
+            await deployments.serve(tx, await deployments.find(tx, "risk", "fraud"), 1)
+    async with store.read() as connection:
+        other, ours = await deployments.present(connection)
+    assert (other.gate.verdicts, other.serving) == ({}, None)
+    assert [each.passed for each in ours.gate.verdicts.values()] == [True]
+    assert ours.serving == ours.newest
+    async with store.transaction() as tx:
+        another = workload("2").model_copy(update={"requires": ["quality"]})
+        assert (await deployments.gate(tx, ours, 2, another)).outstanding == []  # the same image

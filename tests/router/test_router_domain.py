@@ -111,27 +111,23 @@ def test_a_check_that_nobody_requires_changes_no_route():
     assert judge(endpoint, "fraud", "style", FAILED).endpoint.revision == endpoint.revision
 
 
-def test_a_rolled_variants_weight_is_set_aside_until_its_checks_passed():
+def test_a_rolled_variant_keeps_its_weight_whatever_it_requires():
     endpoint = joined(ready(), ready("fraud-next", initial_percent=25))
-    endpoint = become_ready(endpoint, ready("fraud-next", 2, requires=["quality"]), {}).endpoint
-    assert endpoint.weights == {"fraud": 3, "fraud-next": 0}
+    endpoint = become_ready(endpoint, ready("fraud-next", 2, requires=["quality"], initial_percent=90), {})
+    assert endpoint.endpoint.weights == {"fraud": 3, "fraud-next": 1}
+    for verdict in (FAILED, PASSED):
+        judged = judge(endpoint.endpoint, "fraud-next", "quality", verdict).endpoint
+        assert judged.weights == {"fraud": 3, "fraud-next": 1}
+
+
+def test_a_variant_that_waits_for_its_checks_waits_in_its_next_revision_too():
+    endpoint = joined(
+        ready(),
+        ready("fraud-next", requires=["quality"], initial_percent=10),
+        ready("fraud-next", 2, requires=["quality"], initial_percent=25),
+    )
+    assert endpoint.weights == {"fraud": 1, "fraud-next": 0}
     assert judge(endpoint, "fraud-next", "quality", PASSED).endpoint.weights == {"fraud": 3, "fraud-next": 1}
-
-
-def test_a_weight_that_is_set_aside_survives_the_next_revision():
-    endpoint = joined(ready(), ready("fraud-next", initial_percent=25))
-    for revision in (2, 3):
-        next_revision = ready("fraud-next", revision, requires=["quality"])
-        endpoint = become_ready(endpoint, next_revision, {}).endpoint
-    assert judge(endpoint, "fraud-next", "quality", PASSED).endpoint.weights == {"fraud": 3, "fraud-next": 1}
-
-
-def test_a_rolled_variant_that_alone_takes_traffic_keeps_it_while_it_is_checked():
-    endpoint = become_ready(joined(ready()), ready(revision=2, requires=["quality"]), {}).endpoint
-    assert endpoint.weights == {"fraud": 1}
-    decision = judge(endpoint, "fraud", "quality", FAILED)
-    assert decision.endpoint.weights == {"fraud": 1}
-    assert decision.rejected.field == "requires"
 
 
 def test_a_whole_set_of_weights_is_taken():

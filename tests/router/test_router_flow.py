@@ -173,6 +173,14 @@ async def test_a_verdict_on_another_revision_says_nothing_of_this_one(router):
     assert await router.take(checked("fraud-next", passed=True, revision=3)) == []
 
 
+async def test_a_candidate_changes_no_route_before_it_may_take_traffic(router):
+    await router.take(ready())
+    candidate = ready(revision=2, requires=["quality"], candidate=True)
+    assert await router.take(candidate, checked("fraud", passed=True, revision=2)) == []
+    [applied] = await router.take(ready(revision=2))
+    assert (applied.revision, applied.weights) == (2, {"fraud": 1})
+
+
 async def test_a_failed_check_is_told_at_once(router):
     await router.take(ready(), ready("fraud-next", requires=["quality"]))
     [rejected] = await router.take(checked("fraud-next", passed=False))

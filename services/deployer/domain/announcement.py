@@ -38,17 +38,14 @@ def announce(
     names: dict[str, Any] = {
         "account": recorded.account,
         "deployment": recorded.name,
-        "revision": recorded.revision,
+        "revision": seen.revision,
     }
     match transition:
         case Ready():
-            seconds = max(0.0, now.timestamp() - recorded.requested_at)
-            ready = recorded.ready(seen.updated, seen.service, seen.url, seconds)
-            return Announcement(ready, recorded.revision, "ready", {"ready_revision": recorded.revision})
+            return _ready(recorded, seen, now)
         case Failed(reason, message):
             failed = DeploymentFailed(**names, reason=reason, message=message, log_tail=log_tail)
-            figures = {"failed_revision": recorded.revision, "failure": failed.model_dump_json()}
-            return Announcement(failed, recorded.revision, "failed", figures)
+            return _failed(failed)
         case Progressed(message):
             event = DeploymentProgressed(**names, ready=seen.updated, desired=seen.desired, message=message)
             return Announcement(event, recorded.told + 1, "progressed", {"told": recorded.told + 1})
@@ -62,6 +59,27 @@ def announce(
                 observed_at=now,
             )
             return Announcement(event, recorded.told + 1, "moved", {"told": recorded.told + 1})
+
+
+def _ready(recorded: Recorded, seen: Observation, now: datetime) -> Announcement:
+    revision, candidate = recorded.revision, recorded.status.candidate
+    seconds = max(0.0, now.timestamp() - recorded.requested_at)
+    ready = recorded.ready(seen.updated, seen.service, seen.url, seconds, candidate=candidate)
+    if candidate:
+        figures = {"candidate_revision": revision, "since": now.timestamp()}
+        return Announcement(ready, revision, "candidate", figures)
+    figures = {"ready_revision": revision}
+    if recorded.serving or not recorded.gate.outstanding:
+        figures["serving_revision"] = revision
+    return Announcement(ready, revision, "ready", figures)
+
+
+def _failed(failed: DeploymentFailed) -> Announcement:
+    figures = {"failed_revision": failed.revision, "failure": failed.model_dump_json()}
+    if failed.reason != "check_failed":
+        return Announcement(failed, failed.revision, "failed", figures)
+    figures["withdrawn_revision"] = failed.revision
+    return Announcement(failed, failed.revision, "check_failed", figures)
 
 
 def figures(seen: Observation) -> dict[str, Any]:

@@ -22,8 +22,10 @@ class Observation:
     deployment: str
     revision: int
     """The one that was applied last."""
+    candidate: bool
+    """Whether that one takes no traffic yet."""
     desired: int
-    """As the autoscaler decided, or as applied."""
+    """Replicas of the applied revision, as the autoscaler decided, or as applied."""
     updated: int
     """Ready replicas of the applied revision."""
     ready: int

@@ -47,6 +47,7 @@ def request(built: ImageBuilt, options: DeployOptions, defaults: Defaults) -> De
         account=built.account,
         deployment=options.deployment or built.model,
         workload=workload,
+        uploaded_at=built.uploaded_at,
         requested_by=built.user,
         sources=sources(options, built.sources),
     )

@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from services.deployer.domain.gate import Gate
 from services.deployer.domain.progress import Status
 from so1s.events import DeploymentFailed, DeploymentReady, Workload
 from so1s.events.envelope import Cause
 
 State = Literal["active", "retiring", "released", "removed"]
 """`retiring` waits for the endpoints, `released` for the replicas' end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a deployment is, or was, to be."""
+
+    number: int
+    workload: Workload
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,8 @@ class Recorded:
     requested_at: float
     """When the revision was requested, in seconds since the epoch."""
     status: Status
+    serving: Revision | None
+    """The one whose version takes traffic; None where none may yet."""
     service: str
     url: str
     told: int
@@ -34,9 +46,24 @@ class Recorded:
     failure: DeploymentFailed | None = None
     """What was told of the newest revision that failed."""
 
+    @property
+    def newest(self) -> Revision:
+        """The present revision."""
+        return Revision(self.revision, self.workload, self.cause)
+
+    @property
+    def gate(self) -> Gate:
+        """Of the present revision."""
+        return self.status.gate
+
+    @property
+    def kept(self) -> Workload:
+        """What it is to be from now on, as far as is known: a version that failed its checks is given up."""
+        return self.serving.workload if self.serving and self.status.withdrawn else self.workload
+
     def is_already(self, workload: Workload) -> bool:
-        """Whether it is to be so anyway."""
-        return self.state == "active" and self.workload == workload
+        """Whether it is to be so anyway; what failed its checks may be tried again."""
+        return self.state == "active" and self.workload == workload and not self.status.withdrawn
 
     def answer(self) -> DeploymentReady | DeploymentFailed | None:
         """What is known of the present revision; None while it rolls out."""
@@ -44,7 +71,9 @@ class Recorded:
             return self.ready(self.status.updated, self.service, self.url, seconds=0.0)
         return self.failure if self.status.failed_revision == self.revision else None
 
-    def ready(self, replicas: int, service: str, url: str, seconds: float) -> DeploymentReady:
+    def ready(
+        self, replicas: int, service: str, url: str, seconds: float, *, candidate: bool = False
+    ) -> DeploymentReady:
         """The event that tells of its readiness."""
         workload = self.workload
         return DeploymentReady(
@@ -55,7 +84,8 @@ class Recorded:
             version=workload.version,
             endpoint=workload.endpoint,
             initial_percent=workload.initial_percent,
-            requires=workload.requires,
+            requires=self.gate.outstanding,
+            candidate=candidate,
             service=service,
             url=url,
             replicas=replicas,

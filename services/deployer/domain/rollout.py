@@ -43,20 +43,39 @@ def plan(strategy: Strategy, desired: int, replicas: Sequence[Replica]) -> Plan:
     number of replicas above `desired` by more than a quarter (at least one). `static` starts no
     replica while one of another template is left.
     """
-    new = [replica for replica in replicas if replica.current and not replica.ending]
-    old = [replica for replica in replicas if not replica.current and not replica.ending]
-    excess = _least_useful(new)[: max(0, len(new) - desired)]
     if strategy == "static":
         gone = all(replica.current for replica in replicas)
-        return Plan(max(0, desired - len(new)) if gone else 0, _uids([*old, *excess]))
+        direct = plan_candidate(desired, replicas)
+        return direct if gone else Plan(stop=direct.stop)
+    new, old, excess = _sorted_out(desired, replicas)
     room = most_replicas(desired) - len(new) - len(old) if old else desired - len(new)
     start = max(0, min(desired - len(new), room))
     return Plan(start, _uids([*excess, *_replaceable(desired, new, old)]))
 
 
+def plan_candidate(desired: int, replicas: Sequence[Replica]) -> Plan:
+    """The next step of replicas that take no traffic: those of an earlier template are of no use."""
+    new, old, excess = _sorted_out(desired, replicas)
+    return Plan(max(0, desired - len(new)), _uids([*old, *excess]))
+
+
+def surge(desired: int) -> int:
+    """How many replicas may be there above the desired number; as many a candidate has."""
+    return max(1, math.ceil(desired * _SURGE))
+
+
 def most_replicas(desired: int) -> int:
     """How many replicas a rolling update has at most."""
-    return desired + max(1, math.ceil(desired * _SURGE)) if desired else 0
+    return desired + surge(desired) if desired else 0
+
+
+def _sorted_out(
+    desired: int, replicas: Sequence[Replica]
+) -> tuple[list[Replica], list[Replica], list[Replica]]:
+    """The replicas that stay: new ones, old ones, and which of the new ones are too many."""
+    new = [replica for replica in replicas if replica.current and not replica.ending]
+    old = [replica for replica in replicas if not replica.current and not replica.ending]
+    return new, old, _least_useful(new)[: max(0, len(new) - desired)]
 
 
 def _replaceable(desired: int, new: Sequence[Replica], old: Sequence[Replica]) -> list[Replica]:

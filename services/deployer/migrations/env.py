@@ -1,6 +1,6 @@
 """Alembic's entry for the deployer's tables."""
 
-from services.deployer.store import metadata
+from services.deployer.tables import metadata
 from so1s.store.migrations import run
 
 run(metadata)

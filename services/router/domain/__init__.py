@@ -13,9 +13,9 @@ An endpoint has variants, one for each deployment that ever asked for it:
 - `released`: its deployment may go; remembered so that late events about it are known as stale.
 
 A new revision of an attached variant is on the route already, since its replicas were rolled in
-place: it keeps its weight. Where it requires checks, its weight is set aside until they passed,
-and the other variants take its traffic. Where none of them may, it keeps its weight, because no
-traffic at all would be worse than traffic before the verdict.
+place: it keeps its weight. That none of them takes traffic before its checks passed is the
+deployer's part: until then the revision is a candidate, of which the router takes no notice. So
+weight 0 holds back only what never served.
 
 A detached variant joins again when its deployment serves another version; a mere change of size
 or settings leaves it where a person put it.

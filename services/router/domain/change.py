@@ -66,5 +66,5 @@ def _weighed(variant: Variant, weight: int | None) -> Variant:
     if variant.state not in {"attached", "detached"}:
         return variant
     if weight is None:
-        return replace(variant, state="detached", weight=0, set_aside=None)
-    return replace(variant, state="attached", weight=weight, set_aside=None if variant.cleared else 0)
+        return replace(variant, state="detached", weight=0, joined=False)
+    return replace(variant, state="attached", weight=weight, joined=True)

@@ -37,8 +37,8 @@ class Variant:
     """The checks that must have passed before it takes traffic."""
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     """Of the checks on this revision, required or not."""
-    set_aside: int | None = None
-    """The weight that it gets back when its checks passed; None where it joins by its percentage."""
+    joined: bool = False
+    """Whether its weight is settled; else it gets one by its percentage once its checks passed."""
 
     @property
     def unjudged(self) -> list[str]:
@@ -88,10 +88,6 @@ class Endpoint:
     def known(self) -> list[str]:
         """The names that weights may speak of."""
         return sorted(name for name, v in self.variants.items() if v.state not in {"retiring", "released"})
-
-    def cleared_beside(self, variant: str) -> bool:
-        """Whether another variant, whose checks passed, takes traffic."""
-        return any(v.weight and v.cleared for v in self.attached if v.deployment != variant)
 
     def having(self, variants: Iterable[Variant]) -> Self:
         """The endpoint with some variants as given, and the others as they are."""

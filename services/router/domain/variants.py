@@ -40,8 +40,8 @@ def become_ready(endpoint: Endpoint, ready: DeploymentReady, verdicts: Mapping[s
     variant = _renewed(known, ready, verdicts)
     if known.state == "detached" and known.version_name == variant.version_name:
         return Decision(endpoint.having([variant]))
-    held = _held(endpoint, known, variant)
-    return _judged(endpoint.having([held]).rerouted(), held)
+    attached = replace(variant, state="attached")
+    return _judged(endpoint.having([attached]).rerouted(), attached)
 
 
 def judge(endpoint: Endpoint, deployment: str, check: str, verdict: Verdict) -> Decision:
@@ -63,7 +63,7 @@ def retire(endpoint: Endpoint, deployment: str, revision: int) -> Endpoint:
         revision: the deployment's as it retires; what it said up to then is stale from now on.
     """
     known = endpoint.variants[deployment]
-    variant = replace(known, revision=max(revision, known.revision), set_aside=None)
+    variant = replace(known, revision=max(revision, known.revision), joined=False)
     if known.state == "attached":
         return endpoint.having([replace(variant, state="retiring")]).rerouted()
     if known.state == "retiring":
@@ -86,7 +86,7 @@ def use_of(endpoint: Endpoint, deployment: str) -> str | None:
 
 def remove(endpoint: Endpoint) -> Endpoint:
     """Take the host away; its variants are detached, and weights that name them revive it."""
-    detached = [replace(v, state="detached", weight=0, set_aside=None) for v in endpoint.attached]
+    detached = [replace(v, state="detached", weight=0, joined=False) for v in endpoint.attached]
     return replace(endpoint.having(detached).rerouted(), removed=True)
 
 
@@ -103,15 +103,6 @@ def _renewed(known: Variant, ready: DeploymentReady, verdicts: Mapping[str, Verd
     )
 
 
-def _held(endpoint: Endpoint, known: Variant, variant: Variant) -> Variant:
-    """On the route, its weight set aside until it is judged."""
-    if known.state != "attached":
-        return replace(variant, state="attached", weight=0, set_aside=None)
-    set_aside = known.weight if known.cleared else known.set_aside
-    weight = 0 if endpoint.cleared_beside(known.deployment) else known.weight
-    return replace(variant, set_aside=set_aside, weight=weight)
-
-
 def _judged(endpoint: Endpoint, variant: Variant) -> Decision:
     if variant.cleared:
         return _admitted(endpoint, variant)
@@ -123,10 +114,10 @@ def _judged(endpoint: Endpoint, variant: Variant) -> Decision:
 
 
 def _admitted(endpoint: Endpoint, variant: Variant) -> Decision:
+    if variant.joined:
+        return Decision(endpoint)
     name = variant.deployment
-    attached = endpoint.having([replace(variant, set_aside=None)])
-    if variant.set_aside is not None:
-        return Decision(attached.weighing({name: variant.set_aside}))
+    attached = endpoint.having([replace(variant, joined=True)])
     others = {other: weight for other, weight in endpoint.weights.items() if other != name}
     try:
         return Decision(attached.weighing(join(others, name, variant.initial_percent)))

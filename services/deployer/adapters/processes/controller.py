@@ -55,8 +55,8 @@ class Controller:
         self._changed = changed
         self._restarts_of_ended = record.restarts
         self._trouble: Trouble | None = None
-        self._image_trouble: Trouble | None = None
-        self._image_retry_at = 0.0
+        self._broken_images: dict[str, tuple[float, Trouble]] = {}
+        """By reference: when to try again, and what is wrong."""
         self._autoscaler = Autoscaler(parts, record.desired)
         self._woken = asyncio.Event()
         self._published: object = None
@@ -71,9 +71,9 @@ class Controller:
         """Aim at another state."""
         if deployment == self.applied and not self._record.retiring:
             return
-        workload = deployment.workload
+        workload, candidate = deployment.workload, deployment.candidate
         self.applied = deployment
-        self._image_retry_at = 0.0
+        self._broken_images.clear()
         self._record = self._record.model_copy(
             update={
                 "revision": deployment.revision,
@@ -83,9 +83,11 @@ class Controller:
                 "retiring": False,
             }
         )
-        for replica in self._staying():
+        for replica in [*self._staying(gated=False), *self._staying(gated=True)]:
             if replica.record.template == template(workload):
-                replica.relabel(**same_process(deployment))
+                replica.relabel(**same_process(deployment), gated=False)
+            elif candidate and replica.record.gated and self._is_current(replica.record):
+                replica.relabel(**same_process(candidate))
         self._moved()
 
     def remove(self) -> None:
@@ -103,16 +105,17 @@ class Controller:
 
     def observe(self) -> Observation:
         """How the deployment is now."""
-        record = self._record
-        serving = [replica.record for replica in self.replicas.values() if replica.record.takes_traffic]
-        updated = [replica for replica in serving if self._is_current(replica)]
+        record, candidate = self._record, self._candidate
+        ready = [replica.record for replica in self.replicas.values() if replica.record.ready]
+        updated = [each for each in ready if each.gated == bool(candidate) and self._is_current(each)]
         return Observation(
             account=record.account,
             deployment=record.deployment,
-            revision=record.revision,
-            desired=0 if record.retiring else self._autoscaler.desired,
+            revision=candidate.revision if candidate else record.revision,
+            candidate=bool(candidate),
+            desired=_size(candidate) if candidate else self._desired,
             updated=len(updated),
-            ready=len(serving),
+            ready=len(ready),
             total=len(self.replicas),
             restarts=self._restarts(),
             service=self._parts.world.endpoints(record.account, record.deployment).as_uri(),
@@ -136,54 +139,64 @@ class Controller:
         if self._record.retiring:
             self._stop(self.replicas)
             self._leave_if_empty()
-        elif self.applied:
-            await self._autoscaler.step(self.applied.workload, [*self._staying()])
-            await self._roll(self.applied)
+        elif applied := self.applied:
+            await self._autoscaler.step(applied.workload, [*self._staying(gated=False)])
+            trouble = await self._roll(applied)
+            trouble_of_candidate = await self._stage(applied.candidate)
+            self._judge(trouble_of_candidate if applied.candidate else trouble)
         self._publish()
 
-    async def _roll(self, deployment: Deployment) -> None:
+    async def _roll(self, deployment: Deployment) -> Trouble | None:
         workload = deployment.workload
-        plan = rollout.plan(workload.strategy, self._autoscaler.desired, self._seen())
+        plan = rollout.plan(workload.strategy, self._autoscaler.desired, self._seen(gated=False))
         trouble = self._no_room(deployment) if workload.strategy == "static" and plan.stop else None
         if not trouble:
             trouble = await self._start(plan.start, deployment) if plan.start else None
             self._stop(plan.stop)
-        self._judge(trouble or self._crash_loop())
+        return trouble or self._crash_loop(gated=False)
 
-    async def _start(self, count: int, deployment: Deployment) -> Trouble | None:
+    async def _stage(self, candidate: Deployment | None) -> Trouble | None:
+        """Bring up the candidate's replicas, and end those of an earlier one."""
+        plan = rollout.plan_candidate(_size(candidate) if candidate else 0, self._seen(gated=True))
+        self._stop(plan.stop)
+        trouble = await self._start(plan.start, candidate, gated=True) if candidate and plan.start else None
+        return trouble or self._crash_loop(gated=True)
+
+    async def _start(self, count: int, deployment: Deployment, *, gated: bool = False) -> Trouble | None:
         """Start as many replicas as there is room for; answers why some were not started."""
         if trouble := await self._prepare(deployment.workload.image.reference):
             return trouble
         resources, free = deployment.workload.resources, self._free()
         for _ in range(min(count, max(0, fitting(resources, free)))):
-            record = new_record(deployment)
+            record = new_record(deployment, gated=gated)
             self.replicas[record.uid] = Replica(record, self._parts, self._moved)
         refused = refusal(resources, count, free)
-        hint = f"; {_STATIC_HINT}" if self._outdated() else ""
+        hint = f"; {_STATIC_HINT}" if self._outdated() and not gated else ""
         return Trouble("no_capacity", refused + hint) if refused else None
 
     async def _prepare(self, image: str) -> Trouble | None:
-        if time.monotonic() < self._image_retry_at:
-            return self._image_trouble
+        retry_at, trouble = self._broken_images.get(image, (0.0, None))
+        if time.monotonic() < retry_at:
+            return trouble
         try:
             await self._parts.launcher.prepare(image)
         except ImageProblem as error:
-            self._image_retry_at = time.monotonic() + _IMAGE_RETRY_SECONDS
-            self._image_trouble = Trouble("image", str(error))
-            return self._image_trouble
+            trouble = Trouble("image", str(error))
+            self._broken_images[image] = (time.monotonic() + _IMAGE_RETRY_SECONDS, trouble)
+            return trouble
         return None
 
     def _no_room(self, deployment: Deployment) -> Trouble | None:
         """Whether the new replicas would not fit even without the old ones, which then shall stay."""
         old = self._outdated()
         room = self._free().plus(record.resources for record in old)
-        new = sum(self._is_current(replica.record) for replica in self._staying())
+        new = sum(self._is_current(replica.record) for replica in self._staying(gated=False))
         refused = refusal(deployment.workload.resources, self._autoscaler.desired - new, room)
         return Trouble("no_capacity", refused) if refused and old else None
 
-    def _crash_loop(self) -> Trouble | None:
+    def _crash_loop(self, *, gated: bool) -> Trouble | None:
         limit = self._parts.options.crash_loop_failures
-        for replica in self._staying():
+        for replica in self._staying(gated=gated):
             if replica.failures >= limit and self._is_current(replica.record) and not replica.record.ready_at:
                 return Trouble(
                     "crash_loop", f"replica {replica.record.uid} ended {replica.failures} times in a row"
@@ -227,7 +240,7 @@ class Controller:
             return
         seen = self.observe()
         record = self._record.model_copy(
-            update={"desired": seen.desired, "ready": seen.ready, "restarts": seen.restarts}
+            update={"desired": self._desired, "ready": seen.ready, "restarts": seen.restarts}
         )
         urls = sorted(each.record.url for each in self.replicas.values() if each.record.takes_traffic)
         if (record, urls) == self._published:
@@ -236,28 +249,47 @@ class Controller:
         self._parts.world.write_endpoints(record.account, record.deployment, urls)
         self._parts.world.write_deployment(record)
 
-    def _staying(self) -> Iterable[Replica]:
-        return (each for each in self.replicas.values() if not each.record.leaving_at)
+    @property
+    def _candidate(self) -> Deployment | None:
+        return self.applied.candidate if self.applied else None
+
+    @property
+    def _desired(self) -> int:
+        """Of the deployment itself, its candidate aside."""
+        return 0 if self._record.retiring else self._autoscaler.desired
+
+    def _staying(self, *, gated: bool) -> Iterable[Replica]:
+        replicas = (each for each in self.replicas.values() if not each.record.leaving_at)
+        return (each for each in replicas if each.record.gated == gated)
 
     def _outdated(self) -> list[ReplicaRecord]:
-        return [each.record for each in self._staying() if not self._is_current(each.record)]
+        return [each.record for each in self._staying(gated=False) if not self._is_current(each.record)]
 
-    def _seen(self) -> list[rollout.Replica]:
+    def _seen(self, *, gated: bool) -> list[rollout.Replica]:
         return [
             rollout.Replica(
                 uid=record.uid,
                 current=self._is_current(record),
-                ready=record.takes_traffic,
+                ready=record.ready,
                 ending=record.leaving_at is not None,
                 started_at=record.started_at.timestamp(),
             )
-            for record in (replica.record for replica in self.replicas.values())
+            for record in (
+                replica.record for replica in self.replicas.values() if replica.record.gated == gated
+            )
         ]
 
     def _is_current(self, record: ReplicaRecord) -> bool:
-        if self.applied:
-            return record.template == template(self.applied.workload)
+        """Whether it is made as it is to be: as the candidate, if it takes no traffic."""
+        target = self._candidate if record.gated else self.applied
+        if target or record.gated:
+            return bool(target) and record.template == template(target.workload)
         return record.revision == self._record.revision
 
     def _restarts(self) -> int:
         return self._restarts_of_ended + sum(each.record.restarts for each in self.replicas.values())
+
+
+def _size(candidate: Deployment) -> int:
+    """How many replicas a candidate has: what a rolling update starts at first."""
+    return rollout.surge(candidate.workload.scaling.min_replicas)

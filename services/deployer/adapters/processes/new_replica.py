@@ -29,7 +29,7 @@ def same_process(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def new_record(deployment: Deployment) -> ReplicaRecord:
+def new_record(deployment: Deployment, *, gated: bool) -> ReplicaRecord:
     """A replica that has not started yet."""
     workload, cause = deployment.workload, deployment.cause
     return ReplicaRecord(
@@ -41,6 +41,7 @@ def new_record(deployment: Deployment) -> ReplicaRecord:
         resources=workload.resources,
         image=workload.image.reference,
         template=template(workload),
+        gated=gated,
         started_at=datetime.now(UTC),
         event_id=cause.event_id,
         correlation_id=cause.correlation_id,

@@ -50,6 +50,8 @@ class ReplicaRecord(BaseModel):
     started_at: Time
     ready_at: Time | None = None
     """Since when it is ready; None while it is not."""
+    gated: bool = False
+    """It is a candidate's, and takes no traffic however ready it is."""
     leaving_at: Time | None = None
     """Since when it takes no new traffic, on its way to its end."""
     ended_at: Time | None = None
@@ -70,9 +72,14 @@ class ReplicaRecord(BaseModel):
         return Process(self.pid, self.pid_started_at)
 
     @property
-    def takes_traffic(self) -> bool:
+    def ready(self) -> bool:
         """Whether it is ready and stays."""
         return bool(self.ready_at) and not self.leaving_at and not self.ended_at
+
+    @property
+    def takes_traffic(self) -> bool:
+        """Whether the mesh is told of it."""
+        return self.ready and not self.gated
 
     def ended(self, at: datetime) -> Self:
         """The record of a replica that is no more."""

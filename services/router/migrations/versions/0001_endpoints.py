@@ -38,7 +38,7 @@ def upgrade() -> None:
         sa.Column("service", sa.Text, nullable=False),
         sa.Column("initial_percent", sa.Integer, nullable=False),
         sa.Column("requires", sa.JSON, nullable=False),
-        sa.Column("set_aside", sa.Integer),
+        sa.Column("joined", sa.Boolean, nullable=False),
         sa.Column("since", sa.Float, nullable=False),
         sa.Column("route_revision", sa.Integer, nullable=False),
         *_cause(),
