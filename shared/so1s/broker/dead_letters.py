@@ -20,10 +20,8 @@ _LARGEST = 900 * 1024
 
 def addressee(record: ConsumerRecord) -> str | None:
     """The service that a replayed record is for; None where it is for all."""
-    for name, value in record.headers:
-        if name == ADDRESSEE and value is not None:
-            return value.decode(errors="replace")
-    return None
+    name = dict(record.headers).get(ADDRESSEE)
+    return None if name is None else name.decode(errors="replace")
 
 
 def dead_letter(record: ConsumerRecord, error: BaseException, *, service: str, now: datetime) -> Record:

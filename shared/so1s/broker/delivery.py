@@ -27,6 +27,8 @@ from so1s.store.outbox import Sender
 
 MAX_ATTEMPTS = 5
 """How often an event's handler may fail unexpectedly."""
+_SILENT = 0
+"""Of an event that was handled now and said nothing, the outbox holds nothing."""
 
 
 class Delivery:
@@ -48,31 +50,35 @@ class Delivery:
             return
         if envelope := await self._intake.unwrap(record):
             with structlog.contextvars.bound_contextvars(**_context(envelope)):
-                await self._attempt(record, envelope)
+                if await self._attempt(record, envelope) == _SILENT:
+                    return
         await self._store.outbox.flush(self._sender)
 
-    async def _attempt(self, record: ConsumerRecord, envelope: Envelope) -> None:
+    async def _attempt(self, record: ConsumerRecord, envelope: Envelope) -> int | None:
+        """Handle a record or bury it; answers how many events it said, where that is known."""
         if addressee(record):
             await self._store.revive(envelope.source, envelope.id)
         # Committed before the handler runs, so that an event that ends the process is found out.
         attempt = await self._store.attempt(envelope.source, envelope.id)
         if attempt.settled:
             self._intake.count("duplicate")
-            return
+            return None
         if attempt.number > MAX_ATTEMPTS:
             died = PermanentError(f"its handler did not survive {MAX_ATTEMPTS} attempts")
             await self._intake.bury(record, died, envelope)
-            return
+            return None
         try:
-            handled = await self._handle(envelope)
+            said = await self._handle(envelope)
         except (Exception, asyncio.CancelledError, SystemExit) as error:
             if is_stopping(error):
                 raise
             await self._failed(record, envelope, attempt.number, as_exception(error))
-        else:
-            self._intake.count("handled" if handled else "duplicate")
+            return None
+        self._intake.count("duplicate" if said is None else "handled")
+        return said
 
-    async def _handle(self, envelope: Envelope) -> bool:
+    async def _handle(self, envelope: Envelope) -> int | None:
+        """Call the handler; answers how many events it said, None where another replica was faster."""
         received = envelope.open(self._subscription.event_class)
         with (
             structlog.contextvars.bound_contextvars(account=received.event.account),
@@ -80,10 +86,10 @@ class Delivery:
         ):
             async with self._store.transaction(envelope.cause) as tx:
                 if not await inbox.mark_handled(tx.connection, envelope.source, envelope.id, tx.now):
-                    return False  # another replica was faster
+                    return None
                 for event in await self._subscription.call(received, tx):
                     tx.emit(event)
-        return True
+        return len(tx.records)
 
     async def _failed(
         self, record: ConsumerRecord, envelope: Envelope, attempt: int, error: Exception

@@ -39,8 +39,12 @@ log = structlog.get_logger()
 MAX_BATCH = 2000
 """Records of a batch: their transaction stays under 100 ms."""
 _BATCH_WAIT_MS = 100
-_FETCH_WAIT_MS = 500
-"""How long Kafka holds a fetch that finds nothing; an event that is tried again may wait for it."""
+_FETCH_WAIT_MS = 100
+"""How long Kafka holds a fetch that finds nothing.
+
+aiokafka has one fetch at a time on its way to a broker, and it leaves out a partition whose event is
+in hand for over 0.1 s: that partition's next event, or the same one again, may wait for its end.
+"""
 _STUCK_SECONDS = 300
 """Kafka's `max.poll.interval.ms`: who handles one event for longer loses the partition."""
 _REVOKE_SECONDS = 30

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,13 +30,8 @@ class Attempt:
 
 async def attempt(connection: AsyncConnection, source: str, event_id: str, now: datetime) -> Attempt:
     """Count an attempt."""
-    statement = insert(inbox, connection.dialect.name).values(
-        source=source, event_id=event_id, attempts=1, received_at=now.timestamp()
-    )
-    statement = statement.on_conflict_do_update(
-        index_elements=_KEYS, set_={"attempts": inbox.c.attempts + 1}
-    ).returning(inbox.c.attempts, inbox.c.handled_at, inbox.c.buried_at)
-    row = (await connection.execute(statement)).one()
+    values = {"source": source, "event_id": event_id, "attempts": 1, "received_at": now.timestamp()}
+    row = (await connection.execute(_counting(connection.dialect.name), values)).one()
     return Attempt(row.attempts, settled=row.handled_at is not None or row.buried_at is not None)
 
 
@@ -74,17 +71,30 @@ async def mark_new(
     ]
     if not rows:
         return set()
-    statement = insert(inbox, connection.dialect.name)
-    statement = statement.on_conflict_do_update(
-        index_elements=_KEYS, set_={"handled_at": statement.excluded.handled_at}, where=_OPEN
-    )
-    written = await connection.execute(statement.returning(inbox.c.source, inbox.c.event_id), rows)
-    return {(row.source, row.event_id) for row in written}
+    written = await connection.execute(_entering(connection.dialect.name), rows)
+    return {(source, event_id) for source, event_id in written}
 
 
 async def prune(connection: AsyncConnection, horizon: float) -> None:
     """Forget what was received before `horizon`, in seconds since the epoch."""
     await connection.execute(delete(inbox).where(inbox.c.received_at < horizon))
+
+
+@cache  # to build a statement takes longer than to run it
+def _counting(dialect: str) -> Any:
+    statement = insert(inbox, dialect).on_conflict_do_update(
+        index_elements=_KEYS, set_={"attempts": inbox.c.attempts + 1}
+    )
+    return statement.returning(inbox.c.attempts, inbox.c.handled_at, inbox.c.buried_at)
+
+
+@cache
+def _entering(dialect: str) -> Any:
+    statement = insert(inbox, dialect)
+    statement = statement.on_conflict_do_update(
+        index_elements=_KEYS, set_={"handled_at": statement.excluded.handled_at}, where=_OPEN
+    )
+    return statement.returning(inbox.c.source, inbox.c.event_id)
 
 
 async def _settle(connection: AsyncConnection, source: str, event_id: str, **values: float) -> bool:

@@ -18,6 +18,7 @@ from so1s.store.tables import outbox
 from so1s.store.upsert import upsert
 
 _PAGE = 500
+_WAITING = select(outbox).where(outbox.c.sent_at.is_(None)).order_by(outbox.c.position).limit(_PAGE)
 
 
 class Sender(Protocol):
@@ -61,9 +62,8 @@ class Outbox:
         await connection.execute(delete(outbox).where(outbox.c.sent_at < horizon))
 
     async def _page(self) -> Sequence[Row]:
-        statement = select(outbox).where(outbox.c.sent_at.is_(None)).order_by(outbox.c.position).limit(_PAGE)
         async with reading(self._engine) as connection:
-            return (await connection.execute(statement)).all()
+            return (await connection.execute(_WAITING)).all()
 
     async def _mark_sent(self, positions: Sequence[int]) -> None:
         statement = update(outbox).where(outbox.c.position.in_(positions)).values(sent_at=time.time())

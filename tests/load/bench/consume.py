@@ -1,0 +1,107 @@
+"""Samples from a topic into a store, by a service of So1s and without it."""
+
+import asyncio
+import gc
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from so1s.broker.subscribers import MAX_BATCH
+from so1s.events import UsageSampled
+from so1s.events.envelope import Received
+from so1s.service import Consumer, Service
+from so1s.settings import ServiceSettings
+from so1s.store import Store, Transaction, upsert
+from so1s_broker import Broker
+from tests.load.bench import peers
+from tests.load.bench.figure import Figure
+from tests.load.bench.measure import Pace, medians
+from tests.load.bench.samples import metadata, publish, row, sample, usage
+
+_MANY = 20_000
+_FEW = 300
+_ROUNDS = 3
+
+Consume = Callable[[str, peers.Database, Pace, int], Awaitable[None]]
+
+
+async def measure(directory: Path) -> list[Figure]:
+    with Broker(directory / "kafka") as broker:
+        kafka = broker.bootstrap_servers
+        await publish(kafka, _MANY)
+        # As a service does at its start: what is loaded by now is no garbage.
+        gc.collect()
+        gc.freeze()
+        batches = await _compare("consume in batches", kafka, directory, _MANY, MAX_BATCH)
+        return [*batches, *await _compare("consume one by one", kafka, directory, _FEW, 1)]
+
+
+async def _compare(name: str, kafka: str, directory: Path, wanted: int, most: int) -> list[Figure]:
+    ours, raw, native, bare = await medians(
+        partial(_ours, kafka, directory, wanted, most),
+        partial(_theirs, peers.aiokafka, kafka, directory, wanted, most),
+        partial(_theirs, peers.confluent, kafka, directory, wanted, most),
+        partial(_inserts, directory, wanted, most),
+        rounds=_ROUNDS,
+    )
+    return [
+        Figure(f"{name}, into SQLite", "events/s", ours, "aiokafka, same validation and inserts", raw),
+        Figure("", "events/s", ours, "confluent-kafka, same", native),
+        Figure("", "events/s", ours, "the inserts alone", bare),
+    ]
+
+
+async def _ours(kafka: str, directory: Path, wanted: int, most: int) -> float:
+    pace = Pace(wanted)
+    consumer = _batches(pace) if most > 1 else _single(pace)
+    store = Store(f"sqlite+aiosqlite:///{directory}/{consumer.name}.db", producer=consumer.name)
+    async with store.engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    settings = ServiceSettings(kafka=kafka, instance="bench-0")
+    async with Service(consumer.name, settings, consumer=consumer, store=store).running():
+        await pace.finished.wait()
+    return pace.per_second
+
+
+def _batches(pace: Pace) -> Consumer:
+    consumer = Consumer(f"bench-{uuid.uuid4().hex[:8]}")
+
+    @consumer.on(UsageSampled, batch=True)
+    async def keep(batch: list[Received[UsageSampled]], tx: Transaction) -> None:
+        pace.begin(len(batch))
+        await upsert(tx, usage, [row(each.event) for each in batch], keys=["window"])
+
+    return consumer
+
+
+def _single(pace: Pace) -> Consumer:
+    consumer = Consumer(f"bench-{uuid.uuid4().hex[:8]}")
+
+    @consumer.on(UsageSampled)
+    async def keep(event: UsageSampled, tx: Transaction) -> None:
+        pace.begin(1)
+        await upsert(tx, usage, row(event), keys=["window"])
+
+    return consumer
+
+
+async def _theirs(consume: Consume, kafka: str, directory: Path, wanted: int, most: int) -> float:
+    database, pace = peers.Database(directory), Pace(wanted)
+    await consume(kafka, database, pace, most)
+    database.close()
+    return pace.per_second
+
+
+async def _inserts(directory: Path, wanted: int, most: int) -> float:
+    database = peers.Database(directory)
+    names = [("so1s/collector", str(uuid.uuid4()), 0.0) for _ in range(wanted)]
+    rows = [tuple(row(sample(number)).values()) for number in range(wanted)]
+    started = time.perf_counter()
+    for first in range(0, wanted, most):
+        database.keep(names[first : first + most], rows[first : first + most])
+        await asyncio.sleep(0)
+    seconds = time.perf_counter() - started
+    database.close()
+    return wanted / seconds

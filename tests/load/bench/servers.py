@@ -1,0 +1,86 @@
+"""Servers of one small model: ours, and the bare one."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import RandomForestClassifier
+
+from so1s_local.ports import free_port
+from so1s_runtime.loaders.onnx import inspect
+from so1s_runtime.manifest import FILE_NAME, Manifest
+
+_START_SECONDS = 30
+_SEED = 7
+
+
+def write_forest(path: Path, seed: int = _SEED) -> Path:
+    """A forest on 30 measurements of tumours, as ONNX."""
+    data = load_breast_cancer()
+    forest = RandomForestClassifier(20, max_depth=6, random_state=seed).fit(data.data, data.target)
+    inputs = [("x", FloatTensorType([None, data.data.shape[1]]))]
+    graph = to_onnx(forest, initial_types=inputs, options={"zipmap": False})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(graph.SerializeToString())
+    return path
+
+
+def body() -> bytes:
+    """A request of one row."""
+    return json.dumps({"x": load_breast_cancer().data[:1].tolist()}).encode()
+
+
+def model_directory(directory: Path) -> Path:
+    """A model and its manifest, as an image has them."""
+    path = write_forest(directory / "model.onnx")
+    manifest = Manifest(name="tumour", version="1", format="onnx", file=path.name, signature=inspect(path))
+    (directory / FILE_NAME).write_bytes(manifest.to_json())
+    return directory
+
+
+@contextmanager
+def serving(module: str, *arguments: str) -> Generator[str, None, None]:
+    """Run a server; gives the URL that predicts."""
+    port = free_port()
+    command = [sys.executable, "-m", module, *(each.format(port=port) for each in arguments)]
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}/predict"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def answers(url: str) -> None:
+    """Return once a server predicts."""
+    deadline = time.monotonic() + _START_SECONDS
+    content = body()
+    async with httpx.AsyncClient(trust_env=False) as http:
+        while True:
+            try:
+                (await http.post(url, content=content)).raise_for_status()
+            except httpx.HTTPError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+
+def ours(directory: Path):
+    return serving("so1s_runtime", "--model-dir", str(directory), "--port", "{port}", "--drain-seconds", "0")
+
+
+def bare(directory: Path):
+    return serving("tests.load.bench.bare_asgi", str(directory / "model.onnx"), "{port}")
