@@ -38,7 +38,7 @@ def open_rules(state):
     return open_rules
 
 
-def ready(revision=1, alerts=()):
+def ready(revision=1, alerts=(), *, candidate=False):
     return DeploymentReady(
         account="risk",
         deployment="fraud-next",
@@ -48,6 +48,7 @@ def ready(revision=1, alerts=()):
         endpoint="fraud",
         initial_percent=0,
         requires=[],
+        candidate=candidate,
         service="file:///world/risk--fraud-next.json",
         url="http://127.0.0.1:9000",
         replicas=1,
@@ -132,6 +133,12 @@ async def test_a_build_that_fails_again_updates_its_incident_and_an_image_resolv
     assert incident.finding.headline == "fraud@8 was not built"
     assert incident.revision == 2
     assert await hear(built(), time=later(60)) == [RESOLVED]
+
+
+async def test_a_candidate_resolves_no_failed_deployment_before_it_serves(hear, later):
+    assert await hear(deployment_failed()) == [OPENED]
+    assert await hear(ready(3, candidate=True), time=later(60)) == []
+    assert await hear(ready(3), time=later(120)) == [RESOLVED]
 
 
 async def test_a_build_that_a_person_cancelled_is_no_incident(hear):

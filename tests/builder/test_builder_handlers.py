@@ -1,8 +1,12 @@
 """What an event does to the recorded builds."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from services.builder.handlers import consumer
 from so1s.events import Artifact, BuildCancelled, BuildFailed, BuildRequested, ImageBuilt, ModelUploaded
+from so1s.events.envelope import Received
 
 
 def requested(version: str = "3") -> BuildRequested:
@@ -120,3 +124,35 @@ async def test_a_build_that_ended_is_not_cancelled(shop, skops_model):
 
     assert await shop.say(cancelled()) == []
     assert await shop.state() == "built"
+
+
+async def upload(shop, event: ModelUploaded, time: datetime | None) -> None:
+    """Take an upload whose producer's clock showed a time."""
+    (subscription,) = [each for each in consumer.subscriptions if each.event_class is ModelUploaded]
+    consumer.provide(shop.settings, shop.workers)
+    received = Received(event, "upload", "airflow", time, "", "upload", "")
+    async with shop.store.transaction(received.cause) as tx:
+        assert await subscription.call(received, tx) == []
+
+
+async def images(shop) -> list[ImageBuilt]:
+    await shop.worker().work()
+    return [event for event in await shop.emitted() if isinstance(event, ImageBuilt)]
+
+
+async def test_an_image_says_when_its_version_was_uploaded_and_its_rebuild_says_the_same(shop, skops_model):
+    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    await upload(shop, shop.uploaded(data=skops_model), noon)
+    (built,) = await images(shop)
+    assert built.uploaded_at == noon
+    await shop.say(requested())
+    (again,) = await images(shop)
+    assert again.uploaded_at == noon
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=365), None], ids=["ahead", "absent"])
+async def test_an_upload_is_no_later_than_it_was_heard_of(shop, skops_model, ahead):
+    before = datetime.now(UTC)
+    await upload(shop, shop.uploaded(data=skops_model), before + ahead if ahead else None)
+    (built,) = await images(shop)
+    assert before <= built.uploaded_at <= datetime.now(UTC)

@@ -211,6 +211,18 @@ def test_a_route_counts_only_once_the_required_checks_have_passed(laptop, out, m
     assert published.wait_until_serving(10).revision == 2
 
 
+def test_a_candidate_serves_once_its_checks_have_passed(laptop, out, model):
+    published = publish(laptop, out, model)
+    candidate = played.ready(model, requires=["quality"], candidate=True, endpoint=None)
+    answer(laptop, published, played.built(model), candidate)
+    with pytest.raises(so1s.NotServing, match="ready after"):
+        published.wait_until_serving(0.5)
+    answer(laptop, published, played.checked(model, passed=True), played.ready(model, endpoint=None))
+    steps = []
+    assert published.wait_until_serving(10, on_step=steps.append).url == "http://127.0.0.1:1"
+    assert [step.name for step in steps].count("ready") == 1
+
+
 def test_a_failed_build_raises_with_the_tail_of_its_log(laptop, out, model):
     published = publish(laptop, out, model)
     failed = played.build_failed(model)

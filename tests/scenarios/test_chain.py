@@ -75,13 +75,13 @@ def test_a_version_takes_no_traffic_before_its_check_passed(platform: Running):
         async with Service("quality-checker", settings, consumer=consumer).running():
             later = await asyncio.to_thread(platform.publish, "checked", 2, deploy={"requires": ["quality"]})
             await asyncio.to_thread(until, lambda: heard)
-            await asyncio.to_thread(until, lambda: _variant(platform, "checked", "checked")["version"] == "2")
-            assert platform.endpoint("checked")["variants"][0]["checks"]["quality"]["passed"] is None
+            assert await asyncio.to_thread(platform.predict, serving.url) == platform.wanted("checked", 1)
             verdict.set()
             return await asyncio.to_thread(later.wait_until_serving, 60)
 
     assert platform.run(examine()).url == serving.url
-    assert _variant(platform, "checked", "checked")["checks"]["quality"]["passed"] is True
+    until(lambda: platform.predict(serving.url) == platform.wanted("checked", 2))
+    assert heard == [f"{ACCOUNT}/checked"]
 
 
 def test_every_window_is_charged_once_and_the_chain_is_explained(platform: Running):
@@ -117,10 +117,6 @@ def test_the_author_of_a_broken_upload_is_told_what_is_wrong(platform: Running, 
         published.wait_until_serving(60)
     assert [each.event.model for each in platform.events(BuildFailed)] == ["broken"]
     until(lambda: "broken" in str(platform.http.get(f"{platform.at.slack}/messages.json").json()))
-
-
-def _variant(platform: Running, endpoint: str, name: str) -> dict:
-    return next(each for each in platform.endpoint(endpoint)["variants"] if each["variant"] == name)
 
 
 def _applied(platform: Running, endpoint: str) -> dict[str, int] | None:
