@@ -59,6 +59,10 @@ check: install ## Format, lint, types, imports, dependencies, spelling
 test: install ## Unit, property, contract, conformance and delivery tests, and one scenario
 	@$(BIN)/pytest
 
+.PHONY: test-faults
+test-faults: install ## Kill every part at every step, and cut off what they lean on: the chain must complete
+	@$(BIN)/pytest tests/faults -m faults
+
 .PHONY: verify
 verify: install ## Regenerate what is generated; fail where that changes the tree
 	@$(BIN)/python docs/generate.py

@@ -49,6 +49,10 @@ class Running:
         self._thread.__enter__()
         self.http = httpx.Client(trust_env=False, timeout=30)
 
+    @staticmethod
+    def services() -> list[str]:
+        return list(load().services)
+
     def start(self) -> None:
         self.plan = self._plan_class(self._settings, self.state)
         logs = Logs(self.plan.log_dir)
@@ -59,6 +63,11 @@ class Running:
 
     def stop(self) -> None:
         self.run(self.supervisor.stop())
+
+    def settle(self) -> None:
+        """Wait until every part is ready, as one that died is started again."""
+        parts = self.supervisor.processes.values()
+        until(lambda: all(self.run(part.is_ready()) for part in parts), 60)
 
     def close(self) -> None:
         self.http.close()
@@ -117,6 +126,11 @@ class Running:
     def deployment(self, name: str, account: str = ACCOUNT) -> dict[str, Any] | None:
         found = self.get("deployer", f"deployments?account={account}")["deployments"]
         return next((each for each in found if each["deployment"] == name), None)
+
+    def messages(self, about: str) -> list[dict[str, Any]]:
+        """What Slack shows that speaks of something."""
+        shown = self.http.get(f"{self.at.slack}/messages.json").json()["messages"]
+        return [message for message in shown if about in json.dumps(message)]
 
     def so1s(self, *words: str) -> Any:
         """What the command line answers, as JSON."""

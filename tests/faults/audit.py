@@ -1,0 +1,86 @@
+"""What must hold whatever died: one image, one deployment, one charge a window, the last weights."""
+
+import json
+import sqlite3
+from collections import Counter
+from contextlib import closing
+
+from so1s.events import ImageBuilt, UsageCorrected, UsageSampled
+from tests.scenarios.running import ACCOUNT, Running, until
+
+
+def assert_sound(platform: Running, model: str, *, replicas: int = 1) -> None:
+    """Version 1 of a model serves as if nothing had happened."""
+    platform.settle()
+    _assert_one_image(platform, model)
+    _assert_one_deployment(platform, model, replicas)
+    _assert_one_route(platform, model)
+    _assert_one_charge_a_window(platform, model)
+
+
+def _assert_one_image(platform: Running, model: str) -> None:
+    said = {each.event.image.digest for each in platform.events(ImageBuilt) if each.event.model == model}
+    index = json.loads((platform.state / "images" / "index.json").read_bytes())
+    names = [each["annotations"]["org.opencontainers.image.ref.name"] for each in index["manifests"]]
+    assert len(said) == 1
+    assert names.count(f"{ACCOUNT}/{model}:1") == 1
+
+
+def _assert_one_deployment(platform: Running, model: str, replicas: int) -> None:
+    deployment = platform.deployment(model)
+    assert deployment
+    assert (deployment["revision"], deployment["state"]) == (1, "ready")
+    until(lambda: len(platform.living(model)) == replicas)
+    recorded = {each["pid"] for each in platform.living(model)}
+    started = {each.pid for each in platform.replica_processes() if _bears(each, model)}
+    assert started == recorded
+
+
+def _bears(process, model: str) -> bool:
+    return process.environ()["SO1S_REPLICA"].startswith(f"{model}-")
+
+
+def _assert_one_route(platform: Running, model: str) -> None:
+    endpoint = until(lambda: (found := platform.endpoint(model))["applied"] and found)
+    assert {each["variant"]: each["weight"] for each in endpoint["variants"]} == {model: 1}
+    answer = platform.ask(endpoint["url"]).raise_for_status()
+    assert answer.headers["x-so1s-revision"] == str(endpoint["revision"])
+    assert answer.json()["y"] == platform.wanted(model, 1)
+
+
+def _assert_one_charge_a_window(platform: Running, model: str) -> None:
+    """Each window that was sampled up to now is in the ledger once, with what was said first."""
+    until(lambda: _sampled(platform, model))
+    sampled = _sampled(platform, model)
+    until(lambda: sampled.keys() <= charges(platform).keys())
+    corrected = {_window(each.event) for each in platform.events(UsageCorrected)}
+    booked = charges(platform)
+    assert {window: booked[window] for window in sampled if window not in corrected} == {
+        window: 1 for window in sampled if window not in corrected
+    }
+    assert platform.get("billing", f"bills/{ACCOUNT}/recomputed")["equal"]
+
+
+def _sampled(platform: Running, model: str) -> dict[str, UsageSampled]:
+    found = [each.event for each in platform.events(UsageSampled) if each.event.deployment == model]
+    return {_window(each): each for each in found if each.replica != "gateway"}
+
+
+def _window(event: UsageSampled) -> str:
+    return f"{event.key}/{int(event.window_start.timestamp())}/{event.window_seconds}"
+
+
+def charges(platform: Running) -> Counter[str]:
+    """How many entries the ledger has for each window."""
+    return Counter(window for (window,) in _rows(platform, "billing", "select window from billing_entries"))
+
+
+def everything_is_told(platform: Running) -> bool:
+    """Whether Slack shows every incident as it is."""
+    behind = "select id from incidents where told_revision < revision"
+    return not _rows(platform, "alerter", behind)
+
+
+def _rows(platform: Running, service: str, query: str) -> list[tuple]:
+    with closing(sqlite3.connect(f"file:{platform.state}/db/{service}.db?mode=ro", uri=True)) as database:
+        return database.execute(query).fetchall()

@@ -1,0 +1,36 @@
+"""A platform whose services die where a test wants them to."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from so1s_local.process import Unit, python
+from so1s_local.units import Plan
+from tests.faults.points import Point
+from tests.scenarios.running import Running, until
+
+
+class CrashingPlan(Plan):
+    """Services that die where a test wants them to."""
+
+    def services(self) -> list[Unit]:
+        fuses = str(self.state_dir / "fuses")
+        return [
+            replace(unit, command=python("tests.faults.crashing", unit.name, fuses))
+            for unit in super().services()
+        ]
+
+
+class Victims(Running):
+    """A platform whose parts can be killed."""
+
+    def arm(self, point: Point, model: str, *, victim: int | None = None) -> Callable[[], Any]:
+        """Let the point kill, once; answers what waits for the death."""
+        fuse = self.state / "fuses" / f"{point.service}.json"
+        fuse.parent.mkdir(exist_ok=True)
+        order = {"point": str(point), "model": model, "victim": victim}
+        beside = fuse.with_suffix(".new")
+        beside.write_text(json.dumps(order))
+        beside.replace(fuse)
+        return lambda: until(lambda: not fuse.exists(), 60)
