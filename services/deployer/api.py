@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from services.deployer import store as deployments
+from services.deployer.domain.progress import Status
 from services.deployer.domain.recorded import Recorded
 from services.deployer.ports import Cluster
 from so1s.store import Store
@@ -52,15 +53,12 @@ def routes(store: Store, cluster: Cluster) -> list[Route]:
 
 def _shown(recorded: Recorded) -> dict[str, Any]:
     workload, status = recorded.workload, recorded.status
-    failed = recorded.failure if status.failed_revision == recorded.revision else None
-    is_ready = status.ready_revision == recorded.revision
-    is_checked = status.candidate and status.candidate_revision == recorded.revision
-    rollout = "ready" if is_ready else "failed" if failed else "checking" if is_checked else "rolling out"
+    rollout = _rollout(status)
     return {
         "account": recorded.account,
         "deployment": recorded.name,
         "revision": recorded.revision,
-        "serving_revision": status.serving_revision or None,
+        "serving": _serving(recorded),
         "state": recorded.state if recorded.state != "active" else rollout,
         "model": workload.model,
         "version": workload.version,
@@ -73,8 +71,30 @@ def _shown(recorded: Recorded) -> dict[str, Any]:
         "ready": status.ready,
         "restarts": status.restarts,
         "url": recorded.url,
-        "failure": None if is_ready or not failed else {"reason": failed.reason, "message": failed.message},
+        "failure": _failure(recorded) if rollout == "failed" else None,
     }
+
+
+def _rollout(status: Status) -> str:
+    """How far the present revision has come."""
+    if status.ready_revision == status.revision:
+        return "ready"
+    if status.failed_revision == status.revision:
+        return "failed"
+    return "checking" if status.candidate and status.candidate_revision == status.revision else "rolling out"
+
+
+def _serving(recorded: Recorded) -> dict[str, Any] | None:
+    """The version that takes traffic, which may be an earlier revision's; None where none may yet."""
+    if recorded.serving is None:
+        return None
+    workload = recorded.serving.workload
+    return {"revision": recorded.serving.number, "model": workload.model, "version": workload.version}
+
+
+def _failure(recorded: Recorded) -> dict[str, str] | None:
+    failed = recorded.failure
+    return {"reason": failed.reason, "message": failed.message} if failed else None
 
 
 def _wrong(error: str, status: int) -> Response:

@@ -55,6 +55,14 @@ class Deployer:
         """Give the verdict of `quality` on a revision that is ready."""
         await self.tell(CheckFinished.of(ready, check="quality", passed=passed, reason="accuracy 0.71"))
 
+    async def shown(self):
+        """What the API shows."""
+        transport = httpx.ASGITransport(Starlette(routes=api.routes(self.store, self.cluster)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://deployer") as http:
+            listed = (await http.get("/v1/deployments", params={"account": "risk"})).json()
+        [deployment] = listed["deployments"]
+        return deployment
+
     async def version_of(self, url):
         async with httpx.AsyncClient(trust_env=False) as http:
             return (await http.get(f"{url}/predict")).json()["version"]
@@ -139,6 +147,8 @@ async def test_a_version_is_checked_beside_the_one_that_serves_and_takes_its_pla
         candidate = await deployer.once("DeploymentReady", 2)
         assert (candidate.revision, candidate.candidate, candidate.requires) == (2, True, ["quality"])
         assert await deployer.version_of(candidate.url) == "2"
+        shown = await deployer.shown()
+        assert (shown["state"], shown["version"], shown["serving"]["version"]) == ("checking", "2", "1")
         assert await deployer.versions() == {"1"}
         await deployer.check(candidate)
         ready = await deployer.once("DeploymentReady", 3)
@@ -158,6 +168,9 @@ async def test_a_version_that_fails_its_check_ends_and_the_one_before_serves_on(
         assert (failed.revision, failed.reason) == (2, "check_failed")
         assert failed.message == "quality: accuracy 0.71"
         await until(lambda: _holds(_living(machine), {"1"}))
+        shown = await deployer.shown()
+        assert (shown["state"], shown["failure"]["reason"]) == ("failed", "check_failed")
+        assert shown["serving"] == {"revision": 1, "model": "fraud", "version": "1"}
         assert await deployer.versions() == {"1"}
         machine.processes()[0].kill()  # what serves is still told of, under its own revision
         assert (await deployer.once("ReplicasChanged")).revision == 1

@@ -179,11 +179,15 @@ def fetch(settings: ClientSettings, account: str) -> list[dict[str, Any]]:
 def shown(found: list[dict[str, Any]]) -> RenderableType:
     """Deployments as a table."""
     rows = [
-        each
-        | {"serves": f"{each['model']}@{each['version']}", "replicas": f"{each['ready']}/{each['desired']}"}
-        for each in found
+        each | {"serves": _serves(each), "replicas": f"{each['ready']}/{each['desired']}"} for each in found
     ]
     return table(rows, COLUMNS, empty="no deployments yet: so1s publish DIR --model NAME --wait")
+
+
+def _serves(deployment: dict[str, Any]) -> str:
+    """The version that takes traffic; where none may yet, the one that shall."""
+    version = deployment.get("serving") or deployment
+    return f"{version['model']}@{version['version']}"
 
 
 def _log(settings: ClientSettings, account: str, deployment: str, lines: int) -> list[str]:
