@@ -5,5 +5,6 @@ EndpointRemovalRequested.
 Produces: RoutesApplied, RoutesRejected, RoutesDegraded, VariantReleased, VariantInUse, EndpointRemoved.
 Owns: endpoints: their hosts, variants, weights and the revisions of their routes.
 Promises: a route is announced only once every gateway answers with its revision; until then, and
-through any crash, the gateways serve the route before it.
+through any crash, the gateways serve the route before it. Then every chain that changed it, or found
+it as it wanted it, is told.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.router import changes, store
+from services.router import answers, changes, store
 from services.router.domain.change import Waiting, decide
 from services.router.domain.deadlines import Deadlines
 from services.router.domain.endpoint import Verdict
@@ -40,11 +40,16 @@ async def expect_variant(requested: DeploymentRequested, tx: Transaction) -> Non
 
 @consumer.on(DeploymentReady)
 async def attach_variant(ready: DeploymentReady, tx: Transaction, loop: Loop) -> RoutesRejected | None:
-    """Put a ready revision on its endpoint's route; a candidate comes once it may take traffic."""
+    """Put a ready revision on its endpoint's route; a candidate comes once it may take traffic.
+
+    One that is there already is wanted by another chain, such as an upload's that was repeated.
+    """
     if ready.endpoint is None or ready.candidate:
         return None
     verdicts = await store.verdicts_on(tx, ready.account, ready.deployment, ready.revision)
     endpoint = await store.load(tx, ready.account, ready.endpoint)
+    if endpoint.has_attached(ready.deployment, ready.revision):
+        await answers.promise(tx, endpoint)
     decision = become_ready(endpoint, ready, verdicts)
     why = Why(_ROUTER, f"{ready.deployment} serves {ready.model}@{ready.version}")
     await store.save(tx, endpoint, decision.endpoint, why)
@@ -63,6 +68,8 @@ async def judge_variants(finished: CheckFinished, tx: Transaction, loop: Loop) -
             decision = judge(endpoint, finished.deployment, finished.check, verdict)
             await store.save(tx, endpoint, decision.endpoint, why)
             rejected.append(decision.rejected)
+            if decision.endpoint.variants[finished.deployment].is_cleared_by(finished.check):
+                await answers.promise(tx, decision.endpoint)
     found = {finished.check: verdict}
     await store.record_verdicts(tx, finished.account, finished.deployment, finished.revision, found)
     loop.wake()

@@ -10,6 +10,7 @@ from sqlalchemy import Row, and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router import store
+from services.router.answers import Answer, due
 from services.router.domain.endpoint import Endpoint
 from services.router.tables import endpoints, routes, variants
 from so1s.events.envelope import Cause
@@ -21,18 +22,24 @@ class Course:
     """An endpoint's newest route, and how far it has come."""
 
     endpoint: Endpoint
-    acknowledged: int
-    """The newest revision that every gateway answered with."""
     degraded: int
     """The newest revision of which it was said that not every gateway answers with it."""
     changed_by: str
     decided_at: float
     cause: Cause
+    answers: tuple[Answer, ...]
+    """What is owed once every gateway answers with it."""
 
     @property
     def pending(self) -> bool:
-        """Whether not every gateway answered with the newest revision yet."""
-        return self.acknowledged < self.endpoint.revision
+        """Whether somebody waits until every gateway answers with it."""
+        return bool(self.answers)
+
+    @property
+    def since(self) -> float:
+        """When the newest revision began to be waited for."""
+        newest = [each.since for each in self.answers if each.revision == self.endpoint.revision]
+        return min(newest, default=self.decided_at)
 
     @property
     def late(self) -> bool:
@@ -59,16 +66,11 @@ async def courses(connection: AsyncConnection) -> list[Course]:
         routes.c.endpoint == endpoints.c.endpoint,
         routes.c.revision == endpoints.c.revision,
     )
-    progress = (endpoints.c.acknowledged, endpoints.c.degraded)
-    rows = await connection.execute(select(routes, *progress).join(endpoints, newest))
+    rows = await connection.execute(select(routes, endpoints.c.degraded).join(endpoints, newest))
     known = {(each.account, each.name): each for each in await store.read(connection)}
-    return [_course(row, known[row.account, row.endpoint]) for row in rows]
-
-
-async def any_pending(connection: AsyncConnection) -> bool:
-    """Whether a gateway may be about to answer with a new revision of any route."""
-    due = (endpoints.c.acknowledged < endpoints.c.revision, endpoints.c.degraded < endpoints.c.revision)
-    return (await connection.execute(select(endpoints.c.endpoint).where(*due).limit(1))).first() is not None
+    owed = await due(connection)
+    keyed = [((row.account, row.endpoint), row) for row in rows]
+    return [_course(row, known[key], owed.get(key, ())) for key, row in keyed]
 
 
 async def acknowledge(tx: Transaction, endpoint: Endpoint) -> bool:
@@ -134,8 +136,9 @@ async def history(connection: AsyncConnection, account: str) -> Sequence[Row[Any
     return (await connection.execute(statement)).all()
 
 
-def _course(row: Row, endpoint: Endpoint) -> Course:
-    return Course(endpoint, row.acknowledged, row.degraded, row.changed_by, row.decided_at, _cause(row))
+def _course(row: Row, endpoint: Endpoint, owed: Sequence[Answer]) -> Course:
+    in_it = tuple(answer for answer in owed if answer.revision <= endpoint.revision)
+    return Course(endpoint, row.degraded, row.changed_by, row.decided_at, _cause(row), in_it)
 
 
 def _member(row: Row) -> Member:

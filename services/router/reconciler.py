@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.router import metrics, progress
+from services.router import answers, metrics, progress
+from services.router.answers import Answer
 from services.router.domain.endpoint import Endpoint
 from services.router.domain.route import PublicUrls, route_of
 from services.router.ports import Mesh
@@ -51,7 +52,7 @@ class Reconciler:
 
     async def _any_pending(self) -> bool:
         async with self.store.read() as connection:
-            return await progress.any_pending(connection)
+            return await answers.any_in_time(connection)
 
     async def _drive(self) -> None:
         """Tell the mesh all routes, and see which revisions it answers with."""
@@ -88,13 +89,16 @@ class Reconciler:
         return False
 
     async def _tell_arrival(self, course: Course) -> None:
-        async with self.store.transaction(course.cause) as tx:
-            if await progress.acknowledge(tx, course.endpoint):
-                seconds = max(0.0, tx.now.timestamp() - course.decided_at)
-                metrics.APPLIED_SECONDS.observe(seconds)
-                tx.emit(self._arrival(course, tx.now, seconds), id=_id(course.endpoint, "applied"))
+        """Answer every chain that waits for the route, in its own name."""
+        for answer in course.answers:
+            async with self.store.transaction(answer.cause) as tx:
+                if not await answers.take(tx, answer):
+                    continue
+                if await progress.acknowledge(tx, course.endpoint):
+                    metrics.APPLIED_SECONDS.observe(max(0.0, tx.now.timestamp() - course.decided_at))
+                tx.emit(self._arrival(course, answer, tx.now))
 
-    def _arrival(self, course: Course, now: datetime, seconds: float) -> Event:
+    def _arrival(self, course: Course, answer: Answer, now: datetime) -> Event:
         endpoint = course.endpoint
         if endpoint.removed:
             return EndpointRemoved(account=endpoint.account, endpoint=endpoint.name, removed_at=now)
@@ -106,12 +110,12 @@ class Reconciler:
             url=self.urls.url(endpoint),
             weights=endpoint.weights,
             changed_by=course.changed_by,
-            seconds=seconds,
+            seconds=max(0.0, now.timestamp() - answer.since),
         )
 
     async def _tell_delay(self, course: Course, serving: int, gateways: int) -> None:
         now = datetime.now(UTC).timestamp()
-        if course.late or now - course.decided_at < self.waits.deadlines.apply:
+        if course.late or now - course.since < self.waits.deadlines.apply:
             return
         endpoint = course.endpoint
         degraded = RoutesDegraded(

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.router import answers
 from services.router.domain.endpoint import Endpoint, Variant, Verdict
 from services.router.tables import endpoints, routes, variants, verdicts
 from so1s.events.envelope import Cause
@@ -55,7 +56,7 @@ async def read(connection: AsyncConnection, where: ColumnElement[bool] | None = 
 
 
 async def save(tx: Transaction, before: Endpoint, after: Endpoint, why: Why | None = None) -> None:
-    """Write what became of an endpoint, and its route's next revision into the history.
+    """Write what became of an endpoint; a next revision of its route enters the history, and is answered.
 
     Args:
         tx: in which `before` was loaded.
@@ -80,6 +81,7 @@ async def save(tx: Transaction, before: Endpoint, after: Endpoint, why: Why | No
     await tx.execute(routes.insert().values(row | _cause(tx.cause)))
     old = routes.c.revision <= after.revision - _KEPT_REVISIONS
     await tx.execute(delete(routes).where(_is(routes, after.account, after.name), old))
+    await answers.promise(tx, after)
 
 
 async def endpoints_of(tx: Transaction, account: str, deployment: str) -> list[Endpoint]:

@@ -69,14 +69,17 @@ class Router:
         await self.handle(*events)
         return await self.turn()
 
-    async def handle(self, *events: Event) -> None:
-        for event in events:
+    async def handle(self, *events: Event) -> list[str]:
+        """Handle events; answers their ids."""
+        ids = [str(uuid.uuid4()) for _ in events]
+        for event, event_id in zip(events, ids, strict=True):
             subscription = next(each for each in consumer.subscriptions if each.event_class is type(event))
-            given = encode(event, id=str(uuid.uuid4()), source="test", time=datetime.now(UTC), cause=None)
+            given = encode(event, id=event_id, source="test", time=datetime.now(UTC), cause=None)
             received = decode(type(event), given.headers, given.value)
             async with self.store.transaction(received.cause) as tx:
                 for produced in await subscription.call(received, tx):
                     tx.emit(produced)
+        return ids
 
     async def turn(self) -> list[Event]:
         await self.reconciler.step()

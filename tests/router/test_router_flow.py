@@ -92,6 +92,66 @@ async def test_what_is_told_continues_the_chain_of_the_event_that_brought_it_abo
     assert second.cause_id == second.correlation_id  # the WeightsChanged began a chain of its own
 
 
+def causes(router, count: int) -> list[tuple[str, str]]:
+    """What the last events that were said answer: the event's id and its chain's."""
+    said = [unwrap(record.headers, record.value) for record in router.said.records[-count:]]
+    assert len({each.id for each in said}) == count
+    return [(each.cause_id, each.correlation_id) for each in said]
+
+
+async def test_a_revision_that_is_on_the_route_already_is_answered_with_the_route_as_it_is(router):
+    [first] = await router.take(ready())
+    [again] = await router.handle(ready())
+    [applied] = await router.turn()
+    assert (applied.revision, applied.weights, applied.url) == (first.revision, first.weights, first.url)
+    assert causes(router, 1) == [(again, again)]
+    assert await router.turn() == []
+
+
+async def test_chains_that_want_the_same_revision_all_hear_when_it_is_applied(router):
+    router.mesh.stuck = {0}
+    ids = await router.handle(ready(), ready())
+    assert await router.turn() == []
+    router.mesh.stuck = set()
+    assert [event.revision for event in await router.turn()] == [1, 1]
+    assert causes(router, 2) == [(each, each) for each in ids]
+    assert await router.turn() == []
+
+
+async def test_a_chain_whose_revision_was_superseded_hears_of_the_one_that_has_its_change(router):
+    router.mesh.stuck = {0}
+    ids = await router.handle(ready(), ready("fraud-next"), weights(weights={"fraud": 9, "fraud-next": 1}))
+    assert await router.turn() == []
+    router.mesh.stuck = set()
+    said = await router.turn()
+    assert [(event.revision, event.weights) for event in said] == [(3, {"fraud": 9, "fraud-next": 1})] * 3
+    assert causes(router, 3) == [(each, each) for each in ids]
+
+
+async def test_a_change_of_a_route_that_is_removed_before_it_was_applied_hears_of_the_removal(router):
+    router.mesh.stuck = {0}
+    await router.handle(
+        ready(), EndpointRemovalRequested(account="risk", endpoint="fraud", requested_by="jiho")
+    )
+    assert [type(event) for event in await router.turn()] == [EndpointRemoved, EndpointRemoved]
+
+
+async def test_a_revision_that_is_not_on_the_route_is_not_said_to_be(router):
+    await router.take(ready(revision=2), ready("fraud-next"), weights(1))
+    assert await router.take(ready(revision=1), ready("fraud-next")) == []
+
+
+async def test_a_repetition_gives_gateways_the_whole_deadline(router, clock):
+    clock.advance(-60)
+    await router.take(ready())
+    clock.advance(60)
+    router.mesh.gateways[0].clear()
+    router.mesh.stuck = {0}
+    assert await router.take(ready()) == []
+    router.mesh.stuck = set()
+    assert [type(event) for event in await router.turn()] == [RoutesApplied]
+
+
 async def test_weights_are_applied_as_a_new_revision(router):
     await router.take(ready(), ready("fraud-next"))
     [applied] = await router.take(weights(weights={"fraud": 90, "fraud-next": 10}, expected_revision=2))
@@ -158,6 +218,13 @@ async def test_a_version_takes_traffic_once_its_checks_passed(router):
     assert [arm.weight for arm in router.mesh.gateways[0][HOST].arms] == [1, 0]
     [applied] = await router.take(checked("fraud-next", passed=True))
     assert applied.weights == {"fraud": 3, "fraud-next": 1}
+
+
+async def test_a_verdict_that_another_chain_gave_already_is_answered_too(router):
+    await router.take(ready("fraud-next", requires=["quality"]), checked("fraud-next", passed=True))
+    [applied] = await router.take(checked("fraud-next", passed=True))
+    assert applied.weights == {"fraud-next": 1}
+    assert await router.take(checked("fraud-next", passed=False)) == []
 
 
 async def test_a_verdict_may_overtake_the_readiness_that_it_speaks_of(router):

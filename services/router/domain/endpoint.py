@@ -56,6 +56,10 @@ class Variant:
         """Whether it may take traffic as far as checks go."""
         return not self.unjudged and not self.failed
 
+    def is_cleared_by(self, check: str) -> bool:
+        """Whether it may take traffic on the route, also because a check passed."""
+        return self.state == "attached" and check in self.requires and self.cleared
+
     @property
     def version_name(self) -> str:
         """The version that it serves, such as `fraud@3`."""
@@ -88,6 +92,11 @@ class Endpoint:
     def known(self) -> list[str]:
         """The names that weights may speak of."""
         return sorted(name for name, v in self.variants.items() if v.state not in {"retiring", "released"})
+
+    def has_attached(self, deployment: str, revision: int) -> bool:
+        """Whether a deployment is on the route with this very revision."""
+        known = self.variants.get(deployment)
+        return known is not None and (known.state, known.revision) == ("attached", revision)
 
     def having(self, variants: Iterable[Variant]) -> Self:
         """The endpoint with some variants as given, and the others as they are."""
