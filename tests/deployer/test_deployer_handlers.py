@@ -267,8 +267,11 @@ async def test_a_version_that_requires_checks_waits_beside_the_one_that_serves(t
     await tell(checked(2))
     now = await recorded(store)
     assert (now.gate.outstanding, now.gate.closed, now.serving.number) == (["bias"], True, 1)
+    waited_since = now.status.since
     await tell(checked(2, check="bias"))
-    assert not (await recorded(store)).gate.closed
+    now = await recorded(store)
+    assert not now.gate.closed
+    assert now.status.since > waited_since, "the wait for the checks counts against the rollout"
 
 
 async def test_a_revision_that_is_ready_serves_once_its_checks_passed(tell, store):
