@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeGuard
 
-import structlog
-
 from services.deployer import store
 from services.deployer.domain import gate, options
 from services.deployer.domain.options import Defaults
-from services.deployer.domain.recorded import Recorded, staleness
+from services.deployer.domain.recorded import Recorded, lateness, staleness
 from so1s.events import (
     CheckFinished,
     DeploymentFailed,
@@ -28,8 +26,6 @@ from so1s.events import (
 )
 from so1s.service import Consumer
 from so1s.store import Transaction
-
-log = structlog.get_logger()
 
 consumer = Consumer("deployer")
 
@@ -53,9 +49,9 @@ async def change(request: DeploymentRequested, tx: Transaction) -> DeploymentRea
     if stale := staleness(recorded, request.expected_revision):
         return _refused(request.account, request.deployment, stale, "stale_revision")
     if recorded and await store.is_outdated(tx, request):
-        version = f"{request.workload.model}@{request.workload.version}"
-        log.info("an older upload was built late and is not deployed", version=version)
-        return None
+        return _refused(
+            request.account, request.deployment, lateness(recorded, request.workload), "superseded"
+        )
     return await _become(tx, request, recorded, request.workload, request.uploaded_at)
 
 
@@ -117,7 +113,7 @@ async def retire(
         return _unknown(request, None)
     if recorded.state == "released":
         return None  # its replicas are ending already
-    await store.enter(tx, recorded, "retiring")
+    await store.retire(tx, recorded)
     return DeploymentRetiring(
         account=recorded.account,
         deployment=recorded.name,
@@ -185,7 +181,7 @@ def _refused(
     account: str,
     deployment: str,
     message: str,
-    reason: Literal["invalid", "stale_revision", "unknown"] = "unknown",
+    reason: Literal["invalid", "superseded", "stale_revision", "unknown"] = "unknown",
 ) -> DeploymentFailed:
     return DeploymentFailed(
         account=account, deployment=deployment, revision=0, reason=reason, message=message

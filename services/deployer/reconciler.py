@@ -119,7 +119,7 @@ class Reconciler:
         if seen:
             await self._cluster.remove(recorded.account, recorded.name)
             return
-        async with self._store.transaction(recorded.cause) as tx:
+        async with self._store.transaction(recorded.retirement) as tx:
             present = await deployments.find(tx, recorded.account, recorded.name)
             if present is None or (present.state, present.revision) != ("released", recorded.revision):
                 return  # it was wanted anew in the meantime

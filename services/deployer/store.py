@@ -137,6 +137,13 @@ async def renew_upload(tx: Transaction, recorded: Recorded, uploaded_at: datetim
     await tx.execute(update(revisions).where(*this).values(uploaded_at=uploaded_at.timestamp()))
 
 
+async def retire(tx: Transaction, recorded: Recorded) -> None:
+    """Record that a deployment is to go, and which request wants it."""
+    assert tx.cause is not None, "a retirement has a cause"
+    cause = {f"retiring_{name}": getattr(tx.cause, name) for name in _CAUSE}
+    await _change(tx, recorded, {"state": "retiring"} | cause)
+
+
 async def enter(tx: Transaction, recorded: Recorded, state: State) -> None:
     """Record a deployment's next state; one that was released serves nobody, whatever is said of it later."""
     serving = {} if state in {"active", "retiring"} else {"serving_revision": 0, "ready_revision": 0}
@@ -200,8 +207,12 @@ def _gate(revision: int, wanted: Workload, serving: Workload | None, known: Mapp
 def _serving(row: Any) -> Revision | None:
     if row.serving_workload is None:
         return None
-    cause = Cause(row.serving_event_id, row.serving_correlation_id, row.serving_traceparent)
-    return Revision(row.serving_revision, Workload.model_validate_json(row.serving_workload), cause)
+    wanted = Workload.model_validate_json(row.serving_workload)
+    return Revision(row.serving_revision, wanted, _cause(row, "serving_"))
+
+
+def _cause(row: Any, prefix: str = "") -> Cause:
+    return Cause(*(getattr(row, prefix + name) for name in _CAUSE))
 
 
 def _recorded(row: Any, known: Mapping[str, Verdict]) -> Recorded:
@@ -214,7 +225,7 @@ def _recorded(row: Any, known: Mapping[str, Verdict]) -> Recorded:
         revision=row.revision,
         state=row.state,
         workload=wanted,
-        cause=Cause(row.event_id, row.correlation_id, row.traceparent),
+        cause=_cause(row),
         requested_at=row.requested_at,
         status=Status(
             revision=row.revision,
@@ -235,6 +246,7 @@ def _recorded(row: Any, known: Mapping[str, Verdict]) -> Recorded:
         serving=serving,
         service=row.service,
         url=row.url,
+        retirement=_cause(row, "retiring_") if row.retiring_event_id else None,
         told=row.told,
         failure=DeploymentFailed.from_json(row.failure.encode()) if row.failure else None,
     )

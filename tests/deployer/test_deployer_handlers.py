@@ -365,10 +365,20 @@ async def test_a_request_says_when_its_version_was_uploaded(tell):
 
 async def test_an_older_upload_that_is_built_later_does_not_roll_the_deployment_back(tell, store):
     await tell(uploaded("2", minutes=5))
-    assert await tell(uploaded("1", minutes=0)) == []
+    await tell(uploaded("1", minutes=0))
     assert (await recorded(store)).workload.version == "2"
     await tell(uploaded("3", minutes=6))
     assert (await recorded(store)).workload.version == "3"
+
+
+async def test_the_author_of_an_older_upload_is_told_which_version_serves(tell, store):
+    await tell(uploaded("2", minutes=5))
+    [failed] = await tell(uploaded("1", minutes=0))
+    assert (failed.deployment, failed.revision, failed.reason) == ("fraud", 0, "superseded")
+    assert failed.message == "fraud@1 is not deployed, since a later upload of fraud was; none serves now"
+    await figures(store, ready_revision=1, serving_revision=1)
+    [failed] = await tell(uploaded("1", minutes=0))
+    assert failed.message.endswith("; fraud@2 serves")
 
 
 async def test_an_older_upload_does_not_undo_what_was_decided_after_a_later_one(tell, store):
@@ -383,7 +393,8 @@ async def test_an_older_upload_does_not_undo_what_was_decided_after_a_later_one(
 async def test_a_version_that_is_uploaded_again_is_the_latest(tell, store):
     await tell(uploaded("1", minutes=0))
     await tell(uploaded("1", minutes=5))
-    assert await tell(uploaded("2", minutes=3)) == []
+    [failed] = await tell(uploaded("2", minutes=3))
+    assert failed.reason == "superseded"
     assert (await recorded(store)).workload.version == "1"
 
 

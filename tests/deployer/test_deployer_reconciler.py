@@ -10,6 +10,7 @@ from sqlalchemy import select
 from starlette.applications import Starlette
 
 from services.deployer import api
+from services.deployer import store as deployments
 from services.deployer.domain.progress import Deadlines
 from services.deployer.handlers import consumer
 from services.deployer.reconciler import Reconciler
@@ -23,6 +24,7 @@ from so1s.events import (
     VariantReleased,
     event_class,
 )
+from so1s.events.envelope import Cause
 from so1s.store.tables import outbox
 from so1s.testing import run
 from tests.deployer.conftest import in_background, until, workload
@@ -71,16 +73,17 @@ class Deployer:
         """Of the replicas that take traffic."""
         return {await self.version_of(url) for url in self.machine.traffic()}
 
-    async def said(self, name):
-        """The events of a type, in their order."""
+    async def sent(self, name):
+        """The events of a type on the wire, in their order."""
         async with self.store.read() as connection:
             rows = (await connection.execute(select(outbox).order_by(outbox.c.position))).all()
         found = [(dict(json.loads(row.headers)), row.value) for row in rows]
-        return [
-            event_class(headers["ce_type"]).from_json(value)
-            for headers, value in found
-            if headers["ce_type"] == f"so1s.{name}.v1"
-        ]
+        return [each for each in found if each[0]["ce_type"] == f"so1s.{name}.v1"]
+
+    async def said(self, name):
+        """The events of a type, in their order."""
+        sent = await self.sent(name)
+        return [event_class(headers["ce_type"]).from_json(value) for headers, value in sent]
 
     async def once(self, name, count=1):
         async def enough():
@@ -266,6 +269,18 @@ async def test_a_released_deployment_goes_and_can_be_made_again(deployer, machin
         assert machine.living() == []
         await deployer.request("1")
         assert (await deployer.once("DeploymentReady", 2)).revision == 2
+
+
+async def test_a_removal_is_caused_by_the_request_of_it(deployer, machine):
+    wanted = workload(machine.image("1"), "1")
+    async with deployer.store.transaction(Cause("upload", "upload")) as tx:
+        await deployments.revise(tx, *NAMES.values(), revision=1, wanted=wanted, requested_by="jiho")
+    await deployer.tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"))
+    await deployer.tell(VariantReleased(**NAMES, revision=1))
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.once("DeploymentRemoved")
+    [(headers, _)] = await deployer.sent("DeploymentRemoved")
+    assert (headers["ce_causationid"], headers["ce_correlationid"]) == ("test", "test")
 
 
 async def test_a_deployer_that_starts_again_says_nothing_twice(deployer, machine):

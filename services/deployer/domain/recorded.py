@@ -41,6 +41,8 @@ class Recorded:
     """The one whose version takes traffic; None where none may yet."""
     service: str
     url: str
+    retirement: Cause | None
+    """The request that retires it; None where none ever did."""
     told: int
     """How many movements were told: numbers the next one."""
     failure: DeploymentFailed | None = None
@@ -106,3 +108,10 @@ def staleness(recorded: Recorded | None, expected: int | None) -> str | None:
     if expected is None or expected == present:
         return None
     return f"expected_revision: {expected} is not allowed; the deployment has revision {present}"
+
+
+def lateness(recorded: Recorded, late: Workload) -> str:
+    """Why an upload that was built after a later one was deployed is refused."""
+    serving = recorded.serving.workload if recorded.serving else None
+    now = f"{serving.model}@{serving.version} serves" if serving else "none serves now"
+    return f"{late.model}@{late.version} is not deployed, since a later upload of {late.model} was; {now}"

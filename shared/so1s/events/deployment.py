@@ -20,6 +20,7 @@ DeploymentFailure = Literal[
     "no_capacity",
     "image",  # cannot be had, or is for another platform
     "check_failed",  # a required check did, or gave no verdict in time; the message says which and why
+    "superseded",  # a later upload of the model was deployed before; the message says which version serves
     "stale_revision",  # the deployment has another revision than the one expected
     "unknown",  # no such deployment or revision
 ]
@@ -51,7 +52,7 @@ class DeploymentRequested(Event, key=("account", "deployment")):
     expected_revision: Annotated[int, Field(ge=0)] | None = None
     """Refused where the deployment has another one; 0 means that it must be new."""
     uploaded_at: AwareDatetime | None = None
-    """When the version was uploaded, where its upload asks for this: nothing comes of it where a later
+    """When the version was uploaded, where its upload asks for this: refused as `superseded` where a later
     upload of the model did so already. Null where somebody asks, whose wish always counts."""
     requested_by: Actor
     sources: dict[str, str] = {}
