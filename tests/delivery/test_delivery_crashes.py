@@ -13,6 +13,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from so1s.broker.producer import Producer
+from so1s.store import Store
+from so1s_broker import Broker
 
 DEADLY = Path(__file__).with_name("deadly.py")
 SIGTERM_EXIT = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
@@ -121,11 +123,28 @@ async def test_what_was_published_and_not_committed_is_not_handled_twice(
     assert await bench.heard() == [1]
 
 
+async def test_what_a_dead_process_left_is_sent_at_the_start_though_no_event_comes(bench, eventually):
+    dead = Store(bench.url, producer=bench.name)
+    await dead.migrate()
+    async with dead.transaction() as tx:
+        tx.emit(bench.hear(1), id="left")
+    await dead.close()
+    async with bench.service():
+        await eventually(bench.heard)
+
+
+async def test_an_event_of_a_reconciler_leaves_at_once(bench, eventually, monkeypatch):
+    monkeypatch.setattr("so1s.service._RELAY_SECONDS", 3600)
+    async with bench.service() as service:
+        await eventually(lambda: service._health.problems() == [])
+        async with service.store.transaction() as tx:
+            tx.emit(bench.hear(1), id="reconciled")
+        await eventually(bench.heard)
+
+
 async def test_a_service_stops_in_time_though_kafka_is_away(
     bench, numbers, eventually, monkeypatch, tmp_path
 ):
-    from so1s_broker import Broker
-
     monkeypatch.setattr("so1s.service._LAST_FLUSH_SECONDS", 0.1)
     monkeypatch.setattr("so1s.broker.producer._STOP_SECONDS", 0.1)
     with Broker(tmp_path / "kafka") as broker:

@@ -197,7 +197,7 @@ def test_a_breaking_version_is_a_class_of_its_own():
     ("options", "says"),
     [
         ({"key": ("name", "account")}, "must start with 'account'"),
-        ({"key": ("account", "nmae")}, "'nmae'"),
+        ({"key": ("account", "title")}, "'title'"),
         ({"key": ("account",), "prefix": "Acme Corp"}, "prefix must be"),
         ({"key": ("account",), "prefix": "rules-taken"}, "declared by"),
     ],
