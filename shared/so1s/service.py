@@ -29,7 +29,7 @@ from so1s import logs
 from so1s.broker.handlers import Handler, Rejected, Subscription
 from so1s.broker.producer import Producer
 from so1s.broker.subscribers import Parts, Subscriber, make_broker
-from so1s.broker.topics import dead_letter_topic, provision, wanted
+from so1s.broker.topics import dead_letter_topic, missing, provision, wanted
 from so1s.events.event import Event
 from so1s.health import Health
 from so1s.loop import Leadership, Loop
@@ -158,8 +158,7 @@ class Service:
         """Everything but the HTTP server: starts in order, stops in the opposite one."""
         async with AsyncExitStack() as stack:
             await self._open_store(stack)
-            if self.settings.provision_topics:
-                await self._provision()
+            await self._check_topics()
             await stack.enter_async_context(self._producer)
             stack.push_async_callback(self._flush_last)
             relay = Loop("relay", self._flush, every_seconds=_RELAY_SECONDS, leader=False)
@@ -186,9 +185,13 @@ class Service:
         stack.push_async_callback(self.store.close)
         await self.store.migrate(self._migrations)
 
-    async def _provision(self) -> None:
+    async def _check_topics(self) -> None:
         topics = [subscription.event_class.topic for subscription in self._subscriptions]
         topics = list(dict.fromkeys([*wanted([]), *topics, dead_letter_topic(self.name)]))
+        if not self.settings.provision_topics:
+            for topic in await missing(self.settings, topics):
+                log.error("topic is missing: `so1s topics export` says how to make it", topic=topic.name)
+            return
         replication = self.settings.topic_replication
         for wrong in await provision(self.settings, topics, replication=replication):
             log.warning(

@@ -75,6 +75,13 @@ async def test_a_service_warns_of_a_topic_with_other_partitions_and_works(bench,
     assert (warning["partitions"], warning["expected"]) == (1, 2)
 
 
+async def test_a_service_that_may_make_no_topics_names_those_that_are_missing(bench, logged, settings):
+    await provision(settings, [topic for topic in wanted([]) if topic != bench.Heard.topic])
+    async with bench.service(provision_topics=False):
+        named = {line["topic"] for line in logged if line["log_level"] == "error"}
+    assert named == {bench.Heard.topic.name, dead_letter_topic(bench.name).name}
+
+
 def test_every_event_of_the_catalogue_and_every_service_has_a_topic():
     names = {topic.name for topic in wanted(["builder"])}
     assert {event.topic.name for event in catalogue().values()} <= names

@@ -5,7 +5,8 @@ A key's partition depends on that number, so to change it would tear an account'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,24 +47,37 @@ async def provision(
     Raises:
         KafkaError: the brokers refused.
     """
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
-    try:
+    async with _admin(settings) as admin:
         existing = set(await admin.list_topics())
         topics = list(topics)
         await _create(admin, [topic for topic in topics if topic.name not in existing], replication)
         here = [topic for topic in topics if topic.name in existing]
         return await _mismatches(admin, here) if here else []
+
+
+async def missing(settings: KafkaSettings, topics: Iterable[Topic]) -> list[Topic]:
+    """Which topics do not exist, or may not be seen."""
+    async with _admin(settings) as admin:
+        existing = set(await admin.list_topics())
+    return [topic for topic in topics if topic.name not in existing]
+
+
+@asynccontextmanager
+async def _admin(settings: KafkaSettings) -> AsyncGenerator[AIOKafkaAdminClient, None]:
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    try:
+        await admin.start()
+        yield admin
     finally:
         await admin.close()
 
 
-async def _create(admin: AIOKafkaAdminClient, missing: list[Topic], replication: int) -> None:
-    if not missing:
+async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], replication: int) -> None:
+    if not topics:
         return
     new = [
         NewTopic(topic.name, topic.partitions, replication, topic_configs=topic_configs(topic))
-        for topic in missing
+        for topic in topics
     ]
     answer: Any = await admin.create_topics(new)
     for name, code, *message in answer.topic_errors:
