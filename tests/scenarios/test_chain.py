@@ -16,7 +16,7 @@ from so1s.events import (
 from so1s.service import Consumer, Service
 from so1s.settings import ServiceSettings
 from so1s_local.demo.load import binomial_bounds
-from tests.scenarios.running import ACCOUNT, Running, until
+from tests.scenarios.running import ACCOUNT, SERVE_SECONDS, Running, until
 
 REQUESTS = 300
 
@@ -39,6 +39,14 @@ def test_a_later_version_takes_over_and_no_request_fails(platform: Running):
     platform.run(roll())
     until(lambda: [each["version"] for each in platform.living("rolled")] == ["2"])
     assert platform.predict(serving.url) == platform.wanted("rolled", 2)
+
+
+def test_a_version_that_is_published_again_is_answered_again(platform: Running):
+    first = platform.publish("again", evaluation={"auc": 0.90})
+    serving = first.wait_until_serving(SERVE_SECONDS)
+    second = platform.publish("again", evaluation={"auc": 0.94})
+    assert second.event_id != first.event_id
+    assert second.wait_until_serving(SERVE_SECONDS) == first.wait_until_serving(SERVE_SECONDS) == serving
 
 
 def test_changed_weights_split_the_traffic(platform: Running):
