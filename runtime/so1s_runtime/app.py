@@ -1,13 +1,13 @@
 """The HTTP face: every path the server answers, and what each request passes on its way."""
 
 import logging
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 from so1s_runtime import exchange, protocol
 from so1s_runtime.asgi import CallerGoneError, Message, Receive, Request, Response, Send, json_response
@@ -161,7 +161,7 @@ def _handler(
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id", b"")
-    return given.decode() if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    return given.decode() if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
 
 
 def _log_access(scope: Message, request: Request, status: int, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """Every metric of the server, in one place, in Prometheus' base units."""
 
 from collections.abc import Callable
+from functools import cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -36,6 +37,8 @@ class Metrics:
         self._duration = Histogram(
             "http_request_duration_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=registry
         )
+        # Looked up once: to find a metric by its labels takes longer than to count.
+        self._of = cache(self._counted_by)
         # What the concurrency limit counts.
         waiting = Gauge("http_requests_in_flight", "Inference requests in work or waiting", registry=registry)
         waiting.set_function(in_flight)
@@ -51,8 +54,12 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count one answer."""
-        self._requests.labels(route, status).inc()
-        self._duration.labels(route).observe(seconds)
+        requests, duration = self._of(route, status)
+        requests.inc()
+        duration.observe(seconds)
+
+    def _counted_by(self, route: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(route, status), self._duration.labels(route)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format."""

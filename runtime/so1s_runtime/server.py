@@ -5,6 +5,7 @@ import logging
 import math
 import socket
 import time
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -39,9 +40,9 @@ class Server(uvicorn.Server):
     async def _load(self) -> None:
         started = time.perf_counter()
         app, settings = self._app, self._settings
-        arguments = (app.manifest, settings.model_dir, settings.intra_threads)
+        load = partial(model.load, app.manifest, settings.model_dir, settings.intra_threads)
         try:
-            app.model = await asyncio.wrap_future(app.worker.submit(model.load, *arguments))
+            app.model = await app.worker.load(load)
         except Exception as error:  # noqa: BLE001 - whatever stops the load must stop the process
             expected = isinstance(error, ModelError)
             log(logging.ERROR, "cannot serve", reason=str(error), error=None if expected else error)

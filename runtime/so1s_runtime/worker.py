@@ -1,10 +1,17 @@
-"""Runs the model in threads of its own, bounded in number and in time, so that health answers meanwhile."""
+"""Runs the model in threads of its own, bounded in number and in time, so that health answers meanwhile.
+
+The threads take calls from a plain queue. An executor's futures, which threads could wait for as well, would
+take longer than a small model does.
+"""
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from so1s_runtime.errors import RequestError
 
@@ -29,10 +36,52 @@ class Slots:
                 raise RequestError(message, status=429, headers=RETRY_AFTER)
             self.taken += 1
 
-    def free(self, _: object = None) -> None:
+    def free(self) -> None:
         """Give one back."""
         with self._lock:
             self.taken -= 1
+
+
+class Call(Generic[T]):
+    """Work on its way to a thread, and the answer on its way back to the event loop."""
+
+    def __init__(self, work: Callable[[], T], ended: Callable[[], None]) -> None:
+        """Make a call; `ended` is called by the thread, once the work is done."""
+        self._work = work
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._claimed = threading.Lock()
+        self.answer: asyncio.Future[T] = self._loop.create_future()
+
+    def claim(self) -> bool:
+        """True for the first who asks: the thread that begins the work, or the caller who gives it up."""
+        return self._claimed.acquire(blocking=False)
+
+    def run(self) -> None:
+        """Do the work, in a thread."""
+        result, error = None, None
+        try:
+            result = self._work()
+        except BaseException as raised:  # noqa: BLE001 - foreign code: whatever it raises, the thread lives on
+            error = raised
+        self._ended()
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits
+            self._loop.call_soon_threadsafe(self._settle, result, error)
+
+    def fail_after(self, seconds: float) -> asyncio.TimerHandle:
+        """Answer with a RequestError (504) then."""
+        return self._loop.call_later(seconds, self._expire, seconds)
+
+    def _expire(self, seconds: float) -> None:
+        self._settle(None, RequestError(f"no answer within {seconds} s", status=504))
+
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        if self.answer.done():
+            return  # its caller no longer waits
+        if error:
+            self.answer.set_exception(error)
+        else:
+            self.answer.set_result(result)
 
 
 class Worker:
@@ -41,11 +90,14 @@ class Worker:
     def __init__(self, threads: int, slots: Slots, seconds: float) -> None:
         self.slots = slots
         self._seconds = seconds
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="model")
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        for _ in range(threads):
+            threading.Thread(target=_serve, args=(self._calls,), name="model", daemon=True).start()
+            weakref.finalize(self, self._calls.put, None)
 
-    def submit(self, work: Callable[..., T], *arguments: object) -> Future[T]:
-        """Start work that has no slot and no time limit: loading."""
-        return self._threads.submit(work, *arguments)
+    async def load(self, work: Callable[[], T]) -> T:
+        """Run work that has no slot and no time limit."""
+        return await self._put(work, _nothing).answer
 
     async def answer(self, body: Callable[[], Awaitable[bytes]], work: Callable[[bytes], bytes]) -> bytes:
         """Take a slot, read the body, and run `work` on it in a thread.
@@ -54,12 +106,32 @@ class Worker:
         cannot be stopped. Raises RequestError: 429 without a free slot, 504 after the time limit.
         """
         self.slots.take()
-        call: Future[bytes] | None = None
         try:
-            call = self._threads.submit(work, await body())
-            async with asyncio.timeout(self._seconds):
-                return await asyncio.wrap_future(call)
-        except TimeoutError:
-            raise RequestError(f"no answer within {self._seconds} s", status=504) from None
+            content = await body()
+        except BaseException:
+            self.slots.free()
+            raise
+        call = self._put(partial(work, content), self.slots.free)
+        limit = call.fail_after(self._seconds)
+        try:
+            return await call.answer
         finally:
-            self.slots.free() if call is None else call.add_done_callback(self.slots.free)
+            limit.cancel()
+            if call.claim():  # given up before a thread began it
+                self.slots.free()
+
+    def _put(self, work: Callable[[], T], ended: Callable[[], None]) -> Call[T]:
+        call = Call(work, ended)
+        self._calls.put(call)
+        return call
+
+
+def _serve(calls: "SimpleQueue[Call | None]") -> None:
+    """Take calls until the worker is gone."""
+    while call := calls.get():
+        if call.claim():
+            call.run()
+
+
+def _nothing() -> None:
+    """Nobody counts a load."""
