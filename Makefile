@@ -63,6 +63,10 @@ test: install ## Unit, property, contract, conformance and delivery tests, and o
 test-faults: install ## Kill every part at every step, and cut off what they lean on: the chain must complete
 	@$(BIN)/pytest tests/faults -m faults
 
+.PHONY: bench
+bench: install ## Measure each part beside a peer or a limit of the machine; writes docs/benchmarks.md
+	@$(BIN)/python -m tests.load.bench
+
 .PHONY: verify
 verify: install ## Regenerate what is generated; fail where that changes the tree
 	@$(BIN)/python docs/generate.py

@@ -1,0 +1,74 @@
+"""The benchmarks' own arithmetic; the times themselves are nobody's to assert."""
+
+from itertools import count
+from types import SimpleNamespace
+
+import pytest
+
+from tests.load.bench import load, measure, report
+from tests.load.bench.codec import measure as measure_codec
+from tests.load.bench.figure import Figure, shown
+
+WRK = """\
+  Latency Distribution
+     50%   46.00us
+     99%    {p99}
+  33865 requests in 2.00s, 7.95MB read
+Requests/sec:  16918.73
+"""
+
+
+@pytest.mark.parametrize(
+    ("unit", "ours", "theirs", "ratio"),
+    [("events/s", 50, 100, 0.5), ("ms", 2, 1, 0.5), ("s", 1, 2, 2.0), ("s", 1, None, None)],
+)
+def test_a_ratio_is_how_much_of_the_peers_speed_ours_has(unit, ours, theirs, ratio):
+    assert Figure("figure", unit, ours, "peer", theirs).ratio == ratio
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(12_345, "12,300"), (99.96, "100"), (41.23, "41.2"), (0.01234, "0.0123"), (0, "0"), (None, "")],
+)
+def test_a_value_is_shown_with_the_digits_that_a_benchmark_knows(value, text):
+    assert shown(value) == text
+
+
+async def test_runs_take_turns():
+    order = []
+
+    def run(name, numbers):
+        async def once():
+            order.append(name)
+            return next(numbers)
+
+        return once
+
+    medians = await measure.medians(run("a", count(1)), run("b", count(11)), rounds=3)
+    assert (order, medians) == (["a", "b"] * 3, [2, 12])
+
+
+def test_a_pace_leaves_out_the_start_and_the_last_batch(monkeypatch):
+    clock = iter([10.0, 11.0, 14.0])
+    monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    pace = measure.Pace(60)
+    for records in (30, 20, 10):
+        assert not pace.is_done
+        pace.begin(records)
+    assert pace.is_done
+    assert pace.per_second == (30 + 20) / 4
+
+
+@pytest.mark.parametrize(("p99", "milliseconds"), [("1.88ms", 1.88), ("250.00us", 0.25), ("1.20s", 1200)])
+def test_what_wrk_prints_is_read(p99, milliseconds):
+    assert load.parse_wrk(WRK.format(p99=p99)) == load.Load(16918.73, milliseconds)
+
+
+async def test_the_page_shows_what_was_measured_and_how(tmp_path):
+    figures = await measure_codec(tmp_path)
+    assert all(figure.ours > 0 for figure in figures)
+    assert all(figure.ratio for figure in figures)
+    page = report.page([report.Section("Codec", figures)], ["load by hand"])
+    assert "Written by `make bench`" in page
+    assert "- load by hand" in page
+    assert f"| {figures[0].name} | {shown(figures[0].ours)} | events/s |" in page
