@@ -72,6 +72,7 @@ def _options(settings: Settings) -> Options:
         backoff=Backoff(settings.restart_first_seconds, settings.restart_most_seconds),
         behavior=Behavior(scale_down_window_seconds=settings.scale_down_window_seconds),
         autoscale_period_seconds=settings.autoscale_period_seconds,
+        min_ready_seconds=settings.min_ready_seconds,
         drain_seconds=settings.replica_drain_seconds,
         grace_seconds=settings.replica_grace_seconds,
         log_most_bytes=settings.log_most_bytes,

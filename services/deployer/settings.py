@@ -47,6 +47,8 @@ class Settings(ServiceSettings):
     """A server that is not idle answers late; three in a row must miss it."""
     startup_seconds: float = Field(default=120, gt=0)
     """A process that is not ready after this is killed and started again."""
+    min_ready_seconds: float = Field(default=1.0, ge=0)
+    """How long a new replica serves beside the old one: Envoy's first probe of it takes a few hundredths."""
     replica_drain_seconds: float = Field(default=2.0, ge=0)
     """How long a replica serves on after the mesh was told: Envoy follows within 60 ms, and calls end."""
     replica_grace_seconds: float = Field(default=10.0, gt=0)

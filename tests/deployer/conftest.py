@@ -34,6 +34,7 @@ QUICK = {
     "backoff": Backoff(first_seconds=0.05, most_seconds=0.1, stable_seconds=30),
     "behavior": Behavior(scale_down_window_seconds=0.5),
     "autoscale_period_seconds": 0.25,
+    "min_ready_seconds": 0.1,
     "drain_seconds": 0.4,
     "grace_seconds": 5.0,
 }

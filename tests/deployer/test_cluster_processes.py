@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 
 import httpx
 import psutil
@@ -143,6 +144,26 @@ async def test_no_request_fails_while_versions_roll_and_replicas_scale(cluster, 
         assert not loading.done(), loading.exception()
     assert versions[0] == "1"
     assert versions[-1] == "2"
+
+
+async def test_an_old_replica_stays_in_the_mesh_until_the_new_one_was_there_for_a_while(machine):
+    async with machine.cluster(min_ready_seconds=0.5) as cluster:
+        await cluster.apply(deployment(workload(machine.image("1"), "1")))
+        await settled(cluster, ready=1)
+        (old,) = machine.traffic()
+        await cluster.apply(deployment(workload(machine.image("2"), "2"), revision=2))
+        both_since = await until(_once(lambda: len(machine.traffic()) == 2))
+        old_left = await until(_once(lambda: old not in machine.traffic()))
+        assert old_left - both_since >= 0.4  # the moments are seen a few hundredths late
+
+
+def _once(condition):
+    """When a condition holds: the time, by the monotonic clock."""
+
+    async def moment():
+        return time.monotonic() if condition() else None
+
+    return moment
 
 
 async def test_a_request_in_flight_is_answered_though_the_drain_is_shorter(machine):

@@ -20,6 +20,7 @@ class Replica:
     current: bool
     """Made from the desired template, not from an earlier one."""
     ready: bool
+    """It answers its probes, and has for so long that the mesh sends it traffic."""
     ending: bool
     """It drains or terminates: it takes no new traffic, yet still holds what it reserves."""
     started_at: float

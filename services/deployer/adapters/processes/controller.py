@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable
 
@@ -60,6 +61,8 @@ class Controller:
         self._autoscaler = Autoscaler(parts, record.desired)
         self._woken = asyncio.Event()
         self._published: object = None
+        self._in_mesh_since: dict[str, float] = {}
+        """By uid: when the mesh was told of a replica, by the monotonic clock."""
         self._task = asyncio.create_task(self._run())
 
     def adopt(self, record: ReplicaRecord) -> None:
@@ -242,7 +245,10 @@ class Controller:
         record = self._record.model_copy(
             update={"desired": self._desired, "ready": seen.ready, "restarts": seen.restarts}
         )
-        urls = sorted(each.record.url for each in self.replicas.values() if each.record.takes_traffic)
+        serving = [each.record for each in self.replicas.values() if each.record.takes_traffic]
+        now, since = time.monotonic(), self._in_mesh_since
+        self._in_mesh_since = {each.uid: since.get(each.uid, now) for each in serving}
+        urls = sorted(each.url for each in serving)
         if (record, urls) == self._published:
             return
         self._published = (record, urls)
@@ -270,7 +276,7 @@ class Controller:
             rollout.Replica(
                 uid=record.uid,
                 current=self._is_current(record),
-                ready=record.ready,
+                ready=self._is_available(record),
                 ending=record.leaving_at is not None,
                 started_at=record.started_at.timestamp(),
             )
@@ -278,6 +284,11 @@ class Controller:
                 replica.record for replica in self.replicas.values() if replica.record.gated == gated
             )
         ]
+
+    def _is_available(self, record: ReplicaRecord) -> bool:
+        """Whether it is ready, and the mesh, where it is told of it, has had time to find that out."""
+        known_for = time.monotonic() - self._in_mesh_since.get(record.uid, math.inf)
+        return record.ready and (record.gated or known_for >= self._parts.options.min_ready_seconds)
 
     def _is_current(self, record: ReplicaRecord) -> bool:
         """Whether it is made as it is to be: as the candidate, if it takes no traffic."""

@@ -25,6 +25,9 @@ class Options:
     backoff: Backoff = field(default_factory=Backoff)
     behavior: Behavior = field(default_factory=Behavior)
     autoscale_period_seconds: float = 15.0
+    min_ready_seconds: float = 1.0
+    """How long the mesh must have known a ready replica before another one leaves for it, since gateways
+    probe first. Kubernetes' `minReadySeconds`."""
     drain_seconds: float = 2.0
     """How long a replica serves on after the mesh was told: longer than any gateway needs to follow."""
     grace_seconds: float = 10.0
