@@ -3,7 +3,7 @@
     .venv/bin/python examples/pipeline/pipeline.py --run-id manual__2026-11-24T12:00:00+00:00
 
 A scheduler may repeat it: the same run is the same version, and the same bytes are the same event.
-"""  # noqa: INP001 - a script
+"""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--timeout-seconds", type=float, default=600)
     said = parser.parse_args()
     serving = run(said.run_id, model=said.model, timeout_seconds=said.timeout_seconds)
-    print(f"serving at {serving.url}/predict")  # noqa: T201 - a script speaks
+    print(f"serving at {serving.url}/predict")
 
 
 if __name__ == "__main__":

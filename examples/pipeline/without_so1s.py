@@ -1,7 +1,7 @@
 """The same event from any Kafka client: a CloudEvent in binary mode, and nothing of So1s.
 
 python without_so1s.py 127.0.0.1:9092 risk fraud 3 s3://models/risk/fraud/3.skops
-"""  # noqa: INP001 - a script
+"""
 
 from __future__ import annotations
 
@@ -36,4 +36,4 @@ def publish(servers: str, account: str, model: str, version: str, uri: str) -> s
 
 
 if __name__ == "__main__":
-    print(publish(*sys.argv[1:]))  # noqa: T201 - a script speaks
+    print(publish(*sys.argv[1:]))
