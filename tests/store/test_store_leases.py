@@ -14,7 +14,7 @@ def now():
 
 @pytest.fixture
 def leases(store, now):
-    return Leases(store.engine, clock=lambda: now[0])
+    return Leases(store._database, clock=lambda: now[0])
 
 
 async def test_a_lease_has_one_holder(leases):
@@ -51,6 +51,6 @@ async def test_only_its_holder_gives_a_lease_back(leases):
 
 
 async def test_of_many_that_want_a_lease_at_once_one_has_it(leases, store, open_store, now):
-    other = Leases(open_store().engine, clock=lambda: now[0])
+    other = Leases(open_store()._database, clock=lambda: now[0])
     tried = [each.hold("build-1", f"{each}{number}", 10) for each in (leases, other) for number in range(5)]
     assert sum(await asyncio.gather(*tried)) == 1

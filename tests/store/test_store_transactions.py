@@ -1,12 +1,14 @@
 """State and events commit together, or not at all."""
 
 import asyncio
+import sqlite3
+import threading
 
 import pytest
 import sqlalchemy as sa
 
 from so1s.events.envelope import Cause
-from so1s.store import upsert
+from so1s.store import Store, upsert
 
 CAUSE = Cause("upload-1", "upload-1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 counters = sa.Table(
@@ -139,3 +141,34 @@ async def test_upsert_inserts_updates_what_is_named_and_leaves_the_rest(counting
         await upsert(tx, counters, [{"name": n, "count": 5} for n in "bcc"], keys=["name"], update=["count"])
         assert await upsert(tx, counters, [], keys=["name"]) == 0
     assert await counts(counting) == {"a": 1, "b": 5, "c": 5}
+
+
+async def test_writers_of_one_process_get_their_turns_in_the_order_in_which_they_asked(counting):
+    turns = []
+
+    async def write(number):
+        async with counting.transaction() as tx:
+            turns.append(number)
+            await tx.execute(sa.insert(counters), {"name": str(number), "count": 1})
+
+    async with counting.transaction():
+        writers = [asyncio.create_task(write(number)) for number in range(10)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*writers)
+    if counting.engine.dialect.name == "sqlite":
+        assert turns == list(range(10))
+    assert len(await counts(counting)) == 10
+
+
+async def test_a_new_database_that_another_process_writes_to_is_waited_for(tmp_path):
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    committing = threading.Timer(0.05, other.execute, ["COMMIT"])
+    committing.start()
+    store = Store(f"sqlite+aiosqlite:///{path}", producer="tester")
+    async with store.read() as connection:
+        assert (await connection.execute(sa.text("PRAGMA journal_mode"))).scalar() == "wal"
+    await store.close()
+    committing.join()
+    other.close()

@@ -1,9 +1,12 @@
-"""Engines that behave alike: real transactions, and writers that wait for one another."""
+"""Databases that behave alike: real transactions, and writers that wait for one another."""
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import event
@@ -12,36 +15,54 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 _BUSY_MILLISECONDS = 30_000
 
 
-def create_engine(url: str, schema: str | None = None) -> AsyncEngine:
-    """Make the engine of a store.
+class Database:
+    """One database, and how its transactions are opened."""
 
-    Args:
-        url: `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`.
-        schema: PostgreSQL: where this service's tables are.
-    """
+    def __init__(self, url: str, schema: str | None = None) -> None:
+        """Make the engine; nothing is opened yet.
+
+        Args:
+            url: `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`.
+            schema: PostgreSQL: where this service's tables are.
+        """
+        self.engine = create_engine(url, schema)
+        # SQLite has one writer at a time, and who waits for it asks again after sleeps of up to 0.1 s:
+        # within a process, writers queue instead.
+        is_sqlite = self.engine.dialect.name == "sqlite"
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if is_sqlite else nullcontext()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Open a transaction that commits at the end of the block, or rolls back on an error."""
+        async with self._turn, self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Open a transaction that only reads, and waits for no writer."""
+        async with self.engine.connect() as raw:
+            connection = await raw.execution_options(so1s_read_only=True)
+            async with connection.begin():
+                yield connection
+
+
+def create_engine(url: str, schema: str | None = None) -> AsyncEngine:
+    """Make the engine of a database; see `Database`."""
     if url.startswith("postgresql"):
         settings = {"search_path": schema} if schema else {}
         return create_async_engine(url, pool_pre_ping=True, connect_args={"server_settings": settings})
     engine = create_async_engine(url, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)
     return engine
-
-
-@asynccontextmanager
-async def reading(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
-    """Open a transaction that only reads, and waits for no writer."""
-    async with engine.connect() as raw:
-        connection = await raw.execution_options(so1s_read_only=True)
-        async with connection.begin():
-            yield connection
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver shall not begin transactions by itself: it would not lock before the first write.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(cursor)
     # Survives the death of the process; a power cut may take the last commits, as it may take
     # those of the laptop's broker.
     cursor.execute("PRAGMA synchronous=NORMAL")
@@ -49,7 +70,31 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
+def _write_ahead(cursor: Any) -> None:
+    """Switch a file to its write-ahead log; SQLite does not wait where another process just writes to it."""
+    deadline = time.monotonic() + _BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)  # at the first start of a service, when nothing else runs yet
+        else:
+            return
+
+
 def _begin_sqlite(connection: Any) -> None:
     # A transaction that reads first and writes later would fail where another one wrote in between.
     deferred = connection.get_execution_options().get("so1s_read_only", False)
     connection.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
+
+
+def _roll_back_sqlite(connection: Any, _record: Any, _error: Any) -> None:
+    """Free the write lock of a connection that is given up in the middle of a statement: a cancelled one.
+
+    Closing alone would keep the lock until the statement is collected as garbage. The driver's own queue
+    is used, since its thread may be busy with that statement.
+    """
+    driver = connection.driver_connection
+    driver._tx.put_nowait((None, driver._conn.rollback))  # noqa: SLF001 - SQLAlchemy's dialect does the same

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 from sqlalchemy import delete, or_
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from so1s.store.engine import Database
 from so1s.store.tables import leases
 from so1s.store.upsert import insert
 
@@ -19,14 +19,14 @@ from so1s.store.upsert import insert
 class Leases:
     """Named leases of one store."""
 
-    def __init__(self, engine: AsyncEngine, clock: Callable[[], float] = time.time) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
         self._clock = clock
 
     async def hold(self, name: str, holder: str, seconds: float) -> bool:
         """Take or prolong a lease; False where somebody else holds it."""
         now = self._clock()
-        async with self._engine.begin() as connection:
+        async with self._database.writing() as connection:
             statement = insert(leases, connection.dialect.name).values(
                 name=name, holder=holder, expires_at=now + seconds
             )
@@ -40,5 +40,5 @@ class Leases:
 
     async def release(self, name: str, holder: str) -> None:
         """Give a lease back; nothing happens where it is not held."""
-        async with self._engine.begin() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))

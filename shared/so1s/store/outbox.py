@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import Row, delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from so1s.events.envelope import Record
-from so1s.store.engine import reading
+from so1s.store.engine import Database
 from so1s.store.tables import outbox
 from so1s.store.upsert import upsert
 
@@ -31,8 +31,8 @@ class Sender(Protocol):
 class Outbox:
     """The events of one store that are not yet sent."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._lock = asyncio.Lock()
 
     async def add(self, connection: AsyncConnection, records: Sequence[Record], *, now: datetime) -> None:
@@ -54,7 +54,7 @@ class Outbox:
     async def depth(self) -> int:
         """How many events wait."""
         waiting = select(func.count()).where(outbox.c.sent_at.is_(None))
-        async with reading(self._engine) as connection:
+        async with self._database.reading() as connection:
             return (await connection.execute(waiting)).scalar_one()
 
     async def prune(self, connection: AsyncConnection, horizon: float) -> None:
@@ -62,12 +62,12 @@ class Outbox:
         await connection.execute(delete(outbox).where(outbox.c.sent_at < horizon))
 
     async def _page(self) -> Sequence[Row]:
-        async with reading(self._engine) as connection:
+        async with self._database.reading() as connection:
             return (await connection.execute(_WAITING)).all()
 
     async def _mark_sent(self, positions: Sequence[int]) -> None:
         statement = update(outbox).where(outbox.c.position.in_(positions)).values(sent_at=time.time())
-        async with self._engine.begin() as connection:
+        async with self._database.writing() as connection:
             await connection.execute(statement)
 
 

@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from so1s.events.codec import encode
 from so1s.events.envelope import Cause, Record
 from so1s.events.event import Event
 from so1s.events.ids import derived_id
 from so1s.store import inbox
-from so1s.store.engine import create_engine, reading
+from so1s.store.engine import Database
 from so1s.store.leases import Leases
 from so1s.store.migrations import upgrade
 from so1s.store.outbox import Outbox
@@ -74,14 +74,19 @@ class Store:
         schema: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.engine = create_engine(url, schema)
+        self._database = Database(url, schema)
         self.producer = producer
         self.on_emitted: Callable[[], None] = _nothing
         """Called when events wait in the outbox."""
-        self.outbox = Outbox(self.engine)
-        self.leases = Leases(self.engine)
+        self.outbox = Outbox(self._database)
+        self.leases = Leases(self._database)
         self._clock = clock
         self._schema = schema
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """SQLAlchemy's engine of the database."""
+        return self._database.engine
 
     async def migrate(self, package: str | None = None) -> None:
         """Bring the tables of So1s, and of a service's migrations package, to their newest form."""
@@ -92,7 +97,7 @@ class Store:
     @asynccontextmanager
     async def transaction(self, cause: Cause | None = None) -> AsyncGenerator[Transaction, None]:
         """Open a transaction: it commits at the end of the block, or rolls back on an error."""
-        async with self.engine.begin() as connection:
+        async with self._database.writing() as connection:
             tx = Transaction(connection, producer=self.producer, cause=cause, now=self._clock())
             yield tx
             await self.outbox.add(connection, tx.records, now=tx.now)
@@ -102,33 +107,33 @@ class Store:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection, None]:
         """Open a transaction that only reads, and waits for no writer."""
-        async with reading(self.engine) as connection:
+        async with self._database.reading() as connection:
             yield connection
 
     async def attempt(self, source: str, event_id: str) -> inbox.Attempt:
         """Count and commit an attempt to handle an event, before it is handled."""
-        async with self.engine.begin() as connection:
+        async with self._database.writing() as connection:
             return await inbox.attempt(connection, source, event_id, self._clock())
 
     async def forgive(self, source: str, event_id: str) -> None:
         """Take back an attempt that failed through no fault of the event."""
-        async with self.engine.begin() as connection:
+        async with self._database.writing() as connection:
             await inbox.forgive(connection, source, event_id)
 
     async def revive(self, source: str, event_id: str) -> None:
         """Let a buried event begin again."""
-        async with self.engine.begin() as connection:
+        async with self._database.writing() as connection:
             await inbox.revive(connection, source, event_id)
 
     async def forget(self, source: str, event_id: str) -> None:
         """Drop what is being tried."""
-        async with self.engine.begin() as connection:
+        async with self._database.writing() as connection:
             await inbox.forget(connection, source, event_id)
 
     async def prune(self, *, older_than_days: int) -> None:
         """Forget inbox and sent outbox rows that no retained topic can bring back."""
         horizon = self._clock().timestamp() - older_than_days * 86_400
-        async with self.engine.begin() as connection:
+        async with self._database.writing() as connection:
             await inbox.prune(connection, horizon)
             await self.outbox.prune(connection, horizon)
 
