@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
+
+_TRIES = 100
 
 
 class Ports:
@@ -21,7 +24,8 @@ class Ports:
         chosen: dict[str, int] = {}
         for name in names:
             remembered = [self._known.get(name), self._preferred.get(name)]
-            candidates = [*filter(None, remembered), 0]
+            # Any port may be one that was chosen a moment ago, as nobody listens on it yet.
+            candidates = [*filter(None, remembered), *repeat(0, _TRIES)]
             taken = set(chosen.values())
             chosen[name] = next(
                 port for each in candidates if (port := free_port(each)) and port not in taken
