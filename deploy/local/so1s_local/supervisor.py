@@ -37,10 +37,11 @@ class Supervisor:
     async def __aenter__(self) -> Self:
         """Start everything; what was started is stopped again where a part fails."""
         self._lock.acquire()
+        left = end_leftovers(self.plan.run_dir)
+        self.plan.prepare()
+        for name in left:
+            self._output(name, "ended, as an earlier supervisor left it behind")
         try:
-            self.plan.prepare()
-            for name in end_leftovers(self.plan.run_dir):
-                self._output(name, "ended, as an earlier supervisor left it behind")
             await self._start_all()
         except BaseException:
             await self.stop()

@@ -29,11 +29,17 @@ class Plan:
         self.world_dir = self.state_dir / "world"
         self.run_dir = self.state_dir / "run"
         self.log_dir = self.state_dir / "logs"
-        self.ports = Ports(self.state_dir / "ports.json", settings.ports).choose([*PARTS, *settings.services])
+        self.ports: dict[str, int] = {}
+        """Of each part, once it is prepared."""
         self._slack_token = _secret(self.state_dir / "slack.token")
 
     def prepare(self) -> None:
-        """Make the directories, and say where the platform is for those who look for it."""
+        """Choose ports, make the directories, and say where the platform is for those who look for it.
+
+        Whoever does so holds the state's lock, and nothing runs on it: a port in use would be given up.
+        """
+        ports = Ports(self.state_dir / "ports.json", self.settings.ports)
+        self.ports = ports.choose([*PARTS, *self.settings.services])
         for directory in (self.world_dir, self.run_dir, self.log_dir, self.state_dir / "db", self.artifacts):
             directory.mkdir(parents=True, exist_ok=True)
         self.platform().write(self.state_dir)
