@@ -18,6 +18,9 @@ from so1s_broker import Broker
 # makes one that nobody closes, and its warning is an error.
 asyncio.set_event_loop(None)
 
+# Modules beside the tests whose assertions say what was compared, too.
+pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit")
+
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

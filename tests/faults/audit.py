@@ -9,43 +9,44 @@ from so1s.events import ImageBuilt, UsageCorrected, UsageSampled
 from tests.scenarios.running import ACCOUNT, Running, until
 
 
-def assert_sound(platform: Running, model: str, *, replicas: int = 1) -> None:
-    """Version 1 of a model serves as if nothing had happened."""
+def assert_sound(platform: Running, model: str, version: int = 1) -> None:
+    """The latest version of a model serves as if nothing had happened."""
     platform.settle()
-    _assert_one_image(platform, model)
-    _assert_one_deployment(platform, model, replicas)
-    _assert_one_route(platform, model)
+    _assert_one_image(platform, model, version)
+    _assert_one_deployment(platform, model, version)
+    _assert_one_route(platform, model, version)
     _assert_one_charge_a_window(platform, model)
 
 
-def _assert_one_image(platform: Running, model: str) -> None:
-    said = {each.event.image.digest for each in platform.events(ImageBuilt) if each.event.model == model}
+def _assert_one_image(platform: Running, model: str, version: int) -> None:
+    built = [each.event for each in platform.events(ImageBuilt) if each.event.model == model]
     index = json.loads((platform.state / "images" / "index.json").read_bytes())
     names = [each["annotations"]["org.opencontainers.image.ref.name"] for each in index["manifests"]]
-    assert len(said) == 1
-    assert names.count(f"{ACCOUNT}/{model}:1") == 1
+    for number in range(1, version + 1):
+        assert len({event.image.digest for event in built if event.version == str(number)}) == 1
+        assert names.count(f"{ACCOUNT}/{model}:{number}") == 1
 
 
-def _assert_one_deployment(platform: Running, model: str, replicas: int) -> None:
+def _assert_one_deployment(platform: Running, model: str, version: int) -> None:
+    """Each version is one revision, and the last one's only replica is the only process."""
     deployment = platform.deployment(model)
     assert deployment
-    assert (deployment["revision"], deployment["state"]) == (1, "ready")
-    until(lambda: len(platform.living(model)) == replicas)
-    recorded = {each["pid"] for each in platform.living(model)}
-    started = {each.pid for each in platform.replica_processes() if _bears(each, model)}
-    assert started == recorded
+    assert (deployment["revision"], deployment["state"]) == (version, "ready")
+    (replica,) = until(lambda: len(living := platform.living(model)) == 1 and living)
+    assert replica["version"] == str(version)
+    assert [each.pid for each in platform.replica_processes() if _bears(each, model)] == [replica["pid"]]
 
 
 def _bears(process, model: str) -> bool:
-    return process.environ()["SO1S_REPLICA"].startswith(f"{model}-")
+    return process.environ()["SO1S_REPLICA"].rpartition("-")[0] == model
 
 
-def _assert_one_route(platform: Running, model: str) -> None:
-    endpoint = until(lambda: (found := platform.endpoint(model))["applied"] and found)
-    assert {each["variant"]: each["weight"] for each in endpoint["variants"]} == {model: 1}
+def _assert_one_route(platform: Running, model: str, version: int) -> None:
+    assert until(lambda: platform.weights(model)) == {model: 1}
+    endpoint = platform.endpoint(model)
     answer = platform.ask(endpoint["url"]).raise_for_status()
     assert answer.headers["x-so1s-revision"] == str(endpoint["revision"])
-    assert answer.json()["y"] == platform.wanted(model, 1)
+    assert answer.json()["y"] == platform.wanted(model, version)
 
 
 def _assert_one_charge_a_window(platform: Running, model: str) -> None:

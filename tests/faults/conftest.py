@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from so1s.events import DeploymentRemovalRequested, EndpointRemovalRequested
 from so1s_local import process
 from tests.faults.victims import CrashingPlan, Victims
-from tests.scenarios.running import ACCOUNT, Running
+from tests.scenarios.running import Running
 
-SETTINGS = {"router": {"weights_deadline_seconds": 8}}
+WEIGHTS_SECONDS = 8
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,10 +19,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victims]:
-    """A platform with windows of a second; it must leave no process behind."""
-    shipped = {name: SETTINGS.get(name, {}) for name in Running.services()}
-    running = Victims(tmp_path_factory.mktemp("platform"), CrashingPlan, services=shipped)
+def platform(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[Victims]:
+    """A platform with windows of a second, its router on PostgreSQL; it must leave no process behind."""
+    router = {
+        "database_url": postgres,
+        "database_schema": "router",
+        "weights_deadline_seconds": WEIGHTS_SECONDS,
+    }
+    services = {name: router if name == "router" else {} for name in Running.services()}
+    running = Victims(tmp_path_factory.mktemp("platform"), CrashingPlan, services=services)
     with pytest.MonkeyPatch.context() as impatient:
         # A part that dies in each test would be started after 10 s by and by.
         impatient.setattr(process, "_SETTLED_SECONDS", 1.0)
@@ -44,5 +48,4 @@ def model(platform: Victims) -> Iterator[str]:
     """The name of a model of its own; its endpoint and its deployment are removed afterwards."""
     name = f"m{next(_numbers):02d}"
     yield name
-    platform.say(EndpointRemovalRequested(account=ACCOUNT, endpoint=name, requested_by="user:ada"))
-    platform.say(DeploymentRemovalRequested(account=ACCOUNT, deployment=name, requested_by="user:ada"))
+    platform.remove(name)

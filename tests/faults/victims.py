@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from so1s.events import DeploymentRemovalRequested, EndpointRemovalRequested
 from so1s_local.process import Unit, python
 from so1s_local.units import Plan
 from tests.faults.points import Point
-from tests.scenarios.running import Running, until
+from tests.scenarios.running import ACCOUNT, Running, until
 
 
 class CrashingPlan(Plan):
@@ -24,6 +25,12 @@ class CrashingPlan(Plan):
 
 class Victims(Running):
     """A platform whose parts can be killed."""
+
+    def remove(self, name: str) -> None:
+        """Let a deployment and its endpoint go; it takes a while."""
+        by = {"account": ACCOUNT, "requested_by": "user:ada"}
+        self.say(EndpointRemovalRequested(endpoint=name, **by))
+        self.say(DeploymentRemovalRequested(deployment=name, **by))
 
     def arm(self, point: Point, model: str, *, victim: int | None = None) -> Callable[[], Any]:
         """Let the point kill, once; answers what waits for the death."""

@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import psutil
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient
 
 import so1s
 from so1s.blocking import LoopThread
-from so1s.broker.reader import Reader, decoded
+from so1s.broker.reader import Reader, decoded, partitions_of
 from so1s.events import Event
-from so1s.events.envelope import Received
+from so1s.events.envelope import Received, Record
 from so1s.platform import ClientSettings
 from so1s_local.demo.load import Load
 from so1s_local.output import Logs
@@ -43,7 +45,7 @@ class Running:
         self.state = directory / ".so1s"
         self._directory = directory
         shipped = {"ports": {}, "window_seconds": 1, "account": ACCOUNT, "log_format": "json"}
-        self._settings = load().model_copy(update=shipped | settings)
+        self.settings = load().model_copy(update=shipped | settings)
         self._plan_class = plan
         self._thread = LoopThread()
         self._thread.__enter__()
@@ -54,12 +56,16 @@ class Running:
         return list(load().services)
 
     def start(self) -> None:
-        self.plan = self._plan_class(self._settings, self.state)
+        self.plan = self._plan_class(self.settings, self.state)
         logs = Logs(self.plan.log_dir)
         self.supervisor = Supervisor(self.plan, output=logs.write, progress=lambda _name, _seconds: None)
         self.run(self.supervisor.__aenter__())
         self.at = self.plan.platform()
         self.client = ClientSettings(kafka=self.at.kafka, artifacts=self.at.artifacts)
+
+    def announced(self) -> dict[str, Any]:
+        """Where the parts are, as the supervisor told all who look for it."""
+        return json.loads((self.state / "platform.json").read_text())
 
     def stop(self) -> None:
         self.run(self.supervisor.stop())
@@ -123,6 +129,11 @@ class Running:
         found = self.get("router", f"endpoints?account={account}")["endpoints"]
         return next(each for each in found if each["endpoint"] == name)
 
+    def weights(self, endpoint: str, account: str = ACCOUNT) -> dict[str, int] | None:
+        """The weights that every gateway serves; None while they are on their way."""
+        newest = self.endpoint(endpoint, account)["history"][0]
+        return newest["weights"] if newest["applied_at"] else None
+
     def deployment(self, name: str, account: str = ACCOUNT) -> dict[str, Any] | None:
         found = self.get("deployer", f"deployments?account={account}")["deployments"]
         return next((each for each in found if each["deployment"] == name), None)
@@ -141,8 +152,25 @@ class Running:
 
     def events(self, kind: type[E]) -> list[Received[E]]:
         """Every event of a type that Kafka holds, in the order of its producers' clocks."""
-        found = self.run(_past(self.client, kind))
-        return sorted(found, key=lambda each: str(each.time))
+        found = [decoded(each) for each in self.raw(kind.topic.name)]
+        return sorted(filter(None, found), key=lambda each: str(each.time))
+
+    def records(self, *kinds: type[Event], about: str) -> list[ConsumerRecord]:
+        """What Kafka holds of some types that speaks of something, byte for byte."""
+        found = self.raw(*(kind.topic.name for kind in kinds))
+        return [each for each in found if about.encode() in (each.value or b"")]
+
+    def raw(self, *topics: str) -> list[ConsumerRecord]:
+        """Every record of some topics."""
+        return self.run(_records(self.client, topics))
+
+    def send(self, *records: ConsumerRecord | Record) -> None:
+        """Write records as they are."""
+        self.run(_send(self.client, records))
+
+    def unhandled(self, service: str = "") -> int:
+        """How many records all services, or one of them, have not committed."""
+        return self.run(_unhandled(self.client, service))
 
     def replicas(self, deployment: str, account: str = ACCOUNT) -> list[dict[str, Any]]:
         """The records of a deployment's replicas, the ended ones too."""
@@ -173,9 +201,32 @@ def until(condition: Callable[[], T], seconds: float = 30.0) -> T:
         time.sleep(0.05)
 
 
-async def _past(settings: ClientSettings, kind: type[Event]) -> list[Received[Any]]:
-    async with Reader(settings, [kind.topic.name]) as reader:
-        return [found async for record in reader.past() if (found := decoded(record))]
+async def _records(settings: ClientSettings, topics: Iterable[str]) -> list[ConsumerRecord]:
+    async with Reader(settings, list(topics)) as reader:
+        return [record async for record in reader.past()]
+
+
+async def _send(settings: ClientSettings, records: Iterable[ConsumerRecord | Record]) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
+        for each in records:
+            await producer.send_and_wait(each.topic, each.value, key=each.key, headers=list(each.headers))
+
+
+async def _unhandled(settings: ClientSettings, service: str) -> int:
+    waiting = 0
+    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka) as consumer:
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+        await admin.start()
+        groups = [group for group, *_ in await admin.list_consumer_groups()]
+        for group in (each for each in groups if each.startswith(service)):
+            committed = await admin.list_consumer_group_offsets(group)
+            _, _, topic = group.partition(".")
+            ends = await consumer.end_offsets(await partitions_of(settings, [topic]))
+            waiting += sum(
+                end - max(0, committed[each].offset if each in committed else 0) for each, end in ends.items()
+            )
+        await admin.close()
+    return waiting
 
 
 def _speaks_of(process: psutil.Process, path: str) -> bool:
