@@ -67,6 +67,10 @@ test-faults: install ## Kill every part at every step, and cut off what they lea
 bench: install ## Measure each part beside a peer or a limit of the machine; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.load.bench
 
+.PHONY: load
+load: install ## Load an endpoint while its operator works on it: no request may fail, the objective must hold
+	@$(BIN)/pytest tests/load -m load -s
+
 .PHONY: verify
 verify: install ## Regenerate what is generated; fail where that changes the tree
 	@$(BIN)/python docs/generate.py

@@ -1,5 +1,7 @@
 """The benchmarks' own arithmetic; the times themselves are nobody's to assert."""
 
+import asyncio
+from contextlib import closing, nullcontext, suppress
 from itertools import count
 from types import SimpleNamespace
 
@@ -62,6 +64,23 @@ def test_a_pace_leaves_out_the_start_and_the_last_batch(monkeypatch):
 @pytest.mark.parametrize(("p99", "milliseconds"), [("1.88ms", 1.88), ("250.00us", 0.25), ("1.20s", 1200)])
 def test_what_wrk_prints_is_read(p99, milliseconds):
     assert load.parse_wrk(WRK.format(p99=p99)) == load.Load(16918.73, milliseconds)
+
+
+@pytest.mark.parametrize(("status", "expected"), [("200 OK", None), ("503 Full", "503 full")])
+async def test_without_wrk_a_client_of_streams_loads_and_tells_of_refusals(monkeypatch, status, expected):
+    async def answer(reader, writer):
+        with closing(writer), suppress(asyncio.IncompleteReadError):  # its caller is done
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                assert b"host: fraud--risk.so1s.localhost\r\n" in head
+                assert await reader.readexactly(4) == b"rows"
+                writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+
+    monkeypatch.setattr(load.shutil, "which", lambda _name: None)
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/predict"
+        asked = load.load(url, b"rows", connections=2, seconds=1, host="fraud--risk.so1s.localhost")
+        with pytest.raises(RuntimeError, match=expected) if expected else nullcontext():
+            assert (await asked).per_second > 1
 
 
 async def test_the_page_shows_what_was_measured_and_how(tmp_path):

@@ -29,11 +29,12 @@ async def measure(_directory: Path) -> list[Figure]:
     into, pydantic_in, json_in = await _rates(
         ours_in, lambda: UsageSampled.model_validate_json(value), lambda: json.loads(value)
     )
+    writing, reading = "encode an event with its envelope", "decode and validate both"
     return [
-        Figure("encode an event with its envelope", "events/s", out, "pydantic, data alone", pydantic_out),
-        Figure("", "events/s", out, "json, data alone", json_out),
-        Figure("decode and validate both", "events/s", into, "pydantic, data alone", pydantic_in),
-        Figure("", "events/s", into, "json, no validation", json_in),
+        Figure(writing, "events/s", out, "pydantic, data alone", pydantic_out),
+        Figure(writing, "events/s", out, "json, data alone", json_out),
+        Figure(reading, "events/s", into, "pydantic, data alone", pydantic_in),
+        Figure(reading, "events/s", into, "json, no validation", json_in),
     ]
 
 

@@ -34,8 +34,8 @@ async def measure(directory: Path) -> list[Figure]:
         # As a service does at its start: what is loaded by now is no garbage.
         gc.collect()
         gc.freeze()
-        batches = await _compare("consume in batches", kafka, directory, _MANY, MAX_BATCH)
-        return [*batches, *await _compare("consume one by one", kafka, directory, _FEW, 1)]
+        batches = await _compare("consume in batches, into SQLite", kafka, directory, _MANY, MAX_BATCH)
+        return [*batches, *await _compare("consume one by one, into SQLite", kafka, directory, _FEW, 1)]
 
 
 async def _compare(name: str, kafka: str, directory: Path, wanted: int, most: int) -> list[Figure]:
@@ -47,9 +47,9 @@ async def _compare(name: str, kafka: str, directory: Path, wanted: int, most: in
         rounds=_ROUNDS,
     )
     return [
-        Figure(f"{name}, into SQLite", "events/s", ours, "aiokafka, same validation and inserts", raw),
-        Figure("", "events/s", ours, "confluent-kafka, same", native),
-        Figure("", "events/s", ours, "the inserts alone", bare),
+        Figure(name, "events/s", ours, "aiokafka, same validation and inserts", raw),
+        Figure(name, "events/s", ours, "confluent-kafka, same", native),
+        Figure(name, "events/s", ours, "the inserts alone", bare),
     ]
 
 

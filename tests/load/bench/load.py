@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ TOOL = (
 )
 
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
-_SCRIPT = 'wrk.method = "POST"\nwrk.body = [==[{body}]==]\nwrk.headers["content-type"] = "application/json"\n'
+_SCRIPT = 'wrk.method = "POST"\nwrk.body = [==[{body}]==]\nwrk.headers["Host"] = "{host}"\n'
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,18 @@ class Load:
     p99_ms: float
 
 
-async def load(url: str, body: bytes, *, connections: int, seconds: int) -> Load:
-    """Post a body again and again. Raises RuntimeError where an answer is not 2xx."""
+async def load(url: str, body: bytes, *, connections: int, seconds: int, host: str | None = None) -> Load:
+    """Post a body again and again, to another host than the URL's where one is said.
+
+    Raises RuntimeError where an answer is not 2xx.
+    """
     post = _wrk if shutil.which("wrk") else _streams
-    return await post(url, body, connections, seconds)
+    return await post(url, host or urlsplit(url).netloc, body, connections, seconds)
 
 
-async def _wrk(url: str, body: bytes, connections: int, seconds: int) -> Load:
+async def _wrk(url: str, host: str, body: bytes, connections: int, seconds: int) -> Load:
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_SCRIPT.format(body=body.decode()))
+        script.write(_SCRIPT.format(host=host, body=body.decode()))
         script.flush()
         options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name]
         child = await asyncio.create_subprocess_exec(
@@ -52,26 +56,30 @@ def parse_wrk(printed: str) -> Load:
     return Load(float(rate[1]), float(latency[1]) * _MILLISECONDS[latency[2]])
 
 
-async def _streams(url: str, body: bytes, connections: int, seconds: int) -> Load:
+async def _streams(url: str, host: str, body: bytes, connections: int, seconds: int) -> Load:
     until = time.perf_counter() + seconds
-    lists = await asyncio.gather(*(_ask(url, body, until) for _ in range(connections)))
+    lists = await asyncio.gather(*(_ask(url, host, body, until) for _ in range(connections)))
     latencies = sorted(latency for each in lists for latency in each)
     return Load(len(latencies) / seconds, latencies[len(latencies) * 99 // 100] * 1000)
 
 
-async def _ask(url: str, body: bytes, until: float) -> list[float]:
+async def _ask(url: str, host: str, body: bytes, until: float) -> list[float]:
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    head = f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST {parts.path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(body)}\r\n\r\n"
     latencies = []
-    while (started := time.perf_counter()) < until:
-        writer.write(head.encode() + body)
-        answered = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if not answered.startswith(b"http/1.1 2"):
-            raise RuntimeError(answered.decode())
-        length = re.search(rb"content-length: (\d+)", answered)
-        assert length, answered
-        await reader.readexactly(int(length[1]))
-        latencies.append(time.perf_counter() - started)
-    writer.close()
+    with closing(writer):
+        while (started := time.perf_counter()) < until:
+            writer.write(head.encode() + body)
+            await _answer(reader)
+            latencies.append(time.perf_counter() - started)
     return latencies
+
+
+async def _answer(reader: asyncio.StreamReader) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    if not head.startswith(b"http/1.1 2"):
+        raise RuntimeError(head.decode())
+    length = re.search(rb"content-length: (\d+)", head)
+    assert length, head
+    await reader.readexactly(int(length[1]))

@@ -69,7 +69,7 @@ async def confluent(kafka: str, database: Database, pace: Pace, most: int) -> No
 
 def _confluent(kafka: str, database: Database, pace: Pace, most: int) -> None:
     options = {"group.id": uuid.uuid4().hex, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
-    consumer = Consumer({"bootstrap.servers": kafka, **options})
+    consumer = Consumer({"bootstrap.servers": kafka, "enable.metrics.push": False, **options})
     consumer.subscribe([TOPIC])
     try:
         while not pace.is_done:

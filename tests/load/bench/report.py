@@ -5,6 +5,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from rich.table import Table
@@ -33,9 +34,10 @@ def table(sections: Sequence[Section]) -> Table:
     for section in sections:
         made.add_section()
         made.add_row(f"[bold cyan]{section.title}")
-        for figure in section.figures:
-            *cells, ratio = _cells(figure)
-            made.add_row(*cells, f"[{_colour(figure.ratio)}]{ratio}")
+        for before, figure in pairwise([None, *section.figures]):
+            name, *cells, ratio = _cells(figure)
+            once = "" if before and before.name == name else name
+            made.add_row(once, *cells, f"[{_colour(figure.ratio)}]{ratio}")
     return made
 
 
