@@ -63,7 +63,14 @@ def test_without_requests_availability_is_unknown(turns):
 
 
 def test_without_requests_and_replicas_it_is_none(turns):
-    assert turns(AVAILABILITY, (0, DOWN), (1, DOWN), (2, IDLE), (3, IDLE)) == [(1, "opened"), (3, "resolved")]
+    outage = [(1, DOWN), (2, DOWN), (3, IDLE), (4, IDLE)]
+    assert turns(AVAILABILITY, (0, IDLE), *outage) == [(2, "opened"), (4, "resolved")]
+
+
+def test_a_first_rollout_is_no_outage_however_long_it_takes(turns):
+    starting = [(window, DOWN) for window in range(9)]
+    assert turns(AVAILABILITY, *starting) == []
+    assert turns(AVAILABILITY, *starting, (9, IDLE), (10, DOWN), (11, DOWN)) == [(11, "opened")]
 
 
 def test_nothing_is_wrong_with_a_deployment_that_shall_have_no_replicas(turns):

@@ -33,6 +33,8 @@ class Watch(Value):
     told_at: AwareDatetime | None = None
     open: bool = False
     """Whether an incident is open."""
+    was_ready: bool = False
+    """Whether a window had a ready replica: until one had, there is a rollout and no outage."""
     restarts: list[RestartCount] = []
 
 
@@ -71,12 +73,19 @@ def step(watch: Watch, rule: Rule, sample: HealthSampled, pause: timedelta) -> t
     if watch.seen_until is not None and span.end <= watch.seen_until:
         return watch, None
     restarts = _restarts(watch, rule, span.end, sample.restarts)
-    watch = watch.model_copy(update={"seen_until": span.end, "restarts": restarts})
+    was_ready = watch.was_ready or sample.replicas_ready > 0
+    watch = watch.model_copy(update={"seen_until": span.end, "restarts": restarts, "was_ready": was_ready})
     reading = read(rule, sample, restarts)
-    # Probes alone do not refute failed requests.
-    if reading is None or not (reading.breached or reading.evidence >= watch.evidence):
+    if reading is None or not _counts(reading, watch):
         return watch, None
     return judge(watch, rule, span, reading, pause)
+
+
+def _counts(reading: Reading, watch: Watch) -> bool:
+    """Whether a reading is believed: probes alone neither refute failed requests nor speak of a rollout."""
+    if reading.breached:
+        return watch.was_ready or reading.evidence > Evidence.REPLICAS
+    return reading.evidence >= watch.evidence
 
 
 def judge(
@@ -111,7 +120,12 @@ def _breached(
 def _healthy(
     watch: Watch, rule: Rule, span: Span, reading: Reading, _pause: timedelta
 ) -> tuple[Watch, Turn | None]:
-    quiet = Watch(seen_until=watch.seen_until, spoke_at=watch.spoke_at, restarts=watch.restarts)
+    quiet = Watch(
+        seen_until=watch.seen_until,
+        spoke_at=watch.spoke_at,
+        was_ready=watch.was_ready,
+        restarts=watch.restarts,
+    )
     if not watch.open:
         return quiet, None
     since = watch.healthy_since or span.start
