@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,11 +37,7 @@ class Supervisor:
 
     async def __aenter__(self) -> Self:
         """Start everything; what was started is stopped again where a part fails."""
-        self._lock.acquire()
-        left = end_leftovers(self.plan.run_dir)
-        self.plan.prepare()
-        for name in left:
-            self._output(name, "ended, as an earlier supervisor left it behind")
+        self._take_over()
         try:
             await self._start_all()
         except BaseException:
@@ -61,6 +58,26 @@ class Supervisor:
         await self._end_replicas()
         await self._stop(list(self.processes))
         self._lock.release()
+
+    async def clear(self) -> None:
+        """Remove the state, and end what an earlier supervisor left running on it.
+
+        Raises:
+            PlatformRunsError: another supervisor uses the state.
+        """
+        if not self.plan.run_dir.exists():
+            return
+        self._take_over()
+        await self._end_replicas()
+        shutil.rmtree(self.plan.state_dir)
+        self._lock.release()
+
+    def _take_over(self) -> None:
+        self._lock.acquire()
+        left = end_leftovers(self.plan.run_dir)
+        self.plan.prepare()
+        for name in left:
+            self._output(name, "ended, as an earlier supervisor left it behind")
 
     async def restart(self, name: str) -> None:
         """Stop one part and start it again."""

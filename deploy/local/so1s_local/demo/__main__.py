@@ -17,23 +17,22 @@ from so1s_local.demo.story import Story, state_of
 from so1s_local.interrupt import until_interrupted
 from so1s_local.output import Logs
 from so1s_local.settings import LocalSettings, load
-from so1s_local.supervisor import Supervisor
+from so1s_local.supervisor import PlatformRunsError, Supervisor
 from so1s_local.units import Plan
 
 _WINDOW_SECONDS = 2
 """Short, so that the demo is billed and watched within its half minute."""
 _WIDTH = 100
 """Where the output goes to a file."""
-_EXPECTED = (StepFailed, So1sError, TimeoutError, httpx.HTTPError, LookupError)
+_EXPECTED = (StepFailed, PlatformRunsError, So1sError, TimeoutError, httpx.HTTPError, LookupError)
 
 
 async def run(root: Path, stage: Stage) -> None:
     """Start a platform of its own, tell the story on it, and stop it."""
-    state = state_of(root)
-    shutil.rmtree(state, ignore_errors=True)
-    plan = Plan(_settings(root), state)
+    plan = Plan(_settings(root), state_of(root))
+    supervisor = Supervisor(plan, output=Logs(plan.log_dir).write, progress=_progress(stage))
+    await supervisor.clear()
     with stage.step("Start the embedded broker, six services, Envoy and a local Slack, each its own process"):
-        supervisor = Supervisor(plan, output=Logs(plan.log_dir).write, progress=_progress(stage))
         await supervisor.__aenter__()
     try:
         await Story(plan, stage).tell()

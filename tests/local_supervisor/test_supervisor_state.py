@@ -1,0 +1,57 @@
+"""What supervisors do with the state that others use, or left behind."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from so1s_local.ports import Ports
+from so1s_local.process import record
+from so1s_local.settings import load
+from so1s_local.supervisor import Lock, PlatformRunsError, Supervisor
+from so1s_local.units import Plan
+
+
+@pytest.fixture
+def plan(tmp_path) -> Plan:
+    plan = Plan(load().model_copy(update={"ports": {}}), tmp_path / ".so1s")
+    plan.prepare()
+    return plan
+
+
+@pytest.fixture
+def left(plan: Plan) -> Iterator[subprocess.Popen]:
+    """A process of a supervisor that is no more."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        record(plan.run_dir / "kafka.json", process.pid)
+        yield process
+        process.kill()
+
+
+def supervisor(plan: Plan) -> Supervisor:
+    return Supervisor(plan, output=lambda _name, _line: None, progress=lambda _name, _seconds: None)
+
+
+async def test_clearing_a_state_ends_what_was_left_running_on_it(plan, left):
+    await supervisor(plan).clear()
+    assert left.poll() is not None
+    assert not plan.state_dir.exists()
+
+
+@pytest.mark.parametrize("act", [Supervisor.clear, Supervisor.__aenter__])
+async def test_a_second_supervisor_is_refused_and_changes_nothing(plan, left, act):
+    lock = Lock(plan.state_dir / "lock")
+    lock.acquire()
+    ports = (plan.state_dir / "ports.json").read_text()
+    with pytest.raises(PlatformRunsError):
+        await act(supervisor(Plan(plan.settings, plan.state_dir)))
+    assert left.poll() is None
+    assert (plan.state_dir / "ports.json").read_text() == ports
+    lock.release()
+
+
+def test_ports_differ_even_where_the_system_offers_one_twice(tmp_path, monkeypatch):
+    offered = iter([50_001, 50_001, 50_002])
+    monkeypatch.setattr("so1s_local.ports.free_port", lambda _wanted: next(offered))
+    assert Ports(tmp_path / "ports.json").choose(["kafka", "slack"]) == {"kafka": 50_001, "slack": 50_002}
