@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from services.router import answers, changes, store
+from services.router import changes, store
 from services.router.domain.change import Waiting, decide
 from services.router.domain.deadlines import Deadlines
 from services.router.domain.endpoint import Verdict
 from services.router.domain.variants import become_ready, judge, remove, request, retire, use_of
+from services.router.refusals import refuse
 from services.router.store import Why
 from so1s.events import (
     CheckFinished,
@@ -21,7 +22,7 @@ from so1s.events import (
 )
 from so1s.loop import Loop
 from so1s.service import Consumer
-from so1s.store import Transaction
+from so1s.store import Transaction, answers
 
 consumer = Consumer("router")
 
@@ -38,7 +39,7 @@ async def expect_variant(requested: DeploymentRequested, tx: Transaction) -> Non
         await store.save(tx, endpoint, request(endpoint, deployment))
 
 
-@consumer.on(DeploymentReady)
+@consumer.on(DeploymentReady, rejected=refuse)
 async def attach_variant(ready: DeploymentReady, tx: Transaction, loop: Loop) -> RoutesRejected | None:
     """Put a ready revision on its endpoint's route; a candidate comes once it may take traffic.
 
@@ -49,7 +50,7 @@ async def attach_variant(ready: DeploymentReady, tx: Transaction, loop: Loop) ->
     verdicts = await store.verdicts_on(tx, ready.account, ready.deployment, ready.revision)
     endpoint = await store.load(tx, ready.account, ready.endpoint)
     if endpoint.has_attached(ready.deployment, ready.revision):
-        await answers.promise(tx, endpoint)
+        await answers.promise(tx, endpoint.key, endpoint.revision)
     decision = become_ready(endpoint, ready, verdicts)
     why = Why(_ROUTER, f"{ready.deployment} serves {ready.model}@{ready.version}")
     await store.save(tx, endpoint, decision.endpoint, why)
@@ -66,17 +67,18 @@ async def judge_variants(finished: CheckFinished, tx: Transaction, loop: Loop) -
     for endpoint in await store.endpoints_of(tx, finished.account, finished.deployment):
         if endpoint.variants[finished.deployment].revision == finished.revision:
             decision = judge(endpoint, finished.deployment, finished.check, verdict)
-            await store.save(tx, endpoint, decision.endpoint, why)
+            after = decision.endpoint
+            await store.save(tx, endpoint, after, why)
             rejected.append(decision.rejected)
-            if decision.endpoint.variants[finished.deployment].is_cleared_by(finished.check):
-                await answers.promise(tx, decision.endpoint)
+            if after.variants[finished.deployment].is_cleared_by(finished.check):
+                await answers.promise(tx, after.key, after.revision)
     found = {finished.check: verdict}
     await store.record_verdicts(tx, finished.account, finished.deployment, finished.revision, found)
     loop.wake()
     return [each for each in rejected if each]
 
 
-@consumer.on(WeightsChanged)
+@consumer.on(WeightsChanged, rejected=refuse)
 async def change_weights(
     changed: WeightsChanged, tx: Transaction, deadlines: Deadlines, loop: Loop
 ) -> RoutesRejected | None:
@@ -126,7 +128,7 @@ async def release_variant(
     return VariantReleased(account=account, deployment=deployment, revision=revision)
 
 
-@consumer.on(EndpointRemovalRequested)
+@consumer.on(EndpointRemovalRequested, rejected=refuse)
 async def remove_endpoint(
     requested: EndpointRemovalRequested, tx: Transaction, loop: Loop
 ) -> RoutesRejected | None:

@@ -10,11 +10,12 @@ from sqlalchemy import Row, and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router import store
-from services.router.answers import Answer, due
 from services.router.domain.endpoint import Endpoint
 from services.router.tables import endpoints, routes, variants
 from so1s.events.envelope import Cause
-from so1s.store import Transaction
+from so1s.store import Transaction, answers
+from so1s.store.answers import Answer
+from so1s.store.tables import answers as owed
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,14 @@ class Member:
     cause: Cause
 
 
+async def any_in_time(connection: AsyncConnection) -> bool:
+    """Whether an answer is owed of which it is not said that its route is late."""
+    of_endpoint = owed.c.subject == endpoints.c.account + "/" + endpoints.c.endpoint
+    waiting = select(owed.c.event_id).join(endpoints, of_endpoint)
+    in_time = waiting.where(endpoints.c.degraded < endpoints.c.revision).limit(1)
+    return (await connection.execute(in_time)).first() is not None
+
+
 async def courses(connection: AsyncConnection) -> list[Course]:
     """Every endpoint that ever had a route."""
     newest = and_(
@@ -68,9 +77,9 @@ async def courses(connection: AsyncConnection) -> list[Course]:
     )
     rows = await connection.execute(select(routes, endpoints.c.degraded).join(endpoints, newest))
     known = {(each.account, each.name): each for each in await store.read(connection)}
-    owed = await due(connection)
-    keyed = [((row.account, row.endpoint), row) for row in rows]
-    return [_course(row, known[key], owed.get(key, ())) for key, row in keyed]
+    waiting = await answers.due(connection)
+    found = [(row, known[row.account, row.endpoint]) for row in rows]
+    return [_course(row, endpoint, waiting.get(endpoint.key, ())) for row, endpoint in found]
 
 
 async def acknowledge(tx: Transaction, endpoint: Endpoint) -> bool:
@@ -136,8 +145,8 @@ async def history(connection: AsyncConnection, account: str) -> Sequence[Row[Any
     return (await connection.execute(statement)).all()
 
 
-def _course(row: Row, endpoint: Endpoint, owed: Sequence[Answer]) -> Course:
-    in_it = tuple(answer for answer in owed if answer.revision <= endpoint.revision)
+def _course(row: Row, endpoint: Endpoint, waiting: Sequence[Answer]) -> Course:
+    in_it = tuple(answer for answer in waiting if answer.revision <= endpoint.revision)
     return Course(endpoint, row.degraded, row.changed_by, row.decided_at, _cause(row), in_it)
 
 

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.router import answers, metrics, progress
-from services.router.answers import Answer
+from services.router import metrics, progress
 from services.router.domain.endpoint import Endpoint
 from services.router.domain.route import PublicUrls, route_of
 from services.router.ports import Mesh
@@ -18,7 +17,8 @@ from services.router.progress import Course, Member
 from services.router.watchers import Waits
 from so1s.events import EndpointRemoved, Event, RoutesApplied, RoutesDegraded, VariantReleased
 from so1s.events.ids import transition_id
-from so1s.store import Store
+from so1s.store import Store, answers
+from so1s.store.answers import Answer
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class Reconciler:
 
     async def _any_pending(self) -> bool:
         async with self.store.read() as connection:
-            return await answers.any_in_time(connection)
+            return await progress.any_in_time(connection)
 
     async def _drive(self) -> None:
         """Tell the mesh all routes, and see which revisions it answers with."""
@@ -90,13 +90,13 @@ class Reconciler:
 
     async def _tell_arrival(self, course: Course) -> None:
         """Answer every chain that waits for the route, in its own name."""
-        for answer in course.answers:
-            async with self.store.transaction(answer.cause) as tx:
-                if not await answers.take(tx, answer):
-                    continue
-                if await progress.acknowledge(tx, course.endpoint):
-                    metrics.APPLIED_SECONDS.observe(max(0.0, tx.now.timestamp() - course.decided_at))
-                tx.emit(self._arrival(course, answer, tx.now))
+        endpoint = course.endpoint
+        async with self.store.transaction() as tx:
+            taken = await answers.take(tx, endpoint.key, endpoint.revision)
+            if taken and await progress.acknowledge(tx, endpoint):
+                metrics.APPLIED_SECONDS.observe(max(0.0, tx.now.timestamp() - course.decided_at))
+            for answer in taken:
+                tx.emit(self._arrival(course, answer, tx.now), cause=answer.cause)
 
     def _arrival(self, course: Course, answer: Answer, now: datetime) -> Event:
         endpoint = course.endpoint
@@ -144,4 +144,4 @@ def _released(member: Member) -> VariantReleased:
 
 
 def _id(endpoint: Endpoint, transition: str) -> str:
-    return transition_id("router", f"{endpoint.account}/{endpoint.name}", endpoint.revision, transition)
+    return transition_id("router", endpoint.key, endpoint.revision, transition)

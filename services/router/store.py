@@ -10,11 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.router import answers
 from services.router.domain.endpoint import Endpoint, Variant, Verdict
 from services.router.tables import endpoints, routes, variants, verdicts
 from so1s.events.envelope import Cause
-from so1s.store import Transaction, upsert
+from so1s.store import Transaction, answers, upsert
 
 _KEPT_REVISIONS = 100
 """How many revisions of a route its history shows."""
@@ -81,7 +80,7 @@ async def save(tx: Transaction, before: Endpoint, after: Endpoint, why: Why | No
     await tx.execute(routes.insert().values(row | _cause(tx.cause)))
     old = routes.c.revision <= after.revision - _KEPT_REVISIONS
     await tx.execute(delete(routes).where(_is(routes, after.account, after.name), old))
-    await answers.promise(tx, after)
+    await answers.promise(tx, after.key, after.revision)
 
 
 async def endpoints_of(tx: Transaction, account: str, deployment: str) -> list[Endpoint]:

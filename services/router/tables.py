@@ -73,18 +73,6 @@ routes = Table(
     *_cause(),
 )
 
-answers = Table(
-    "answers",
-    metadata,
-    Column("account", String(20), primary_key=True),
-    Column("endpoint", String(40), primary_key=True),
-    Column("revision", Integer, nullable=False),
-    Column("since", Float, nullable=False),
-    Column("event_id", String(255), primary_key=True),
-    Column("correlation_id", String(255), nullable=False),
-    Column("traceparent", String(255), nullable=False),
-)
-
 changes = Table(
     "changes",
     metadata,

@@ -72,6 +72,13 @@ class InvalidInput(PermanentError):
         return cls([_problem(detail) for detail in details[:_MOST_PROBLEMS]])
 
 
+def explanation(error: Exception) -> str:
+    """What the author of an event that will not be handled is told: nothing of an accident's innards."""
+    if isinstance(error, So1sError):
+        return str(error)
+    return f"{type(error).__name__} while it was handled; it is kept in the dead letters: so1s dlq list"
+
+
 def shown(value: object) -> str:
     """A value as an error message shows it: quoted, at most 120 characters."""
     text = repr(value)

@@ -7,6 +7,8 @@ from starlette.applications import Starlette
 
 from services.router import api
 from services.router.domain.deadlines import Deadlines
+from services.router.handlers import consumer
+from services.router.refusals import refuse
 from so1s.events import (
     CheckFinished,
     DeploymentRetiring,
@@ -21,6 +23,7 @@ from so1s.events import (
 )
 from so1s.events.codec import unwrap
 from so1s.store import Store
+from so1s.testing import refusal
 from tests.router.driver import URLS, Clock, MemoryMesh, Router, ready, requested
 
 HOST = "fraud--risk.so1s.localhost"
@@ -136,9 +139,30 @@ async def test_a_change_of_a_route_that_is_removed_before_it_was_applied_hears_o
     assert [type(event) for event in await router.turn()] == [EndpointRemoved, EndpointRemoved]
 
 
-async def test_a_revision_that_is_not_on_the_route_is_not_said_to_be(router):
-    await router.take(ready(revision=2), ready("fraud-next"), weights(1))
-    assert await router.take(ready(revision=1), ready("fraud-next")) == []
+async def test_a_revision_that_a_later_one_replaced_is_not_said_to_be_on_the_route(router):
+    await router.take(ready(revision=2))
+    [rejected] = await router.take(ready(revision=1))
+    assert (rejected.field, rejected.value) == ("revision", "1")
+    assert rejected.allowed == "allowed: 3 or later; fraud is attached at revision 2"
+
+
+@pytest.mark.parametrize("again", [ready("fraud-next"), ready("fraud-next", 2, version="1")])
+async def test_who_waits_for_a_variant_that_was_detached_is_told_to_name_it(router, again):
+    await router.take(ready(), ready("fraud-next"), weights(1))
+    [rejected] = await router.take(again)
+    assert (rejected.field, rejected.value) == ("variant", "fraud-next")
+    assert rejected.allowed.startswith("allowed: a variant that the weights name; fraud-next was detached")
+    await router.take(weights(weights={"fraud": 1, "fraud-next": 1}))
+    [applied] = await router.take(ready("fraud-next", again.revision, version="1"))
+    assert applied.weights == {"fraud": 1, "fraud-next": 1}
+
+
+async def test_who_waits_for_a_variant_that_retires_is_told_so(router):
+    await router.take(ready(), ready("fraud-next"))
+    router.mesh.stuck = {0}
+    await router.take(retiring("fraud-next"))
+    [rejected] = await router.take(ready("fraud-next"))
+    assert rejected.allowed == "allowed: 2 or later; fraud-next is retiring at revision 1"
 
 
 async def test_a_repetition_gives_gateways_the_whole_deadline(router, clock):
@@ -157,6 +181,28 @@ async def test_weights_are_applied_as_a_new_revision(router):
     [applied] = await router.take(weights(weights={"fraud": 90, "fraud-next": 10}, expected_revision=2))
     assert (applied.revision, applied.weights) == (3, {"fraud": 90, "fraud-next": 10})
     assert applied.changed_by == "user:jiho"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "value", "allowed"),
+    [
+        ({"weights": {"fraud": 0}}, "weights", "{'fraud': 0}", "allowed: integers of at least 0"),
+        ({"weights": {"fraud": -1}}, "weights.fraud", "-1", "input should be greater than or equal to 0"),
+        ({}, "weights", "nothing", "field required"),
+    ],
+)
+def test_weights_that_break_a_rule_are_refused_with_the_rule(fields, field, value, allowed):
+    rejected = refusal(consumer, WeightsChanged, {"account": "risk", "endpoint": "fraud"} | fields)
+    assert (rejected.account, rejected.endpoint) == ("risk", "fraud")
+    assert (rejected.field, rejected.value) == (field, value)
+    assert rejected.allowed.startswith(allowed)
+
+
+def test_who_cannot_be_answered_in_words_of_the_event_is_referred_to_the_dead_letters():
+    rejected = refuse(ZeroDivisionError("secret"), {"account": "risk", "endpoint": "fraud"})
+    assert (rejected.field, rejected.value) == ("event", "ZeroDivisionError")
+    assert "secret" not in rejected.allowed
+    assert "so1s dlq list" in rejected.allowed
 
 
 async def test_the_same_weights_again_are_answered_again(router):

@@ -6,7 +6,7 @@ from so1s.events import Event
 from so1s.events.envelope import Cause, Received
 from so1s.service import Consumer
 from so1s.store import Store, Transaction
-from so1s.testing import run
+from so1s.testing import refusal, run
 
 
 class Asked(Event, key=("account",), prefix="test-testing"):
@@ -79,3 +79,15 @@ async def test_a_store_of_its_own_keeps_what_the_handler_wrote(consumer, tmp_pat
 async def test_an_event_without_a_handler_is_a_mistake_of_the_test(consumer):
     with pytest.raises(LookupError, match="answerer has no handler for Asked"):
         await run(consumer, Asked(account="risk"))
+
+
+def test_fields_that_break_a_rule_are_answered_as_their_author_would_be(consumer):
+    @consumer.on(Asked, rejected=lambda error, fields: Answered(account=fields["account"], text=str(error)))
+    async def answer(asked): ...
+
+    answered = refusal(consumer, Asked, {"account": "risk", "number": "one"})
+    assert isinstance(answered, Answered)
+    assert answered.text.startswith("number: 'one' is not allowed")
+    assert refusal(consumer, Asked, {"number": 1}) is None
+    with pytest.raises(ValueError, match="Asked allows these fields"):
+        refusal(consumer, Asked, {"account": "risk"})

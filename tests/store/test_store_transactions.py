@@ -7,7 +7,9 @@ import threading
 import pytest
 import sqlalchemy as sa
 
+from so1s.events.codec import unwrap
 from so1s.events.envelope import Cause
+from so1s.events.ids import derived_id
 from so1s.store import Store, upsert
 
 CAUSE = Cause("upload-1", "upload-1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -172,3 +174,22 @@ async def test_a_new_database_that_another_process_writes_to_is_waited_for(tmp_p
     await store.close()
     committing.join()
     other.close()
+
+
+async def test_an_event_that_answers_another_cause_continues_the_chain_of_that_one(store, greeted, wire):
+    other = Cause("upload-2", "chain-2", CAUSE.traceparent)
+    async with store.transaction(CAUSE) as tx:
+        for cause in (None, other, other):
+            tx.emit(greeted(account="risk", name="ada"), cause=cause)
+    await store.outbox.flush(wire)
+    said = [unwrap(record.headers, record.value) for record in wire.records]
+    assert [(each.cause_id, each.correlation_id) for each in said] == [
+        ("upload-1", "upload-1"),
+        ("upload-2", "chain-2"),
+        ("upload-2", "chain-2"),
+    ]
+    again = derived_id("tester", "upload-2", said[2].type, "risk/ada", 1)
+    assert [each.id for each in said[1:]] == [
+        derived_id("tester", "upload-2", said[1].type, "risk/ada", 0),
+        again,
+    ]

@@ -18,5 +18,5 @@ deployer's part: until then the revision is a candidate, of which the router tak
 weight 0 holds back only what never served.
 
 A detached variant joins again when its deployment serves another version; a mere change of size
-or settings leaves it where a person put it.
+or settings leaves it where a person put it, and who waits for its route is told so.
 """

@@ -79,6 +79,11 @@ class Endpoint:
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
     @property
+    def key(self) -> str:
+        """As events are keyed: `risk/fraud`."""
+        return f"{self.account}/{self.name}"
+
+    @property
     def attached(self) -> list[Variant]:
         """The variants on the route, in the order of their names."""
         return [v for _, v in sorted(self.variants.items()) if v.state == "attached"]

@@ -31,15 +31,16 @@ def become_ready(endpoint: Endpoint, ready: DeploymentReady, verdicts: Mapping[s
 
     Args:
         endpoint: that the deployment joins.
-        ready: the revision; one that is not newer than the known one changes nothing.
+        ready: the revision; one that is not newer than the known one changes nothing, and is refused
+            where it is not on the route.
         verdicts: of the checks on that revision, which may be faster than this event.
     """
     known = endpoint.variants.get(ready.deployment, Variant(ready.deployment))
     if ready.revision <= known.revision:
-        return Decision(endpoint)
+        return Decision(endpoint, _staleness(endpoint, known, ready.revision))
     variant = _renewed(known, ready, verdicts)
     if known.state == "detached" and known.version_name == variant.version_name:
-        return Decision(endpoint.having([variant]))
+        return Decision(endpoint.having([variant]), _detached(endpoint, variant))
     attached = replace(variant, state="attached")
     return _judged(endpoint.having([attached]).rerouted(), attached)
 
@@ -101,6 +102,24 @@ def _renewed(known: Variant, ready: DeploymentReady, verdicts: Mapping[str, Verd
         requires=tuple(ready.requires),
         verdicts=verdicts,
     )
+
+
+def _staleness(endpoint: Endpoint, known: Variant, revision: int) -> RoutesRejected | None:
+    """Why a revision that is not newer than the known one is not on the route; None where it is."""
+    if endpoint.has_attached(known.deployment, revision):
+        return None
+    if known.state == "detached":
+        return _detached(endpoint, known)
+    allowed = (
+        f"{known.revision + 1} or later; {known.deployment} is {known.state} at revision {known.revision}"
+    )
+    return endpoint.reject("revision", str(revision), allowed)
+
+
+def _detached(endpoint: Endpoint, variant: Variant) -> RoutesRejected:
+    name = variant.deployment
+    allowed = f"a variant that the weights name; {name} was detached, and joins again once they name it"
+    return endpoint.reject("variant", name, allowed)
 
 
 def _judged(endpoint: Endpoint, variant: Variant) -> Decision:

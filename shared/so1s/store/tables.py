@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
+
+_POSITION = BigInteger().with_variant(Integer, "sqlite")
 
 inbox = Table(
     "so1s_inbox",
@@ -23,7 +37,7 @@ Index("so1s_inbox_received_at", inbox.c.received_at)
 outbox = Table(
     "so1s_outbox",
     metadata,
-    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("position", _POSITION, primary_key=True, autoincrement=True),
     Column("event_id", String(255), nullable=False, unique=True),
     Column("topic", String(249), nullable=False),
     # A dead letter keeps what a stranger sent, which may lack either.
@@ -46,4 +60,19 @@ leases = Table(
     Column("name", String(255), primary_key=True),
     Column("holder", String(255), nullable=False),
     Column("expires_at", Float, nullable=False),
+)
+
+answers = Table(
+    "so1s_answers",
+    metadata,
+    Column("position", _POSITION, primary_key=True, autoincrement=True),
+    Column("subject", String(255), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("request", Text, nullable=False),
+    # Whom it is owed to.
+    Column("event_id", String(255), nullable=False),
+    Column("correlation_id", String(255), nullable=False),
+    Column("traceparent", String(255), nullable=False),
+    UniqueConstraint("subject", "event_id"),
 )

@@ -1,4 +1,4 @@
-"""Endpoints, their variants, verdicts, routes, answers that are due and waiting changes."""
+"""Endpoints, their variants, verdicts, routes and waiting changes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -64,16 +64,6 @@ def upgrade() -> None:
         sa.Column("decided_at", sa.Float, nullable=False),
         sa.Column("applied_at", sa.Float),
         *_cause(),
-    )
-    op.create_table(
-        "answers",
-        sa.Column("account", sa.String(20), primary_key=True),
-        sa.Column("endpoint", sa.String(40), primary_key=True),
-        sa.Column("revision", sa.Integer, nullable=False),
-        sa.Column("since", sa.Float, nullable=False),
-        sa.Column("event_id", sa.String(255), primary_key=True),
-        sa.Column("correlation_id", sa.String(255), nullable=False),
-        sa.Column("traceparent", sa.String(255), nullable=False),
     )
     op.create_table(
         "changes",

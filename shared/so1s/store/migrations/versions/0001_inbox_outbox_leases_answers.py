@@ -1,4 +1,4 @@
-"""Inbox, outbox and leases."""
+"""Inbox, outbox, leases and answers that are owed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
+    position = sa.BigInteger().with_variant(sa.Integer, "sqlite")
     op.create_table(
         "so1s_inbox",
         sa.Column("source", sa.String(255), primary_key=True),
@@ -20,7 +21,7 @@ def upgrade() -> None:
     op.create_index("so1s_inbox_received_at", "so1s_inbox", ["received_at"])
     op.create_table(
         "so1s_outbox",
-        sa.Column("position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+        sa.Column("position", position, primary_key=True, autoincrement=True),
         sa.Column("event_id", sa.String(255), nullable=False, unique=True),
         sa.Column("topic", sa.String(249), nullable=False),
         sa.Column("key", sa.LargeBinary),
@@ -39,9 +40,22 @@ def upgrade() -> None:
         sa.Column("holder", sa.String(255), nullable=False),
         sa.Column("expires_at", sa.Float, nullable=False),
     )
+    op.create_table(
+        "so1s_answers",
+        sa.Column("position", position, primary_key=True, autoincrement=True),
+        sa.Column("subject", sa.String(255), nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("since", sa.Float, nullable=False),
+        sa.Column("request", sa.Text, nullable=False),
+        sa.Column("event_id", sa.String(255), nullable=False),
+        sa.Column("correlation_id", sa.String(255), nullable=False),
+        sa.Column("traceparent", sa.String(255), nullable=False),
+        sa.UniqueConstraint("subject", "event_id"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("so1s_answers")
     op.drop_table("so1s_leases")
     op.drop_table("so1s_outbox")
     op.drop_table("so1s_inbox")
