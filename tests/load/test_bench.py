@@ -87,7 +87,8 @@ async def test_the_page_shows_what_was_measured_and_how(tmp_path):
     figures = await measure_codec(tmp_path)
     assert all(figure.ours > 0 for figure in figures)
     assert all(figure.ratio for figure in figures)
-    page = report.page([report.Section("Codec", figures)], ["load by hand"])
+    page = report.page([report.Section("Codec", "Headers take time.", figures)], ["load by hand"])
     assert "Written by `make bench`" in page
     assert "- load by hand" in page
+    assert page.endswith("Headers take time.\n")
     assert f"| {figures[0].name} | {shown(figures[0].ours)} | events/s |" in page

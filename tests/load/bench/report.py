@@ -23,6 +23,8 @@ class Section:
     """What one module measured."""
 
     title: str
+    note: str
+    """Where the difference comes from."""
     figures: Sequence[Figure]
 
 
@@ -46,8 +48,8 @@ def page(sections: Sequence[Section], notes: Sequence[str]) -> str:
     lines = [_HEAD.format(command=COMMAND), *(f"- {note}" for note in [*machine(), *notes]), ""]
     for section in sections:
         lines += [f"## {section.title}", "", _line(_COLUMNS), _line(_rules())]
-        lines += [*(_line(_cells(figure)) for figure in section.figures), ""]
-    return "\n".join(lines)
+        lines += [*(_line(_cells(figure)) for figure in section.figures), "", section.note, ""]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def machine() -> list[str]:
