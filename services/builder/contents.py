@@ -10,7 +10,6 @@ from services.builder.domain.archive import Limits
 from services.builder.domain.contents import choose_model
 from services.builder.domain.failure import BuildError
 from services.builder.domain.formats import recognise
-from services.builder.domain.options import Options, merge
 from services.builder.stop import Stop
 from services.builder.unpack import archive_kind, unpack
 from so1s.errors import InvalidInput
@@ -35,7 +34,6 @@ class Contents:
     format: Format
     described: ModelFile | None
     """Its `so1s.yaml`."""
-    options: Options
 
 
 def read_contents(stop: Stop, fetched: Path, uploaded: ModelUploaded, limits: Limits) -> Contents:
@@ -54,7 +52,7 @@ def read_contents(stop: Stop, fetched: Path, uploaded: ModelUploaded, limits: Li
     }
     file, model_format = choose_model(recognised, said_file=said_file, said_format=said_format)
     _require_sample(files, described)
-    return Contents(files, file, model_format, described, merge(uploaded, described))
+    return Contents(files, file, model_format, described)
 
 
 def write_manifest(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from services.builder import store as builds
-from services.builder.domain.build import failure
+from services.builder import wishes
+from services.builder.domain.build import Build, Wish, failure
 from services.builder.domain.failure import BuildError
 from services.builder.domain.location import locate
 from services.builder.domain.version import conflict
+from services.builder.refusals import refuse
 from services.builder.settings import Settings
 from services.builder.worker import Workers
 from so1s.events import BuildCancelled, BuildFailed, BuildRequested, ModelUploaded
@@ -17,11 +19,14 @@ from so1s.store import Transaction
 consumer = Consumer("builder")
 
 
-@consumer.on(ModelUploaded)
+@consumer.on(ModelUploaded, rejected=refuse)
 async def queue_build(
     uploaded: ModelUploaded, received: Received, tx: Transaction, settings: Settings, workers: Workers
 ) -> BuildFailed | None:
-    """Queue the build of a version; the same bytes again are built again, from what is cached."""
+    """Queue the build of a version, or wait for the one that goes on.
+
+    The same bytes again are built again, from what is cached.
+    """
     try:
         locate(uploaded.artifact.uri, uploaded.account, settings.artifact_prefixes)
     except BuildError as error:
@@ -32,17 +37,22 @@ async def queue_build(
         return failure(
             uploaded, BuildError("version_conflict", f"{uploaded.key}@{uploaded.version} {problem}")
         )
-    sha256 = uploaded.artifact.sha256 or (bound.sha256 if bound else None)
     # A clock that is ahead must not make this the newest upload for ever.
-    uploaded_at = min(received.time or tx.now, tx.now)
-    await builds.queue(tx, uploaded, known, sha256, uploaded_at)
+    wish = Wish(uploaded=uploaded, uploaded_at=min(received.time or tx.now, tx.now))
+    if known and known.gives(uploaded):
+        await builds.join(tx, known, wish)
+        return None
+    if known:
+        await _tell_cancelled(tx, known)
+    sha256 = uploaded.artifact.sha256 or (bound.sha256 if bound else None)
+    await builds.queue(tx, wish, known, sha256)
     workers.wake()
     return None
 
 
-@consumer.on(BuildRequested)
+@consumer.on(BuildRequested, rejected=refuse)
 async def queue_again(requested: BuildRequested, tx: Transaction, workers: Workers) -> BuildFailed | None:
-    """Queue a known version's build.
+    """Queue a known version's build, or wait for the one that goes on.
 
     One that has been built is built alone: an old version must not displace a newer one. One that never was
     goes on to be deployed, as its upload said.
@@ -50,13 +60,16 @@ async def queue_again(requested: BuildRequested, tx: Transaction, workers: Worke
     known = await builds.find(tx, requested.account, requested.model, requested.version)
     if known is None:
         return _unknown(requested)
-    uploaded = known.uploaded.model_copy(update={"deploy": None}) if known.image else known.uploaded
-    await builds.queue(tx, uploaded, known, known.sha256, known.uploaded_at)
+    if known.goes_on:
+        await wishes.record(tx, known.wish.of_image_alone, known.number)
+        return None
+    await _tell_cancelled(tx, known)
+    await builds.queue(tx, known.wish.of_image_alone if known.image else known.wish, known, known.sha256)
     workers.wake()
     return None
 
 
-@consumer.on(BuildCancelled)
+@consumer.on(BuildCancelled, rejected=refuse)
 async def cancel_build(cancelled: BuildCancelled, tx: Transaction) -> BuildFailed | None:
     """End a build that waits, and let the worker of a running one end it; one that ended stays as it is."""
     known = await builds.find(tx, cancelled.account, cancelled.model, cancelled.version)
@@ -64,11 +77,24 @@ async def cancel_build(cancelled: BuildCancelled, tx: Transaction) -> BuildFaile
         return _unknown(cancelled)
     if known.state == "running":
         await builds.cancel(tx, known, cancelled.cancelled_by)
+        await wishes.record(tx, known.wish.of_image_alone, known.number)
     elif known.state == "queued":
-        error = BuildError("cancelled", f"cancelled by {cancelled.cancelled_by}")
-        await builds.end(tx, known, "cancelled", error.reason, str(error))
-        return failure(known.uploaded, error)
+        failed = _cancelled(known, cancelled.cancelled_by)
+        await builds.end(tx, known, "cancelled", failed.reason, failed.message)
+        await wishes.answer(tx, known, lambda _wish: failed)
+        return failed
     return None
+
+
+async def _tell_cancelled(tx: Transaction, build: Build) -> None:
+    """Tell who waits for a build that was about to be cancelled when another took its place."""
+    if build.cancelled_by:
+        failed = _cancelled(build, build.cancelled_by)
+        await wishes.answer(tx, build, lambda _wish: failed)
+
+
+def _cancelled(build: Build, by: str) -> BuildFailed:
+    return failure(build.uploaded, BuildError("cancelled", f"cancelled by {by}"))
 
 
 def _unknown(request: BuildRequested | BuildCancelled) -> BuildFailed:

@@ -15,13 +15,13 @@ from services.builder.domain.build import Build
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, configuration
 from services.builder.domain.location import locate
-from services.builder.domain.options import Options
 from services.builder.layers import Layer, pack
 from services.builder.ports import Artifacts, Dependencies, DependencySource, Images, Inspector, Log
 from services.builder.stop import in_thread
 from so1s.events import Image, Signature, Tensor
 from so1s.events.build import Step
 from so1s.events.model import Format
+from so1s.modelfile import ModelFile
 
 Report = Callable[[Step, str, float], Awaitable[None]]
 """Takes a finished step, one line about it, and its seconds."""
@@ -51,7 +51,8 @@ class Built:
     image: Image
     format: Format
     signature: Signature
-    options: Options
+    described: ModelFile | None
+    """The artifact's `so1s.yaml`."""
     sha256: str
     """Of the artifact."""
 
@@ -88,7 +89,7 @@ class Steps:
         dependencies = await self._take("dependencies", self._provide(contents), report)
         signature, layer = await self._take("model", self._pack_model(contents, dependencies), report)
         image = await self._take("image", self._assemble(contents, dependencies, layer), report)
-        return Built(image, contents.format, signature, contents.options, sha256)
+        return Built(image, contents.format, signature, contents.described, sha256)
 
     async def _take(self, step: Step, work: Awaitable[tuple[T, str]], report: Report) -> T:
         self.step = step

@@ -30,7 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.builder.domain.build import Build
+from services.builder import wishes
+from services.builder.domain.build import Build, Wish
 from services.builder.domain.queue import Turn, Waiting
 from so1s.events import Image, ModelUploaded
 from so1s.events.envelope import Cause
@@ -96,24 +97,19 @@ async def find(tx: Transaction, account: str, model: str, version: str) -> Build
     return _build(row) if row else None
 
 
-async def queue(
-    tx: Transaction,
-    uploaded: ModelUploaded,
-    previous: Build | None,
-    sha256: str | None,
-    uploaded_at: datetime,
-) -> None:
-    """Record a new build of a version, in place of its previous one."""
+async def queue(tx: Transaction, wish: Wish, previous: Build | None, sha256: str | None) -> None:
+    """Record a new build of a version, in place of its previous one; it answers who waits for that, too."""
     assert tx.cause is not None
-    now = tx.now.timestamp()
+    uploaded, now = wish.uploaded, tx.now.timestamp()
+    number = previous.number + 1 if previous else 1
     row = dict.fromkeys((column.name for column in builds.columns), None) | {
         "account": uploaded.account,
         "model": uploaded.model,
         "version": uploaded.version,
-        "number": previous.number + 1 if previous else 1,
+        "number": number,
         "state": "queued",
         "uploaded": uploaded.model_dump_json(),
-        "uploaded_at": uploaded_at.timestamp(),
+        "uploaded_at": wish.uploaded_at.timestamp(),
         "sha256": sha256,
         "event_id": tx.cause.event_id,
         "correlation_id": tx.cause.correlation_id,
@@ -123,6 +119,17 @@ async def queue(
         "tries": 0,
     }
     await upsert(tx, builds, row, keys=_KEY, update=_RESTARTED)
+    await wishes.record(tx, wish, number)
+
+
+async def join(tx: Transaction, build: Build, wish: Wish) -> None:
+    """Let another upload of the version be answered by a build that waits or runs."""
+    latest = {
+        "uploaded": wish.uploaded.model_dump_json(),
+        "uploaded_at": max(wish.uploaded_at, build.wish.uploaded_at).timestamp(),
+    }
+    await tx.execute(update(builds).where(_is_build(build)).values(latest))
+    await wishes.record(tx, wish, build.number)
 
 
 async def cancel(tx: Transaction, build: Build, cancelled_by: str) -> None:
@@ -236,9 +243,9 @@ def _may_start(holder: str, now: float) -> ColumnElement[bool]:
 
 
 def _build(row: Any) -> Build:
+    uploaded = ModelUploaded.from_json(row.uploaded.encode())
     return Build(
-        uploaded=ModelUploaded.from_json(row.uploaded.encode()),
-        uploaded_at=datetime.fromtimestamp(row.uploaded_at, UTC),
+        wish=Wish(uploaded=uploaded, uploaded_at=datetime.fromtimestamp(row.uploaded_at, UTC)),
         number=row.number,
         state=row.state,
         cause=Cause(row.event_id, row.correlation_id, row.traceparent),
@@ -247,4 +254,5 @@ def _build(row: Any) -> Build:
         tries=row.tries,
         started_at=row.started_at,
         problem=row.message,
+        cancelled_by=row.cancelled_by,
     )

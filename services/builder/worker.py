@@ -10,23 +10,24 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
 
-from services.builder import metrics
+from services.builder import metrics, wishes
 from services.builder import store as builds
 from services.builder.build_log import BuildLog, path_of
-from services.builder.domain.build import Build, failure
+from services.builder.domain.build import Build, Wish, failure
 from services.builder.domain.failure import BuildError
+from services.builder.domain.options import merge
 from services.builder.domain.queue import choose
 from services.builder.steps import Built, Steps, World
 from services.builder.stop import ended, unbroken
 from so1s.broker.failures import backoff_seconds
-from so1s.events import BuildStepFinished, ImageBuilt
+from so1s.events import BuildStepFinished, ImageBuilt, ModelUploaded
 from so1s.events.build import Step
 from so1s.events.event import Event
 from so1s.events.ids import transition_id
@@ -173,34 +174,38 @@ class Worker:
     async def _report(self, build: Build, step: Step, detail: str, seconds: float) -> None:
         metrics.STEP_SECONDS.labels(step).observe(seconds)
         log.info("step finished", build=build.name, step=step, detail=detail, seconds=round(seconds, 3))
-        event = BuildStepFinished(**_subject(build), step=step, detail=detail, seconds=seconds)
+        event = BuildStepFinished(**_subject(build.uploaded), step=step, detail=detail, seconds=seconds)
         async with self._store.transaction(build.cause) as tx:
             if await builds.hold(tx, build, self._name, self._terms.lease_seconds):
-                tx.emit(event, id=_event_id(build, step))
+                # Alike for each try of a build, so that what one try said is not said again by the next.
+                tx.emit(event, id=transition_id("builder", build.name, build.number, step))
 
     @unbroken
     async def _succeed(self, build: Build, built: Built) -> None:
-        async with self._store.transaction(build.cause) as tx:
+        async with self._store.transaction() as tx:
             changes = {"state": "built", "sha256": built.sha256, "image": built.image.model_dump_json()}
-            event = _image_built(build, built, seconds=_since_start(build, tx.now.timestamp()))
-            await self._end(tx, build, event, changes)
+            seconds = _since_start(build, tx.now.timestamp())
+            await self._end(tx, build, lambda wish: _image_built(wish, built, seconds=seconds), changes)
         metrics.BUILDS.labels("built").inc()
         log.info("image built", build=build.name, digest=built.image.digest)
 
     @unbroken
     async def _fail(self, build: Build, error: BuildError, step: Step | None, log_tail: list[str]) -> None:
-        async with self._store.transaction(build.cause) as tx:
+        event = failure(build.uploaded, error, step=step, log_tail=log_tail)
+        async with self._store.transaction() as tx:
             state = "cancelled" if error.reason == "cancelled" else "failed"
             changes = {"state": state, "reason": error.reason, "message": str(error)}
-            await self._end(tx, build, failure(build.uploaded, error, step=step, log_tail=log_tail), changes)
+            await self._end(tx, build, lambda _wish: event, changes)
         metrics.BUILDS.labels(error.reason).inc()
         log.warning("build failed", build=build.name, reason=error.reason, message=str(error))
 
-    async def _end(self, tx: Transaction, build: Build, event: Event, changes: dict[str, Any]) -> None:
-        """Record and say how a build ended, if it is still this worker's to end."""
+    async def _end(
+        self, tx: Transaction, build: Build, say: Callable[[Wish], Event], changes: dict[str, Any]
+    ) -> None:
+        """Record how a build ended, and say it to all who wait, if it is still this worker's to end."""
         ended_at = tx.now.timestamp()
         if await builds.release(tx, build, self._name, finished_at=ended_at, **changes):
-            tx.emit(event, id=_event_id(build, "ended"))
+            await wishes.answer(tx, build, say)
 
     @unbroken
     async def _postpone(self, build: Build, error: Exception) -> None:
@@ -217,32 +222,27 @@ class Worker:
             await builds.release(tx, build, self._name, state="queued")
 
 
-def _subject(build: Build) -> dict[str, str]:
-    uploaded = build.uploaded
+def _subject(uploaded: ModelUploaded) -> dict[str, str]:
     return {"account": uploaded.account, "model": uploaded.model, "version": uploaded.version}
-
-
-def _event_id(build: Build, transition: str) -> str:
-    """Alike for each try of a build, so that what one try said is not said again by the next."""
-    return transition_id("builder", build.name, build.number, transition)
 
 
 def _since_start(build: Build, now: float) -> float:
     return max(0.0, now - (build.started_at or now))
 
 
-def _image_built(build: Build, built: Built, *, seconds: float) -> ImageBuilt:
+def _image_built(wish: Wish, built: Built, *, seconds: float) -> ImageBuilt:
+    options = merge(wish.uploaded, built.described)
     return ImageBuilt(
-        **_subject(build),
+        **_subject(wish.uploaded),
         image=built.image,
         format=built.format,
         signature=built.signature,
-        user=build.uploaded.uploaded_by,
-        labels=build.uploaded.labels,
-        deploy=built.options.deploy,
-        sources=built.options.sources,
-        alerts=built.options.alerts,
-        uploaded_at=build.uploaded_at,
+        user=wish.uploaded.uploaded_by,
+        labels=wish.uploaded.labels,
+        deploy=options.deploy,
+        sources=options.sources,
+        alerts=options.alerts,
+        uploaded_at=wish.uploaded_at,
         seconds=seconds,
     )
 

@@ -25,9 +25,9 @@ from services.builder.steps import World
 from services.builder.stop import Stop
 from services.builder.store import list_builds
 from services.builder.worker import Terms, Worker, Workers
-from so1s.events import Artifact, Event, ModelUploaded, Signature, Tensor
+from so1s.events import Artifact, BuildFailed, Event, ImageBuilt, ModelUploaded, Signature, Tensor
 from so1s.events.codec import decode
-from so1s.events.envelope import Record
+from so1s.events.envelope import Received, Record
 from so1s.events.event import event_class
 from so1s.events.model import Format
 from so1s.store import Store
@@ -85,9 +85,8 @@ class EmptyDependencies:
     platform: str = "linux-x86_64-cp311"
 
     async def provide(self, model_format: Format, log: Log) -> Dependencies:
-        tree, packed = self.directory / "empty", self.directory / "empty.tar.zst"
+        tree, packed = self.directory / "empty", self.directory / f"{uuid.uuid4()}.tar.zst"
         tree.mkdir(parents=True, exist_ok=True)
-        packed.unlink(missing_ok=True)
         layer = pack(Stop(), tree, PurePosixPath("/opt/so1s/dependencies"), packed)
         await self.images.add(layer, packed)
         log(f"empty dependencies of {model_format}")
@@ -135,9 +134,10 @@ class Shop:
     def settings(self) -> Settings:
         return Settings(database_url=SecretStr("sqlite://"), artifact_prefixes=self.world.prefixes)
 
-    async def say(self, event: Event) -> list[Event]:
-        """Give an event to the handlers; answers what they say."""
-        return await run(consumer, event, store=self.store, provide=[self.settings, self.workers])
+    async def say(self, event: Event, event_id: str | None = None) -> list[Event]:
+        """Give an event, which begins a chain, to the handlers; answers what they say."""
+        given = {"store": self.store, "provide": [self.settings, self.workers]}
+        return await run(consumer, event, event_id=event_id or str(uuid.uuid4()), **given)
 
     async def state(self, version: str = "3", account: str = "risk") -> str:
         async with self.store.read() as connection:
@@ -159,7 +159,15 @@ class Shop:
 
     async def emitted(self) -> list[Event]:
         """The events that were said since the last call."""
-        return await emitted(self.store)
+        return [each.event for each in await emitted(self.store)]
+
+    async def answered(self) -> list[tuple[str, Event]]:
+        """The ends of builds that were said since the last call, each after the id of whom it answers."""
+        said = await emitted(self.store)
+        assert len({each.id for each in said}) == len(said)
+        ends = [each for each in said if isinstance(each.event, ImageBuilt | BuildFailed)]
+        assert all(each.correlation_id == each.cause_id for each in ends)
+        return [(each.cause_id, each.event) for each in ends]
 
 
 @dataclass
@@ -172,12 +180,12 @@ class Recording:
         self.records += records
 
 
-async def emitted(store: Store) -> list[Event]:
+async def emitted(store: Store) -> list[Received]:
     """Take the events out of an outbox."""
     sender = Recording()
     await store.outbox.flush(sender)
     return [
-        decode(event_class(dict(record.headers)["ce_type"].decode()), record.headers, record.value).event
+        decode(event_class(dict(record.headers)["ce_type"].decode()), record.headers, record.value)
         for record in sender.records
     ]
 

@@ -5,8 +5,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.builder.handlers import consumer
-from so1s.events import Artifact, BuildCancelled, BuildFailed, BuildRequested, ImageBuilt, ModelUploaded
+from services.builder.refusals import refuse
+from so1s.events import (
+    Artifact,
+    BuildCancelled,
+    BuildFailed,
+    BuildRequested,
+    DeployOptions,
+    ImageBuilt,
+    ModelUploaded,
+)
 from so1s.events.envelope import Received
+from so1s.testing import refusal
 
 
 def requested(version: str = "3") -> BuildRequested:
@@ -22,13 +32,55 @@ async def test_an_upload_queues_a_build_and_says_nothing_yet(shop, skops_model):
     assert await shop.state() == "queued"
 
 
-async def test_an_upload_twice_is_one_build(shop, skops_model):
-    for _ in range(2):
-        assert await shop.say(shop.uploaded(data=skops_model)) == []
+async def test_an_upload_twice_is_one_build_that_answers_each_by_its_own_wish(shop, skops_model):
+    assert await shop.say(shop.uploaded(data=skops_model, labels={"team": "a"}), "first") == []
+    elsewhere = DeployOptions(deployment="fraud-next")
+    assert await shop.say(shop.uploaded(data=skops_model, deploy=elsewhere), "second") == []
+    assert await shop.say(shop.uploaded(data=skops_model, deploy=None), "third") == []
     await shop.worker().work()
 
-    assert [event for event in await shop.emitted() if isinstance(event, ImageBuilt)] != []
-    assert await shop.state() == "built"
+    answered = await shop.answered()
+    assert [chain for chain, _ in answered] == ["first", "second", "third"]
+    first, second, third = [built for _, built in answered]
+    assert first.image == second.image == third.image
+    assert (first.labels, first.deploy.deployment) == ({"team": "a"}, None)
+    assert (second.labels, second.deploy.deployment) == ({}, "fraud-next")
+    assert third.deploy is None
+    assert first.uploaded_at < second.uploaded_at < third.uploaded_at
+    assert (shop.directory / "builder/logs/risk/fraud/3.2.log").exists() is False
+
+
+async def test_all_who_wait_for_a_build_hear_that_it_failed(shop):
+    for chain in ("first", "second"):
+        await shop.say(shop.uploaded(data=b"no model"), chain)
+    await shop.worker().work()
+    assert [(chain, failed.reason) for chain, failed in await shop.answered()] == [
+        ("first", "format"),
+        ("second", "format"),
+    ]
+
+
+async def test_an_upload_that_says_another_format_is_built_anew_and_answers_both(shop, skops_model):
+    await shop.say(shop.uploaded(data=skops_model), "first")
+    await shop.say(shop.uploaded(data=skops_model, format="skops"), "second")
+    await shop.worker().work()
+    assert [chain for chain, _ in await shop.answered()] == ["first", "second"]
+    assert (shop.directory / "builder/logs/risk/fraud/3.2.log").exists()
+
+
+async def test_a_request_for_a_build_that_goes_on_waits_for_it_and_takes_no_deployment_away(
+    shop, skops_model
+):
+    await shop.say(shop.uploaded(data=skops_model), "first")
+    await shop.worker().work()
+    await shop.say(shop.uploaded(data=skops_model), "second")
+    assert await shop.say(requested(), "again") == []
+    await shop.answered()
+    await shop.worker().work()
+    assert [(chain, built.deploy is None) for chain, built in await shop.answered()] == [
+        ("second", False),
+        ("again", True),
+    ]
 
 
 async def test_an_artifact_outside_of_the_accounts_prefixes_is_a_failed_build(shop):
@@ -107,12 +159,17 @@ async def test_a_version_that_was_never_uploaded_is_said_to_be_so(shop, event):
     assert "risk/fraud@9 was never uploaded" in failed.message
 
 
-async def test_a_waiting_build_is_cancelled_at_once(shop, skops_model):
-    await shop.say(shop.uploaded(data=skops_model))
+async def test_a_waiting_build_is_cancelled_at_once_and_all_who_wait_hear_of_it(shop, skops_model):
+    for chain in ("first", "second"):
+        await shop.say(shop.uploaded(data=skops_model), chain)
 
-    (failed,) = await shop.say(cancelled())
+    await shop.say(cancelled(), "end")
 
-    assert (failed.reason, failed.message) == ("cancelled", "cancelled by user:jiho")
+    answered = await shop.answered()
+    assert [chain for chain, _ in answered] == ["first", "second", "end"]
+    assert {(failed.reason, failed.message) for _, failed in answered} == {
+        ("cancelled", "cancelled by user:jiho")
+    }
     assert await shop.state() == "cancelled"
     await shop.worker().work()
     assert await shop.state() == "cancelled"
@@ -156,3 +213,32 @@ async def test_an_upload_is_no_later_than_it_was_heard_of(shop, skops_model, ahe
     await upload(shop, shop.uploaded(data=skops_model), before + ahead if ahead else None)
     (built,) = await images(shop)
     assert before <= built.uploaded_at <= datetime.now(UTC)
+
+
+VALID = {"account": "risk", "model": "fraud", "version": "3", "requested_by": "user:jiho"}
+
+
+@pytest.mark.parametrize("event_class", [ModelUploaded, BuildRequested, BuildCancelled])
+def test_a_version_that_breaks_its_rule_is_a_failed_build_with_a_valid_one_in_its_message(event_class):
+    failed = refusal(consumer, event_class, VALID | {"version": "2026-11-24T12:00"})
+    assert (failed.account, failed.model, failed.version) == ("risk", "fraud", "2026-11-24T12:00")
+    assert (failed.reason, failed.step) == ("invalid", None)
+    assert "version: '2026-11-24T12:00' is not allowed; allowed: 1 to 63 characters" in failed.message
+    assert "for example '2026-11-24T12-00'" in failed.message
+
+
+@pytest.mark.parametrize(("version", "said"), [("x" * 999, "x" * 255), (3, "3"), (None, "None")])
+def test_whatever_a_version_is_its_author_hears_of_it(version, said):
+    assert refusal(consumer, ModelUploaded, VALID | {"version": version}).version == said
+
+
+def test_a_version_that_is_missing_is_said_to_be(shop):
+    failed = refusal(consumer, ModelUploaded, {"account": "risk", "model": "fraud"})
+    assert failed.version == ""
+    assert "version is missing" in failed.message
+
+
+def test_an_accident_is_told_without_its_innards():
+    failed = refuse(ZeroDivisionError("secret"), VALID)
+    assert "ZeroDivisionError" in failed.message
+    assert "secret" not in failed.message

@@ -65,7 +65,7 @@ async def built(directory: Path, name: str, data: bytes, model: str) -> list[Eve
     event = uploaded(directory, name, data, model)
     await run(consumer, event, store=store, provide=[settings, Workers([], poll_seconds=1)])
     await app.make_workers(settings, store, app.make_world(settings))[0].work()
-    events = await emitted(store)
+    events = [each.event for each in await emitted(store)]
     await store.close()
     return events
 

@@ -170,15 +170,16 @@ async def test_bytes_that_changed_since_the_version_was_built_are_a_conflict(sho
 @both_databases
 async def test_a_running_build_stops_when_it_is_cancelled(shop, skops_model):
     shop.inspector.hold = True
-    await shop.say(shop.uploaded(data=skops_model))
+    await shop.say(shop.uploaded(data=skops_model), "upload")
     async with at_work(shop.worker(lease_seconds=0.2)) as task:
         await shop.inspector.entered.wait()
         event = BuildCancelled(account="risk", model="fraud", version="3", cancelled_by="user:jiho")
-        assert await shop.say(event) == []
+        assert await shop.say(event, "end") == []
         await asyncio.wait_for(task, 5)
 
-    failed = (await shop.emitted())[-1]
-    assert (failed.reason, failed.message) == ("cancelled", "cancelled by user:jiho")
+    answered = await shop.answered()
+    assert [chain for chain, _ in answered] == ["upload", "end"]
+    assert {(each.reason, each.message) for _, each in answered} == {("cancelled", "cancelled by user:jiho")}
     assert await shop.state() == "cancelled"
 
 
@@ -278,17 +279,50 @@ async def _no_beat(_build) -> None: ...
 
 
 @both_databases
-async def test_a_new_upload_supersedes_the_running_build(shop, skops_model):
+async def test_an_upload_of_a_version_whose_build_runs_is_answered_by_that_build(shop, skops_model):
     shop.inspector.hold = True
-    await shop.say(shop.uploaded(data=skops_model))
+    await shop.say(shop.uploaded(data=skops_model), "first")
+    async with at_work(shop.worker(lease_seconds=0.2)) as task:
+        await shop.inspector.entered.wait()
+        await shop.say(shop.uploaded(data=skops_model, labels={"team": "new"}), "second")
+        shop.inspector.go_on.set()
+        await asyncio.wait_for(task, 5)
+
+    assert [(chain, built.labels) for chain, built in await shop.answered()] == [
+        ("first", {}),
+        ("second", {"team": "new"}),
+    ]
+
+
+@both_databases
+async def test_an_upload_that_says_more_supersedes_the_running_build_which_answers_none(shop, skops_model):
+    shop.inspector.hold = True
+    await shop.say(shop.uploaded(data=skops_model), "first")
     async with at_work(shop.worker(lease_seconds=0.2)) as task:
         await shop.inspector.entered.wait()
         shop.inspector.hold = False
-        await shop.say(shop.uploaded(data=skops_model, labels={"team": "new"}))
+        await shop.say(shop.uploaded(data=skops_model, format="skops"), "second")
         await asyncio.wait_for(task, 5)
 
-    (built,) = [event for event in await shop.emitted() if isinstance(event, ImageBuilt)]
-    assert built.labels == {"team": "new"}
+    assert [(chain, type(said)) for chain, said in await shop.answered()] == [
+        ("first", ImageBuilt),
+        ("second", ImageBuilt),
+    ]
+
+
+async def test_an_upload_after_a_cancellation_is_built_and_who_was_cancelled_hears_of_that(shop, skops_model):
+    shop.inspector.hold = True
+    await shop.say(shop.uploaded(data=skops_model), "first")
+    async with at_work(shop.worker(lease_seconds=60)):
+        await shop.inspector.entered.wait()
+        event = BuildCancelled(account="risk", model="fraud", version="3", cancelled_by="user:jiho")
+        await shop.say(event, "end")
+        await shop.say(shop.uploaded(data=skops_model), "second")
+    shop.inspector.hold = False
+    await shop.worker("other").work()
+
+    answered = {chain: getattr(said, "reason", "built") for chain, said in await shop.answered()}
+    assert answered == {"first": "cancelled", "end": "cancelled", "second": "built"}
 
 
 async def test_a_worker_that_is_stopped_gives_its_build_back_at_once(shop, skops_model):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import AwareDatetime
 
 from services.builder.domain.failure import BuildError
 from services.builder.domain.version import Bound
 from so1s.events import BuildFailed, Image, ModelUploaded
 from so1s.events.build import Step
 from so1s.events.envelope import Cause
+from so1s.events.event import Value
 
 State = Literal["queued", "running", "built", "failed", "cancelled"]
 
@@ -18,13 +20,35 @@ _SHOWN_LINES = 50
 _SHOWN_CHARACTERS = 500
 
 
+class Wish(Value):
+    """What shall become of a version's image, as one of those who wait for it said."""
+
+    uploaded: ModelUploaded
+    uploaded_at: AwareDatetime
+    """When the version was uploaded, by the clock of whoever did; building it again changes nothing of it."""
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read one that was kept."""
+        return cls.model_validate_json(text)
+
+    @property
+    def version_name(self) -> str:
+        """As people write it: `risk/fraud@3`."""
+        return f"{self.uploaded.key}@{self.uploaded.version}"
+
+    @property
+    def of_image_alone(self) -> Self:
+        """The wish that nothing be deployed."""
+        return self.model_copy(update={"uploaded": self.uploaded.model_copy(update={"deploy": None})})
+
+
 @dataclass(frozen=True, slots=True)
 class Build:
     """The present build of one version."""
 
-    uploaded: ModelUploaded
-    uploaded_at: datetime
-    """When the version was uploaded, by the clock of whoever did; building it again changes nothing of it."""
+    wish: Wish
+    """Of the last upload of the version."""
     number: int
     """1 for the first build of the version; each further request counts on."""
     state: State
@@ -39,11 +63,28 @@ class Build:
     """First start of this build, in seconds since the epoch."""
     problem: str | None
     """What the last try met, where it was put off."""
+    cancelled_by: str | None
+    """Who asked for the end of it while it ran."""
+
+    @property
+    def uploaded(self) -> ModelUploaded:
+        """The upload that it is a build of."""
+        return self.wish.uploaded
 
     @property
     def name(self) -> str:
         """As people write it: `risk/fraud@3`."""
-        return f"{self.uploaded.key}@{self.uploaded.version}"
+        return self.wish.version_name
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it waits or runs, and shall come to its own end."""
+        return self.state in {"queued", "running"} and self.cancelled_by is None
+
+    def gives(self, uploaded: ModelUploaded) -> bool:
+        """Whether its image will be what another upload of the version asks for, too."""
+        same = (uploaded.artifact, uploaded.format) == (self.uploaded.artifact, self.uploaded.format)
+        return self.goes_on and same
 
     @property
     def bound(self) -> Bound | None:
