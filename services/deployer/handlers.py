@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeGuard
+from typing import TypeGuard
 
-from services.deployer import store
+from services.deployer import chains, store
 from services.deployer.domain import gate, options
 from services.deployer.domain.options import Defaults
 from services.deployer.domain.recorded import Recorded, lateness, staleness
+from services.deployer.refusals import refuse, refused
 from so1s.events import (
     CheckFinished,
     DeploymentFailed,
@@ -30,32 +30,27 @@ from so1s.store import Transaction
 consumer = Consumer("deployer")
 
 
-def answer(error: Exception, fields: Mapping[str, Any]) -> DeploymentFailed:
-    """What the author of an event that cannot be taken is told."""
-    deployment = fields.get("deployment") or (fields.get("deploy") or {}).get("deployment")
-    return _refused(fields["account"], deployment or fields["model"], str(error))
-
-
-@consumer.on(ImageBuilt, rejected=answer)
+@consumer.on(ImageBuilt, rejected=refuse)
 async def request_deployment(built: ImageBuilt, defaults: Defaults) -> DeploymentRequested | None:
     """Ask for what the upload asks for, and leave the decision to the request's own handler."""
     return options.request(built, built.deploy, defaults) if built.deploy else None
 
 
-@consumer.on(DeploymentRequested, rejected=answer)
+@consumer.on(DeploymentRequested, rejected=refuse)
 async def change(request: DeploymentRequested, tx: Transaction) -> DeploymentReady | DeploymentFailed | None:
     """Take a whole desired state."""
     recorded = await store.find(tx, request.account, request.deployment)
     if stale := staleness(recorded, request.expected_revision):
-        return _refused(request.account, request.deployment, stale, "stale_revision")
-    if recorded and await store.is_outdated(tx, request):
-        return _refused(
+        return refused(request.account, request.deployment, stale, "stale_revision")
+    known = recorded and recorded.is_already(request.workload)
+    if recorded and not known and await store.is_outdated(tx, request):
+        return refused(
             request.account, request.deployment, lateness(recorded, request.workload), "superseded"
         )
     return await _become(tx, request, recorded, request.workload, request.uploaded_at)
 
 
-@consumer.on(DeploymentScaleRequested, rejected=answer)
+@consumer.on(DeploymentScaleRequested, rejected=refuse)
 async def scale(
     request: DeploymentScaleRequested, tx: Transaction
 ) -> DeploymentReady | DeploymentFailed | None:
@@ -67,7 +62,7 @@ async def scale(
     return await _become(tx, request, recorded, wanted)
 
 
-@consumer.on(DeploymentRollbackRequested, rejected=answer)
+@consumer.on(DeploymentRollbackRequested, rejected=refuse)
 async def roll_back(
     request: DeploymentRollbackRequested, tx: Transaction
 ) -> DeploymentReady | DeploymentFailed | None:
@@ -79,7 +74,7 @@ async def roll_back(
     wanted = await store.workload(tx, request.account, request.deployment, target)
     if wanted is None:
         allowed = f"1 to {recorded.revision - 1}" if recorded.revision > 1 else "none, it has no earlier one"
-        return _refused(
+        return refused(
             request.account,
             request.deployment,
             f"to_revision: {target} is not allowed; allowed: {allowed}",
@@ -103,7 +98,7 @@ async def judge(finished: CheckFinished, tx: Transaction) -> None:
         await store.open_gate(tx, before)
 
 
-@consumer.on(DeploymentRemovalRequested, rejected=answer)
+@consumer.on(DeploymentRemovalRequested, rejected=refuse)
 async def retire(
     request: DeploymentRemovalRequested, tx: Transaction
 ) -> DeploymentRetiring | DeploymentFailed | None:
@@ -127,6 +122,7 @@ async def release(released: VariantReleased, tx: Transaction) -> None:
     """Let the replicas go; one that was wanted anew in the meantime has another revision."""
     recorded = await store.find(tx, released.account, released.deployment)
     if _retires(recorded, released.revision):
+        await chains.supersede(tx, recorded)
         await store.enter(tx, recorded, "released")
 
 
@@ -145,14 +141,14 @@ async def _become(
     wanted: Workload,
     uploaded_at: datetime | None = None,
 ) -> DeploymentReady | DeploymentFailed | None:
-    """Record the next revision, or answer at once where the present one is so already."""
+    """Record the next revision; where the present one is so already, answer what becomes of it."""
     if recorded and recorded.is_already(wanted):
-        if uploaded_at:
-            await store.renew_upload(tx, recorded, uploaded_at)
-        return recorded.answer()
+        return await _join(tx, recorded, uploaded_at)
     revision = recorded.revision + 1 if recorded else 1
-    if recorded and (refused := gate.refusal(await store.gate(tx, recorded, revision, wanted), wanted)):
-        return _refused(request.account, request.deployment, refused, "invalid")
+    if recorded:
+        if refusal := gate.refusal(await store.gate(tx, recorded, revision, wanted), wanted):
+            return refused(request.account, request.deployment, refusal, "invalid")
+        await chains.supersede(tx, recorded, wanted)
     await store.revise(
         tx,
         request.account,
@@ -165,6 +161,18 @@ async def _become(
     return None
 
 
+async def _join(
+    tx: Transaction, recorded: Recorded, uploaded_at: datetime | None
+) -> DeploymentReady | DeploymentFailed | None:
+    """Answer what is known of the present revision, or wait for its end."""
+    if uploaded_at:
+        await store.renew_upload(tx, recorded, uploaded_at)
+    answer = recorded.answer()
+    if answer is None:
+        await chains.wait(tx, recorded.account, recorded.name, recorded.revision)
+    return answer
+
+
 def _retires(recorded: Recorded | None, revision: int) -> TypeGuard[Recorded]:
     return recorded is not None and recorded.state == "retiring" and recorded.revision == revision
 
@@ -174,15 +182,4 @@ def _unknown(
     recorded: Recorded | None,
 ) -> DeploymentFailed:
     state = f"is {recorded.state}" if recorded else "does not exist"
-    return _refused(request.account, request.deployment, f"deployment {request.deployment} {state}")
-
-
-def _refused(
-    account: str,
-    deployment: str,
-    message: str,
-    reason: Literal["invalid", "superseded", "stale_revision", "unknown"] = "unknown",
-) -> DeploymentFailed:
-    return DeploymentFailed(
-        account=account, deployment=deployment, revision=0, reason=reason, message=message
-    )
+    return refused(request.account, request.deployment, f"deployment {request.deployment} {state}")

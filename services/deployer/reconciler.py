@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import structlog
 
+from services.deployer import chains
 from services.deployer import store as deployments
 from services.deployer.domain.announcement import announce, figures
 from services.deployer.domain.observation import Observation
@@ -127,7 +128,7 @@ class Reconciler:
             event = DeploymentRemoved(
                 account=recorded.account, deployment=recorded.name, revision=recorded.revision
             )
-            tx.emit(event, id=_id(recorded, recorded.revision, "removed"))
+            tx.emit(event, id=transition_id("deployer", recorded.key, recorded.revision, "removed"))
         self._applied.pop((recorded.account, recorded.name), None)
 
     async def _remove_strangers(self, keys: Iterable[Key]) -> None:
@@ -147,7 +148,7 @@ class Reconciler:
             values = figures(seen)
             for transition in told:
                 said = announce(present, seen, transition, tx.now, log_tail)
-                tx.emit(said.event, id=_id(recorded, said.generation, said.transition))
+                await chains.say(tx, present, said)
                 values |= said.figures
                 _measure(said.event)
             await deployments.tell(tx, present, values)
@@ -177,10 +178,6 @@ def _differs(recorded: Recorded, seen: Observation) -> bool:
     before = (status.seen_revision, status.updated, status.ready, status.desired, status.restarts)
     now = (seen.revision, seen.updated, seen.ready, seen.desired, seen.restarts)
     return (*before, recorded.service, recorded.url) != (*now, seen.service, seen.url)
-
-
-def _id(recorded: Recorded, generation: int, transition: str) -> str:
-    return transition_id("deployer", f"{recorded.account}/{recorded.name}", generation, transition)
 
 
 def _measure(event: Event) -> None:

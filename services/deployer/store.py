@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, and_, select, update
+from sqlalchemy import Column, ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.deployer import chains
 from services.deployer.domain.gate import Gate, Verdict, beside
 from services.deployer.domain.progress import Status
 from services.deployer.domain.recorded import Recorded, Revision, State
@@ -111,7 +112,7 @@ async def revise(
     requested_by: str,
     uploaded_at: datetime | None = None,
 ) -> None:
-    """Record the next revision of a deployment; it is active from now on."""
+    """Record the next revision of a deployment; it is active from now on, and waited for."""
     assert tx.cause is not None, "a revision has a cause"
     now = tx.now.timestamp()
     key = {"account": account, "name": name}
@@ -129,12 +130,15 @@ async def revise(
     await tx.execute(revisions.insert().values(key | change))
     row = key | {"revision": revision, "state": "active", "since": now}
     await upsert(tx, deployments, row, keys=("account", "name"), update=("revision", "state", "since"))
+    await chains.wait(tx, account, name, revision)
 
 
 async def renew_upload(tx: Transaction, recorded: Recorded, uploaded_at: datetime) -> None:
-    """Record that the version of the present revision was uploaded once more."""
-    this = _named(revisions, recorded.account, recorded.name), revisions.c.revision == recorded.revision
-    await tx.execute(update(revisions).where(*this).values(uploaded_at=uploaded_at.timestamp()))
+    """Record that the version of the present revision was uploaded once more, where that is news."""
+    at, named = uploaded_at.timestamp(), _named(revisions, recorded.account, recorded.name)
+    earlier = or_(revisions.c.uploaded_at.is_(None), revisions.c.uploaded_at < at)
+    this = (named, revisions.c.revision == recorded.revision, earlier)
+    await tx.execute(update(revisions).where(*this).values(uploaded_at=at))
 
 
 async def retire(tx: Transaction, recorded: Recorded) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from services.deployer import store as deployments
 from services.deployer.domain.options import Defaults
-from services.deployer.handlers import answer, consumer
+from services.deployer.handlers import consumer
+from services.deployer.refusals import refuse
 from so1s.errors import InvalidInput
 from so1s.events import (
     CheckFinished,
@@ -28,9 +31,13 @@ from so1s.events import (
     VariantInUse,
     VariantReleased,
     Workload,
+    event_class,
 )
+from so1s.events.codec import unwrap
 from so1s.events.envelope import Cause
-from so1s.testing import run
+from so1s.store import answers
+from so1s.store.tables import outbox
+from so1s.testing import refusal, run
 
 DIGEST = f"sha256:{'a' * 64}"
 IMAGE = Image(reference=f"oci:/images@{DIGEST}", digest=DIGEST, size_bytes=1)
@@ -39,8 +46,9 @@ NAMES = {"account": "risk", "deployment": "fraud"}
 
 @pytest.fixture
 def tell(store):
-    async def tell(event, defaults=None):
-        return await run(consumer, event, store=store, provide=[defaults or Defaults()])
+    async def tell(event, defaults=None, chain="test"):
+        provide = [defaults or Defaults()]
+        return await run(consumer, event, event_id=chain, store=store, provide=provide)
 
     return tell
 
@@ -136,9 +144,30 @@ async def test_options_that_contradict_each_other_are_rejected_with_the_reason(t
     event = built(deploy=DeployOptions(deployment="fraud-next", scaling=scaling))
     with pytest.raises(InvalidInput) as caught:
         await tell(event)
-    failed = answer(caught.value, event.model_dump())
-    assert (failed.deployment, failed.revision) == ("fraud-next", 0)
+    failed = refuse(caught.value, event.model_dump())
+    assert (failed.deployment, failed.revision, failed.reason) == ("fraud-next", 0, "invalid")
     assert "max_replicas of at least min_replicas" in failed.message
+
+
+@pytest.mark.parametrize(
+    ("event_class", "fields", "says"),
+    [
+        (DeploymentRequested, {"workload": {}}, "workload.model is missing"),
+        (
+            DeploymentScaleRequested,
+            {"scaling": {"min_replicas": 0}},
+            "scaling.min_replicas: 0 is not allowed",
+        ),
+        (DeploymentRollbackRequested, {"to_revision": 0}, "to_revision: 0 is not allowed"),
+        (DeploymentRemovalRequested, {}, "requested_by is missing"),
+        (ImageBuilt, {"model": "fraud", "deployment": None}, "version is missing"),
+    ],
+)
+def test_a_request_that_breaks_a_rule_is_refused_with_the_rule(event_class, fields, says):
+    failed = refusal(consumer, event_class, NAMES | fields)
+    assert (failed.account, failed.deployment) == ("risk", "fraud")
+    assert (failed.revision, failed.reason) == (0, "invalid")
+    assert says in failed.message
 
 
 async def test_each_request_that_changes_something_is_a_revision(tell, store):
@@ -408,3 +437,64 @@ async def test_uploads_of_different_models_do_not_compare(tell, store):
     await tell(uploaded("2", minutes=5))
     await tell(uploaded("1", minutes=0, model="other"))
     assert (await recorded(store)).workload.model == "other"
+
+
+async def test_the_same_version_that_is_asked_for_later_by_an_earlier_upload_is_no_late_one(tell, store):
+    await tell(uploaded("1", minutes=5))
+    assert await tell(uploaded("1", minutes=0)) == []
+    [failed] = await tell(uploaded("2", minutes=3))
+    assert failed.reason == "superseded", "the later of the two uploads counts"
+
+
+async def said(store):
+    """What was said, each after the event that it answers."""
+    async with store.read() as connection:
+        rows = (await connection.execute(select(outbox).order_by(outbox.c.position))).all()
+    envelopes = [unwrap(json.loads(row.headers), row.value) for row in rows]
+    assert all(each.cause_id == each.correlation_id for each in envelopes)
+    return [(each.cause_id, each.open(event_class(each.type)).event) for each in envelopes]
+
+
+async def owed(store):
+    async with store.read() as connection:
+        return [each.cause.event_id for each in (await answers.due(connection)).get("risk/fraud", [])]
+
+
+async def test_all_who_wait_for_a_version_are_told_which_one_took_its_place(tell, store):
+    for chain in ("first", "second"):
+        await tell(requested("1"), chain=chain)
+    await tell(requested("2"), chain="third")
+    found = await said(store)
+    assert [(chain, failed.revision, failed.reason) for chain, failed in found] == [
+        ("first", 1, "superseded"),
+        ("second", 1, "superseded"),
+    ]
+    assert found[0][1].message == (
+        "fraud@1 at endpoint fraud is not deployed, since fraud@2 at endpoint fraud "
+        "was requested before it was ready"
+    )
+    assert await owed(store) == ["third"]
+
+
+async def test_who_waits_for_a_version_goes_on_to_wait_where_only_its_size_changes(tell, store):
+    await tell(requested("1"), chain="first")
+    request = DeploymentScaleRequested(**NAMES, scaling=Scaling(max_replicas=3), requested_by="jiho")
+    await tell(request, chain="second")
+    assert (await said(store), await owed(store)) == ([], ["first", "second"])
+
+
+async def test_who_waits_for_a_deployment_that_is_removed_is_told_so(tell, store):
+    await tell(requested("1"), chain="first")
+    await tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"), chain="removal")
+    await tell(VariantReleased(**NAMES, revision=1), chain="release")
+    _, (chain, failed) = await said(store)
+    assert (chain, failed.reason) == ("first", "superseded")
+    assert "since the removal of the deployment was requested" in failed.message
+    assert await owed(store) == []
+
+
+async def test_a_deployment_that_stays_in_use_is_waited_for_still(tell, store):
+    await tell(requested("1"), chain="first")
+    await tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"), chain="removal")
+    await tell(VariantInUse(**NAMES, revision=1, endpoint="fraud", reason="its only variant"))
+    assert await owed(store) == ["first"]

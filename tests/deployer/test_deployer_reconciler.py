@@ -45,13 +45,20 @@ class Deployer:
         deadlines = Deadlines(rollout, checks)
         return Reconciler(self.store, self.cluster, deadlines=deadlines, poll_seconds=0.02)
 
-    async def tell(self, event):
-        return await run(consumer, event, store=self.store)
+    async def tell(self, event, chain="test"):
+        return await run(consumer, event, event_id=chain, store=self.store)
 
-    async def request(self, version, **changes):
+    async def request(self, version, chain="test", **changes):
         behaviour = changes.pop("behaviour", {})
         wanted = workload(self.machine.image(version, **behaviour), version, **changes)
-        await self.tell(DeploymentRequested(**NAMES, workload=wanted, requested_by="jiho"))
+        await self.tell(DeploymentRequested(**NAMES, workload=wanted, requested_by="jiho"), chain)
+
+    async def answered(self, name):
+        """The events of a type, each after the event that it answers."""
+        sent = await self.sent(name)
+        assert len({headers["ce_id"] for headers, _ in sent}) == len(sent)
+        events = [event_class(headers["ce_type"]).from_json(value) for headers, value in sent]
+        return [(headers["ce_causationid"], event) for (headers, _), event in zip(sent, events, strict=True)]
 
     async def check(self, ready, *, passed=True):
         """Give the verdict of `quality` on a revision that is ready."""
@@ -109,6 +116,40 @@ async def test_a_request_becomes_a_ready_deployment(deployer, machine):
         assert (await http.get(f"{ready.url}/predict")).json()["version"] == "1"
     progressed = await deployer.said("DeploymentProgressed")
     assert [each.message for each in progressed] == ["0 of 1 replicas ready"]
+
+
+async def test_all_who_asked_for_a_deployment_while_it_rolled_out_hear_that_it_is_ready(deployer):
+    for chain in ("first", "second"):
+        await deployer.request("1", chain)
+    scaling = Scaling(min_replicas=1, max_replicas=2)
+    await deployer.tell(DeploymentScaleRequested(**NAMES, scaling=scaling, requested_by="jiho"), "third")
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.once("DeploymentReady", 3)
+    ready = await deployer.answered("DeploymentReady")
+    assert [(chain, each.revision) for chain, each in ready] == [("third", 2), ("first", 2), ("second", 2)]
+    assert await deployer.said("DeploymentFailed") == []
+
+
+async def test_all_who_asked_for_a_version_while_it_was_checked_hear_the_end_of_it(deployer):
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        await deployer.request("2", "first", requires=["quality"])
+        candidate = await deployer.once("DeploymentReady", 2)
+        await deployer.request("2", "second", requires=["quality"])
+        await deployer.check(candidate, passed=False)
+        await deployer.once("DeploymentFailed", 2)
+        await deployer.request("2", "third", requires=["quality"])
+        await deployer.request("2", "fourth", requires=["quality"])
+        await deployer.check(await deployer.once("DeploymentReady", 3))
+        await deployer.once("DeploymentReady", 5)
+    failed = await deployer.answered("DeploymentFailed")
+    assert [(chain, each.reason) for chain, each in failed] == [
+        ("first", "check_failed"),
+        ("second", "check_failed"),
+    ]
+    ready = [(chain, each.candidate) for chain, each in await deployer.answered("DeploymentReady")]
+    assert ready[1:] == [("first", True), ("third", True), ("third", False), ("fourth", False)]
 
 
 async def test_replicas_bear_the_cause_of_their_revision(deployer, machine):

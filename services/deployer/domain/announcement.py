@@ -9,7 +9,7 @@ from typing import Any
 from services.deployer.domain.observation import Observation
 from services.deployer.domain.progress import Failed, Moved, Progressed, Ready, Transition
 from services.deployer.domain.recorded import Recorded
-from so1s.events import DeploymentFailed, DeploymentProgressed, Event, ReplicasChanged
+from so1s.events import DeploymentFailed, DeploymentProgressed, DeploymentReady, Event, ReplicasChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,16 @@ class Announcement:
     transition: str
     figures: dict[str, Any]
     """What is recorded of it."""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it is what those who asked for the revision wait for."""
+        match self.event:
+            case DeploymentReady():
+                return not self.event.candidate
+            case DeploymentFailed():
+                return True
+        return False
 
 
 def announce(

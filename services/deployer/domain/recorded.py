@@ -49,6 +49,11 @@ class Recorded:
     """What was told of the newest revision that failed."""
 
     @property
+    def key(self) -> str:
+        """As events are keyed: `risk/fraud`."""
+        return f"{self.account}/{self.name}"
+
+    @property
     def newest(self) -> Revision:
         """The present revision."""
         return Revision(self.revision, self.workload, self.cause)
@@ -66,6 +71,10 @@ class Recorded:
     def is_already(self, workload: Workload) -> bool:
         """Whether it is to be so anyway; what failed its checks may be tried again."""
         return self.state == "active" and self.workload == workload and not self.status.withdrawn
+
+    def is_continued_by(self, workload: Workload) -> bool:
+        """Whether who waits for the present revision gets what it is about from a later one, too."""
+        return _essence(self.workload) == _essence(workload)
 
     def answer(self) -> DeploymentReady | DeploymentFailed | None:
         """What is known of the present revision; None while it rolls out."""
@@ -98,6 +107,11 @@ class Recorded:
         )
 
 
+def _essence(workload: Workload) -> tuple[str, str, str | None]:
+    """Which version a workload brings, and where to; how many replicas, and of which size, is beside that."""
+    return workload.model, workload.version, workload.endpoint
+
+
 def staleness(recorded: Recorded | None, expected: int | None) -> str | None:
     """Why a request that expects a revision is refused; None where it is not.
 
@@ -115,3 +129,19 @@ def lateness(recorded: Recorded, late: Workload) -> str:
     serving = recorded.serving.workload if recorded.serving else None
     now = f"{serving.model}@{serving.version} serves" if serving else "none serves now"
     return f"{late.model}@{late.version} is not deployed, since a later upload of {late.model} was; {now}"
+
+
+def supersession(waited_for: Workload, wanted: Workload | None) -> str:
+    """Why a revision is given up before it was ready.
+
+    Args:
+        waited_for: what it was to be.
+        wanted: what the deployment shall be instead; None where it goes.
+    """
+    instead = _named(wanted) if wanted else "the removal of the deployment"
+    return f"{_named(waited_for)} is not deployed, since {instead} was requested before it was ready"
+
+
+def _named(workload: Workload) -> str:
+    endpoint = f" at endpoint {workload.endpoint}" if workload.endpoint else ""
+    return f"{workload.model}@{workload.version}{endpoint}"

@@ -20,7 +20,7 @@ DeploymentFailure = Literal[
     "no_capacity",
     "image",  # cannot be had, or is for another platform
     "check_failed",  # a required check did, or gave no verdict in time; the message says which and why
-    "superseded",  # a later upload of the model was deployed before; the message says which version serves
+    "superseded",  # by what was requested before it was ready, or by a later upload; the message says which
     "stale_revision",  # the deployment has another revision than the one expected
     "unknown",  # no such deployment or revision
 ]
