@@ -17,7 +17,7 @@ from rich.text import Text
 from so1s.broker.reader import partitions_of
 from so1s.broker.topics import wanted
 from so1s.cli import api
-from so1s.cli.main import UNREACHABLE
+from so1s.cli.exit_codes import UNREACHABLE
 from so1s.cli.terminal import terminal
 from so1s.cli.topics import SERVICES
 from so1s.platform import ClientSettings

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from so1s.cli.exit_codes import FAILED, OK, TIMED_OUT, UNREACHABLE, USAGE
 from so1s.errors import InvalidInput, So1sError, Unreachable
-
-OK, FAILED, USAGE, UNREACHABLE, TIMED_OUT = range(5)
 
 _EVERYWHERE = ("--output", "-o")
 

@@ -24,8 +24,6 @@ MAX_EVENT_BYTES = 512 * 1024
 
 _PREFIX = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 
-_PREFIX = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
-
 
 @dataclass(frozen=True)
 class Topic:

@@ -7,7 +7,8 @@ event that the inbox knows, or sends an outbox row whose id consumers know.
 
 from so1s.store.leases import Leases
 from so1s.store.outbox import Outbox
-from so1s.store.store import Store, Transaction
+from so1s.store.store import Store
+from so1s.store.transaction import Transaction
 from so1s.store.upsert import upsert
 
 __all__ = ["Leases", "Outbox", "Store", "Transaction", "upsert"]

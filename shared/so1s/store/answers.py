@@ -15,8 +15,8 @@ from sqlalchemy import Row, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from so1s.events.envelope import Cause
-from so1s.store.store import Transaction
 from so1s.store.tables import answers
+from so1s.store.transaction import Transaction
 from so1s.store.upsert import upsert
 
 

@@ -1,0 +1,3 @@
+"""The exit codes of the command line, for scripts."""
+
+OK, FAILED, USAGE, UNREACHABLE, TIMED_OUT = range(5)
