@@ -127,14 +127,14 @@ class _Loader(yaml.SafeLoader):
 def _mapping(text: bytes) -> dict[str, Any]:
     try:
         values = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month; a thousand brackets
         raise InvalidInput.of(FILE_NAME, _place(error), "allowed: valid YAML without aliases") from error
     if not isinstance(values, dict):
         raise InvalidInput.of(FILE_NAME, values, "allowed: a mapping that starts with `schema: so1s/v1`")
     return values
 
 
-def _place(error: yaml.YAMLError) -> str:
+def _place(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "is not readable"
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(problem)

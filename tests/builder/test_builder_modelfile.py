@@ -58,6 +58,9 @@ def test_the_schema_alone_is_a_file():
         (b"\xff", "so1s.yaml"),
         (b"a: &a [x]\nb: [*a, *a]", "aliases are not allowed"),
         (b"#" * 70_000, "at most 65536 bytes"),
+        (b"schema: 2026-13-45", "valid YAML"),
+        (b"schema: 0b_", "valid YAML"),
+        (b"schema: " + b"[" * 30_000, "valid YAML"),
     ],
 )
 def test_a_wrong_file_names_the_field_its_value_and_what_is_allowed(text, said):
