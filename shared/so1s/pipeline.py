@@ -107,7 +107,7 @@ def publish_model(
         version: its name, for ever; `[A-Za-z0-9._-]`, at most 63 characters.
         account: whose it is; `SO1S_ACCOUNT` where it is absent.
         format: recognised from the bytes where it is absent.
-        uploaded_by: who is charged for it; the Airflow DAG or the login where it is absent.
+        uploaded_by: who is charged for it; where it is absent, the Airflow DAG, the login, or `unknown`.
         lineage: where it comes from: `run_url`, `commit`, `dataset_uri`.
         evaluation: figures of your own, such as `{"auc": 0.943}`.
         labels: by which costs are allocated.
@@ -159,8 +159,12 @@ def _checked(values: dict[str, Any]) -> ModelUploaded:
 
 
 def _who() -> str:
-    dag = os.environ.get("AIRFLOW_CTX_DAG_ID")
-    return f"airflow:{dag}" if dag else f"user:{getpass.getuser()}"
+    if dag := os.environ.get("AIRFLOW_CTX_DAG_ID"):
+        return f"airflow:{dag}"
+    try:
+        return f"user:{getpass.getuser()}"
+    except (KeyError, OSError):  # a pod's user may have a number alone
+        return "unknown"
 
 
 def _ignore(_step: Step) -> None:

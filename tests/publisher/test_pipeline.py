@@ -50,6 +50,13 @@ def answer(laptop, published, *answers):
             publisher.publish(each, source="so1s/played", cause=cause)
 
 
+def test_a_pod_whose_user_has_no_name_can_publish(laptop, out, model, monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 5)
+    assert publish(laptop, out, model).event.uploaded_by == "unknown"
+
+
 def test_a_directory_is_uploaded_as_one_checked_file(laptop, out, model):
     artifact = publish(laptop, out, model).event.artifact
     file = Path(artifact.uri.removeprefix("file://"))
