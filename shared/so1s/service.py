@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import structlog
 import uvicorn
+from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -30,7 +31,7 @@ from so1s.broker.handlers import Handler, Rejected, Subscription
 from so1s.broker.producer import Producer
 from so1s.broker.subscribers import Parts, Subscriber, make_broker
 from so1s.broker.topics import dead_letter_topic, missing, provision, wanted
-from so1s.events.event import Event
+from so1s.events.event import Event, catalogue
 from so1s.health import Health
 from so1s.loop import Leadership, Loop
 from so1s.metrics import OUTBOX_DEPTH
@@ -44,8 +45,8 @@ H = TypeVar("H", bound=Handler)
 _RELAY_SECONDS = 1.0
 _LAST_FLUSH_SECONDS = 5.0
 _PRUNE_SECONDS = 3600.0
-_REMEMBERED_DAYS = 45
-"""Longer than any topic keeps its events: an inbox row that is gone cannot be asked for again."""
+_SPARE_DAYS = 15
+"""How long an inbox row outlives the topic that keeps its events longest: an event without one is new."""
 
 
 class Consumer:
@@ -223,12 +224,13 @@ class Service:
 
     async def _flush_last(self) -> None:
         """Send what waits; where Kafka is away, the next start does."""
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, KafkaError):
             async with asyncio.timeout(_LAST_FLUSH_SECONDS):
                 await self._flush()
 
     async def _prune(self) -> None:
-        await self.store.prune(older_than_days=_REMEMBERED_DAYS)
+        longest = max(event_class.topic.retention_days for event_class in catalogue().values())
+        await self.store.prune(older_than_days=longest + _SPARE_DAYS)
 
 
 @asynccontextmanager

@@ -7,12 +7,15 @@ import signal
 import sys
 import time
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 
 from so1s.broker.producer import Producer
+from so1s.events import Event
+from so1s.service import Service
 from so1s.store import Store
 from so1s_broker import Broker
 
@@ -158,3 +161,31 @@ async def test_a_service_stops_in_time_though_kafka_is_away(
                 tx.emit(bench.hear(2), id="unsent")
             began = time.monotonic()
         assert time.monotonic() - began < 8
+
+
+async def test_a_service_stops_without_an_error_though_its_connection_broke_too(bench, tmp_path):
+    with Broker(tmp_path / "kafka") as broker:
+        bench.kafka = broker.bootstrap_servers
+        async with bench.service(drain_seconds=0.1) as service:
+            broker.kill()
+            await service._producer.stop()
+            async with service.store.transaction() as tx:
+                tx.emit(bench.hear(1), id="unsent")
+        assert await service.store.outbox.depth() == 1
+        await service.store.close()
+
+
+async def test_an_event_is_remembered_for_longer_than_any_topic_keeps_it(bench):
+    class Kept(Event, key=("account",), prefix=bench.name, retention_days=90):
+        """Kept for a quarter."""
+
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    store = Store(bench.url, producer=bench.name, clock=lambda: now)
+    await store.migrate()
+    await store.attempt("pipeline", "1")
+    service = Service(bench.name, bench.settings(), store=store)
+    for days, attempts in ((91, 2), (120, 1)):
+        now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
+        await service._prune()
+        assert (await store.attempt("pipeline", "1")).number == attempts
+    await store.close()
