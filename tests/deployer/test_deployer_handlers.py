@@ -469,11 +469,20 @@ async def test_all_who_wait_for_a_version_are_told_which_one_took_its_place(tell
         ("first", 1, "superseded"),
         ("second", 1, "superseded"),
     ]
-    assert found[0][1].message == (
-        "fraud@1 at endpoint fraud is not deployed, since fraud@2 at endpoint fraud "
-        "was requested before it was ready"
-    )
+    message = "fraud@1 is not deployed, since fraud@2 was requested before it was ready"
+    assert {failed.message for _, failed in found} == {message}
     assert await owed(store) == ["third"]
+
+
+@pytest.mark.parametrize(("endpoint", "says"), [("other", "endpoint other"), (None, "no endpoint")])
+async def test_who_waits_for_a_version_at_an_endpoint_is_told_that_it_goes_elsewhere(
+    tell, store, endpoint, says
+):
+    await tell(requested("1"), chain="first")
+    await tell(requested("1", endpoint=endpoint), chain="second")
+    [(chain, failed)] = await said(store)
+    assert (chain, failed.reason) == ("first", "superseded")
+    assert f"since {says} was requested" in failed.message
 
 
 async def test_who_waits_for_a_version_goes_on_to_wait_where_only_its_size_changes(tell, store):

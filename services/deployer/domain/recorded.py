@@ -138,10 +138,11 @@ def supersession(waited_for: Workload, wanted: Workload | None) -> str:
         waited_for: what it was to be.
         wanted: what the deployment shall be instead; None where it goes.
     """
-    instead = _named(wanted) if wanted else "the removal of the deployment"
-    return f"{_named(waited_for)} is not deployed, since {instead} was requested before it was ready"
-
-
-def _named(workload: Workload) -> str:
-    endpoint = f" at endpoint {workload.endpoint}" if workload.endpoint else ""
-    return f"{workload.model}@{workload.version}{endpoint}"
+    late = f"{waited_for.model}@{waited_for.version}"
+    if wanted is None:
+        instead = "the removal of the deployment"
+    elif late != (other := f"{wanted.model}@{wanted.version}"):
+        instead = other
+    else:
+        instead = f"endpoint {wanted.endpoint}" if wanted.endpoint else "no endpoint"
+    return f"{late} is not deployed, since {instead} was requested before it was ready"
