@@ -36,6 +36,10 @@ class SlowDown(TemporaryError):
         self.seconds = seconds
 
 
+class Refused(TemporaryError):
+    """The messenger will not take this, such as for a wrong channel: it waits for the operator, alone."""
+
+
 class MessageGone(PermanentError):
     """A person deleted the message, or the workspace lets nobody edit it any more."""
 
@@ -45,8 +49,9 @@ class MessageGone(PermanentError):
 class Messenger(Protocol):
     """Shows incidents to people.
 
-    Each call raises `SlowDown` where the messenger is rate-limited, and `TemporaryError` where it
-    is away or refuses us. Where only its answer is lost, the call has had its effect all the same.
+    Each call raises `SlowDown` where the messenger is rate-limited, `Refused` where it will not do this,
+    and `TemporaryError` where it is away. Where only its answer is lost, the call has had its effect all
+    the same.
     """
 
     async def post(self, message: Message, mark: Mark, account: str) -> Posted:

@@ -16,7 +16,7 @@ from services.alerter import store
 from services.alerter.domain.incident import Incident
 from services.alerter.domain.message import render
 from services.alerter.metrics import MESSAGES, UNTOLD
-from services.alerter.ports import Mark, MessageGone, Messenger, Posted, SlowDown
+from services.alerter.ports import Mark, MessageGone, Messenger, Posted, Refused, SlowDown
 from services.alerter.store import Untold, UntoldReply
 from so1s.store import Store
 
@@ -41,10 +41,12 @@ class Teller:
 
         Raises:
             TemporaryError: the messenger is away; the rest waits for the next round.
+            Refused: it will not take one of them; the others were told.
         """
         async with self._state.read() as connection:
             waiting = await store.untold(connection)
         UNTOLD.set(len(waiting))
+        refused = None
         for untold in waiting:
             try:
                 await self._tell_one(untold)
@@ -52,7 +54,13 @@ class Teller:
                 log.warning("slack asks for a pause", seconds=error.seconds)
                 await self._sleep(error.seconds)
                 return
-            UNTOLD.dec()
+            except Refused as error:
+                log.warning("incident is refused", incident=untold.incident.id, reason=str(error))
+                refused = error
+            else:
+                UNTOLD.dec()
+        if refused:
+            raise refused
 
     async def _tell_one(self, untold: Untold) -> None:
         incident = untold.incident

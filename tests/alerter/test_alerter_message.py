@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.alerter.domain.incident import Finding, open_incident, resolve_incident, span, update_incident
@@ -84,6 +84,7 @@ def test_an_update_keeps_when_the_problem_began():
     assert (entry.revision, entry.text) == (2, "Now worse")
 
 
+@example("<" * 5000, [])
 @given(st.text(max_size=5000), st.lists(st.text(max_size=3000), max_size=4))
 def test_foreign_text_of_any_length_stays_within_slacks_limits_and_escaped(text, log):
     incident, entry = open_incident(finding(headline=text, observed=text, allowed=text, log_tail=tuple(log)))
@@ -93,6 +94,14 @@ def test_foreign_text_of_any_length_stays_within_slacks_limits_and_escaped(text,
     assert all(len(field["text"]) <= 2000 for field in fields)
     assert "<" not in "".join(field["text"] for field in fields[:-1])
     assert entry is None or len(entry.text) <= 40_000
+
+
+@pytest.mark.parametrize("text", ["<" * 500_000, "word " * 100_000])
+def test_a_long_message_is_cut_in_the_thread_too_and_says_so(text):
+    incident, _ = open_incident(finding())
+    _, worse = update_incident(incident, finding(observed=text))
+    _, over = resolve_incident(incident, NOON, "resolved", text)
+    assert all(len(entry.text) < 2000 and entry.text.endswith("…") for entry in (worse, over))
 
 
 @pytest.mark.parametrize(

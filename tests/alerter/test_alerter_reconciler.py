@@ -1,7 +1,13 @@
 import pytest
+from pydantic import SecretStr
 
+from services.alerter.adapters.messenger_slack import SlackMessenger
+from services.alerter.ports import Refused
 from services.alerter.reconciler import Teller
 from so1s.errors import TemporaryError
+from so1s_local.slack_channel import CHANNEL_ID
+
+TOKEN = "xoxb-test"
 
 
 @pytest.fixture
@@ -104,6 +110,18 @@ async def test_what_happens_while_slack_is_down_is_told_when_it_is_back(variant,
     (message,) = await slack.messages()
     assert "resolved after 10 s" in message["text"]
     assert len(message["replies"]) == 1
+
+
+async def test_an_incident_that_slack_refuses_holds_up_no_other_one(hear, sample, variant, state, slack):
+    channels = {"ads": "C0WRONG"}
+    teller = Teller(state, SlackMessenger(f"{slack.url}/api/", SecretStr(TOKEN), CHANNEL_ID, channels, 5))
+    await hear(*(sample(window, account="ads", errors=51) for window in (-2, -1)))
+    await variant.fail()
+    with pytest.raises(Refused, match="channel_not_found"):
+        await teller.tell()
+
+    (message,) = await slack.messages()
+    assert "account risk" in message["text"]
 
 
 async def test_a_rate_limit_is_waited_out_as_slack_asks(variant, state, messenger, slack):

@@ -41,7 +41,10 @@ async def http(channel):
 @pytest.fixture
 def call(http):
     async def call(method, **arguments):
-        return (await http.post(f"/api/{method}", json={"channel": CHANNEL_ID, **arguments})).json()
+        arguments = {"channel": CHANNEL_ID, **arguments}
+        if method.startswith("conversations."):
+            return (await http.get(f"/api/{method}", params=arguments)).json()
+        return (await http.post(f"/api/{method}", json=arguments)).json()
 
     return call
 
@@ -85,6 +88,11 @@ async def test_a_history_comes_in_pages_from_a_time_on(call):
     )
     assert [m["text"] for m in first["messages"] + rest["messages"]] == ["4", "3", "2", "1"]
     assert (first["has_more"], rest["has_more"]) == (True, False)
+
+
+async def test_methods_that_read_take_no_json(http):
+    answer = await http.post("/api/conversations.history", json={"channel": CHANNEL_ID})
+    assert answer.json() == {"ok": False, "error": "invalid_arguments"}
 
 
 def test_timestamps_are_unique_names_even_within_one_instant(tmp_path):

@@ -120,11 +120,17 @@ _METHODS: dict[str, Method] = {
     "conversations.history": Channel.history,
     "conversations.replies": Channel.replies,
 }
+_READING = {"conversations.history", "conversations.replies"}
 
 
 async def _arguments(request: Request) -> dict[str, Any]:
-    """What a method is told: a JSON body, a form or a query, as Slack takes all three."""
+    """What a method is told: a form, a query or, where it writes, a JSON body.
+
+    Format: https://docs.slack.dev/apis/web-api#methods_supporting_json
+    """
     if request.headers.get("content-type", "").startswith("application/json"):
+        if request.path_params["method"] in _READING:
+            raise SlackError("invalid_arguments")
         return json.loads(await request.body() or b"{}")
     form = await request.form()
     given = {**request.query_params, **{name: str(value) for name, value in form.items()}}

@@ -16,7 +16,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncSlackResponse, AsyncWebClient
 
 from services.alerter.domain.message import Message
-from services.alerter.ports import Mark, MessageGone, Posted, SlowDown
+from services.alerter.ports import Mark, MessageGone, Posted, Refused, SlowDown
 from so1s.errors import TemporaryError
 
 _EVENT_TYPE = "so1s_incident"
@@ -67,9 +67,8 @@ class SlackMessenger:
 
     async def edit(self, posted: Posted, message: Message, mark: Mark) -> None:
         """Replace the message."""
-        await self._call(
-            "chat.update", channel=posted.channel, ts=posted.ts, metadata=_metadata(mark), **asdict(message)
-        )
+        place = {"channel": posted.channel, "ts": posted.ts}
+        await self._call("chat.update", json=place | asdict(message) | {"metadata": _metadata(mark)})
 
     async def reply(self, posted: Posted, text: str, mark: Mark) -> Posted:
         """Post into the thread."""
@@ -84,25 +83,24 @@ class SlackMessenger:
         return self._channels.get(account, self._channel)
 
     async def _send(self, channel: str, mark: Mark, **content: Any) -> Posted:
-        answer = await self._call(
-            "chat.postMessage", channel=channel, metadata=_metadata(mark), unfurl_links=False, **content
-        )
+        said = {"channel": channel, "metadata": _metadata(mark), "unfurl_links": False, **content}
+        answer = await self._call("chat.postMessage", json=said)
         return Posted(answer["channel"], answer["ts"])
 
     async def _pages(self, method: str, **arguments: Any) -> AsyncIterator[list[dict[str, Any]]]:
-        cursor = ""
+        arguments |= {"include_all_metadata": True, "limit": _PAGE}
+        cursor = None
         while True:
-            answer = await self._call(
-                method, include_all_metadata=True, limit=_PAGE, cursor=cursor, **arguments
-            )
+            # Methods that read take no JSON.
+            answer = await self._call(method, http_verb="GET", params=arguments | {"cursor": cursor})
             yield answer["messages"]
             cursor = (answer.get("response_metadata") or {}).get("next_cursor", "")
             if not cursor:
                 return
 
-    async def _call(self, method: str, **arguments: Any) -> AsyncSlackResponse:
+    async def _call(self, method: str, **request: Any) -> AsyncSlackResponse:
         try:
-            return await self._client.api_call(method, json=arguments)
+            return await self._client.api_call(method, **request)
         except SlackApiError as error:
             raise _translated(method, error) from error
         except (SlackClientError, aiohttp.ClientError, OSError) as error:
@@ -113,11 +111,12 @@ def _translated(method: str, error: SlackApiError) -> Exception:
     answer = error.response
     if answer.status_code == _TOO_MANY_REQUESTS:
         return SlowDown(float(answer.headers.get("Retry-After", 1)))
-    reason = answer.get("error") if isinstance(answer.data, dict) else f"status {answer.status_code}"
+    if not isinstance(answer.data, dict):
+        return TemporaryError(f"Slack's {method}: status {answer.status_code}")
+    reason = answer.get("error")
     if reason in _GONE:
         return MessageGone(f"Slack's {method}: {reason}")
-    # A wrong token or channel is mended by the operator: what is to be told waits for it.
-    return TemporaryError(f"Slack's {method}: {reason}")
+    return Refused(f"Slack's {method}: {reason}")
 
 
 def _metadata(mark: Mark) -> dict[str, Any]:

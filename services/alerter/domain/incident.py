@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Literal
 
 from services.alerter.domain.subject import Subject
@@ -89,7 +90,7 @@ def update_incident(incident: Incident, finding: Finding) -> tuple[Incident, Ent
     """The same problem was found again, or worse than it was told."""
     kept = replace(finding, began_at=incident.finding.began_at, at=incident.finding.at)
     updated = replace(incident, finding=kept, revision=incident.revision + 1)
-    text = f"Now {mrkdwn(finding.observed)}" + _code(finding.log_tail)
+    text = f"Now {excerpt(finding.observed)}" + _code(finding.log_tail)
     return updated, Entry(incident.id, updated.revision, finding.at, text)
 
 
@@ -100,7 +101,7 @@ def resolve_incident(
     at = max(at, incident.finding.began_at)
     revision = incident.revision + 1
     resolved = replace(incident, revision=revision, resolved_at=at, outcome=outcome, resolution=resolution)
-    text = f"{outcome.capitalize()} after {lasted(incident.finding.began_at, at)}: {mrkdwn(resolution)}"
+    text = f"{outcome.capitalize()} after {lasted(incident.finding.began_at, at)}: {excerpt(resolution)}"
     return resolved, Entry(incident.id, resolved.revision, at, text)
 
 
@@ -125,6 +126,13 @@ def mrkdwn(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def excerpt(text: str) -> str:
+    """Foreign text inside Slack's markup, cut to what a field holds: escaping makes it longer."""
+    lengths = accumulate(len(mrkdwn(character)) for character in text[:_LONGEST_EXCERPT])
+    fitting = sum(length < _LONGEST_EXCERPT for length in lengths)
+    return mrkdwn(text) if len(text) <= fitting else mrkdwn(text[:fitting]) + "…"
+
+
 def _log_entry(incident: Incident, finding: Finding) -> Entry | None:
     if not finding.log_tail:
         return None
@@ -132,6 +140,8 @@ def _log_entry(incident: Incident, finding: Finding) -> Entry | None:
     return Entry(incident.id, incident.revision, finding.at, text)
 
 
+_LONGEST_EXCERPT = 1900
+"""Characters; a field of a section holds 2000, its name included."""
 _LONGEST_LOG = 2500
 """Characters; a section of a Slack message holds 3000."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.alerter.domain.incident import Finding, Incident, lasted, mrkdwn
+from services.alerter.domain.incident import Finding, Incident, excerpt, lasted, mrkdwn
 
 _MARKS = {"warning": "🟠", "critical": "🔴"}
 _COLOURS = {"warning": "#e8912d", "critical": "#e01e5a"}
@@ -18,8 +18,6 @@ _MARKS_AFTER = {"resolved": "✅", "closed": "⚪"}
 _COLOURS_AFTER = {"resolved": "#2eb67d", "closed": "#9a9a9a"}
 _LONGEST_HEADLINE = 150
 """Characters that a header block holds."""
-_LONGEST_FACT = 1500
-"""Characters; a field of a section holds 2000, and escaping makes text longer."""
 
 Block = dict[str, Any]
 
@@ -72,11 +70,11 @@ def _facts(incident: Incident) -> dict[str, str]:
     finding = incident.finding
     began = _date(finding.began_at)
     if incident.resolved_at is None:
-        facts = {"Observed": _clip(finding.observed), "Allowed": _clip(finding.allowed), "Since": began}
+        facts = {"Observed": excerpt(finding.observed), "Allowed": excerpt(finding.allowed), "Since": began}
         return {name: text for name, text in facts.items() if text}
     return {
-        "Observed": _clip(finding.observed),
-        "Now": _clip(incident.resolution),
+        "Observed": excerpt(finding.observed),
+        "Now": excerpt(incident.resolution),
         "Since": began,
         "Until": _date(incident.resolved_at),
     }
@@ -100,10 +98,6 @@ def _section(text: str) -> Block:
 def _fields(facts: dict[str, str]) -> Block:
     fields = [{"type": "mrkdwn", "text": f"*{name}*\n{text}"} for name, text in facts.items()]
     return {"type": "section", "fields": fields}
-
-
-def _clip(text: str) -> str:
-    return mrkdwn(text if len(text) <= _LONGEST_FACT else text[: _LONGEST_FACT - 1] + "…")
 
 
 def _date(at: datetime) -> str:
