@@ -63,7 +63,7 @@ class Call(Generic[T]):
         try:
             result = self._work()
         except BaseException as raised:  # noqa: BLE001 - foreign code: whatever it raises, the thread lives on
-            error = raised
+            error = _as_error(raised)
         self._ended()
         with suppress(RuntimeError):  # the loop has ended, and nobody waits
             self._loop.call_soon_threadsafe(self._settle, result, error)
@@ -75,7 +75,7 @@ class Call(Generic[T]):
     def _expire(self, seconds: float) -> None:
         self._settle(None, RequestError(f"no answer within {seconds} s", status=504))
 
-    def _settle(self, result: Any, error: BaseException | None) -> None:
+    def _settle(self, result: Any, error: Exception | None) -> None:
         if self.answer.done():
             return  # its caller no longer waits
         if error:
@@ -131,6 +131,15 @@ def _serve(calls: "SimpleQueue[Call | None]") -> None:
     while call := calls.get():
         if call.claim():
             call.run()
+
+
+def _as_error(raised: BaseException) -> Exception:
+    """What was raised, as an error that ends neither the server nor its caller's wait: an exit would."""
+    if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
+        return raised
+    error = RuntimeError(f"the model raised {type(raised).__name__}")
+    error.__cause__ = raised
+    return error
 
 
 def _nothing() -> None:

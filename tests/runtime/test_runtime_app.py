@@ -284,6 +284,22 @@ async def test_a_call_that_waited_too_long_is_never_started(gated, client_of):
         assert not gate.entered.acquire(blocking=False)
 
 
+@pytest.mark.parametrize(
+    "raised", [SystemExit(3), KeyboardInterrupt(), StopIteration(), asyncio.CancelledError()]
+)
+async def test_a_model_that_would_end_its_server_is_answered_as_one_that_fails(
+    skops_model, loaded_app, client_of, raised
+):
+    def leave(inputs, outputs):
+        raise raised
+
+    app = loaded_app(skops_model.directory)
+    app.model = Model(app.manifest, leave)
+    async with client_of(app) as client:
+        answer = await client.post("/predict", json=[ROW])
+    assert (answer.status_code, "the model failed" in answer.text) == (500, True)
+
+
 async def test_a_model_that_fails_is_logged_with_the_request_and_answered_without_its_secrets(
     skops_model, loaded_app, client_of, caplog
 ):
