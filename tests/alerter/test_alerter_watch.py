@@ -128,6 +128,13 @@ def test_a_deployment_that_was_made_again_counts_restarts_anew(turns):
     assert turns(loop, (0, {"restarts": 9}), (1, {"restarts": 1}), (2, {"restarts": 3})) == [(2, "opened")]
 
 
+def test_a_day_without_restarts_is_remembered_in_one_count():
+    loop, watch = rule(when={"restarts_at_least": 3, "within_seconds": 86_400}), Watch()
+    for number in range(100):
+        watch, _ = step(watch, loop, _window(number, {"restarts": 7}), PAUSE)
+    assert [count.restarts for count in watch.restarts] == [7]
+
+
 @given(st.lists(st.sampled_from(["bad", "good", "idle", "down"]), max_size=60), st.integers(0, 4))
 def test_incidents_open_and_resolve_in_turn_and_survive_storage(kinds, hold):
     hasty = rule(when={"availability_below": 0.95, "for_seconds": 5 * hold})

@@ -72,12 +72,16 @@ def remember_restarts(
 ) -> list[RestartCount]:
     """The counts that a restart loop is judged by, the present one last.
 
-    One count from before the span stays, since growth is measured from it.
+    One count from before the span stays, since growth is measured from it. Of equal counts the first stays,
+    so that a day of quiet windows is one.
     """
     begin = at - timedelta(seconds=within_seconds)
     older = [count for count in history if count.at <= begin][-1:]
     newer = [count for count in history if count.at > begin]
-    return [*older, *newer, RestartCount(at=at, restarts=restarts)]
+    kept = [*older, *newer]
+    if kept and kept[-1].restarts == restarts:
+        return kept
+    return [*kept, RestartCount(at=at, restarts=restarts)]
 
 
 def percent(share: float) -> str:
