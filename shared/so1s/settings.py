@@ -12,7 +12,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class KafkaSettings(BaseSettings):
     """How to reach Kafka."""
 
-    model_config = SettingsConfigDict(env_prefix="SO1S_", use_attribute_docstrings=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="SO1S_",
+        use_attribute_docstrings=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # the input of a missing field is all the others, passwords too
+    )
 
     kafka: str = "127.0.0.1:9092"
     """Bootstrap servers, `HOST:PORT` with commas between them."""

@@ -45,6 +45,18 @@ def test_no_secret_is_shown(monkeypatch):
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
 
 
+def test_no_secret_is_shown_by_the_error_of_another_setting(monkeypatch):
+    class Settings(ServiceSettings):
+        token: str
+        """Which nobody gave."""
+
+    monkeypatch.setenv("SO1S_KAFKA_PASSWORD", "hunter2")
+    with pytest.raises(ValidationError) as raised:
+        Settings()
+    assert "token" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
 def test_a_plain_listener_needs_nothing_else():
     assert client_options(KafkaSettings(kafka="k:9092")) == {
         "bootstrap_servers": "k:9092",
