@@ -1,5 +1,6 @@
 """What supervisors do with the state that others use, or left behind."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from so1s_local.ports import Ports
-from so1s_local.process import record
+from so1s_local.process import Process, Unit, end_leftovers, record
 from so1s_local.settings import load
 from so1s_local.supervisor import Lock, PlatformRunsError, Supervisor
 from so1s_local.units import Plan
@@ -55,3 +56,28 @@ def test_ports_differ_even_where_the_system_offers_one_twice(tmp_path, monkeypat
     offered = iter([50_001, 50_001, 50_002])
     monkeypatch.setattr("so1s_local.ports.free_port", lambda _wanted: next(offered))
     assert Ports(tmp_path / "ports.json").choose(["kafka", "slack"]) == {"kafka": 50_001, "slack": 50_002}
+
+
+def test_a_record_is_there_as_a_whole_or_not_at_all(plan, left, monkeypatch):
+    """A supervisor that died while it wrote one does not keep the next one from its start."""
+    path = plan.run_dir / "slack.json"
+
+    def die(_self, _text):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        record(path, left.pid)
+    assert not path.exists()
+    assert end_leftovers(plan.run_dir) == ["kafka"]
+
+
+async def test_a_line_of_any_length_leaves_a_process_supervised(tmp_path, eventually):
+    lines = []
+    told = "print('x' * 3_000_000, flush=True); print('on', flush=True); import time; time.sleep(600)"
+    unit = Unit("talker", [sys.executable, "-c", told], ready=lambda: asyncio.sleep(0, result=True))
+    process = Process(unit, tmp_path, lambda _name, line: lines.append(line))
+    await process.start(10)
+    await eventually(lambda: "on" in lines)
+    await process.stop()
+    assert process.restarts == 0

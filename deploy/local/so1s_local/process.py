@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,16 +115,30 @@ class Process:
         self._child = child
         record(self._record, child.pid)
         assert child.stdout
-        async for line in child.stdout:
-            self._output(self.unit.name, line.decode(errors="replace").rstrip())
+        async for line in _lines(child.stdout):
+            self._output(self.unit.name, line)
         return await child.wait()
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncGenerator[str, None]:
+    """What a process prints; a line that is longer than the limit is left out, as far as it is."""
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:
+            continue
+        if not line:
+            return
+        yield line.decode(errors="replace").rstrip()
 
 
 def record(path: Path, pid: int) -> None:
     """Write down a process so that it is found again after the supervisor's own death."""
     with contextlib.suppress(psutil.NoSuchProcess):
         started_at = psutil.Process(pid).create_time()
-        path.write_text(json.dumps({"pid": pid, "started_at": started_at}))
+        beside = path.with_suffix(".new")
+        beside.write_text(json.dumps({"pid": pid, "started_at": started_at}))
+        beside.replace(path)  # a supervisor that dies here leaves all of it or none
 
 
 def end_leftovers(run_dir: Path) -> list[str]:
