@@ -52,7 +52,7 @@ class Stage:
 
     def show(self, renderable: RenderableType) -> None:
         """A table or a picture."""
-        self.console.print(Padding(renderable, (0, 0, 0, 2)))
+        self.console.print(Padding(renderable, (0, 0, 0, 2), expand=False))
 
     def elapsed(self) -> float:
         """Seconds since the demo began."""
