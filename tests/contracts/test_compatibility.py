@@ -60,6 +60,7 @@ BREAKING = [
     ({"a": (int, 1)}, {"a": int}, "a is required"),
     ({"a": int}, {"a": (int, 1)}, "a may be absent"),
     ({"a": (int, 1)}, {"a": (int, 2)}, "a means something else where it is absent: was 1, is 2"),
+    ({"a": (int, Field(default_factory=int))}, {"a": (int, 2)}, "a means something else where it is absent"),
     ({"a": int}, {"a": str}, "a has another type: was integer, is string"),
     ({"a": int}, {"a": float}, "a has another type: was integer, is number"),
     ({"a": int}, {"a": int | None}, "a may be null: older consumers refuse"),

@@ -134,5 +134,6 @@ def _presence(field: str, old: Node, new: Node, was_required: bool, is_required:
     elif was_required and not is_required:
         yield Change(field, f"may be absent: {_OLDER_CONSUMERS}", breaking=True)
     elif old.get("default") != new.get("default"):
-        what = f"means something else where it is absent: was {old['default']}, is {new['default']}"
+        before, after = old.get("default"), new.get("default")
+        what = f"means something else where it is absent: was {before}, is {after}"
         yield Change(field, what, breaking=True)
