@@ -17,6 +17,4 @@ STEP_SECONDS = Histogram(
 
 RUNNING = Gauge("so1s_builds_running", "Builds in the hands of this replica's workers.")
 
-TAKEN_OVER = Counter("so1s_builds_taken_over_total", "Builds whose worker died.")
-
 POSTPONED = Counter("so1s_builds_postponed_total", "Builds put back into the queue by a temporary error.")

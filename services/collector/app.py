@@ -16,6 +16,9 @@ from so1s.loop import Loop
 from so1s.service import Service
 from so1s.store import Store
 
+_SCRAPE_SECONDS = 2.0
+"""Envoy answers in milliseconds; one that hangs shall not hold up what is sampled elsewhere."""
+
 
 def build(settings: Settings) -> Service:
     """Put the service together from its settings."""
@@ -40,7 +43,3 @@ def build(settings: Settings) -> Service:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-_SCRAPE_SECONDS = 2.0
-"""Envoy answers in milliseconds; one that hangs shall not hold up what is sampled elsewhere."""

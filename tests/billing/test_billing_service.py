@@ -51,7 +51,8 @@ async def test_usage_that_comes_twice_and_among_poison_is_billed_once(settings, 
         await eventually(lambda: buried(kafka, account), seconds=30)
     capsys.readouterr()  # the service's log
     assert await rebuild(settings) == 0
-    assert capsys.readouterr().out == f"{account}  ledger 0.000597222 USD  archive 0.000597222 USD  equal\n"
+    told = f"{account}  ledger 0.000597222 USD  archive 0.000597222 USD  equal"
+    assert told in capsys.readouterr().out.splitlines()  # others used the broker too
 
 
 async def bill(service, path):
