@@ -128,8 +128,11 @@ async def accept_routes(applied: RoutesApplied, received: Received, tx: Transact
 
 @consumer.on(DeploymentRemoved)
 async def forget_deployment(removed: DeploymentRemoved, received: Received, tx: Transaction) -> None:
-    """Nobody needs to be told of what is no more."""
-    await store.drop_author_rules(tx, _deployment_key(removed.account, removed.deployment))
+    """Nobody needs to be told of what is no more; one that was made again goes on."""
+    key = _deployment_key(removed.account, removed.deployment)
+    if await store.ready_revision(tx, key) > removed.revision:
+        return
+    await store.drop_author_rules(tx, key)
     of_deployment = (incidents.c.account == removed.account, incidents.c.deployment == removed.deployment)
     await lifecycle.withdraw(tx, "the deployment was removed", *of_deployment, at=_time(received, tx))
 

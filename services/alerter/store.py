@@ -176,13 +176,17 @@ async def rules_of_authors(tx: Transaction, keys: Collection[str]) -> dict[str, 
 
 async def save_author_rules(tx: Transaction, key: str, revision: int, rules: list[Rule]) -> bool:
     """Keep the rules of a deployment's revision; False where a later revision's are known."""
-    query = select(author_rules.c.revision).where(author_rules.c.key == key).with_for_update()
-    known = (await tx.execute(query)).scalar_one_or_none()
-    if known is not None and known > revision:
+    if await ready_revision(tx, key) > revision:
         return False
     row = {"key": key, "revision": revision, "rules": _rules.dump_json(rules).decode()}
     await upsert(tx, author_rules, row, keys=["key"], update=["revision", "rules"])
     return True
+
+
+async def ready_revision(tx: Transaction, key: str) -> int:
+    """The latest revision of a deployment that became ready, as far as is known; 0 where none did."""
+    query = select(author_rules.c.revision).where(author_rules.c.key == key).with_for_update()
+    return (await tx.execute(query)).scalar_one_or_none() or 0
 
 
 async def drop_author_rules(tx: Transaction, key: str) -> None:

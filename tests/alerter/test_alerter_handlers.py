@@ -187,6 +187,17 @@ async def test_what_is_removed_has_no_open_incidents(removed, hear, sample, late
     assert await hear(sample(2, errors=100), sample(3, errors=100)) == [OPENED]
 
 
+async def test_a_removal_that_comes_late_takes_nothing_from_a_deployment_that_was_made_again(
+    hear, sample, open_rules
+):
+    strict = AlertRule(availability_below=0.999, for_seconds=0)
+    await hear(ready(4, [strict]), sample(0, errors=1))
+    assert await hear(DeploymentRemoved(account="risk", deployment="fraud-next", revision=3)) == []
+    assert await open_rules() == ["author-availability"]
+    await hear(DeploymentRemoved(account="risk", deployment="fraud-next", revision=4))
+    assert await open_rules() == []
+
+
 async def test_another_accounts_incidents_stay(hear, sample, open_rules):
     await hear(sample(0, errors=100), sample(1, errors=100))
     await hear(DeploymentRemoved(account="ads", deployment="fraud-next", revision=3))
