@@ -47,7 +47,7 @@ async def test_an_upload_twice_is_one_build_that_answers_each_by_its_own_wish(sh
     assert (second.labels, second.deploy.deployment) == ({}, "fraud-next")
     assert third.deploy is None
     assert first.uploaded_at < second.uploaded_at < third.uploaded_at
-    assert (shop.directory / "builder/logs/risk/fraud/3.2.log").exists() is False
+    assert not (shop.directory / "builder/logs/risk/fraud/3.2.log").exists()
 
 
 async def test_all_who_wait_for_a_build_hear_that_it_failed(shop):
@@ -81,6 +81,7 @@ async def test_a_request_for_a_build_that_goes_on_waits_for_it_and_takes_no_depl
         ("second", False),
         ("again", True),
     ]
+    assert not (shop.directory / "builder/logs/risk/fraud/3.3.log").exists()
 
 
 async def test_an_artifact_outside_of_the_accounts_prefixes_is_a_failed_build(shop):

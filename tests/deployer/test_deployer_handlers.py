@@ -443,7 +443,8 @@ async def test_the_same_version_that_is_asked_for_later_by_an_earlier_upload_is_
     await tell(uploaded("1", minutes=5))
     assert await tell(uploaded("1", minutes=0)) == []
     [failed] = await tell(uploaded("2", minutes=3))
-    assert failed.reason == "superseded", "the later of the two uploads counts"
+    assert (failed.reason, failed.revision) == ("superseded", 0), "the later of the two uploads counts"
+    assert (await recorded(store)).workload.version == "1"
 
 
 async def said(store):
