@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from so1s.events.envelope import Cause, Record
 from so1s.store.outbox import _PAGE
@@ -51,6 +52,21 @@ async def test_two_flushes_at_once_send_everything_once(store, greeted, wire):
     await say(store, greeted, *(f"n{number}" for number in range(50)))
     await asyncio.gather(*(store.outbox.flush(wire) for _ in range(5)))
     assert len(wire.records) == 50
+
+
+async def test_what_was_sent_is_counted_by_topic_once_it_is(store, greeted, wire):
+    def counted():
+        return REGISTRY.get_sample_value("so1s_published_total", {"topic": greeted.topic.name}) or 0
+
+    before = counted()
+    await say(store, greeted, "ada", "bob")
+    wire.broken = True
+    with pytest.raises(ConnectionError):
+        await store.outbox.flush(wire)
+    assert counted() == before
+    wire.broken = False
+    await store.outbox.flush(wire)
+    assert counted() == before + 2
 
 
 async def test_a_record_of_a_stranger_keeps_every_byte(store, wire):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
@@ -13,7 +12,6 @@ from aiokafka.errors import KafkaError
 
 from so1s.broker.connection import client_options
 from so1s.events.envelope import Record
-from so1s.metrics import PUBLISHED
 from so1s.settings import KafkaSettings
 
 _STOP_SECONDS = 5.0
@@ -69,8 +67,6 @@ class Producer:
             if self._client is client:
                 await self.stop()
             raise
-        for topic, count in Counter(record.topic for record in records).items():
-            PUBLISHED.labels(topic).inc(count)
 
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:

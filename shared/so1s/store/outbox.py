@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +14,8 @@ from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from so1s.events.envelope import Record
+from so1s.metrics import PUBLISHED
+from so1s.metrics import PUBLISHED
 from so1s.store.engine import Database
 from so1s.store.tables import outbox
 from so1s.store.upsert import upsert
@@ -47,7 +50,9 @@ class Outbox:
         async with self._lock:  # one at a time, or the order would be lost
             while page := await self._page():
                 await sender.send([_record(row) for row in page])
+                _count(page)
                 await self._mark_sent([row.position for row in page])
+                _count(page)
                 sent += len(page)
         return sent
 
@@ -69,6 +74,16 @@ class Outbox:
         statement = update(outbox).where(outbox.c.position.in_(positions)).values(sent_at=time.time())
         async with self._database.writing() as connection:
             await connection.execute(statement)
+
+
+def _count(sent: Sequence[Row]) -> None:
+    for topic, events in Counter(row.topic for row in sent).items():
+        PUBLISHED.labels(topic).inc(events)
+
+
+def _count(page: Sequence[Row]) -> None:
+    for topic, events in Counter(row.topic for row in page).items():
+        PUBLISHED.labels(topic).inc(events)
 
 
 def _row(record: Record, now: datetime) -> dict:
