@@ -78,6 +78,13 @@ class ProcessInspector:
             pass
 
     async def _check(self, arguments: list[str], dependencies: Dependencies) -> Any:
+        output = await self._run(arguments, dependencies)
+        if not _is_json(output[-1:]) and not await self._is_running(dependencies):
+            output = await self._run(arguments, dependencies)  # its warm process was killed, maybe by another
+        return _answer(output)
+
+    async def _run(self, arguments: list[str], dependencies: Dependencies) -> list[str]:
+        """The last lines that a check wrote, in a child of the warm process."""
         request = {"memory_bytes": self._memory_bytes, "arguments": arguments}
         output: list[str] = []
         try:
@@ -91,7 +98,15 @@ class ProcessInspector:
             raise BuildError("format", f"the model did not load within {self._seconds:g} s") from error
         except (OSError, ValueError) as error:  # it died before or while it spoke
             output.append(repr(error))
-        return _answer(output)
+        return output
+
+    async def _is_running(self, dependencies: Dependencies) -> bool:
+        try:
+            _reader, writer = await asyncio.open_unix_connection(self._sockets[dependencies.site_packages])
+        except (OSError, KeyError):
+            return False
+        writer.close()
+        return True
 
     @asynccontextmanager
     async def _connected(
@@ -157,10 +172,17 @@ def _killed_at_the_end(child: int) -> Generator[None, None, None]:
 
 def _answer(output: list[str]) -> Any:
     """What the check found: the last line of its output. A process that died is the model's fault."""
-    try:
-        found = json.loads(output[-1])
-    except (IndexError, ValueError):
-        found = {"error": f"the model cannot be loaded: {' '.join(output)}"}
+    if not _is_json(output[-1:]):
+        raise BuildError("format", f"the model cannot be loaded: {' '.join(output)}")
+    found = json.loads(output[-1])
     if isinstance(found, dict) and "error" in found:
         raise BuildError("format", str(found["error"]))
     return found
+
+
+def _is_json(last: list[str]) -> bool:
+    try:
+        json.loads("".join(last))
+    except ValueError:
+        return False
+    return True

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from so1s.events.envelope import Record
 from so1s.metrics import PUBLISHED
-from so1s.metrics import PUBLISHED
 from so1s.store.engine import Database
 from so1s.store.tables import outbox
 from so1s.store.upsert import upsert
@@ -50,7 +49,6 @@ class Outbox:
         async with self._lock:  # one at a time, or the order would be lost
             while page := await self._page():
                 await sender.send([_record(row) for row in page])
-                _count(page)
                 await self._mark_sent([row.position for row in page])
                 _count(page)
                 sent += len(page)
@@ -78,11 +76,6 @@ class Outbox:
 
 def _count(sent: Sequence[Row]) -> None:
     for topic, events in Counter(row.topic for row in sent).items():
-        PUBLISHED.labels(topic).inc(events)
-
-
-def _count(page: Sequence[Row]) -> None:
-    for topic, events in Counter(row.topic for row in page).items():
         PUBLISHED.labels(topic).inc(events)
 
 
