@@ -5,16 +5,16 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 
-from so1s.events import ImageBuilt, UsageCorrected, UsageSampled
+from so1s.events import DeploymentRemoved, ImageBuilt, UsageCorrected, UsageSampled
 from tests.scenarios.running import ACCOUNT, Running, until
 
 
-def assert_sound(platform: Running, model: str, version: int = 1) -> None:
+def assert_sound(platform: Running, model: str, version: int = 1, weight: int = 1) -> None:
     """The latest version of a model serves as if nothing had happened."""
     platform.settle()
     _assert_one_image(platform, model, version)
     _assert_one_deployment(platform, model, version)
-    _assert_one_route(platform, model, version)
+    _assert_one_route(platform, model, version, weight)
     _assert_one_charge_a_window(platform, model)
 
 
@@ -37,12 +37,23 @@ def _assert_one_deployment(platform: Running, model: str, version: int) -> None:
     assert [each.pid for each in platform.replica_processes() if _bears(each, model)] == [replica["pid"]]
 
 
+def assert_gone(platform: Running, model: str) -> None:
+    """Nothing of a deployment is left."""
+    platform.settle()
+    until(lambda: platform.deployment(model) is None)
+    assert platform.living(model) == []
+    assert [each for each in platform.replica_processes() if _bears(each, model)] == []
+    assert (
+        len({each.id for each in platform.events(DeploymentRemoved) if each.event.deployment == model}) == 1
+    )
+
+
 def _bears(process, model: str) -> bool:
     return process.environ()["SO1S_REPLICA"].rpartition("-")[0] == model
 
 
-def _assert_one_route(platform: Running, model: str, version: int) -> None:
-    assert until(lambda: platform.weights(model)) == {model: 1}
+def _assert_one_route(platform: Running, model: str, version: int, weight: int) -> None:
+    assert until(lambda: platform.weights(model)) == {model: weight}
     endpoint = platform.endpoint(model)
     answer = platform.ask(endpoint["url"]).raise_for_status()
     assert answer.headers["x-so1s-revision"] == str(endpoint["revision"])

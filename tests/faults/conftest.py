@@ -44,8 +44,13 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def model(platform: Victims) -> Iterator[str]:
+def name() -> str:
+    """A name that nothing has had before."""
+    return f"m{next(_numbers):02d}"
+
+
+@pytest.fixture
+def model(platform: Victims, name: str) -> Iterator[str]:
     """The name of a model of its own; its endpoint and its deployment are removed afterwards."""
-    name = f"m{next(_numbers):02d}"
     yield name
     platform.remove(name)

@@ -75,7 +75,30 @@ ALERTER = [
     *_around("alerter", "services.alerter.adapters.messenger_slack:SlackMessenger.post"),
     *_sent("alerter", "so1s.incident-opened"),
 ]
-ALL = [*BUILDER, *DEPLOYER, *ROUTER, *COLLECTOR, *BILLING, *ALERTER]
+UPLOAD = [*BUILDER, *DEPLOYER, *ROUTER, *COLLECTOR, *BILLING]
+"""On the way from an upload to its charge."""
+
+_WORLD = "services.deployer.adapters.processes.world:World"
+TAKEOVER = [
+    *_around("deployer", f"{_WORLD}.write_endpoints"),
+    *_around("deployer", f"{_WORLD}.write_replica", "leaving_at=datetime"),
+    *_around("deployer", f"{_WORLD}.write_replica", "ended_at=datetime"),
+]
+"""While one version takes another one's place."""
+
+WEIGHTS = [
+    *_delivered("router", "WeightsChanged", "so1s.weights-changed"),
+    *_around("router", "services.router.adapters.mesh_envoy:EnvoyMesh._write_hosts", "'weight': 7"),
+    *_sent("router", "so1s.routes-applied"),
+]
+REMOVAL = [
+    Point("deployer", "after", _HANDLER, "DeploymentRemovalRequested("),
+    *_delivered("router", "DeploymentRetiring", "so1s.deployment-retiring")[1:],
+    *_sent("router", "so1s.variant-released"),
+    Point("deployer", "after", _HANDLER, "VariantReleased("),
+    *_around("deployer", f"{_WORLD}.forget_deployment"),
+]
+ALL = [*UPLOAD, *ALERTER, *TAKEOVER, *WEIGHTS, *REMOVAL]
 
 BROKER_DIES = [
     Point("builder", "before", _HANDLER, "ModelUploaded("),

@@ -5,7 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from so1s.events import DeploymentRemovalRequested, EndpointRemovalRequested
+from so1s.events import (
+    DeploymentRemovalRequested,
+    EndpointRemovalRequested,
+    EndpointRemoved,
+    RoutesRejected,
+)
 from so1s_local.process import Unit, python
 from so1s_local.units import Plan
 from tests.faults.points import Point
@@ -27,9 +32,10 @@ class Victims(Running):
     """A platform whose parts can be killed."""
 
     def remove(self, name: str) -> None:
-        """Let a deployment and its endpoint go; it takes a while."""
+        """Take the endpoint of a deployment away, where it has one of its name, and let the deployment go."""
         by = {"account": ACCOUNT, "requested_by": "user:ada"}
         self.say(EndpointRemovalRequested(endpoint=name, **by))
+        until(lambda: self.records(EndpointRemoved, RoutesRejected, about=f'"endpoint":"{name}"'))
         self.say(DeploymentRemovalRequested(deployment=name, **by))
 
     def arm(self, point: Point, model: str, *, victim: int | None = None) -> Callable[[], Any]:

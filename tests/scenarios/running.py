@@ -168,6 +168,10 @@ class Running:
         """Write records as they are."""
         self.run(_send(self.client, records))
 
+    def letters(self) -> dict[str, int]:
+        """How many dead letters each service has kept."""
+        return {service: len(self.raw(f"so1s.dlq.{service}")) for service in self.at.services}
+
     def unhandled(self, service: str = "") -> int:
         """How many records all services, or one of them, have not committed."""
         return self.run(_unhandled(self.client, service))

@@ -53,7 +53,7 @@ def test_changed_weights_split_the_traffic(platform: Running):
     serving = platform.serve("split")
     platform.serve("split-next", deploy={"endpoint": "split"})
     platform.say(WeightsChanged(account=ACCOUNT, endpoint="split", weights={"split": 30, "split-next": 70}))
-    until(lambda: _applied(platform, "split") == {"split": 30, "split-next": 70})
+    until(lambda: platform.weights("split") == {"split": 30, "split-next": 70})
 
     async def tally() -> None:
         async with platform.load(serving.url) as load:
@@ -126,11 +126,6 @@ def test_the_author_of_a_broken_upload_is_told_what_is_wrong(platform: Running, 
     failed = [each.event for each in platform.events(BuildFailed) if each.event.account == "careless"]
     assert [each.model for each in failed] == ["broken"]
     until(lambda: "broken" in str(platform.http.get(f"{platform.at.slack}/messages.json").json()))
-
-
-def _applied(platform: Running, endpoint: str) -> dict[str, int] | None:
-    newest = platform.endpoint(endpoint)["history"][0]
-    return newest["weights"] if newest["applied_at"] else None
 
 
 def _windows(platform: Running, account: str) -> set:
