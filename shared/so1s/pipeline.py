@@ -11,7 +11,7 @@ import getpass
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from so1s.artifacts import target, upload
 from so1s.blocking import wait_for
 from so1s.broker.reader import Reader, correlation_id, decoded
 from so1s.errors import InvalidInput, So1sError
-from so1s.events import AlertRule, Artifact, DeployOptions, Lineage, ModelUploaded
+from so1s.events import AlertRule, Artifact, DeployOptions, Lineage, ModelUploaded, ScalingOptions
 from so1s.flow import TOLD_BY, Flow, FlowFailed, Serving, Step
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.platform import ClientSettings
@@ -35,8 +35,8 @@ _WAITS_FOR = {
     "": "the event to appear on its topic",
     "published": "the build (so1s build logs {name})",
     "built": "the replicas (so1s status; so1s logs {model})",
-    "ready": "the route (so1s weights show {model})",
-    "checked": "the route (so1s weights show {model})",
+    "ready": "{checks}the route (so1s weights show {endpoint})",
+    "checked": "{checks}the route (so1s weights show {endpoint})",
 }
 
 
@@ -50,7 +50,7 @@ class PublishedModel:
 
     event: ModelUploaded
     event_id: str
-    settings: ClientSettings
+    settings: ClientSettings = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -155,7 +155,18 @@ def _is_uri(path: str | Path) -> bool:
 def _checked(values: dict[str, Any]) -> ModelUploaded:
     if not values["account"]:
         raise InvalidInput.missing("account", "allowed: account=…, or SO1S_ACCOUNT in the environment")
-    return checked(ModelUploaded, **values)
+    event = checked(ModelUploaded, **values)
+    if event.deploy:
+        _check_bounds(event.deploy.scaling)
+    return event
+
+
+def _check_bounds(scaling: ScalingOptions) -> None:
+    """Refuse here what a deployer would only after the build."""
+    least, most = scaling.min_replicas, scaling.max_replicas
+    if least is not None and most is not None and most < least:
+        allowed = f"allowed: at least min_replicas, {least}"
+        raise InvalidInput.of("deploy.scaling.max_replicas", most, allowed)
 
 
 def _who() -> str:
@@ -204,5 +215,11 @@ class _Following:
         flow = self._flow
         steps = ", ".join(f"{step.name} after {step.seconds:.1f} s" for step in flow.steps) or "nothing"
         name = f"{flow.model}@{flow.version}"
-        waits = _WAITS_FOR[flow.last].format(name=name, model=flow.model)
+        unjudged = [check for check in flow.ready.requires if check not in flow.passed] if flow.ready else []
+        waits = _WAITS_FOR[flow.last].format(
+            name=name,
+            model=flow.model,
+            checks="".join(f"the check {check}, then " for check in unjudged),
+            endpoint=flow.ready.endpoint if flow.ready else "",
+        )
         return f"{name} does not serve after {seconds:g} s; reached: {steps}; it waits for {waits}"

@@ -105,7 +105,7 @@ async def test_drop_takes_along_what_is_before(so1s, service):
         (["show", "SERVICE", "7"], "number: 7 is not allowed; allowed: 0, 1"),
         (["replay", "SERVICE"], "either numbers, or --all"),
         (["replay", "SERVICE", "0", "--drop"], "with --all"),
-        (["drop", "SERVICE"], "either numbers, or --all"),
+        (["drop", "SERVICE"], "either --up-to NUMBER, or --all"),
     ],
 )
 async def test_what_cannot_be_is_usage(so1s, service, arguments, message):

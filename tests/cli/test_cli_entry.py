@@ -42,6 +42,7 @@ def test_a_missing_account_says_how_to_give_it(so1s):
     result = so1s("status")
     assert result.code == 2
     assert "--account NAME, or SO1S_ACCOUNT" in result.err
+    assert "run `make up`" in result.err
 
 
 def test_a_broker_that_is_away_is_not_reachable(so1s, monkeypatch):

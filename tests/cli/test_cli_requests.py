@@ -126,16 +126,19 @@ async def test_scale_to_a_number_fixes_it(so1s, answering, http):
         (["scale", "nope", "3"], "deployment: 'nope' is not allowed; allowed: a deployment of risk: fraud"),
         (["scale", "fraud"], "replicas is missing"),
         (["scale", "fraud", "--min-replicas", "9"], "max_replicas of at least min_replicas"),
+        (["rollback", "nope"], "deployment: 'nope' is not allowed; allowed: a deployment of risk: fraud"),
+        (["rollback", "fraud", "--to-revision", "2"], "to_revision: 2 is not allowed; allowed: 1 to 1"),
     ],
 )
-async def test_scale_refuses_what_cannot_be(so1s, laptop, http, arguments, message):
+async def test_what_cannot_be_is_refused_before_anyone_is_asked(so1s, laptop, http, arguments, message):
     http.answers["/v1/deployments"] = DEPLOYMENTS
     result = await so1s(*arguments)
     assert result.code == 2
     assert message in result.err
 
 
-async def test_rollback_that_fails_shows_the_log(so1s, answering):
+async def test_rollback_that_fails_shows_the_log(so1s, answering, http):
+    http.answers["/v1/deployments"] = DEPLOYMENTS
     async with answering(events.DeploymentRollbackRequested, lambda _: [played.deployment_failed("fraud")]):
         result = await so1s("rollback", "fraud", "--to-revision", "1")
     assert result.code == 1

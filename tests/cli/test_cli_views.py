@@ -18,6 +18,7 @@ DEPLOYMENT = {
     "restarts": 0,
     "endpoint": None,
 }
+VARIANT = {"state": "attached", "weight": 0, "model": "fraud", "checks": {}}
 ENDPOINT = {
     "endpoint": "fraud",
     "url": "http://fraud--risk.so1s.localhost:8080",
@@ -25,9 +26,9 @@ ENDPOINT = {
     "revision": 7,
     "applied": True,
     "variants": [
-        {"variant": "fraud", "state": "attached", "weight": 90, "model": "fraud", "version": "3"},
-        {"variant": "fraud-next", "state": "attached", "weight": 10, "model": "fraud", "version": "4"},
-        {"variant": "fraud-old", "state": "detached", "weight": 0, "model": "fraud", "version": "1"},
+        VARIANT | {"variant": "fraud", "weight": 90, "version": "3"},
+        VARIANT | {"variant": "fraud-next", "weight": 10, "version": "4"},
+        VARIANT | {"variant": "fraud-old", "state": "detached", "version": "1"},
     ],
 }
 INCIDENT = {
@@ -86,6 +87,22 @@ def test_weights_are_drawn_to_scale_without_detached_variants(so1s):
     assert "90.0 %" in first
     assert "10.0 %" in second
     assert first.count("█") == 9 * second.count("█")
+
+
+def test_a_variant_says_which_checks_it_waits_for_and_which_it_failed(so1s, http):
+    checks = {
+        "drift": {"passed": None, "reason": "no verdict yet"},
+        "quality": {"passed": False, "reason": "accuracy 0.5"},
+        "schema": {"passed": True, "reason": "same"},
+    }
+    gated = ENDPOINT | {"variants": [VARIANT | {"variant": "fraud", "version": "3", "checks": checks}]}
+    http.answers["/v1/endpoints"] = {"endpoints": [gated]}
+    _, shown = so1s("weights", "show", "fraud").lines
+    assert shown.endswith("waits for the check drift; quality failed: accuracy 0.5")
+
+
+def test_times_are_shown_to_the_second(so1s):
+    assert "2026-01-01 00:00:00 UTC" in so1s("status").out
 
 
 def test_weights_of_an_unknown_endpoint_name_the_known_ones(so1s):
@@ -154,6 +171,8 @@ def test_builds_are_listed_and_read(so1s, http):
         "state": "failed",
         "reason": "dependencies",
         "message": "pip said no",
+        "queued_at": "2026-01-01T00:00:00.123Z",
+        "finished_at": None,
     }
     http.answers["/v1/builds"] = {"builds": [row]}
     http.answers["/v1/builds/risk/fraud/3/log"] = "fetch: started\n"

@@ -120,6 +120,10 @@ def test_every_field_of_the_event_can_be_said(laptop, out, model):
         ({"version": "3", "account": "R"}, "account: 'R' is not allowed"),
         ({"version": "3", "deploy": {"deploymnt": "x"}}, r"deploy\.deploymnt"),
         ({"version": "3", "evaluation": {"auc": float("nan")}}, r"evaluation\.auc"),
+        (
+            {"version": "3", "deploy": {"scaling": {"min_replicas": 3, "max_replicas": 1}}},
+            r"max_replicas: 1 is not allowed; allowed: at least min_replicas, 3",
+        ),
     ],
 )
 def test_a_broken_rule_names_the_field_before_anything_is_uploaded(laptop, out, model, options, message):
@@ -267,6 +271,15 @@ def test_a_time_that_is_over_says_how_far_it_got(laptop, out, model):
     with pytest.raises(
         TimeoutError, match=r"published after 0\.0 s, built after .* it waits for the replicas"
     ):
+        published.wait_until_serving(0.5)
+
+
+def test_a_time_that_is_over_names_the_check_that_gave_no_verdict(laptop, out, model):
+    published = publish(laptop, out, model)
+    ready = played.ready(model).model_copy(update={"endpoint": "shared", "requires": ["quality"]})
+    answer(laptop, published, played.built(model), ready)
+    waits = r"waits for the check quality, then the route \(so1s weights show shared\)"
+    with pytest.raises(TimeoutError, match=waits):
         published.wait_until_serving(0.5)
 
 

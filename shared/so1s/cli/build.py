@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import RenderableType
 
-from so1s.cli import api
+from so1s.cli import api, times
 from so1s.cli.ask import ask, say
 from so1s.cli.options import Account, TimeoutSeconds, Wait, account_of, me
 from so1s.cli.terminal import table, terminal
@@ -36,7 +37,7 @@ def list_builds(context: typer.Context, *, account: Account = None) -> None:
     """List an account's builds, the newest first."""
     settings = ClientSettings.load()
     found = api.get(settings, "builder", "v1", "builds", account=account_of(settings, account))["builds"]
-    terminal(context).show(found, lambda rows: table(rows, _COLUMNS, empty="no builds yet"))
+    terminal(context).show(found, _table)
 
 
 @app.command("logs")
@@ -72,6 +73,13 @@ def build_again(
         raise Failed(f"{version} was not built: {answer.reason}: {answer.message}", answer, answer.log_tail)
     assert isinstance(answer, ImageBuilt)
     screen.show(answer, lambda it: f"built {it.image.digest} in {it.seconds:.1f} s")
+
+
+def _table(builds: list[dict[str, Any]]) -> RenderableType:
+    rows = [
+        each | {name: times.shown(each[name]) for name in ("queued_at", "finished_at")} for each in builds
+    ]
+    return table(rows, _COLUMNS, empty="no builds yet")
 
 
 def split(version: str) -> tuple[str, str]:

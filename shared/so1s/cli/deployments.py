@@ -65,7 +65,7 @@ def scale(
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 300,
 ) -> None:
-    """Change how many replicas a deployment has; what is not said stays."""
+    """Change how many replicas a deployment has. What is not said stays."""
     settings = ClientSettings.load()
     account = account_of(settings, account)
     said = {
@@ -97,9 +97,13 @@ def rollback(
 ) -> None:
     """Go back to an earlier revision, as a new one."""
     settings = ClientSettings.load()
+    account = account_of(settings, account)
+    present = _find(settings, account, deployment)["revision"]
+    if to_revision is not None and not 1 <= to_revision <= present:
+        raise InvalidInput.of("to_revision", to_revision, f"allowed: 1 to {present}")
     request = checked(
         DeploymentRollbackRequested,
-        account=account_of(settings, account),
+        account=account,
         deployment=deployment,
         to_revision=to_revision,
         requested_by=me(),
@@ -115,7 +119,7 @@ def remove(
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 300,
 ) -> None:
-    """Retire a deployment: its endpoints release it, then its replicas go."""
+    """Retire a deployment. Its endpoints release it, then its replicas go."""
     settings, screen = ClientSettings.load(), terminal(context)
     request = checked(
         DeploymentRemovalRequested,

@@ -10,7 +10,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from so1s.cli import letters
+from so1s.cli import letters, times
 from so1s.cli.ask import run
 from so1s.cli.letters import Letter
 from so1s.cli.terminal import table, terminal
@@ -87,7 +87,7 @@ def replay(
     A letter stays listed until it is dropped; one that fails again becomes another letter.
     """
     settings = ClientSettings.load()
-    _require_choice(numbers, everything=everything)
+    _require_choice("numbers", numbers, everything=everything)
     if drop_after and not everything:
         raise InvalidInput.of("drop", "--drop", "allowed: with --all, since Kafka drops from the front")
     found = letters.chosen(run(settings, letters.read(settings, service)), numbers)
@@ -108,7 +108,7 @@ def drop(
 ) -> None:
     """Drop letters for good. Kafka drops from the front: a number takes all before it along."""
     settings = ClientSettings.load()
-    _require_choice([] if up_to is None else [up_to], everything=everything)
+    _require_choice("--up-to NUMBER", [] if up_to is None else [up_to], everything=everything)
     found = run(settings, letters.read(settings, service))
     last = found[-1:] if everything else letters.chosen(found, [up_to] if up_to is not None else [])
     gone = [letter.offset for letter in found if last and letter.offset <= last[0].offset]
@@ -117,14 +117,16 @@ def drop(
     terminal(context).show({"dropped": gone}, lambda _: f"{len(gone)} dropped")
 
 
-def _require_choice(numbers: Sequence[int], *, everything: bool) -> None:
+def _require_choice(said_as: str, numbers: Sequence[int], *, everything: bool) -> None:
     if bool(numbers) == everything:
-        raise InvalidInput.missing("number", "allowed: either numbers, or --all")
+        raise InvalidInput.missing("the choice of letters", f"allowed: either {said_as}, or --all")
 
 
 def _table(service: str, rows: list[dict[str, Any]]) -> RenderableType:
     """Letters with the first line of their errors."""
-    brief = [row | {"error": row["error"].partition("\n")[0]} for row in rows]
+    brief = [
+        row | {"error": row["error"].partition("\n")[0], "time": times.shown(row["time"])} for row in rows
+    ]
     return table(brief, _COLUMNS, empty=f"{service} has no dead letters")
 
 
@@ -150,7 +152,12 @@ def _value(value: bytes | None) -> Any:
 
 def _drawn(data: dict[str, Any]) -> RenderableType:
     origin = f"{data['origin_topic']} {data['origin_partition']}/{data['origin_offset']}"
-    lines = {"letter": data["offset"], "since": data["time"], "from": origin, "reason": data["reason"]}
+    lines = {
+        "letter": data["offset"],
+        "since": times.shown(data["time"]),
+        "from": origin,
+        "reason": data["reason"],
+    }
     value = data["value"] if isinstance(data["value"], str) else json.dumps(data["value"], indent=2)
     return Group(
         *(Text.assemble((f"{name:<8}", "bold"), str(text)) for name, text in lines.items()),

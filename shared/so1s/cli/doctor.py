@@ -18,6 +18,7 @@ from so1s.broker.reader import partitions_of
 from so1s.broker.topics import wanted
 from so1s.cli import api
 from so1s.cli.exit_codes import UNREACHABLE
+from so1s.cli.options import NO_PLATFORM
 from so1s.cli.terminal import terminal
 from so1s.cli.topics import SERVICES
 from so1s.platform import ClientSettings
@@ -36,7 +37,7 @@ class Finding:
 
 
 def doctor(context: typer.Context) -> None:
-    """Look at each part of the platform; says what to do where one is not as it should be."""
+    """Look at each part of the platform. Says what to do where one is not as it should be."""
     settings = ClientSettings.load()
     findings = list(examine(settings))
     terminal(context).show([vars(each) for each in findings], _shown)
@@ -52,7 +53,7 @@ def examine(settings: ClientSettings) -> Iterator[Finding]:
     yield _kafka(settings)
     for service in SERVICES:
         yield _http(service, getattr(settings, f"{service}_url"), "/readyz")
-    yield _http("gateway", settings.gateway, "/", any_status=True)
+    yield _http("gateway", settings.gateway, "/", any_status=True, log="envoy")
     yield _artifacts(settings)
 
 
@@ -61,8 +62,8 @@ def _settings(settings: ClientSettings) -> Finding:
         return Finding(
             "platform", ok=True, found=f"account {settings.account or 'not said'}, {settings.domain}"
         )
-    advice = "run `make up` and stay below its directory, or set SO1S_KAFKA"
-    return Finding("platform", ok=False, found="nothing says where it is", advice=advice)
+    found, _, advice = NO_PLATFORM.partition(": ")
+    return Finding("platform", ok=False, found=found, advice=advice)
 
 
 def _kafka(settings: ClientSettings) -> Finding:
@@ -70,7 +71,7 @@ def _kafka(settings: ClientSettings) -> Finding:
     try:
         partitions = asyncio.run(_within(partitions_of(settings, topics)))
     except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
-        advice = "see kafka.log, or the brokers' addresses and credentials in SO1S_KAFKA…"
+        advice = "`make up` starts it; elsewhere, SO1S_KAFKA… say its brokers and credentials"
         return Finding(
             "kafka", ok=False, found=f"{settings.kafka}: {error or type(error).__name__}", advice=advice
         )
@@ -85,14 +86,16 @@ async def _within(work: Any) -> Any:
         return await work
 
 
-def _http(part: str, url: str | None, path: str, *, any_status: bool = False) -> Finding:
+def _http(
+    part: str, url: str | None, path: str, *, any_status: bool = False, log: str | None = None
+) -> Finding:
     if not url:
         return Finding(part, ok=False, found="no URL", advice=f"set SO1S_{part.upper()}_URL")
     try:
         with api.client(url, _SECONDS) as http:
             answer = http.get(path)
     except httpx.TransportError as error:
-        advice = f"is it running? on a laptop its log is .so1s/logs/{part}.log"
+        advice = f"`make up` starts it; its log is .so1s/logs/{log or part}.log"
         return Finding(part, ok=False, found=f"{url}: {error}", advice=advice)
     if answer.is_success or any_status:
         return Finding(part, ok=True, found=url)

@@ -38,7 +38,7 @@ def remove(
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 60,
 ) -> None:
-    """Take an endpoint's host away; its deployments stay, and so1s remove ends them."""
+    """Take an endpoint's host away. Its deployments stay until so1s remove."""
     settings, screen = ClientSettings.load(), terminal(context)
     account = account_of(settings, account)
     request = checked(EndpointRemovalRequested, account=account, endpoint=endpoint, requested_by=me())

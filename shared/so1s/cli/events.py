@@ -41,7 +41,7 @@ def tail(
     ] = "0s",
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on until Ctrl-C.")] = True,
 ) -> None:
-    """Show events as they come; samples of usage and health only where they are asked for by --type."""
+    """Show events as they come. Samples of usage and health only where --type asks for them."""
     settings, screen = ClientSettings.load(), terminal(context)
     known = [each for name, each in by_name().items() if name not in _SAMPLES]
     classes = [named(each) for each in types] or known
@@ -58,10 +58,11 @@ def replay(
         str, typer.Option("--to", help="The service that shall handle them again; it must be stopped.")
     ],
 ) -> None:
-    """Set a stopped service back to a time: when it starts, it takes the events since then.
+    """Set a stopped service back to a time.
 
-    Only that service sees them again. What it handled already its inbox knows, and leaves as it is: this
-    feeds a new consumer the past, and repeats nothing. A dead letter is another matter: so1s dlq replay.
+    When it starts, it takes the events since then; no other service sees them again. What it handled
+    already its inbox knows, and leaves as it is: this feeds a new consumer the past, and repeats nothing. A
+    dead letter is another matter: so1s dlq replay.
     """
     settings, at = ClientSettings.load(), moment(since)
     found = run(settings, offsets.rewind(settings, service, named(type), at))

@@ -29,7 +29,7 @@ _INDENT = 4
 
 
 def explain(context: typer.Context, version: Version, *, account: Account = None) -> None:
-    """Show the chain of a version: upload, build, deployment, checks, route, usage and charge."""
+    """Show what became of a version. Upload, build, deployment, checks, route, usage and charge."""
     settings, screen = ClientSettings.load(), terminal(context)
     account = account_of(settings, account)
     model, number = split(version)

@@ -83,8 +83,8 @@ async def services(settings: KafkaSettings) -> dict[str, int]:
     """How many letters each service has."""
     prefix = dead_letter_topic("").name
     consumer = AIOKafkaConsumer(**client_options(settings))
-    await consumer.start()
     try:
+        await consumer.start()
         topics = sorted(topic for topic in await consumer.topics() if topic.startswith(prefix))
         partitions = [TopicPartition(topic, 0) for topic in topics]
         begins = await consumer.beginning_offsets(partitions) if partitions else {}

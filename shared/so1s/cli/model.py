@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ class CheckFailed(So1sError):
 
 @app.command()
 def init(context: typer.Context, path: Path) -> None:
-    """Write so1s.yaml beside a model; give its directory or the model itself."""
+    """Write so1s.yaml beside a model. Give its directory or the model itself."""
     model = _model_of(path)
     target = model.parent / FILE_NAME
     if target.exists():
@@ -34,14 +35,15 @@ def init(context: typer.Context, path: Path) -> None:
     screen = terminal(context)
     screen.show({"written": str(target)}, lambda _: Text.assemble(("✓ ", "green"), f"{target}"))
     if not screen.is_json:
-        screen.note(f"so1s model check {model.parent}; then: so1s publish {model.parent} --model NAME --wait")
+        place = shlex.quote(str(model.parent))
+        screen.note(f"so1s model check {place}; then: so1s publish {place} --model NAME --wait")
 
 
 @app.command()
 def check(
     context: typer.Context, path: Annotated[Path, typer.Argument(help="The model's directory.")]
 ) -> None:
-    """Check so1s.yaml and the files that it names; print what goes in and out."""
+    """Check so1s.yaml and the files that it names. Prints what it says of inputs and outputs."""
     described = checked(path)
     terminal(context).show(described, _shown)
 

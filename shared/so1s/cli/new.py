@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Start something of your own.")
 _FILES = {
     "consumer.py.txt": "{module}.py",
     "test_consumer.py.txt": "test_{module}.py",
+    "pytest.ini": "pytest.ini",
     "README.md": "README.md",
 }
 
@@ -35,13 +36,13 @@ def consumer(
     *,
     directory: Annotated[Path | None, typer.Option(help="Where to; the name where it is absent.")] = None,
 ) -> None:
-    """Write a consumer of events, a test that passes, and how to run and deploy it."""
+    """Write a consumer of events. With a test that passes, and how to run and deploy it."""
     _check(name)
     written = write(name, directory or Path(name))
     screen = terminal(context)
     screen.show([str(path) for path in written], "\n".join)
     if not screen.is_json:
-        screen.note(f"pip install 'so1s[service]' pytest; pytest {written[0].parent}")
+        screen.note(f"{written[-1]} says how to test it and how to run it")
 
 
 def write(name: str, directory: Path) -> list[Path]:

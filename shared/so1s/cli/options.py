@@ -18,6 +18,8 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the answe
 TimeoutSeconds = Annotated[float, typer.Option("--timeout-seconds", min=0.1, help="How long to wait.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the change.")]
 
+NO_PLATFORM = "no platform is here: run `make up` and stay below its directory, or set SO1S_KAFKA"
+
 
 def account_of(settings: ClientSettings, said: str | None) -> str:
     """The account that a command works for.
@@ -27,7 +29,9 @@ def account_of(settings: ClientSettings, said: str | None) -> str:
     """
     account = said or settings.account
     if not account:
-        raise InvalidInput.missing("account", "allowed: --account NAME, or SO1S_ACCOUNT in the environment")
+        lost = "" if settings.found else f"; {NO_PLATFORM}"
+        allowed = f"allowed: --account NAME, or SO1S_ACCOUNT in the environment{lost}"
+        raise InvalidInput.missing("account", allowed)
     return account
 
 

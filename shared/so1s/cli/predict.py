@@ -71,7 +71,7 @@ def predict(
     curl: Annotated[bool, typer.Option("--curl", help="Print the call for a shell instead.")] = False,
     python: Annotated[bool, typer.Option("--python", help="Print the call for Python instead.")] = False,
 ) -> None:
-    """Send a body to an endpoint's /predict; shows the answer, the time it took and who gave it."""
+    """Send a body to an endpoint's /predict. Shows the answer, the time it took and who gave it."""
     settings, screen = ClientSettings.load(), terminal(context)
     account = account_of(settings, account)
     target = Target.of(settings, account, endpoint)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from so1s.cli import api, deployments
+from so1s.cli import api, deployments, times
 from so1s.cli.options import Account, account_of
 from so1s.cli.terminal import table, terminal
 from so1s.cli.weights import shares
@@ -50,5 +50,6 @@ def _shown(status: Status) -> RenderableType:
     parts: list[RenderableType] = [deployments.shown(status.deployments)]
     for endpoint in status.endpoints:
         parts += [Text(), shares(endpoint)]
-    parts += [Text(), table(status.incidents, _INCIDENTS, empty="no open incident")]
+    incidents = [each | {"opened_at": times.shown(each["opened_at"])} for each in status.incidents]
+    parts += [Text(), table(incidents, _INCIDENTS, empty="no open incident")]
     return Group(*parts)

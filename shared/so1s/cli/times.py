@@ -10,6 +10,11 @@ from so1s.errors import InvalidInput
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
+def shown(text: str | None) -> str:
+    """An ISO 8601 time as people read it: to the second, in UTC; empty where there is none."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if text else ""
+
+
 def moment(text: str, *, now: datetime | None = None) -> datetime:
     """A time such as `2026-11-24T12:00` (UTC where it has no zone), or an age such as `10m`.
 

@@ -40,7 +40,7 @@ def set_weights(
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 60,
 ) -> None:
-    """Declare an endpoint's weights, and wait until every gateway serves them."""
+    """Declare an endpoint's weights. Ends once every gateway serves them."""
     settings, screen = ClientSettings.load(), terminal(context)
     change = checked(
         WeightsChanged,
@@ -98,4 +98,15 @@ def shares(endpoint: dict[str, Any]) -> RenderableType:
 def _share(variant: dict[str, Any], part: float, width: int) -> Text:
     version = f"{variant['model']}@{variant['version']}" if variant["model"] else variant["state"]
     text = f"{variant['variant']:<{width}}  {variant['weight']:>7}  {100 * part:5.1f} %  {version:<20} "
-    return Text.assemble(text, ("█" * round(_BAR * part), "cyan"))
+    return Text.assemble(text, ("█" * round(_BAR * part), "cyan"), (_hindered(variant["checks"]), "yellow"))
+
+
+def _hindered(checks: dict[str, Any]) -> str:
+    """Why a variant may take no traffic; empty where it may."""
+    waits = [name for name, verdict in checks.items() if verdict["passed"] is None]
+    failed = [
+        f"{name} failed: {verdict['reason']}"
+        for name, verdict in checks.items()
+        if verdict["passed"] is False
+    ]
+    return "; ".join([f"waits for the check {name}" for name in waits] + failed)
