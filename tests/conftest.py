@@ -29,6 +29,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield broker.bootstrap_servers
 
 
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[str]:
+    """A broker that no other test uses: services read topics from their beginning, whoever wrote them."""
+    with Broker(tmp_path / "own-kafka") as broker:
+        yield broker.bootstrap_servers
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Any]:
     """One PostgreSQL for the whole session."""

@@ -142,3 +142,8 @@ def messenger(slack):
 @pytest.fixture
 def teller(state, messenger):
     return Teller(state, messenger)
+
+
+@pytest.fixture
+def kafka(own_kafka):
+    return own_kafka

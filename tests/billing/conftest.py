@@ -36,3 +36,8 @@ def deliver(store: Store) -> Deliver:
             await charge(list(batch), tx, prices)
 
     return give
+
+
+@pytest.fixture
+def kafka(own_kafka):
+    return own_kafka

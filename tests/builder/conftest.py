@@ -204,3 +204,8 @@ async def shop(tmp_path, store, runtime) -> Shop:
         limits=Limits(artifact_bytes=10**8, unpacked_bytes=10**8, files=100, ratio=50),
     )
     return Shop(store, tmp_path, inspector, world)
+
+
+@pytest.fixture
+def kafka(own_kafka):
+    return own_kafka

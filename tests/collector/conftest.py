@@ -68,3 +68,8 @@ def said(store: Store) -> Callable[..., Any]:
         return received
 
     return read
+
+
+@pytest.fixture
+def kafka(own_kafka):
+    return own_kafka

@@ -170,6 +170,10 @@ def test_each_step_of_a_rollout_is_told_once():
     assert told(replace(STATUS, seen_revision=2, updated=1, desired=2), updated=1) == []
 
 
+def test_a_revision_is_not_ready_while_an_earlier_one_takes_traffic():
+    assert Ready() not in told(updated=2, outdated=1)
+
+
 def test_a_revision_is_ready_when_its_least_number_of_replicas_is():
     assert told(updated=2) == [Ready()]
     assert told(replace(STATUS, least=1), updated=1, desired=4) == [Ready()]

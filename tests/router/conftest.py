@@ -93,3 +93,8 @@ def deploy(world: World) -> Iterator[Deploy]:
     yield deploy
     for replica in deploy.started:
         replica.kill()
+
+
+@pytest.fixture
+def kafka(own_kafka):
+    return own_kafka

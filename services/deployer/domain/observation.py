@@ -38,4 +38,6 @@ class Observation:
     """Where a mesh finds the replicas, as in `DeploymentReady`."""
     url: str
     """Where a replica of the applied revision answers; empty while none is ready."""
+    outdated: int = 0
+    """Replicas of an earlier revision that take traffic beside those of the applied one."""
     trouble: Trouble | None = None

@@ -99,8 +99,9 @@ Transition = Progressed | Ready | Failed | Moved
 def transitions(status: Status, seen: Observation, now: float, deadlines: Deadlines) -> list[Transition]:
     """What is to be told, given what was told before.
 
-    A revision becomes ready once: that it loses replicas and gets them back later is `Moved`. One that
-    waits for its checks is ready as a candidate before.
+    A revision becomes ready once, when no earlier one takes traffic any more, so that who is told so is
+    answered by it. That it loses replicas and gets them back later is `Moved`. One that waits for its
+    checks is ready as a candidate before.
     """
     if (seen.revision, seen.candidate) != (status.applied_revision, status.candidate):
         return []  # what is recorded was not applied yet
@@ -108,7 +109,7 @@ def transitions(status: Status, seen: Observation, now: float, deadlines: Deadli
         return [failed]
     if seen.revision == (status.candidate_revision if status.candidate else status.ready_revision):
         return _moved(status, seen)
-    if seen.updated >= status.least:
+    if seen.updated >= status.least and not seen.outdated:
         return [Ready()]
     if status.failed_revision == status.revision:
         return _moved(status, seen)

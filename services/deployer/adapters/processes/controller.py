@@ -123,6 +123,7 @@ class Controller:
             restarts=self._restarts(),
             service=self._parts.world.endpoints(record.account, record.deployment).as_uri(),
             url=updated[0].url if updated else "",
+            outdated=0 if candidate else sum(record.takes_traffic for record in self._outdated()),
             trouble=self._trouble,
         )
 
