@@ -79,9 +79,9 @@ def build_failed(version="7", reason="format"):
     )
 
 
-def deployment_failed():
+def deployment_failed(reason="crash_loop", revision=2):
     return DeploymentFailed(
-        account="risk", deployment="fraud-next", revision=2, reason="crash_loop", message="exit code 1"
+        account="risk", deployment="fraud-next", revision=revision, reason=reason, message="exit code 1"
     )
 
 
@@ -143,6 +143,11 @@ async def test_a_candidate_resolves_no_failed_deployment_before_it_serves(hear, 
 
 async def test_a_build_that_a_person_cancelled_is_no_incident(hear):
     assert await hear(build_failed(reason="cancelled")) == []
+
+
+@pytest.mark.parametrize("reason", ["invalid", "stale_revision", "superseded", "unknown"])
+async def test_a_request_that_is_refused_is_no_incident(hear, reason):
+    assert await hear(deployment_failed(reason=reason, revision=0)) == []
 
 
 async def test_good_news_that_overtakes_the_bad_news_it_answers_leaves_nothing_open(hear, later):
