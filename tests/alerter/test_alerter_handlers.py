@@ -1,8 +1,12 @@
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+import services.alerter
 from services.alerter import store
+from services.alerter.domain.rules import Rulebook
+from services.alerter.handlers import consumer
 from so1s.events import (
     AlertRule,
     BuildFailed,
@@ -147,6 +151,8 @@ async def test_a_build_that_a_person_cancelled_is_no_incident(hear):
 
 @pytest.mark.parametrize("reason", ["invalid", "stale_revision", "superseded", "unknown"])
 async def test_a_request_that_is_refused_is_no_incident(hear, reason):
+    shipped = Path(services.alerter.__file__).with_name("rules.yaml").read_text()
+    consumer.provide(Rulebook.from_yaml(shipped))
     assert await hear(deployment_failed(reason=reason, revision=0)) == []
 
 
