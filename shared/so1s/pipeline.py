@@ -31,6 +31,9 @@ from so1s.validation import checked
 
 OnStep = Callable[[Step], None]
 
+_AGAIN_SECONDS = 0.5
+"""Between two tries to read from a Kafka that is away."""
+
 _WAITS_FOR = {
     "": "the event to appear on its topic",
     "published": "the build (so1s build logs {name})",
@@ -64,24 +67,32 @@ class PublishedModel:
             timeout_seconds: from now.
             on_step: told each step as it is reached, the past ones first.
 
+        Kafka may be away for a while meanwhile.
+
         Raises:
             BuildFailed: it did not become an image; ends with the log's last lines.
             DeploymentFailed: its replicas did not become ready; ends with the log's last lines.
             RoutesRejected: its route was refused, or a required check failed.
             NotServing: the time is over; a TimeoutError that says how far it got.
-            Unreachable: Kafka does not answer.
+            Unreachable: Kafka did not answer in all that time.
         """
         return wait_for(self._wait(timeout_seconds, on_step or _ignore))
 
     async def _wait(self, timeout_seconds: float, on_step: OnStep) -> Serving:
         following = _Following(Flow(self.event.model, self.event.version), on_step)
+        away: KafkaError | None = None
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await following.to_its_end(self.settings, self.event_id)
+                while True:
+                    try:
+                        return await following.to_its_end(self.settings, self.event_id)
+                    except KafkaError as error:  # the flow goes on without us: so do we
+                        away = error
+                    await asyncio.sleep(_AGAIN_SECONDS)
         except TimeoutError as error:
+            if away and not following.began:
+                raise unreachable(self.settings, away) from error
             raise NotServing(following.how_far(timeout_seconds)) from error
-        except KafkaError as error:
-            raise unreachable(self.settings, error) from error
 
 
 def publish_model(
@@ -189,6 +200,11 @@ class _Following:
         self._flow = flow
         self._on_step = on_step
         self._told: set[tuple[str, str]] = set()
+
+    @property
+    def began(self) -> bool:
+        """Whether any of its events was seen."""
+        return bool(self._flow.steps)
 
     async def to_its_end(self, settings: ClientSettings, chain: str) -> Serving:
         async with Reader(settings, [each.topic.name for each in TOLD_BY]) as reader:
