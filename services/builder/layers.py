@@ -9,30 +9,17 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
 
 import zstandard
 
+from services.builder.domain.image import Layer
 from services.builder.stop import Stop
 
-MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
 CHUNK_BYTES = 1024 * 1024
 _ZSTD_LEVEL = 3
 """The library's default: a third level costs little more than hashing and halves a site-packages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A packed layer's identity."""
-
-    digest: str
-    """sha256 of the compressed bytes, as `sha256:…`."""
-    diff_id: str
-    """sha256 of the tar itself, as `sha256:…`."""
-    size_bytes: int
-    """Of the compressed bytes."""
 
 
 class _Sink(Protocol):

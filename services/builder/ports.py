@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from services.builder.domain.archive import Limits
+from services.builder.domain.image import Base, Layer
 from services.builder.domain.location import Location
-from services.builder.layers import Layer
 from so1s.events import Image, Signature
 from so1s.events.model import Format
 
@@ -42,6 +42,17 @@ class Artifacts(Protocol):
 
 class Images(Protocol):
     """Where images go."""
+
+    async def base(self, platform: str) -> Base:
+        """What images stand on here; its layers are there.
+
+        Args:
+            platform: what the libraries above it run on.
+
+        Raises:
+            TemporaryError: the base cannot be read now, or is made for another platform.
+        """
+        ...
 
     async def has(self, layer: Layer) -> bool:
         """Whether a layer is there."""

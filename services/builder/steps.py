@@ -13,9 +13,9 @@ from services.builder.contents import Contents, read_contents, write_manifest
 from services.builder.domain.archive import Limits
 from services.builder.domain.build import Build
 from services.builder.domain.failure import BuildError
-from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, configuration
+from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Layer, configuration
 from services.builder.domain.location import locate
-from services.builder.layers import Layer, pack
+from services.builder.layers import pack
 from services.builder.ports import Artifacts, Dependencies, DependencySource, Images, Inspector, Log
 from services.builder.stop import in_thread
 from so1s.events import Image, Signature, Tensor
@@ -148,20 +148,18 @@ class Steps:
         self, contents: Contents, dependencies: Dependencies, model: Layer
     ) -> tuple[Image, str]:
         runtime = await self._add_layer(self._world.runtime, RUNTIME_ROOT)
+        base = await self._world.images.base(self._world.dependencies.platform)
         layers = [dependencies.layer, runtime, model]
         uploaded = self._uploaded
-        config = configuration(
-            platform=self._world.dependencies.platform,
-            labels={
-                "so1s.account": uploaded.account,
-                "so1s.model": uploaded.model,
-                "so1s.version": uploaded.version,
-                "so1s.format": contents.format,
-            },
-            diff_ids=[layer.diff_id for layer in layers],
-        )
+        labels = {
+            "so1s.account": uploaded.account,
+            "so1s.model": uploaded.model,
+            "so1s.version": uploaded.version,
+            "so1s.format": contents.format,
+        }
+        config = configuration(base, labels=labels, layers=layers)
         name = f"{uploaded.key}:{uploaded.version}"
-        image = await self._world.images.publish(name, config, layers)
+        image = await self._world.images.publish(name, config, [*base.layers, *layers])
         return image, image.digest
 
     async def _add_layer(self, tree: Path, root: PurePosixPath) -> Layer:

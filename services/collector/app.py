@@ -9,6 +9,7 @@ import httpx
 from services.collector.adapters.metrics_envoy import EnvoyMetrics
 from services.collector.adapters.metrics_processes import ProcessMetrics
 from services.collector.adapters.world_directory import WorldDirectory
+from services.collector.domain.world import Gateway
 from services.collector.scraper import Scraper
 from services.collector.settings import Settings
 from services.collector.watchers import Sampler
@@ -32,6 +33,7 @@ def build(settings: Settings) -> Service:
         store=store,
         world=WorldDirectory(settings.world_dir),
         scraper=Scraper(EnvoyMetrics(admin, _now_ms), ProcessMetrics(_now_ms)),
+        gateway=Gateway(settings.operator_account, settings.gateway),
         window_seconds=settings.window_seconds,
         now_ms=_now_ms,
     )

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Iterable, Mapping
 
 import structlog
 
-from services.collector.domain.counters import Accrual, Reading, accrue, after, born
-from services.collector.domain.world import Running, of_gateway, of_replica
+from services.collector.domain.counters import Accrual, Reading, Scrapes, accrue, after, born
+from services.collector.domain.world import Running, of_replica, of_requests
 from services.collector.metrics import SCRAPES
 from services.collector.ports import GatewayMetrics, ReplicaMetrics
 from so1s.errors import TemporaryError
@@ -22,9 +22,12 @@ class Scraper:
         self._gateway = gateway
         self._replicas = replicas
         self._accruals: dict[str, Accrual] = {}
+        self.of_gateway = Scrapes()
+        """Of the gateway, since its last sample."""
 
     def resume(self, readings: Mapping[str, Reading]) -> None:
         """Go on from the readings that the store knows, and forget the rest."""
+        self.of_gateway = Scrapes()
         self._accruals = {subject: after(reading) for subject, reading in readings.items()}
 
     def accrual(self, subject: str, born_ms: int) -> Accrual:
@@ -47,13 +50,14 @@ class Scraper:
         for uid, reading in (await _answer("replicas", self._replicas.read(alive)) or {}).items():
             self._add(of_replica(uid), running.replicas[uid].started_ms, reading)
         counted = await _answer("gateway", self._gateway.read())
+        self.of_gateway = self.of_gateway.and_one(answered=counted is not None)
         if counted is None:
             return
         for deployment in running.deployments.values():
             if first_ms := running.first_start_ms(deployment):
                 # A variant that the gateway says nothing of has answered nothing.
                 reading = counted.get(deployment.cluster, Reading(now_ms, {}))
-                self._add(of_gateway(deployment), first_ms, reading)
+                self._add(of_requests(deployment), first_ms, reading)
 
     def _add(self, subject: str, born_ms: int, reading: Reading) -> None:
         self._accruals[subject] = accrue(self.accrual(subject, born_ms), reading)

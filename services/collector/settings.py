@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from so1s.events.names import Account, Name
 from so1s.settings import ServiceSettings
 
 
@@ -19,6 +20,10 @@ class Settings(ServiceSettings):
     """What runs, as the deployer records it."""
     envoy_admin_port: int = Field(default=9901, ge=1, le=65535)
     """Of Envoy's admin interface on 127.0.0.1."""
+    gateway: Name = "envoy"
+    """What people call it."""
+    operator_account: Account = "so1s"
+    """Whose the gateway is, since it serves every tenant."""
     window_seconds: int = Field(default=5, ge=1, le=3600)
     """The grid of samples: short enough for a laptop's demo to bill and watch what it does."""
     scrape_seconds: float = Field(default=1.0, gt=0)

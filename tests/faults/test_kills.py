@@ -62,9 +62,11 @@ def test_a_service_dies_while_a_deployment_is_removed(platform: Victims, name: s
 @pytest.mark.parametrize("point", BROKER_DIES, ids=str)
 def test_the_broker_dies(platform: Victims, model: str, point: Point):
     broker = platform.supervisor.processes["kafka"]
-    has_died = platform.arm(point, model, victim=broker.pid)
+    killed = broker.pid
+    has_died = platform.arm(point, model, victim=killed)
     published = platform.publish(model)
     has_died()
+    until(lambda: broker.pid not in {None, killed})
     until(lambda: platform.run(broker.is_ready()))
     published.wait_until_serving(SERVE_SECONDS)
     assert_sound(platform, model)

@@ -38,6 +38,18 @@ class Accrual:
     """Something was lost: what was counted between the last reading and a reset."""
 
 
+@dataclass(frozen=True)
+class Scrapes:
+    """How often a source was asked for its counters, and how many times it answered."""
+
+    asked: int = 0
+    answered: int = 0
+
+    def and_one(self, *, answered: bool) -> Scrapes:
+        """With one more."""
+        return Scrapes(self.asked + 1, self.answered + answered)
+
+
 def born(at_ms: int) -> Accrual:
     """The accrual of a subject whose counters begin at zero."""
     return after(Reading(at_ms, {}))

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from services.collector.domain.counters import Accrual
+from services.collector.domain.counters import Accrual, Scrapes
 from services.collector.domain.grid import Span, windows
 from services.collector.domain.histogram import quantile
-from services.collector.domain.world import Deployment, Replica
-from so1s.events import HealthSampled, UsageCorrected, UsageSampled
+from services.collector.domain.world import Deployment, Gateway, Replica
+from so1s.events import GatewaySampled, HealthSampled, UsageCorrected, UsageSampled
 from so1s.events.usage import Meter, Quality
 
 GATEWAY = "gateway"
@@ -92,7 +92,7 @@ def corrections(replica: Replica, *, sampled_until_ms: int, window_seconds: int)
     ]
 
 
-def gateway_samples(replica: Replica, found: list[Portion], *, window_seconds: int) -> list[UsageSampled]:
+def request_samples(replica: Replica, found: list[Portion], *, window_seconds: int) -> list[UsageSampled]:
     """Sample the requests that a variant answered; its newest replica says whose they are."""
     return [
         UsageSampled(
@@ -126,6 +126,23 @@ def health_sample(deployment: Deployment, newest: Portion, *, window_seconds: in
         replicas_ready=deployment.ready,
         replicas_desired=deployment.desired,
         restarts=deployment.restarts,
+    )
+
+
+def gateway_sample(
+    gateway: Gateway, scrapes: Scrapes, boundary_ms: int, *, window_seconds: int
+) -> GatewaySampled | None:
+    """Sample whether the gateway answered, in the window that closed last; None where it was not asked."""
+    if not scrapes.asked:
+        return None
+    width = window_seconds * 1000
+    return GatewaySampled(
+        account=gateway.account,
+        gateway=gateway.name,
+        window_start=Span(boundary_ms - width, boundary_ms).start,
+        window_seconds=window_seconds,
+        scrapes=scrapes.asked,
+        answered=scrapes.answered,
     )
 
 

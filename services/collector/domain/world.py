@@ -52,6 +52,15 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class Gateway:
+    """What all endpoints are served by."""
+
+    account: str
+    """The operator's."""
+    name: str
+
+
+@dataclass(frozen=True)
 class Running:
     """All that runs: replicas by uid, deployments by cluster."""
 
@@ -82,6 +91,11 @@ def of_replica(uid: str) -> str:
     return f"replica/{uid}"
 
 
-def of_gateway(deployment: Deployment) -> str:
-    """The subject of the samples of a deployment's requests."""
+def of_requests(deployment: Deployment) -> str:
+    """The subject of the samples of a deployment's requests, which the gateway counts."""
     return f"gateway/{deployment.cluster}"
+
+
+def of_gateway(gateway: Gateway) -> str:
+    """The subject of the samples of a gateway itself."""
+    return f"scrapes/{gateway.name}"

@@ -11,11 +11,11 @@ from aiokafka import ConsumerRecord
 
 from so1s.broker.reader import Reader, correlation_id, decoded
 from so1s.errors import So1sError
-from so1s.events import HealthSampled, ModelUploaded, UsageCorrected, UsageSampled, catalogue
+from so1s.events import GatewaySampled, HealthSampled, ModelUploaded, UsageCorrected, UsageSampled, catalogue
 from so1s.events.envelope import Received
 from so1s.platform import ClientSettings
 
-_SAMPLES = (HealthSampled, UsageSampled, UsageCorrected)
+_SAMPLES = (GatewaySampled, HealthSampled, UsageSampled, UsageCorrected)
 _CLOCKS_APART = timedelta(minutes=5)
 """Producers stamp their records: an answer may bear an earlier time than its question."""
 

@@ -22,7 +22,7 @@ from so1s.platform import ClientSettings
 
 app = typer.Typer(no_args_is_help=True, help="Watch events, and feed a service the past again.")
 
-_SAMPLES = ("UsageSampled", "UsageCorrected", "HealthSampled")
+_SAMPLES = ("UsageSampled", "UsageCorrected", "HealthSampled", "GatewaySampled")
 
 Type = Annotated[
     list[str], typer.Option("--type", "-t", help="Such as RoutesApplied; may be given more than once.")

@@ -26,6 +26,7 @@ from so1s.events import (
     EndpointRemovalRequested,
     EndpointRemoved,
     Event,
+    GatewaySampled,
     HealthSampled,
     Image,
     ImageBuilt,
@@ -221,6 +222,14 @@ _EVENTS: list[Event] = [
         replicas_ready=2,
         replicas_desired=2,
         restarts=0,
+    ),
+    GatewaySampled(
+        account="so1s",
+        gateway="envoy",
+        window_start=_AT,
+        window_seconds=5,
+        scrapes=5,
+        answered=4,
     ),
     IncidentOpened(
         account="risk",

@@ -26,7 +26,7 @@ from so1s.events.deployment import (
     Workload,
 )
 from so1s.events.event import Event, Topic, Value, catalogue, event_class
-from so1s.events.health import HealthSampled
+from so1s.events.health import GatewaySampled, HealthSampled
 from so1s.events.incident import IncidentOpened, IncidentResolved
 from so1s.events.model import Artifact, Lineage, ModelUploaded
 from so1s.events.route import (
@@ -73,6 +73,7 @@ __all__ = [
     "EndpointRemovalRequested",
     "EndpointRemoved",
     "Event",
+    "GatewaySampled",
     "HealthSampled",
     "Image",
     "ImageBuilt",

@@ -1,10 +1,10 @@
-"""Health: how a variant fares."""
+"""Health: how a variant fares, and the gateway before all of them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from so1s.events.deployment import Count
 from so1s.events.event import Event
@@ -32,3 +32,25 @@ class HealthSampled(Event, key=("account", "endpoint", "variant"), partitions=24
     replicas_desired: Count
     restarts: Count
     """Of all replicas, since the deployment began."""
+
+
+class GatewaySampled(Event, key=("account", "gateway"), retention_days=2):
+    """Whether a gateway answered those who measure it, in one window; its account is the operator's.
+
+    One that is down altogether serves no endpoint, and nobody can sample the health of its variants: it
+    speaks for all of them.
+    """
+
+    gateway: Name
+    window_start: AwareDatetime
+    window_seconds: Annotated[int, Field(ge=1, le=3600)]
+    scrapes: Annotated[int, Field(ge=1)]
+    """How often it was asked for its counters."""
+    answered: Count
+    """How many of the scrapes it answered."""
+
+    @model_validator(mode="after")
+    def _answers_what_is_asked(self) -> Self:
+        if self.answered > self.scrapes:
+            raise ValueError(f"allowed: answered of at most scrapes, {self.scrapes}")
+        return self
