@@ -50,7 +50,7 @@ check: install ## Format, lint, types, imports, dependencies, spelling
 	@$(BIN)/ty check --quiet
 	@$(BIN)/lint-imports --no-cache $(QUIET)
 	@$(BIN)/codespell
-	@for member in shared runtime deploy/local deploy/broker; do (cd $$member && $(CURDIR)/$(BIN)/deptry .) || exit 1; done $(QUIET)
+	@for member in shared runtime deploy/local deploy/broker deploy/lab; do (cd $$member && $(CURDIR)/$(BIN)/deptry .) || exit 1; done $(QUIET)
 	@for pod in $(dir $(wildcard services/*/pyproject.toml)); do (cd $$pod && \
 	    $(CURDIR)/$(BIN)/deptry . --known-first-party services --per-rule-ignores "$(BROUGHT)") || exit 1; done $(QUIET)
 	@echo "check: all good"
@@ -62,6 +62,11 @@ test: install ## Unit, property, contract, conformance and delivery tests, and o
 .PHONY: test-faults
 test-faults: install ## Kill every part at every step, and cut off what they lean on: the chain must complete
 	@$(BIN)/pytest tests/faults -m faults
+
+.PHONY: test-lab
+test-lab: install ## Test against the real parts of a cluster; builds them first, which takes a quarter of an hour
+	@$(BIN)/python -m so1s_lab setup
+	@$(BIN)/pytest tests/lab -m lab
 
 .PHONY: bench
 bench: install ## Measure each part beside a peer or a limit of the machine; writes docs/benchmarks.md
@@ -85,6 +90,15 @@ demo: install ## Run the main job on embedded parts, verify every step, clean up
 up: install ## Keep the platform running on this machine until Ctrl-C (CONFIG=my.toml)
 	@$(BIN)/python -m so1s_local up $(if $(CONFIG),--config $(CONFIG))
 
+.PHONY: lab
+lab: install ## Keep a real control plane, Istio and the other parts running until Ctrl-C
+	@$(BIN)/python -m so1s_lab setup
+	@$(BIN)/python -m so1s_lab up
+
 .PHONY: clean
 clean: ## Remove what the other commands made
 	@rm -rf .venv .tools .so1s .pytest_cache .ruff_cache .hypothesis
+
+.PHONY: clean-lab
+clean-lab: ## Remove what was built and downloaded for the lab
+	@rm -rf .lab

