@@ -1,0 +1,46 @@
+"""What the Kubernetes API's refusals mean."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from so1s.errors import PermanentError, TemporaryError
+
+_SHOWN_CHARACTERS = 500
+
+
+class Refused(PermanentError):
+    """The API, or an admission webhook, does not take an object; the message is its own."""
+
+    reason = "refused"
+
+
+class NotFound(TemporaryError):
+    """There is no such object, namespace or kind: somebody may make it."""
+
+
+class Gone(TemporaryError):
+    """A watch can't go on from where it was: what is there must be read anew."""
+
+
+_KINDS: dict[int, type[PermanentError | TemporaryError]] = {
+    HTTPStatus.BAD_REQUEST: Refused,
+    HTTPStatus.FORBIDDEN: Refused,
+    HTTPStatus.UNPROCESSABLE_ENTITY: Refused,
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.GONE: Gone,
+}
+
+
+def failure(status: int, body: str) -> PermanentError | TemporaryError:
+    """The error that an answer means; its body is a `Status` object of the API, or a proxy's text."""
+    kind = _KINDS.get(status, TemporaryError)
+    return kind(f"the Kubernetes API answers {status}: {_said(body)}")
+
+
+def _said(body: str) -> str:
+    try:
+        return json.loads(body)["message"]
+    except (ValueError, KeyError, TypeError):
+        return body[:_SHOWN_CHARACTERS]

@@ -1,0 +1,167 @@
+"""A copy of what an API server has, kept up to date by a watch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+
+from so1s.errors import TemporaryError, Unreachable
+from so1s.kubernetes.errors import Gone, failure
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from so1s.kubernetes.api import Api
+
+log = structlog.get_logger()
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+_WATCH_SECONDS = 290
+"""A watch is begun anew by then: API servers end them after 5 to 10 minutes anyway."""
+_SILENT_SECONDS = 90.0
+"""Bookmarks come each minute: a connection that is silent for longer is dead."""
+_PAGE = "500"
+_FIRST_BACKOFF_SECONDS = 0.1
+_LONGEST_BACKOFF_SECONDS = 10.0
+
+
+class Mirror:
+    """All objects of a kind, while it is entered: they are complete from the beginning.
+
+    The protocol is Kubernetes' own: a list, then a watch from the list's resource version, which goes on
+    from its last event or bookmark after each disconnection, and a list anew where that is too old (410).
+    """
+
+    def __init__(self, api: Api, where: str, label_selector: str) -> None:
+        self._api = api
+        self._where = where
+        self._selector = {"labelSelector": label_selector} if label_selector else {}
+        self._objects: dict[Key, dict[str, Any]] = {}
+        self._version = ""
+        """The resource version up to which the objects are known; empty to read them anew."""
+        self._lost: TemporaryError | None = None
+        self._changed: list[Callable[[], None]] = []
+
+    @property
+    def objects(self) -> Mapping[Key, dict[str, Any]]:
+        """What is there, by namespace and name.
+
+        Raises:
+            Unreachable: the watch is cut off, so that nobody knows.
+        """
+        if self._lost:
+            raise Unreachable(f"{self._where} is not watched now: {self._lost}")
+        return self._objects
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Call `changed` after each change."""
+        self._changed.append(changed)
+
+    async def __aenter__(self) -> Self:
+        """Read what is there, and watch.
+
+        Raises:
+            TemporaryError: the API does not answer.
+        """
+        await self._list()
+        self._task = asyncio.create_task(self._follow())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Watch no longer."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _follow(self) -> None:
+        backoff = _FIRST_BACKOFF_SECONDS
+        while True:
+            try:
+                await self._catch_up()
+                backoff = _FIRST_BACKOFF_SECONDS
+            except TemporaryError as error:
+                if isinstance(error, Gone):
+                    self._version = ""
+                self._lose(error)
+                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
+                backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2)
+            except Exception as error:
+                log.exception("a watch failed; it begins anew", path=self._where)
+                self._version = ""
+                self._lose(TemporaryError(f"{type(error).__name__}: {error}"))
+                await asyncio.sleep(_LONGEST_BACKOFF_SECONDS)
+
+    async def _catch_up(self) -> None:
+        if not self._version:
+            await self._list()
+        query = {
+            **self._selector,
+            "watch": "true",
+            "resourceVersion": self._version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        async with self._api.stream(self._where, query, _SILENT_SECONDS) as lines:
+            self._find()
+            await self._take_all(lines)
+
+    async def _take_all(self, lines: aiohttp.StreamReader) -> None:
+        try:
+            async for line in lines:
+                self._take(json.loads(line))
+        except TimeoutError:  # silence alone is no loss: the next watch goes on from here
+            log.debug("a watch was silent", path=self._where)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        kind, body = event["type"], event["object"]
+        if kind == "ERROR":
+            raise failure(body.get("code", 0), json.dumps(body))
+        self._version = body["metadata"]["resourceVersion"]
+        if kind == "BOOKMARK":
+            return
+        if kind == "DELETED":
+            self._objects.pop(_key(body), None)
+        else:
+            self._objects[_key(body)] = body
+        self._tell()
+
+    async def _list(self) -> None:
+        found: dict[Key, dict[str, Any]] = {}
+        after: dict[str, str] = {}
+        while True:
+            page = await self._api.read(self._where, {**self._selector, "limit": _PAGE, **after})
+            found |= {_key(each): each for each in page["items"]}
+            if not (token := page["metadata"].get("continue")):
+                break
+            after = {"continue": token}
+        self._version = page["metadata"]["resourceVersion"]
+        changed, self._objects = found != self._objects, found
+        if changed:
+            self._tell()
+
+    def _lose(self, error: TemporaryError) -> None:
+        if not self._lost:
+            log.warning("a watch is cut off", path=self._where, reason=str(error))
+        self._lost = error
+
+    def _find(self) -> None:
+        if self._lost:
+            self._lost = None
+            self._tell()
+
+    def _tell(self) -> None:
+        for changed in self._changed:
+            changed()
+
+
+def _key(body: dict[str, Any]) -> Key:
+    meta = body["metadata"]
+    return meta.get("namespace", ""), meta["name"]
