@@ -1,7 +1,7 @@
 """Watches health and tells Slack.
 
-Consumes `HealthSampled`, `BuildFailed`, `DeploymentFailed`, `RoutesDegraded` and `RoutesRejected`
-(the bad news), `ImageBuilt`, `DeploymentReady`, `RoutesApplied`, `DeploymentRemoved` and
+Consumes `HealthSampled`, `GatewaySampled`, `BuildFailed`, `DeploymentFailed`, `RoutesDegraded` and
+`RoutesRejected` (the bad news), `ImageBuilt`, `DeploymentReady`, `RoutesApplied`, `DeploymentRemoved` and
 `EndpointRemoved` (what ends it; `DeploymentReady` brings the author's `alerts:` too).
 Produces `IncidentOpened` and `IncidentResolved`.
 Owns rules, incidents and their history.

@@ -7,9 +7,10 @@ from datetime import datetime
 from services.alerter import lifecycle, store
 from services.alerter.domain import findings
 from services.alerter.domain.incident import incident_key
-from services.alerter.domain.rules import Rule, Rulebook, author_rules
+from services.alerter.domain.readings import read_gateway
+from services.alerter.domain.rules import GatewayAway, Rulebook, author_rules
 from services.alerter.domain.subject import Subject
-from services.alerter.domain.watch import Turn, Watch, step
+from services.alerter.domain.watch import Span, Watch, step
 from services.alerter.store import incidents
 from so1s.events import (
     BuildFailed,
@@ -17,6 +18,7 @@ from so1s.events import (
     DeploymentReady,
     DeploymentRemoved,
     EndpointRemoved,
+    GatewaySampled,
     HealthSampled,
     ImageBuilt,
     RoutesApplied,
@@ -44,16 +46,17 @@ async def judge_health(batch: list[Received[HealthSampled]], tx: Transaction, ru
     for rule, sample, key in cases:
         watches[key], turn = step(watches.get(key, Watch()), rule, sample, rulebook.pause)
         if turn is not None:
-            await _take(tx, rule, sample, turn)
+            await lifecycle.follow(tx, turn, findings.unhealthy(rule, sample, turn))
     await store.save_watches(tx, watches)
 
 
-async def _take(tx: Transaction, rule: Rule, sample: HealthSampled, turn: Turn) -> None:
-    if turn.kind != "resolved":
-        await lifecycle.report(tx, findings.unhealthy(rule, sample, turn))
-        return
-    key = incident_key(rule.name, findings.watched_subject(rule, sample))
-    await lifecycle.resolve(tx, key, turn.since, turn.reading.observed)
+@consumer.on(GatewaySampled)
+async def judge_gateway(sampled: GatewaySampled, tx: Transaction, rulebook: Rulebook) -> None:
+    """Hold a gateway's window against the operator's rules: one incident for all endpoints behind it."""
+    subject = Subject.of(sampled.account, gateway=sampled.gateway)
+    span = Span.of(sampled)
+    for rule, condition in rulebook.on(GatewayAway):
+        await lifecycle.hold(tx, rulebook, rule, subject, span=span, reading=read_gateway(condition, sampled))
 
 
 @consumer.on(BuildFailed)

@@ -8,21 +8,46 @@ import structlog
 from sqlalchemy import ColumnElement
 
 from services.alerter import store
+from services.alerter.domain import findings
 from services.alerter.domain.incident import (
     Finding,
     Incident,
     Outcome,
+    incident_key,
     open_incident,
     resolve_incident,
     update_incident,
 )
+from services.alerter.domain.readings import Reading
+from services.alerter.domain.rules import Rule, Rulebook
 from services.alerter.domain.subject import Subject
+from services.alerter.domain.watch import Span, Turn, Watch, judge
 from services.alerter.store import incidents
 from so1s.events import IncidentOpened, IncidentResolved
 from so1s.events.ids import transition_id
 from so1s.store import Transaction
 
 log = structlog.get_logger()
+
+
+async def hold(
+    tx: Transaction, rulebook: Rulebook, rule: Rule, subject: Subject, *, span: Span, reading: Reading
+) -> None:
+    """Hold what was read of a part of the platform against a rule, and let its incident follow."""
+    key = incident_key(rule.name, subject)
+    watch = (await store.load_watches(tx, [key])).get(key, Watch())
+    watch, turn = judge(watch, rule, span, reading, rulebook.pause)
+    await store.save_watches(tx, {key: watch})
+    if turn is not None:
+        await follow(tx, turn, findings.platform_trouble(rule, subject, turn))
+
+
+async def follow(tx: Transaction, turn: Turn, finding: Finding) -> None:
+    """Let the incident of a watched condition follow a turn of it."""
+    if turn.kind == "resolved":
+        await resolve(tx, finding.key, turn.since, turn.reading.observed)
+    else:
+        await report(tx, finding)
 
 
 async def report(tx: Transaction, finding: Finding) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from services.alerter import lifecycle, store
-from services.alerter.domain import findings
-from services.alerter.domain.incident import incident_key, span
-from services.alerter.domain.readings import read_count
-from services.alerter.domain.rules import Rule, Rulebook
+from services.alerter.domain.incident import duration
+from services.alerter.domain.readings import read_letters
+from services.alerter.domain.rules import DeadLettersKept, Rulebook
 from services.alerter.domain.subject import Subject
-from services.alerter.domain.watch import Span, Watch, judge
+from services.alerter.domain.watch import Span
 from services.alerter.ports import DeadLetters
 from services.alerter.store import incidents
-from so1s.store import Store, Transaction
+from so1s.store import Store
 
 
 async def forget_silent(state: Store, rulebook: Rulebook) -> None:
@@ -22,7 +21,7 @@ async def forget_silent(state: Store, rulebook: Rulebook) -> None:
     async with state.transaction() as tx:
         silent = await store.silent_watches(tx, before=tx.now - rulebook.silence)
         if silent:
-            resolution = f"nothing was heard of it for {span(rulebook.forget_after_seconds)}"
+            resolution = f"nothing was heard of it for {duration(rulebook.forget_after_seconds)}"
             await lifecycle.withdraw(tx, resolution, incidents.c.open_key.in_(silent))
 
 
@@ -35,23 +34,12 @@ async def count_dead_letters(state: Store, rulebook: Rulebook, letters: DeadLett
         letters: to count.
         account: the operator's own, since services belong to no tenant.
     """
-    if not (rules := rulebook.counting()):
+    if not (rules := rulebook.on(DeadLettersKept)):
         return
     kept = await letters.kept()
     async with state.transaction() as tx:
-        for rule in rules:
+        span = Span(tx.now, tx.now)
+        for rule, condition in rules:
             for service, count in kept.items():
-                await _count(tx, rulebook, rule, Subject.of(account, service=service), count)
-
-
-async def _count(tx: Transaction, rulebook: Rulebook, rule: Rule, subject: Subject, count: int) -> None:
-    key = incident_key(rule.name, subject)
-    watch = (await store.load_watches(tx, [key])).get(key, Watch())
-    watch, turn = judge(watch, rule, Span(tx.now, tx.now), read_count(rule, count), rulebook.pause)
-    await store.save_watches(tx, {key: watch})
-    if turn is None:
-        return
-    if turn.kind == "resolved":
-        await lifecycle.resolve(tx, key, turn.at, turn.reading.observed)
-    else:
-        await lifecycle.report(tx, findings.dead_letters(rule, subject, turn))
+                subject, reading = Subject.of(account, service=service), read_letters(condition, count)
+                await lifecycle.hold(tx, rulebook, rule, subject, span=span, reading=reading)

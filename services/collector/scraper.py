@@ -30,14 +30,14 @@ class Scraper:
         self.of_gateway = Scrapes()
         self._accruals = {subject: after(reading) for subject, reading in readings.items()}
 
-    def accrual(self, subject: str, born_ms: int) -> Accrual:
-        """What accrued of a subject; its counters began at zero when it was born."""
-        return self._accruals.get(subject) or born(born_ms)
+    def accrual(self, subject: str, last: Reading) -> Accrual:
+        """What accrued of a subject since its last sample; since a reading, where it is not known yet."""
+        return self._accruals.get(subject) or after(last)
 
-    def close(self, subject: str) -> None:
-        """Begin anew, since what accrued is in the samples."""
-        if subject in self._accruals:
-            self._accruals[subject] = after(self._accruals[subject].last)
+    def close(self, subject: str, last: Reading) -> None:
+        """Begin anew where what accrued until a reading is in the samples."""
+        if subject in self._accruals and self._accruals[subject].last == last:
+            self._accruals[subject] = after(last)
 
     def drop(self, subjects: Iterable[str]) -> None:
         """Forget subjects that are no more."""
@@ -60,7 +60,7 @@ class Scraper:
                 self._add(of_requests(deployment), first_ms, reading)
 
     def _add(self, subject: str, born_ms: int, reading: Reading) -> None:
-        self._accruals[subject] = accrue(self.accrual(subject, born_ms), reading)
+        self._accruals[subject] = accrue(self.accrual(subject, born(born_ms)), reading)
 
 
 async def _answer(source: str, answer: Awaitable[Mapping[str, Reading]]) -> Mapping[str, Reading] | None:

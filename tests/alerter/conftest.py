@@ -11,7 +11,7 @@ from services.alerter.adapters.messenger_slack import SlackMessenger
 from services.alerter.domain.rules import Rulebook
 from services.alerter.handlers import consumer
 from services.alerter.reconciler import Teller
-from so1s.events import HealthSampled
+from so1s.events import GatewaySampled, HealthSampled
 from so1s.events.envelope import Received
 from so1s.store import Store
 from so1s_local.slack import LocalSlack
@@ -49,6 +49,18 @@ def sample():
 
 
 @pytest.fixture
+def gateway():
+    """Makes the gateway's n-th window of 5 s after noon, in which it answered so many of 5 scrapes."""
+
+    def make(window, answered):
+        start = NOON + timedelta(seconds=5 * window)
+        asked = {"account": "so1s", "gateway": "envoy", "window_start": start, "window_seconds": 5}
+        return GatewaySampled(**asked, scrapes=5, answered=answered)
+
+    return make
+
+
+@pytest.fixture
 def rulebook():
     return Rulebook.from_yaml("""
         rules:
@@ -58,6 +70,7 @@ def rulebook():
           - {name: build-failed, when: {event: BuildFailed, except_reasons: [cancelled]}}
           - {name: deployment-failed, severity: critical, when: {event: DeploymentFailed}}
           - {name: routes-degraded, severity: critical, when: {event: RoutesDegraded}}
+          - {name: gateway, severity: critical, when: {gateway_answers_below: 0.5, for_seconds: 10}}
           - {name: routes-rejected, when: {event: RoutesRejected}}
     """)
 

@@ -223,3 +223,27 @@ async def test_an_incident_says_when_it_began_opened_and_ended(hear, sample, sta
     assert incident.finding.began_at == later(0)
     assert incident.finding.at == later(10)
     assert incident.resolved_at == later(10)
+
+
+async def test_a_gateway_that_is_away_is_one_incident_of_the_operator_until_it_answers(hear, gateway, state):
+    assert await hear(gateway(0, 5), gateway(1, 0)) == []
+    assert await hear(gateway(2, 0)) == [OPENED]
+    assert await hear(*(gateway(window, 0) for window in range(3, 30))) == []
+    async with state.read() as connection:
+        (incident,) = await store.listed(connection, "so1s", 9)
+    finding = incident.finding
+    assert (finding.headline, finding.subject.text) == ("Gateway envoy is unreachable", "gateway envoy")
+    assert finding.observed == "0 %: 0 of 5 scrapes answered"
+    assert finding.allowed == "at least 50 %, judged over 10 s"
+    assert await hear(gateway(30, 4)) == []
+    assert await hear(gateway(31, 5)) == [RESOLVED]
+
+
+async def test_a_gateway_that_restarts_alarms_nobody(hear, gateway):
+    assert (
+        await hear(*(gateway(window, answered) for window, answered in enumerate([5, 3, 4, 0, 5, 0]))) == []
+    )
+
+
+async def test_a_gateways_late_window_is_left_out(hear, gateway):
+    assert await hear(gateway(1, 0), gateway(0, 5), gateway(2, 0)) == [OPENED]

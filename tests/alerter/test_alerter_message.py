@@ -4,7 +4,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.alerter.domain.incident import Finding, open_incident, resolve_incident, span, update_incident
+from services.alerter.domain.incident import (
+    Finding,
+    duration,
+    open_incident,
+    resolve_incident,
+    update_incident,
+)
 from services.alerter.domain.message import render
 from services.alerter.domain.readings import percent
 from services.alerter.domain.subject import Subject
@@ -109,7 +115,7 @@ def test_a_long_message_is_cut_in_the_thread_too_and_says_so(text):
     [(0, "0 s"), (42.4, "42 s"), (65, "1 min 5 s"), (3600, "1 h"), (90_061, "1 d 1 h"), (-1, "0 s")],
 )
 def test_a_span_is_said_in_its_two_largest_units(seconds, text):
-    assert span(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def test_the_committed_rules_are_valid_and_cover_every_kind_of_trouble():
         "build-failed",
         "deployment-failed",
         "routes-degraded",
+        "gateway-unreachable",
         "dead-letters",
     }
 

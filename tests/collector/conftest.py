@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from services.collector.domain.world import Gateway
 from services.collector.scraper import Scraper
 from services.collector.watchers import Sampler
 from so1s.events import Event
@@ -46,6 +47,7 @@ def new_sampler(store: Store, cluster: FakeCluster) -> Callable[[], Sampler]:
             store=store,
             world=FakeWorld(cluster),
             scraper=Scraper(FakeGateway(cluster), FakeProcesses(cluster)),
+            gateway=Gateway("so1s", "envoy"),
             window_seconds=window_seconds,
             now_ms=lambda: cluster.now_ms,
         )

@@ -19,7 +19,7 @@ def test_increases_sum_to_what_the_counter_gained(first, gains):
 
 @given(steps, st.sets(st.integers(0, 19)))
 def test_cutting_at_any_readings_loses_and_invents_nothing(gains, cuts):
-    accrual, taken, value = born(0), 0, 0
+    accrual, taken, value = after(born(0)), 0, 0
     for index, gain in enumerate(gains):
         value += gain
         accrual = accrue(accrual, Reading(index, {"requests": value}))
@@ -32,7 +32,7 @@ def test_cutting_at_any_readings_loses_and_invents_nothing(gains, cuts):
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 1000)), min_size=1, max_size=20))
 def test_a_restart_counts_from_zero_and_is_told(runs):
     """Each reading comes from one of several runs of the same program; a run's counter begins at zero."""
-    accrual, total, value, current = born(0), 0, 0, None
+    accrual, total, value, current = after(born(0)), 0, 0, None
     for second, (run, gain) in enumerate(runs):
         if run != current:
             value, current = 0, run
@@ -63,7 +63,7 @@ def test_a_counter_that_appears_began_at_zero():
 
 
 def test_a_gauge_is_summed_over_time():
-    accrual = born(1000)
+    accrual = after(born(1000))
     for at_ms, value in ((1500, 10), (2500, 20)):
         accrual = accrue(accrual, Reading(at_ms, {}, {"memory": value}))
     assert accrual.integrals == {"memory": 10 * 500 + 20 * 1000}

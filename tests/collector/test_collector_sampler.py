@@ -1,11 +1,12 @@
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from services.collector.domain.samples import bucket
 from services.collector.store import all_cursors
-from so1s.events import HealthSampled, UsageCorrected, UsageSampled
+from so1s.events import GatewaySampled, HealthSampled, UsageCorrected, UsageSampled
 from tests.collector.cluster import DEPLOYMENT, REPLICA, START_MS
 
 GATEWAY = "gateway"
@@ -275,4 +276,101 @@ async def test_cursors_of_replicas_without_a_record_are_forgotten(cluster, new_s
     cluster.replicas.clear()
     await watch(sampler, 15)
     async with store.read() as connection:
-        assert await all_cursors(connection) == {}
+        assert list(await all_cursors(connection)) == ["scrapes/envoy"]
+
+
+@both
+async def test_a_gateway_that_is_away_speaks_for_all_endpoints_in_one_event_a_window(
+    cluster, new_sampler, watch, said
+):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    cluster.deploy(replace(DEPLOYMENT, deployment="fraud-next"))
+    sampler = new_sampler()
+    await watch(sampler, 5)
+    cluster.gateway = None
+    await watch(sampler, 6)
+    cluster.gateway = {}
+    await watch(sampler, 10)
+    cluster.gateway = None
+    await watch(sampler, 15)
+    found = [each.event for each in await said(GatewaySampled)]
+    assert [(each.account, each.gateway) for each in found] == [("so1s", "envoy")] * 3
+    assert [(each.answered, each.scrapes) for each in found] == [(5, 5), (4, 5), (0, 5)]
+    assert [each.window_start.timestamp() * 1000 - START_MS for each in found] == [0, 5_000, 10_000]
+
+
+async def test_a_window_in_which_the_collector_was_down_says_nothing_of_the_gateway(
+    cluster, new_sampler, watch, said
+):
+    await watch(new_sampler(), 5)
+    await watch(new_sampler(), 20, looks_at=[17, 20])
+    found = [each.event for each in await said(GatewaySampled)]
+    assert [(each.answered, each.scrapes) for each in found] == [(5, 5), (2, 2)]
+
+
+class Broken(Exception):
+    """The database went away."""
+
+
+@pytest.fixture
+def breaking_after(store, monkeypatch):
+    """While it is open, the store commits so many transactions and then breaks; answers their sizes."""
+
+    @contextmanager
+    def breaking(count):
+        sizes, whole = [], store.outbox.add
+
+        async def add(connection, records, *, now):
+            if len(sizes) == count:
+                raise Broken
+            sizes.append(len(records))
+            await whole(connection, records, now=now)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.outbox, "add", add)
+            with pytest.raises(Broken):
+                yield sizes
+
+    return breaking
+
+
+async def test_a_long_outage_is_caught_up_in_stretches_that_go_on_where_they_were_broken_off(
+    cluster, new_sampler, watch, usage, breaking_after
+):
+    windows = 1100
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    cluster.spend("u1", 100)
+    cluster.answer(requests=1)
+    await watch(new_sampler(), 5)
+    cluster.spend("u1", 700)
+    cluster.answer(requests=9)
+    end = 5 * (windows + 1)
+    with breaking_after(2) as sizes:
+        await watch(new_sampler(), end, looks_at=[end])
+    assert max(sizes) <= 500
+    await watch(new_sampler(), end, looks_at=[end])
+    for replica, meter, accrued in [("u1", "cpu_used", 600), (GATEWAY, "requests", 8)]:
+        found = await usage(replica)
+        assert list(found) == list(range(0, end, 5))
+        missed = [found[second] for second in range(5, end, 5)]
+        assert {each.quality for each in missed[:-1]} == {"gap"}
+        assert missed[-1].quantities[meter] == accrued
+
+
+async def test_an_end_that_becomes_known_very_late_is_corrected_in_stretches(
+    cluster, new_sampler, watch, said, breaking_after
+):
+    windows = 1100
+    cluster.run(REPLICA)
+    end = 5 * windows
+    await watch(new_sampler(), end, looks_at=[end])
+    cluster.end("u1", START_MS + 4_900)
+    with breaking_after(2) as sizes:
+        await watch(new_sampler(), end + 5, looks_at=[end + 5])
+    assert max(sizes) <= 500
+    await watch(new_sampler(), end + 10, looks_at=[end + 5, end + 10])
+    corrected = {each.event.window_start: each.event for each in await said(UsageCorrected)}
+    assert len(corrected) == len(await said(UsageCorrected)) == windows
+    assert sum(each.quantities["gpu_reserved"] for each in corrected.values()) == 4_900

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.alerter.domain.incident import Finding, span
+from services.alerter.domain.incident import Finding, duration
 from services.alerter.domain.readings import percent
-from services.alerter.domain.rules import DeadLetters, RestartLoop, Rule
+from services.alerter.domain.rules import DeadLettersKept, GatewayAway, RestartLoop, Rule
 from services.alerter.domain.subject import Subject
 from services.alerter.domain.watch import Turn
 from so1s.events import (
@@ -107,16 +107,19 @@ def routes_rejected(rule: Rule, rejected: RoutesRejected, at: datetime) -> Findi
     )
 
 
-def dead_letters(rule: Rule, subject: Subject, turn: Turn) -> Finding:
-    """A service keeps events that it could not handle."""
+def platform_trouble(rule: Rule, subject: Subject, turn: Turn) -> Finding:
+    """A part of the platform is unwell: a gateway, however many endpoints it serves, or a service."""
+    headline, hint = f"{subject.name} could not handle some events", "so1s dlq list"
+    if isinstance(rule.when, GatewayAway):
+        headline, hint = f"Gateway {subject.name} is unreachable", "so1s status"
     return Finding(
         rule=rule.name,
         severity=rule.severity,
         subject=subject,
-        headline=f"{subject.name} could not handle some events",
+        headline=headline,
         observed=turn.reading.observed,
         allowed=_allowed(rule),
-        hint="so1s dlq list",
+        hint=hint,
         began_at=turn.since,
         at=turn.at,
         watched=True,
@@ -134,8 +137,10 @@ def _headline(rule: Rule, sample: HealthSampled, turn: Turn) -> str:
 def _allowed(rule: Rule) -> str:
     match rule.when:
         case RestartLoop(restarts_at_least=count, within_seconds=seconds):
-            return f"fewer than {count} restarts in {span(seconds)}"
-        case DeadLetters(dead_letters_above=count):
+            return f"fewer than {count} restarts in {duration(seconds)}"
+        case GatewayAway(gateway_answers_below=bound):
+            asked = f"at least {percent(bound)}"
+        case DeadLettersKept(dead_letters_above=count):
             return f"at most {count}" if count else "none"
         case AlertRule(availability_below=bound) if bound is not None:
             asked = f"at least {percent(bound)}"
@@ -143,4 +148,4 @@ def _allowed(rule: Rule) -> str:
             asked = f"p90 of at most {bound:g} ms"
         case AlertRule(latency_p99_above_ms=bound):
             asked = f"p99 of at most {bound:g} ms"
-    return f"{asked}, judged over {span(rule.hold_seconds)}" if rule.hold_seconds else asked
+    return f"{asked}, judged over {duration(rule.hold_seconds)}" if rule.hold_seconds else asked

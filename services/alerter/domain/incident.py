@@ -107,10 +107,10 @@ def resolve_incident(
 
 def lasted(begin: datetime, end: datetime) -> str:
     """How long it took, for people: `1 h 4 min`."""
-    return span((end - begin).total_seconds())
+    return duration((end - begin).total_seconds())
 
 
-def span(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A span in its two largest units: `1 h 4 min`, `42 s`."""
     rest = max(0, round(seconds))
     parts = []

@@ -10,8 +10,8 @@ from math import floor
 
 from pydantic import AwareDatetime
 
-from services.alerter.domain.rules import DeadLetters, RestartLoop, Rule
-from so1s.events import AlertRule, HealthSampled, Value
+from services.alerter.domain.rules import DeadLettersKept, GatewayAway, RestartLoop, Rule
+from so1s.events import AlertRule, GatewaySampled, HealthSampled, Value
 
 
 class Evidence(IntEnum):
@@ -61,10 +61,16 @@ def read(rule: Rule, sample: HealthSampled, restarts: list[RestartCount]) -> Rea
     return None
 
 
-def read_count(rule: Rule, kept: int) -> Reading:
-    """Hold a number of dead letters against a rule on them."""
-    bound = rule.when.dead_letters_above if isinstance(rule.when, DeadLetters) else 0
-    return Reading(kept > bound, kept, f"{kept} dead letters")
+def read_letters(condition: DeadLettersKept, kept: int) -> Reading:
+    """Hold a number of dead letters against a bound."""
+    return Reading(kept > condition.dead_letters_above, kept, f"{kept} dead letters")
+
+
+def read_gateway(condition: GatewayAway, sample: GatewaySampled) -> Reading:
+    """Hold a window of a gateway against a bound."""
+    share = sample.answered / sample.scrapes
+    observed = f"{percent(share)}: {sample.answered} of {sample.scrapes} scrapes answered"
+    return Reading(share < condition.gateway_answers_below, 1 - share, observed)
 
 
 def remember_restarts(

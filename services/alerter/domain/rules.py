@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
@@ -15,6 +15,7 @@ from so1s.events import AlertRule, Value
 from so1s.events.incident import Severity
 from so1s.events.names import Name
 
+C = TypeVar("C")
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
 Measure = Literal["availability", "latency-p90", "latency-p99", "restarts"]
 """A figure of a deployment that rules watch."""
@@ -36,13 +37,21 @@ class Happened(Value):
     """Values of the event's `reason` that nobody needs to be told of."""
 
 
-class DeadLetters(Value):
+class GatewayAway(Value):
+    """A gateway does not answer those who measure it, so that no endpoint behind it is served."""
+
+    gateway_answers_below: Annotated[float, Field(gt=0, le=1)]
+    """The share of scrapes."""
+    for_seconds: Seconds = 0
+
+
+class DeadLettersKept(Value):
     """A service keeps events that it could not handle."""
 
     dead_letters_above: Annotated[int, Field(ge=0)]
 
 
-_KINDS = ("event", "restarts_at_least", "dead_letters_above")
+_KINDS = ("event", "restarts_at_least", "gateway_answers_below", "dead_letters_above")
 
 
 def _kind(when: Any) -> str:
@@ -53,7 +62,8 @@ def _kind(when: Any) -> str:
 Condition = Annotated[
     Annotated[Happened, Tag("event")]
     | Annotated[RestartLoop, Tag("restarts_at_least")]
-    | Annotated[DeadLetters, Tag("dead_letters_above")]
+    | Annotated[GatewayAway, Tag("gateway_answers_below")]
+    | Annotated[DeadLettersKept, Tag("dead_letters_above")]
     | Annotated[AlertRule, Tag("bound")],
     Discriminator(_kind),
 ]
@@ -72,7 +82,7 @@ class Rule(Value):
     @property
     def hold_seconds(self) -> int:
         """How long the condition must hold before an incident is opened."""
-        return self.when.for_seconds if isinstance(self.when, AlertRule) else 0
+        return self.when.for_seconds if isinstance(self.when, AlertRule | GatewayAway) else 0
 
     @property
     def settle_seconds(self) -> int:
@@ -83,7 +93,7 @@ class Rule(Value):
     def measure(self) -> Measure | None:
         """The deployment's figure that is watched, if it is one."""
         match self.when:
-            case Happened() | DeadLetters():
+            case Happened() | GatewayAway() | DeadLettersKept():
                 return None
             case RestartLoop():
                 return "restarts"
@@ -144,9 +154,9 @@ class Rulebook(Value):
         """After which an incident is closed."""
         return timedelta(seconds=self.forget_after_seconds)
 
-    def counting(self) -> list[Rule]:
-        """The rules on dead letters."""
-        return [rule for rule in self.rules if isinstance(rule.when, DeadLetters)]
+    def on(self, kind: type[C]) -> list[tuple[Rule, C]]:
+        """The rules with a condition of this kind, each with the condition."""
+        return [(rule, rule.when) for rule in self.rules if isinstance(rule.when, kind)]
 
     def telling_of(self, event: FailureEvent, reason: str | None = None) -> list[Rule]:
         """The rules that an event of this kind meets."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime
 
 from services.alerter.domain.readings import Evidence, Reading, RestartCount, read, remember_restarts
 from services.alerter.domain.rules import RestartLoop, Rule
-from so1s.events import HealthSampled, Value
+from so1s.events import GatewaySampled, HealthSampled, Value
 
 
 class Watch(Value):
@@ -44,6 +44,11 @@ class Span(NamedTuple):
     start: datetime
     end: datetime
 
+    @classmethod
+    def of(cls, sample: HealthSampled | GatewaySampled) -> Self:
+        """A window's."""
+        return cls(sample.window_start, sample.window_start + timedelta(seconds=sample.window_seconds))
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -69,7 +74,7 @@ def step(watch: Watch, rule: Rule, sample: HealthSampled, pause: timedelta) -> t
         sample: the window.
         pause: an open incident is told to be worse at most this often.
     """
-    span = Span(sample.window_start, sample.window_start + timedelta(seconds=sample.window_seconds))
+    span = Span.of(sample)
     if watch.seen_until is not None and span.end <= watch.seen_until:
         return watch, None
     restarts = _restarts(watch, rule, span.end, sample.restarts)
@@ -91,7 +96,9 @@ def _counts(reading: Reading, watch: Watch) -> bool:
 def judge(
     watch: Watch, rule: Rule, span: Span, reading: Reading, pause: timedelta
 ) -> tuple[Watch, Turn | None]:
-    """Take a reading into account that says something of the rule."""
+    """Take a reading into account that says something of the rule; a late one is left out."""
+    if watch.spoke_at is not None and span.end <= watch.spoke_at:
+        return watch, None
     watch = watch.model_copy(update={"spoke_at": span.end})
     return (_breached if reading.breached else _healthy)(watch, rule, span, reading, pause)
 

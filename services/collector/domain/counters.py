@@ -50,9 +50,9 @@ class Scrapes:
         return Scrapes(self.asked + 1, self.answered + answered)
 
 
-def born(at_ms: int) -> Accrual:
-    """The accrual of a subject whose counters begin at zero."""
-    return after(Reading(at_ms, {}))
+def born(at_ms: int) -> Reading:
+    """What the counters of a subject say at its birth: they begin at zero."""
+    return Reading(at_ms, {})
 
 
 def after(reading: Reading) -> Accrual:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_MOST_WINDOWS = 500
+"""Of one subject in one transaction: their events are half a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,20 @@ def windows(after_ms: int, until_ms: int, window_seconds: int) -> Iterator[Span]
     width = window_seconds * 1000
     for start in range(floor(after_ms, window_seconds), floor(until_ms, window_seconds), width):
         yield Span(start, start + width)
+
+
+def ceiling(moment_ms: int, window_seconds: int) -> int:
+    """The end of the window that holds a moment; a moment on the grid is its own."""
+    return -floor(-moment_ms, window_seconds)
+
+
+def stretches(after_ms: int, until_ms: int, window_seconds: int) -> Iterator[Span]:
+    """Cut what lies between two moments into spans of at most 500 windows, oldest first.
+
+    Each ends with a window, but for the last one, which ends at `until_ms`.
+    """
+    most_ms = _MOST_WINDOWS * window_seconds * 1000
+    while after_ms < until_ms:
+        end_ms = min(until_ms, floor(after_ms, window_seconds) + most_ms)
+        yield Span(after_ms, end_ms)
+        after_ms = end_ms

@@ -76,7 +76,7 @@ def replica_samples(replica: Replica, found: list[Portion], *, window_seconds: i
     ]
 
 
-def corrections(replica: Replica, *, sampled_until_ms: int, window_seconds: int) -> list[UsageCorrected]:
+def corrections(replica: Replica, sampled: Span, *, window_seconds: int) -> list[UsageCorrected]:
     """Correct what was sampled past the end of a replica, where the end became known later."""
     if replica.ended_ms is None:
         return []
@@ -88,7 +88,7 @@ def corrections(replica: Replica, *, sampled_until_ms: int, window_seconds: int)
             quantities=reserved(replica, life.overlap_ms(window)),
             quality="partial",
         )
-        for window in windows(replica.ended_ms, sampled_until_ms, window_seconds)
+        for window in windows(sampled.start_ms, sampled.end_ms, window_seconds)
     ]
 
 
