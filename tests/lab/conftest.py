@@ -8,6 +8,16 @@ import pytest
 from so1s_lab import LAB_DIR
 from so1s_lab.part import MissingPartError, Part
 from so1s_lab.runner import Runner
+from tests.lab.parts import (  # noqa: F401 - fixtures
+    kafka,
+    kafka_part,
+    postgres,
+    postgres_part,
+    prometheus,
+    registry,
+    s3,
+    tls_registry,
+)
 
 REQUIRED = os.environ.get("SO1S_LAB_REQUIRED") == "1"
 """Where set, a part that cannot run fails the tests that need it; elsewhere they are skipped."""

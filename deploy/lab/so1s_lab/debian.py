@@ -10,6 +10,9 @@ from so1s_lab.part import MissingPartError
 
 PACKAGES = {
     "docker-registry": "docker-registry",
+    "java": "openjdk-17-jre-headless",
+    "mmdebstrap": "mmdebstrap",
+    "mvn": "maven",
     "prometheus": "prometheus",
     "containerd": "containerd",
     "runc": "runc",
@@ -30,6 +33,14 @@ def program(name: str) -> str:
     if not found:
         raise MissingPartError(f"{name} is missing: {' '.join(_install(PACKAGES[name]))}")
     return found
+
+
+def package_version(program_name: str) -> str:
+    """The version of a program's package: `2.42.0+ds-5+deb12u1`; empty where it is not installed."""
+    query = ["dpkg-query", "--show", "--showformat=${Version}", PACKAGES[program_name]]
+    if not shutil.which(query[0]):
+        return ""
+    return subprocess.run(query, capture_output=True, text=True, check=False).stdout  # noqa: S603 - ours
 
 
 def install_missing() -> list[str]:

@@ -1,5 +1,5 @@
 // The S3 server of the lab.
-module so1s.io/lab/versitygw
+module so1s.dev/lab/versitygw
 
 go 1.26.0
 

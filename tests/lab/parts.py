@@ -1,0 +1,72 @@
+"""What a cluster's services lean on beside Kubernetes, each part started once for the session."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from so1s_lab.kafka import Kafka
+from so1s_lab.part import Part
+from so1s_lab.pki import Authority
+from so1s_lab.postgres import Postgres
+from so1s_lab.prometheus import Prometheus
+from so1s_lab.registry import Registry
+from so1s_lab.runner import Runner
+from so1s_lab.s3 import S3
+
+P = TypeVar("P", bound=Part)
+Start = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def kafka_part(lab: Runner, start: Start) -> Kafka:
+    """Apache Kafka: name topics and groups uniquely."""
+    return _started(Kafka(lab.directory("kafka")), start)
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_part: Kafka) -> str:
+    """Its bootstrap servers: what a test of any other folder asks for under this name."""
+    return kafka_part.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def s3(lab: Runner, start: Start) -> S3:
+    """S3: make a bucket of your own."""
+    return _started(S3(lab.directory("s3")), start)
+
+
+@pytest.fixture(scope="session")
+def registry(lab: Runner, start: Start) -> Registry:
+    """A registry over plain HTTP, as a kubelet of this machine pulls from it."""
+    return _started(Registry(lab.directory("registry")), start)
+
+
+@pytest.fixture(scope="session")
+def tls_registry(lab: Runner, start: Start) -> Registry:
+    """A registry whose certificate a private authority signed."""
+    directory = lab.directory("tls-registry")
+    return _started(Registry(directory, Authority(directory / "pki"), name="tls-registry"), start)
+
+
+@pytest.fixture(scope="session")
+def postgres_part(lab: Runner, start: Start) -> Postgres:
+    """PostgreSQL over TCP."""
+    return _started(Postgres(lab.directory("postgres")), start)
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_part: Postgres) -> str:
+    """Its SQLAlchemy URL: use a schema of your own."""
+    return postgres_part.url
+
+
+@pytest.fixture(scope="session")
+def prometheus(lab: Runner, start: Start) -> Prometheus:
+    """Prometheus: `prometheus.scrape(job, "HOST:PORT")`."""
+    return _started(Prometheus(lab.directory("prometheus")), start)
+
+
+def _started(part: P, start: Start) -> P:
+    start(part)
+    return part
