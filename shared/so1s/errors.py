@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,17 @@ class TemporaryError(So1sError):
 
 class Unreachable(TemporaryError):
     """A part of the platform does not answer; the message says which, and what to do."""
+
+
+class Refused(So1sError):
+    """Kafka will not have some of the records that it was sent, and has all the others.
+
+    `reasons` tells why, by event id. What the operator mends may be sent again later.
+    """
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{event_id}: {reason}" for event_id, reason in reasons.items()))
+        self.reasons = reasons
 
 
 class PermanentError(So1sError):

@@ -25,6 +25,10 @@ OLDEST_UNHANDLED_SECONDS = Gauge(
 
 OUTBOX_DEPTH = Gauge("so1s_outbox_depth", "Events recorded and not yet sent.")
 
+OUTBOX_REFUSED = Gauge(
+    "so1s_outbox_refused", "Events recorded that Kafka refuses, such as for want of a permission."
+)
+
 LEADER = Gauge("so1s_leader", "1 where this replica runs the loops that only one may run.")
 
 LOOP_FAILURES = Counter("so1s_loop_failures_total", "Rounds of a loop that ended in an error.", ["loop"])

@@ -34,7 +34,7 @@ from so1s.broker.topics import dead_letter_topic, missing, provision, wanted
 from so1s.events.event import Event, catalogue
 from so1s.health import Health
 from so1s.loop import Leadership, Loop
-from so1s.metrics import OUTBOX_DEPTH
+from so1s.metrics import OUTBOX_DEPTH, OUTBOX_REFUSED
 from so1s.settings import ServiceSettings
 from so1s.store import Store
 
@@ -221,6 +221,7 @@ class Service:
     async def _flush(self) -> None:
         await self.store.outbox.flush(self._producer)
         OUTBOX_DEPTH.set(await self.store.outbox.depth())
+        OUTBOX_REFUSED.set(await self.store.outbox.refused())
 
     async def _flush_last(self) -> None:
         """Send what waits; where Kafka is away, the next start does."""

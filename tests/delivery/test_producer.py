@@ -1,14 +1,16 @@
 """The producer goes on after a refusal, and ends in time."""
 
+import asyncio
 import time
 import uuid
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
 
 from so1s.broker import producer as producers
 from so1s.broker.producer import Producer
+from so1s.broker.reader import Reader
+from so1s.errors import Refused
 from so1s.events.envelope import Record
 from so1s.settings import KafkaSettings
 from so1s_broker import Broker
@@ -23,8 +25,8 @@ async def a_topic(kafka, **configs):
     return name
 
 
-def record(topic, size=10):
-    return Record("", topic, b"k", [], b"x" * size)
+def record(topic, size=10, event_id=""):
+    return Record(event_id, topic, b"k", [], b"x" * size)
 
 
 async def test_records_go_out_in_their_order(kafka, bench):
@@ -35,11 +37,49 @@ async def test_records_go_out_in_their_order(kafka, bench):
     assert [each.value for each in await bench.records(bench.Heard.topic)] == [each.value for each in records]
 
 
-async def test_a_refused_record_does_not_stop_the_next_ones(kafka):
-    topic = await a_topic(kafka, **{"max.message.bytes": "2000"})
+async def values(kafka, topic):
+    async with Reader(KafkaSettings(kafka=kafka), [topic]) as reader:
+        return [each.value async for each in reader.past()]
+
+
+async def test_a_record_that_kafka_refuses_is_named_with_the_reason_and_all_others_are_taken_once(kafka):
+    small, open_ = await a_topic(kafka, **{"max.message.bytes": "2000"}), await a_topic(kafka)
+    records = [record(small, event_id=f"small-{number}") for number in range(20)]
+    records[10] = record(small, size=5000, event_id="large")  # in one batch with the others
+    records += [record(open_, event_id=f"open-{number}") for number in range(20)]
     async with Producer(KafkaSettings(kafka=kafka)) as producer:
-        with pytest.raises(KafkaError):
-            await producer.send([record(topic, size=5000)])
+        with pytest.raises(Refused) as refused:
+            await producer.send(records)
+        await producer.send([record(small, event_id="later")])
+    assert list(refused.value.reasons) == ["large"]
+    assert "TooLarge" in refused.value.reasons["large"]
+    assert len(await values(kafka, small)) == 19 + 1
+    assert len(await values(kafka, open_)) == 20
+
+
+async def test_what_is_too_large_for_any_topic_is_refused_too(kafka):
+    topic = await a_topic(kafka)
+    records = [record(topic), record(topic, size=2**20 + 1, event_id="large"), record(topic)]
+    async with Producer(KafkaSettings(kafka=kafka)) as producer:
+        with pytest.raises(Refused, match="large: MessageSizeTooLarge"):
+            await producer.send(records)
+    assert len(await values(kafka, topic)) == 2
+
+
+async def test_a_topic_that_is_not_there_refuses_all_its_records_at_once_and_no_others(kafka):
+    topic, missing = await a_topic(kafka), f"missing.{uuid.uuid4().hex}"
+    records = [record(missing, event_id=str(number)) for number in range(100)] + [record(topic)]
+    async with Producer(KafkaSettings(kafka=kafka)) as producer, asyncio.timeout(5):
+        with pytest.raises(Refused) as refused:
+            await producer.send(records)
+    assert len(refused.value.reasons) == 100
+    assert refused.value.reasons["0"] == f"UnknownTopicOrPartitionError: {missing}"
+    assert len(await values(kafka, topic)) == 1
+
+
+async def test_a_topic_that_was_just_made_refuses_nothing(kafka):
+    async with Producer(KafkaSettings(kafka=kafka)) as producer:
+        topic = await a_topic(kafka)
         await producer.send([record(topic)])
 
 

@@ -4,10 +4,14 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+import structlog
 from prometheus_client import REGISTRY
+from sqlalchemy import select
 
+from so1s.errors import Refused
 from so1s.events.envelope import Cause, Record
 from so1s.store.outbox import _PAGE
+from so1s.store.tables import outbox
 
 CAUSE = Cause("upload-1", "upload-1")
 
@@ -18,8 +22,12 @@ async def say(store, greeted, *names):
             tx.emit(greeted(account="risk", name=name))
 
 
+def name(record):
+    return record.key.decode().removeprefix("risk/")
+
+
 def names(wire):
-    return [record.key.decode().removeprefix("risk/") for record in wire.records]
+    return [name(record) for record in wire.records]
 
 
 async def test_events_leave_in_the_order_of_their_commits(store, greeted, wire):
@@ -87,3 +95,68 @@ async def test_sent_events_are_forgotten_in_time_and_waiting_ones_never(store, c
         tx.emit(greeted(account="risk", name="sent"))
     await store.outbox.flush(wire)
     assert names(wire) == ["sent", "waits", "sent"]
+
+
+class Choosy:
+    """A sender that refuses what its `refuses` names, and takes the rest."""
+
+    def __init__(self, *refuses):
+        self.refuses = set(refuses)
+        self.records = []
+        self.tries = 0
+
+    async def send(self, records):
+        self.tries += 1
+        refused = {each.event_id: "too large" for each in records if name(each) in self.refuses}
+        self.records += [each for each in records if each.event_id not in refused]
+        if refused:
+            raise Refused(refused)
+
+
+async def test_what_kafka_refuses_is_set_aside_and_the_rest_goes_on(store, greeted):
+    sender = Choosy("bob")
+    await say(store, greeted, "ada", "bob", "cyd")
+    await store.outbox.flush(sender)
+    await say(store, greeted, "dan")
+    await store.outbox.flush(sender)
+    assert names(sender) == ["ada", "cyd", "dan"]
+    assert (await store.outbox.depth(), await store.outbox.refused()) == (1, 1)
+
+
+async def test_the_outbox_keeps_when_and_why_an_event_was_refused_and_logs_it(store, clock, greeted):
+    await say(store, greeted, "bob")
+    with structlog.testing.capture_logs() as lines:
+        await store.outbox.flush(Choosy("bob"))
+    async with store.read() as connection:
+        row = (await connection.execute(select(outbox))).one()
+    assert (row.refusal, row.refused_at, row.refusals) == ("too large", clock.now.timestamp(), 1)
+    (line,) = lines
+    assert line["log_level"] == "error"
+    assert (line["topic"], line["event_id"], line["reason"]) == (row.topic, row.event_id, "too large")
+
+
+async def test_a_refused_event_is_tried_again_ever_more_rarely_and_for_ever(store, clock, greeted):
+    sender, pauses = Choosy("bob"), []
+    await say(store, greeted, "bob")
+    await store.outbox.flush(sender)
+    for _ in range(12):
+        pauses.append(0)
+        tries = sender.tries
+        while sender.tries == tries:
+            clock.now += timedelta(seconds=1)
+            pauses[-1] += 1
+            await store.outbox.flush(sender)
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+
+
+async def test_a_refused_event_leaves_by_itself_once_the_cause_is_mended(store, clock, greeted):
+    sender = Choosy("bob")
+    await say(store, greeted, "bob")
+    await store.outbox.flush(sender)
+    sender.refuses.clear()
+    await store.outbox.flush(sender)
+    assert sender.records == []
+    clock.now += timedelta(seconds=1)
+    await store.outbox.flush(sender)
+    assert names(sender) == ["bob"]
+    assert (await store.outbox.depth(), await store.outbox.refused()) == (0, 0)

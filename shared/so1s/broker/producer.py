@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from typing import Self
+from itertools import compress
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    BrokerResponseError,
+    InvalidTopicError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 
 from so1s.broker.connection import client_options
+from so1s.errors import Refused
 from so1s.events.envelope import Record
 from so1s.settings import KafkaSettings
 
 _STOP_SECONDS = 5.0
 """What waits to be sent while Kafka is away would wait for ever; the outbox has it still."""
+
+_LOOKS = 2
+"""For a topic: the first answer may be older than the question."""
+_OF_THE_TOPIC = (InvalidTopicError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
+"""Refusals of whatever is sent to a topic."""
 
 
 class Producer:
@@ -53,20 +67,59 @@ class Producer:
         """Send records in their order; return when Kafka has all of them, however long it is away.
 
         Raises:
-            KafkaError: Kafka refused one.
+            Refused: Kafka will not have some of them; it has all the others.
+            KafkaError: it could not be asked; it may have some of them.
+        """
+        reasons: dict[str, str] = {}
+        closed: dict[str, BrokerResponseError] = {}  # topics that take nothing at all
+        for record in await self._send_together(records):
+            error = closed.get(record.topic) or await self._send_alone(record)
+            if error:
+                reasons[record.event_id] = _reason(error)
+            if isinstance(error, _OF_THE_TOPIC):
+                closed[record.topic] = error
+        if reasons:
+            raise Refused(reasons)
+
+    async def _send_together(self, records: Sequence[Record]) -> list[Record]:
+        """Send records at once; answers those that Kafka did not take, whoever is to blame for that.
+
+        It refuses a whole batch for one record, and then the batches that follow: a refusal tears the
+        sequence of an idempotent producer.
         """
         client = await self._connected()
+        sent: list[Awaitable[Any]] = []
+        with suppress(KafkaError):
+            for topic in dict.fromkeys(record.topic for record in records):
+                await _require(client, topic)
+            for record in records:
+                sent.append(await _send(client, record))  # noqa: PERF401 - it may end half-way
+        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        failed = [isinstance(outcome, BaseException) for outcome in outcomes]
+        failed += [True] * (len(records) - len(failed))
+        if any(failed):
+            await self._drop(client)
+        return list(compress(records, failed))
+
+    async def _send_alone(self, record: Record) -> BrokerResponseError | None:
+        """Send a record by itself; answers why Kafka refuses it, or None where it took it."""
+        client = await self._connected()
         try:
-            sent = [
-                await client.send(record.topic, record.value, key=record.key, headers=record.headers)
-                for record in records
-            ]
-            await asyncio.gather(*sent)
-        except KafkaError:
-            # A refusal tears the sequence of an idempotent producer, which then refuses all later records.
-            if self._client is client:
-                await self.stop()
+            await _require(client, record.topic)
+            await (await _send(client, record))
+        except KafkaError as error:
+            await self._drop(client)
+            if isinstance(error, _OF_THE_TOPIC) or (
+                isinstance(error, BrokerResponseError) and not error.retriable
+            ):
+                return error
             raise
+        return None
+
+    async def _drop(self, client: AIOKafkaProducer) -> None:
+        """Let the next record go through a connection of its own."""
+        if self._client is client:
+            await self.stop()
 
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
@@ -89,3 +142,34 @@ async def _stop(client: AIOKafkaProducer) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_STOP_SECONDS):
             await client.stop()
+
+
+async def _require(client: AIOKafkaProducer, topic: str) -> None:
+    """Look for a topic; to send to one that is not there, aiokafka itself would look for 40 s.
+
+    Raises:
+        UnknownTopicOrPartitionError: it is not there.
+        TopicAuthorizationFailedError: it may not be seen.
+        KafkaConnectionError: no broker answers.
+    """
+    connection = client.client
+    if connection.cluster.partitions_for_topic(topic):
+        return
+    connection.add_topic(topic)
+    for _ in range(_LOOKS):
+        if not await connection.force_metadata_update():
+            raise KafkaConnectionError(f"no broker tells whether there is a topic {topic}")
+        if connection.cluster.partitions_for_topic(topic):
+            return
+    if topic in connection.cluster.unauthorized_topics:
+        raise TopicAuthorizationFailedError(topic)
+    raise UnknownTopicOrPartitionError(topic)
+
+
+async def _send(client: AIOKafkaProducer, record: Record) -> Awaitable[Any]:
+    return await client.send(record.topic, record.value, key=record.key, headers=record.headers)
+
+
+def _reason(error: BrokerResponseError) -> str:
+    told = " ".join(str(each) for each in error.args)
+    return f"{type(error).__name__}: {told or error.description}"

@@ -1,40 +1,58 @@
-"""The outbox: events that were recorded with the state they speak of, on their way to Kafka."""
+"""The outbox: events that were recorded with the state they speak of, on their way to Kafka.
+
+What Kafka refuses (too large for its topic, no permission, no such topic) is set aside, with when and why,
+and is tried again with growing pauses, so that it leaves once an operator mended the cause. Everything else
+goes on, later events of the same key too: consumers rely on no order (a revision tells what is stale), and
+to hold up all that is said of a key for one event would lose more than its place.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Row, delete, func, select, update
+import structlog
+from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from so1s.errors import Refused
 from so1s.events.envelope import Record
 from so1s.metrics import PUBLISHED
 from so1s.store.engine import Database
 from so1s.store.tables import outbox
 from so1s.store.upsert import upsert
 
+log = structlog.get_logger()
+
 _PAGE = 500
-_WAITING = select(outbox).where(outbox.c.sent_at.is_(None)).order_by(outbox.c.position).limit(_PAGE)
+_FIRST_RETRY_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 300.0
+_DOUBLINGS = 9  # 1 s doubled so often is over the longest
+_UNSENT = outbox.c.sent_at.is_(None)
+_REFUSED = outbox.c.refused_at.is_not(None)
 
 
 class Sender(Protocol):
     """What takes records to Kafka."""
 
     async def send(self, records: Sequence[Record]) -> None:
-        """Send records in their order; return when Kafka has all of them."""
+        """Send records in their order; return when Kafka has all of them.
+
+        Raises:
+            Refused: Kafka will not have some of them; it has all the others.
+        """
 
 
 class Outbox:
     """The events of one store that are not yet sent."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
+        self._clock = clock
         self._lock = asyncio.Lock()
 
     async def add(self, connection: AsyncConnection, records: Sequence[Record], *, now: datetime) -> None:
@@ -48,30 +66,73 @@ class Outbox:
         sent = 0
         async with self._lock:  # one at a time, or the order would be lost
             while page := await self._page():
-                await sender.send([_record(row) for row in page])
-                await self._mark_sent([row.position for row in page])
-                _count(page)
-                sent += len(page)
+                reasons = await _send(sender, page)
+                refused = [row for row in page if row.event_id in reasons]
+                taken = [row for row in page if row.event_id not in reasons]
+                async with self._database.writing() as connection:
+                    await self._mark_sent(connection, taken)
+                    await self._set_aside(connection, refused, reasons)
+                _count(taken)
+                sent += len(taken)
         return sent
 
     async def depth(self) -> int:
-        """How many events wait."""
-        waiting = select(func.count()).where(outbox.c.sent_at.is_(None))
-        async with self._database.reading() as connection:
-            return (await connection.execute(waiting)).scalar_one()
+        """How many events are not sent."""
+        return await self._number(_UNSENT)
+
+    async def refused(self) -> int:
+        """How many of them Kafka refuses."""
+        return await self._number(_UNSENT & _REFUSED)
 
     async def prune(self, connection: AsyncConnection, horizon: float) -> None:
         """Forget what was sent before `horizon`, in seconds since the epoch."""
         await connection.execute(delete(outbox).where(outbox.c.sent_at < horizon))
 
     async def _page(self) -> Sequence[Row]:
+        due = or_(outbox.c.retry_at.is_(None), outbox.c.retry_at <= self._clock().timestamp())
+        waiting = select(outbox).where(_UNSENT, due).order_by(outbox.c.position).limit(_PAGE)
         async with self._database.reading() as connection:
-            return (await connection.execute(_WAITING)).all()
+            return (await connection.execute(waiting)).all()
 
-    async def _mark_sent(self, positions: Sequence[int]) -> None:
-        statement = update(outbox).where(outbox.c.position.in_(positions)).values(sent_at=time.time())
-        async with self._database.writing() as connection:
-            await connection.execute(statement)
+    async def _number(self, which: ColumnElement[bool]) -> int:
+        async with self._database.reading() as connection:
+            return (await connection.execute(select(func.count()).where(which))).scalar_one()
+
+    async def _mark_sent(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
+        positions = [row.position for row in rows]
+        sent = update(outbox).where(outbox.c.position.in_(positions))
+        await connection.execute(sent.values(sent_at=self._clock().timestamp()))
+
+    async def _set_aside(
+        self, connection: AsyncConnection, rows: Sequence[Row], reasons: Mapping[str, str]
+    ) -> None:
+        now = self._clock().timestamp()
+        for row in rows:
+            changes = _refusal(row, reasons[row.event_id], now)
+            await connection.execute(
+                update(outbox).where(outbox.c.position == row.position).values(**changes)
+            )
+
+
+async def _send(sender: Sender, page: Sequence[Row]) -> Mapping[str, str]:
+    """Send a page; answers why Kafka refuses some of it, by event id."""
+    try:
+        await sender.send([_record(row) for row in page])
+    except Refused as error:
+        return error.reasons
+    return {}
+
+
+def _refusal(row: Row, reason: str, now: float) -> dict[str, Any]:
+    if not row.refusals:
+        log.error(
+            "Kafka refuses an event; it is kept and tried again, the others go on",
+            topic=row.topic,
+            event_id=row.event_id,
+            reason=reason,
+        )
+    pause = min(_FIRST_RETRY_SECONDS * 2 ** min(row.refusals, _DOUBLINGS), _LONGEST_RETRY_SECONDS)
+    return {"refusals": row.refusals + 1, "refused_at": now, "refusal": reason, "retry_at": now + pause}
 
 
 def _count(sent: Sequence[Row]) -> None:

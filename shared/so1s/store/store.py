@@ -29,12 +29,12 @@ class Store:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = Database(url, schema)
+        self._clock = clock
         self.producer = producer
         self.on_emitted: Callable[[], None] = _nothing
         """Called when events wait in the outbox."""
-        self.outbox = Outbox(self._database)
+        self.outbox = Outbox(self._database, clock)
         self.leases = Leases(self._database)
-        self._clock = clock
         self._schema = schema
 
     @property

@@ -46,6 +46,11 @@ outbox = Table(
     Column("value", LargeBinary),
     Column("created_at", Float, nullable=False),
     Column("sent_at", Float),
+    # Where Kafka refused it: how often, when last and why, and when it is tried again.
+    Column("refusals", Integer, nullable=False, server_default="0"),
+    Column("refused_at", Float),
+    Column("refusal", Text),
+    Column("retry_at", Float),
 )
 Index(
     "so1s_outbox_unsent",

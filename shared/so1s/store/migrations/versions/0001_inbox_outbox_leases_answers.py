@@ -29,6 +29,10 @@ def upgrade() -> None:
         sa.Column("value", sa.LargeBinary),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("sent_at", sa.Float),
+        sa.Column("refusals", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("refused_at", sa.Float),
+        sa.Column("refusal", sa.Text),
+        sa.Column("retry_at", sa.Float),
     )
     unsent = sa.text("sent_at IS NULL")
     op.create_index(
