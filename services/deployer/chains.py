@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.deployer.domain.announcement import Announcement
-from services.deployer.domain.recorded import Recorded, supersession
-from so1s.events import DeploymentFailed, Workload
+from services.deployer.domain.recorded import Recorded, continuation, supersession
+from so1s.events import DeploymentFailed, DeploymentRemoved, Workload
 from so1s.events.ids import transition_id
 from so1s.store import Transaction, answers
 
@@ -44,3 +44,34 @@ async def supersede(tx: Transaction, recorded: Recorded, wanted: Workload | None
             message=supersession(recorded.workload, wanted),
         )
         tx.emit(failed, cause=owed.cause)
+
+
+async def wait_for_removal(tx: Transaction, recorded: Recorded) -> None:
+    """Owe the event in hand an answer, once the deployment is gone, or is wanted anew."""
+    await answers.promise(tx, _removal(recorded), recorded.revision)
+
+
+async def say_removed(tx: Transaction, recorded: Recorded) -> None:
+    """Tell who asked for its removal that a deployment is gone."""
+    removed = DeploymentRemoved(
+        account=recorded.account, deployment=recorded.name, revision=recorded.revision
+    )
+    for owed in await answers.take(tx, _removal(recorded), recorded.revision):
+        tx.emit(removed, cause=owed.cause)
+
+
+async def give_up_removal(tx: Transaction, recorded: Recorded, wanted: Workload) -> None:
+    """Tell who asked for its removal, and has no answer yet, that a deployment stays."""
+    kept = DeploymentFailed(
+        account=recorded.account,
+        deployment=recorded.name,
+        revision=recorded.revision,
+        reason="superseded",
+        message=continuation(wanted),
+    )
+    for owed in await answers.take(tx, _removal(recorded), recorded.revision):
+        tx.emit(kept, cause=owed.cause)
+
+
+def _removal(recorded: Recorded) -> str:
+    return f"{recorded.key}/removal"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeGuard
 
 from services.deployer import chains, store
 from services.deployer.domain import gate, options
@@ -20,7 +19,6 @@ from so1s.events import (
     DeploymentRollbackRequested,
     DeploymentScaleRequested,
     ImageBuilt,
-    VariantInUse,
     VariantReleased,
     Workload,
 )
@@ -56,7 +54,7 @@ async def scale(
 ) -> DeploymentReady | DeploymentFailed | None:
     """Take other bounds for the number of replicas."""
     recorded = await store.find(tx, request.account, request.deployment)
-    if recorded is None or recorded.state != "active":
+    if recorded is None or not recorded.serves_on:
         return _unknown(request, recorded)
     wanted = recorded.kept.model_copy(update={"scaling": request.scaling})
     return await _become(tx, request, recorded, wanted)
@@ -68,7 +66,7 @@ async def roll_back(
 ) -> DeploymentReady | DeploymentFailed | None:
     """Take an earlier revision's workload, as a new revision."""
     recorded = await store.find(tx, request.account, request.deployment)
-    if recorded is None or recorded.state != "active":
+    if recorded is None or not recorded.serves_on:
         return _unknown(request, recorded)
     target = request.to_revision or recorded.revision - 1
     wanted = await store.workload(tx, request.account, request.deployment, target)
@@ -106,9 +104,10 @@ async def retire(
     recorded = await store.find(tx, request.account, request.deployment)
     if recorded is None or recorded.state == "removed":
         return _unknown(request, None)
+    await chains.wait_for_removal(tx, recorded)
     if recorded.state == "released":
         return None  # its replicas are ending already
-    await store.retire(tx, recorded)
+    await store.enter(tx, recorded, "retiring")
     return DeploymentRetiring(
         account=recorded.account,
         deployment=recorded.name,
@@ -121,17 +120,9 @@ async def retire(
 async def release(released: VariantReleased, tx: Transaction) -> None:
     """Let the replicas go; one that was wanted anew in the meantime has another revision."""
     recorded = await store.find(tx, released.account, released.deployment)
-    if _retires(recorded, released.revision):
+    if recorded and (recorded.state, recorded.revision) == ("retiring", released.revision):
         await chains.supersede(tx, recorded)
         await store.enter(tx, recorded, "released")
-
-
-@consumer.on(VariantInUse)
-async def keep(used: VariantInUse, tx: Transaction) -> None:
-    """Go on: an endpoint needs the deployment."""
-    recorded = await store.find(tx, used.account, used.deployment)
-    if _retires(recorded, used.revision):
-        await store.enter(tx, recorded, "active")
 
 
 async def _become(
@@ -149,6 +140,7 @@ async def _become(
         if refusal := gate.refusal(await store.gate(tx, recorded, revision, wanted), wanted):
             return refused(request.account, request.deployment, refusal, "invalid")
         await chains.supersede(tx, recorded, wanted)
+        await chains.give_up_removal(tx, recorded, wanted)
     await store.revise(
         tx,
         request.account,
@@ -171,10 +163,6 @@ async def _join(
     if answer is None:
         await chains.wait(tx, recorded.account, recorded.name, recorded.revision)
     return answer
-
-
-def _retires(recorded: Recorded | None, revision: int) -> TypeGuard[Recorded]:
-    return recorded is not None and recorded.state == "retiring" and recorded.revision == revision
 
 
 def _unknown(

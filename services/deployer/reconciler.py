@@ -19,8 +19,7 @@ from services.deployer.domain.recorded import Recorded, Revision
 from services.deployer.metrics import FAILED, ROLLOUT_SECONDS
 from services.deployer.ports import Cluster, Deployment
 from so1s.errors import TemporaryError
-from so1s.events import DeploymentFailed, DeploymentReady, DeploymentRemoved, Event
-from so1s.events.ids import transition_id
+from so1s.events import DeploymentFailed, DeploymentReady, Event
 from so1s.store import Store
 
 log = structlog.get_logger()
@@ -120,15 +119,12 @@ class Reconciler:
         if seen:
             await self._cluster.remove(recorded.account, recorded.name)
             return
-        async with self._store.transaction(recorded.retirement) as tx:
+        async with self._store.transaction() as tx:
             present = await deployments.find(tx, recorded.account, recorded.name)
             if present is None or (present.state, present.revision) != ("released", recorded.revision):
                 return  # it was wanted anew in the meantime
             await deployments.enter(tx, present, "removed")
-            event = DeploymentRemoved(
-                account=recorded.account, deployment=recorded.name, revision=recorded.revision
-            )
-            tx.emit(event, id=transition_id("deployer", recorded.key, recorded.revision, "removed"))
+            await chains.say_removed(tx, present)
         self._applied.pop((recorded.account, recorded.name), None)
 
     async def _remove_strangers(self, keys: Iterable[Key]) -> None:

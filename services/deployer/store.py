@@ -141,13 +141,6 @@ async def renew_upload(tx: Transaction, recorded: Recorded, uploaded_at: datetim
     await tx.execute(update(revisions).where(*this).values(uploaded_at=at))
 
 
-async def retire(tx: Transaction, recorded: Recorded) -> None:
-    """Record that a deployment is to go, and which request wants it."""
-    assert tx.cause is not None, "a retirement has a cause"
-    cause = {f"retiring_{name}": getattr(tx.cause, name) for name in _CAUSE}
-    await _change(tx, recorded, {"state": "retiring"} | cause)
-
-
 async def enter(tx: Transaction, recorded: Recorded, state: State) -> None:
     """Record a deployment's next state; one that was released serves nobody, whatever is said of it later."""
     serving = {} if state in {"active", "retiring"} else {"serving_revision": 0, "ready_revision": 0}
@@ -250,7 +243,6 @@ def _recorded(row: Any, known: Mapping[str, Verdict]) -> Recorded:
         serving=serving,
         service=row.service,
         url=row.url,
-        retirement=_cause(row, "retiring_") if row.retiring_event_id else None,
         told=row.told,
         failure=DeploymentFailed.from_json(row.failure.encode()) if row.failure else None,
     )

@@ -32,10 +32,6 @@ deployments = Table(
     Column("service", Text, nullable=False, default=""),
     Column("url", Text, nullable=False, default=""),
     Column("told", Integer, nullable=False, default=0),
-    # The request that retires it.
-    Column("retiring_event_id", String(255)),
-    Column("retiring_correlation_id", String(255)),
-    Column("retiring_traceparent", String(255)),
 )
 
 revisions = Table(

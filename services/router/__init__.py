@@ -6,5 +6,6 @@ Produces: RoutesApplied, RoutesRejected, RoutesDegraded, VariantReleased, Varian
 Owns: endpoints: their hosts, variants, weights and the revisions of their routes.
 Promises: a route is announced only once every gateway answers with its revision; until then, and
 through any crash, the gateways serve the route before it. Then every chain that changed it, or found
-it as it wanted it, is told. What does not come about is refused, with what is allowed.
+it as it wanted it, is told. What does not come about is refused, with what is allowed. A deployment
+that is to go leaves as soon as no traffic depends on it, and the last one takes its endpoint along.
 """

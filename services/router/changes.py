@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import Row, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router.tables import changes
 from so1s.events import WeightsChanged
@@ -50,9 +51,10 @@ async def supersede(tx: Transaction, account: str, endpoint: str) -> None:
     await tx.execute(update(changes).where(*these).values(superseded=True))
 
 
-async def waiting(tx: Transaction) -> list[Change]:
+async def waiting(connection: AsyncConnection) -> list[Change]:
     """All changes that wait, the oldest deadline first."""
-    return [_change(row) for row in await tx.execute(select(changes).order_by(changes.c.deadline))]
+    rows = await connection.execute(select(changes).order_by(changes.c.deadline))
+    return [_change(row) for row in rows]
 
 
 async def take(tx: Transaction, change: Change) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from services.router import changes, store
+from services.router import changes, retirements, store
 from services.router.domain.change import Waiting, decide
 from services.router.domain.deadlines import Deadlines
 from services.router.domain.endpoint import Verdict
-from services.router.domain.variants import become_ready, judge, remove, request, retire, use_of
+from services.router.domain.variants import become_ready, judge, remove, request
 from services.router.refusals import refuse
 from services.router.store import Why
 from so1s.events import (
@@ -47,6 +47,7 @@ async def attach_variant(ready: DeploymentReady, tx: Transaction, loop: Loop) ->
     """
     if ready.endpoint is None or ready.candidate:
         return None
+    await retirements.forget(tx, ready.account, ready.deployment, ready.revision - 1)
     verdicts = await store.verdicts_on(tx, ready.account, ready.deployment, ready.revision)
     endpoint = await store.load(tx, ready.account, ready.endpoint)
     if endpoint.has_attached(ready.deployment, ready.revision):
@@ -84,7 +85,7 @@ async def change_weights(
 ) -> RoutesRejected | None:
     """Take a whole set of weights, refuse it, or let it wait for its variants."""
     endpoint = await store.load(tx, changed.account, changed.endpoint)
-    if not endpoint.variants:
+    if not endpoint.known:
         return endpoint.reject("endpoint", changed.endpoint, await _endpoints(tx, changed.account))
     expected = changed.expected_revision
     if expected is not None and expected != endpoint.revision:
@@ -107,37 +108,28 @@ async def change_weights(
 async def release_variant(
     retiring: DeploymentRetiring, tx: Transaction, loop: Loop
 ) -> VariantReleased | VariantInUse | None:
-    """Take a retiring deployment off its routes, where no traffic depends on it."""
-    account, deployment, revision = retiring.account, retiring.deployment, retiring.revision
-    endpoints = await store.endpoints_of(tx, account, deployment)
-    for endpoint in endpoints:
-        if reason := use_of(endpoint, deployment):
-            return VariantInUse(
-                account=account,
-                deployment=deployment,
-                revision=revision,
-                endpoint=endpoint.name,
-                reason=reason,
-            )
-    after = [retire(endpoint, deployment, revision) for endpoint in endpoints]
-    for before, endpoint in zip(endpoints, after, strict=True):
-        await store.save(tx, before, endpoint, Why(_ROUTER, f"{deployment} retires"))
+    """Take a retiring deployment off its routes, now or once no traffic depends on it."""
+    wish = (retiring.account, retiring.deployment, retiring.revision)
+    answer = await retirements.release(tx, *wish)
+    if isinstance(answer, VariantInUse):
+        await retirements.remember(tx, *wish)
     loop.wake()
-    if any(endpoint.variants[deployment].state == "retiring" for endpoint in after):
-        return None  # released when every gateway has the route without it
-    return VariantReleased(account=account, deployment=deployment, revision=revision)
+    return answer
 
 
 @consumer.on(EndpointRemovalRequested, rejected=refuse)
 async def remove_endpoint(
     requested: EndpointRemovalRequested, tx: Transaction, loop: Loop
 ) -> RoutesRejected | None:
-    """Take a host away; its deployments stay."""
+    """Take a host away, also one that never served; its deployments stay."""
     endpoint = await store.load(tx, requested.account, requested.endpoint)
-    if not endpoint.revision or endpoint.removed:
+    if not endpoint.variants:
         return endpoint.reject("endpoint", requested.endpoint, await _endpoints(tx, requested.account))
     await changes.supersede(tx, endpoint.account, endpoint.name)
-    await store.save(tx, endpoint, remove(endpoint), Why(requested.requested_by, "removal requested"))
+    if endpoint.removed:
+        await answers.promise(tx, endpoint.key, endpoint.revision)
+    else:
+        await store.save(tx, endpoint, remove(endpoint), Why(requested.requested_by, "removal requested"))
     loop.wake()
     return None
 

@@ -41,14 +41,16 @@ class Reconciler:
 
     async def step(self) -> None:
         """One round: cheap unless a route is pending, or the mesh is due to be compared."""
-        await self.waits.settle_changes()
+        await self.waits.settle()
         now = asyncio.get_running_loop().time()
         if now - self.compared_at < self.drift_seconds and not await self._any_pending():
             return
         self.compared_at = now
-        await self.waits.fail_unjudged()
-        await self._drive()
-        await self._release()
+        try:
+            await self._drive()
+            await self._release()
+        finally:  # behind what somebody waits for, and whether the mesh answers or not
+            await self.waits.fail_unjudged()
 
     async def _any_pending(self) -> bool:
         async with self.store.read() as connection:

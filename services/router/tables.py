@@ -73,6 +73,15 @@ routes = Table(
     *_cause(),
 )
 
+retirements = Table(
+    "retirements",
+    metadata,
+    Column("account", String(20), primary_key=True),
+    Column("deployment", String(40), primary_key=True),
+    Column("revision", Integer, nullable=False),
+    *_cause(),
+)
+
 changes = Table(
     "changes",
     metadata,

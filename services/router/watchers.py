@@ -1,4 +1,4 @@
-"""What time brings: weights whose variants came or did not, and checks that gave no verdict."""
+"""What time brings: variants that weights or retirements wait for, and checks that gave no verdict."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.router import changes, progress, store
+from services.router import changes, progress, retirements, store
 from services.router.changes import Change
-from services.router.domain.change import Waiting, blockers, decide
+from services.router.domain.change import Waiting, decide
 from services.router.domain.deadlines import Deadlines
 from services.router.domain.endpoint import Endpoint, Verdict
 from services.router.domain.variants import judge
 from services.router.progress import Member
+from services.router.retirements import Retirement
 from services.router.store import Why
-from so1s.events import RoutesRejected
+from so1s.events import RoutesRejected, VariantInUse
 from so1s.events.ids import transition_id
 from so1s.store import Store
 
@@ -26,13 +27,16 @@ class Waits:
     store: Store
     deadlines: Deadlines
 
-    async def settle_changes(self) -> None:
-        """Take or refuse the weights that waited, where their variants or their deadline came."""
+    async def settle(self) -> None:
+        """Take or refuse the weights that waited, and release the deployments that no traffic needs now."""
         # The handler that wakes the loop has not committed yet: a writer waits for it.
         async with self.store.transaction() as tx:
-            waiting = await changes.waiting(tx)
+            waiting = await changes.waiting(tx.connection)
+            retiring = await retirements.waiting(tx.connection)
         for change in waiting:
             await self._settle(change)
+        for retirement in retiring:
+            await self._release(retirement)
 
     async def fail_unjudged(self) -> None:
         """Let checks fail that gave no verdict in time; a verdict that comes later still counts."""
@@ -52,6 +56,15 @@ class Waits:
                 tx.emit(settled)
             else:
                 await store.save(tx, endpoint, settled, Why(change.changed_by, change.reason))
+
+    async def _release(self, wish: Retirement) -> None:
+        these = (wish.account, wish.deployment, wish.revision)
+        async with self.store.transaction(wish.cause) as tx:
+            answer = await retirements.release(tx, *these)
+            if isinstance(answer, VariantInUse):
+                return  # as was said already
+            if await retirements.forget(tx, *these) and answer:
+                tx.emit(answer)
 
     async def _fail(self, member: Member) -> None:
         async with self.store.transaction(member.cause) as tx:
@@ -75,9 +88,8 @@ def _settled(endpoint: Endpoint, change: Change, now: float) -> Endpoint | Route
         return decided
     if now < change.deadline:
         return None
-    obstacles = blockers(endpoint, change.weights)
     return endpoint.reject(
-        "weights", json.dumps(change.weights), f"variants that are ready in time; {obstacles}"
+        "weights", json.dumps(change.weights), f"variants that are ready in time; {decided}"
     )
 
 

@@ -15,6 +15,7 @@ from services.deployer.refusals import refuse
 from so1s.errors import InvalidInput
 from so1s.events import (
     CheckFinished,
+    DeploymentFailed,
     DeploymentRemovalRequested,
     DeploymentRequested,
     DeploymentRetiring,
@@ -23,12 +24,12 @@ from so1s.events import (
     DeployOptions,
     Image,
     ImageBuilt,
+    ModelUploaded,
     ResourceOptions,
     Resources,
     Scaling,
     ScalingOptions,
     Signature,
-    VariantInUse,
     VariantReleased,
     Workload,
     event_class,
@@ -170,6 +171,16 @@ def test_a_request_that_breaks_a_rule_is_refused_with_the_rule(event_class, fiel
     assert says in failed.message
 
 
+@pytest.mark.parametrize("bound", ["min_replicas", "max_replicas"])
+def test_an_upload_that_asks_for_no_replica_is_refused_before_it_is_built(bound):
+    fields = {"account": "risk", "model": "fraud", "version": "1", "artifact": {"uri": "s3://ml/fraud.skops"}}
+    with pytest.raises(InvalidInput) as caught:
+        ModelUploaded.from_json(json.dumps(fields | {"deploy": {"scaling": {bound: 0}}}).encode())
+    [problem] = caught.value.problems
+    assert (problem.field, problem.value) == (f"deploy.scaling.{bound}", "0")
+    assert "greater than or equal to 1" in problem.allowed
+
+
 async def test_each_request_that_changes_something_is_a_revision(tell, store):
     assert await tell(requested("1")) == []
     assert (await recorded(store)).revision == 1
@@ -267,11 +278,42 @@ async def test_a_released_deployment_is_to_go(tell, store):
     assert (await recorded(store)).state == "released"
 
 
-async def test_a_deployment_in_use_goes_on(tell, store):
-    await tell(requested("1"))
-    await tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"))
-    await tell(VariantInUse(**NAMES, revision=1, endpoint="fraud", reason="its only variant"))
-    assert (await recorded(store)).state == "active"
+REMOVAL = DeploymentRemovalRequested(**NAMES, requested_by="jiho")
+
+
+@pytest.mark.parametrize("released", [False, True])
+async def test_a_removal_that_a_new_request_undoes_is_answered(tell, store, released):
+    await serves(tell, store)
+    for chain in ("removal", "again"):
+        await tell(REMOVAL, chain=chain)
+    if released:
+        await tell(VariantReleased(**NAMES, revision=1))
+    await tell(requested("2"), chain="anew")
+    answers_ = [(chain, event) for chain, event in await said(store) if chain in {"removal", "again"}]
+    failed = [(chain, event) for chain, event in answers_ if isinstance(event, DeploymentFailed)]
+    assert [(chain, event.revision, event.reason) for chain, event in failed] == [
+        ("removal", 1, "superseded"),
+        ("again", 1, "superseded"),
+    ]
+    says = "the deployment stays, since fraud@2 was requested before it was gone"
+    assert {event.message for _, event in failed} == {says}
+
+
+@pytest.mark.parametrize(
+    "undoing",
+    [
+        DeploymentScaleRequested(**NAMES, scaling=Scaling(max_replicas=2), requested_by="jiho"),
+        DeploymentRollbackRequested(**NAMES, to_revision=1, requested_by="jiho"),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+async def test_a_deployment_that_waits_to_go_can_be_scaled_and_rolled_back_and_stays(tell, store, undoing):
+    await serves(tell, store)
+    await tell(REMOVAL)
+    [kept] = await tell(undoing, chain="undoing")
+    now = await recorded(store)
+    assert (now.state, now.revision) == ("active", 2)
+    assert (kept.reason, kept.message[:20]) == ("superseded", "the deployment stays")
 
 
 async def test_a_release_that_comes_after_a_new_request_ends_nothing(tell, store):
@@ -503,8 +545,7 @@ async def test_who_waits_for_a_deployment_that_is_removed_is_told_so(tell, store
     assert await owed(store) == []
 
 
-async def test_a_deployment_that_stays_in_use_is_waited_for_still(tell, store):
+async def test_a_deployment_that_waits_to_go_is_waited_for_still(tell, store):
     await tell(requested("1"), chain="first")
-    await tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"), chain="removal")
-    await tell(VariantInUse(**NAMES, revision=1, endpoint="fraud", reason="its only variant"))
+    await tell(REMOVAL, chain="removal")
     assert await owed(store) == ["first"]

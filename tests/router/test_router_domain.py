@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.router.domain.change import Waiting, blockers, decide
+from services.router.domain.change import Waiting, decide
 from services.router.domain.endpoint import Endpoint, Verdict
 from services.router.domain.route import PublicUrls, route_of
 from services.router.domain.variants import become_ready, judge, remove, request, retire, use_of
@@ -157,15 +157,16 @@ def test_a_variant_that_nobody_heard_of_is_refused_with_the_known_names():
 def test_weights_wait_for_a_variant_that_is_requested():
     endpoint = request(joined(ready()), "fraud-next")
     weights = {"fraud": 1, "fraud-next": 1}
-    assert decide(endpoint, weights) == Waiting(("fraud-next",))
-    assert blockers(endpoint, weights) == "fraud-next is not ready"
+    waiting = decide(endpoint, weights)
+    assert waiting == Waiting({"fraud-next": "its replicas"})
+    assert str(waiting) == "fraud-next waits for its replicas"
     assert decide(become_ready(endpoint, ready("fraud-next"), {}).endpoint, weights).weights == weights
 
 
 def test_weights_wait_for_the_checks_of_a_variant_that_shall_take_traffic():
     endpoint = joined(ready(), ready("fraud-next", requires=["quality"]))
-    assert decide(endpoint, {"fraud": 1, "fraud-next": 1}) == Waiting(("fraud-next",))
-    assert blockers(endpoint, {"fraud": 1, "fraud-next": 1}) == "fraud-next lacks quality"
+    waiting = decide(endpoint, {"fraud": 1, "fraud-next": 1})
+    assert waiting == Waiting({"fraud-next": "check quality"})
     assert decide(endpoint, {"fraud": 2, "fraud-next": 0}).weights == {"fraud": 2, "fraud-next": 0}
 
 
@@ -216,6 +217,14 @@ def test_a_retiring_variant_takes_no_weight():
     endpoint = retire(joined(ready(), ready("fraud-next")), "fraud-next", 1)
     rejected = decide(endpoint, {"fraud": 1, "fraud-next": 1})
     assert rejected.allowed == "allowed: 0, since the deployment retires"
+
+
+def test_an_endpoint_that_is_left_without_variants_goes_with_the_last_one():
+    never_served = retire(request(NEW, "fraud"), "fraud", 1)
+    assert (never_served.removed, never_served.is_there) == (True, False)
+    failed = become_ready(NEW, ready(requires=["quality"]), {"quality": FAILED}).endpoint
+    assert retire(failed, "fraud", 1).removed
+    assert not retire(request(failed, "fraud-next"), "fraud", 1).removed
 
 
 def test_late_news_of_a_released_deployment_is_ignored_and_its_next_revision_joins():

@@ -1,5 +1,7 @@
 """Events in, gateways told, events out: the router as its neighbours know it."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 from dirty_equals import IsFloat, IsNow, IsPartialDict
@@ -239,7 +241,7 @@ async def test_weights_wait_for_their_variant_until_the_deadline_only(router, cl
     clock.advance(1)
     [rejected] = await router.turn()
     assert rejected.field == "weights"
-    assert rejected.allowed == "allowed: variants that are ready in time; fraud-next is not ready"
+    assert rejected.allowed == "allowed: variants that are ready in time; fraud-next waits for its replicas"
     assert await router.turn() == []
 
 
@@ -358,6 +360,125 @@ async def test_an_endpoint_is_removed_when_no_gateway_answers_for_it(router):
     assert router.mesh.gateways[0] == {}
     [released] = await router.take(retiring("fraud"))
     assert isinstance(released, VariantReleased)
+
+
+def removal(**fields) -> EndpointRemovalRequested:
+    return EndpointRemovalRequested(
+        **{"account": "risk", "endpoint": "fraud", "requested_by": "jiho"} | fields
+    )
+
+
+async def seen(store) -> list[dict]:
+    """The endpoints of `risk`, as people read them."""
+    app = Starlette(routes=api.routes(store, URLS))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://router") as http:
+        return (await http.get("/v1/endpoints?account=risk")).json()["endpoints"]
+
+
+async def test_an_endpoint_that_never_served_can_be_removed(router, store):
+    await router.take(requested("fraud"))
+    assert [each["endpoint"] for each in await seen(store)] == ["fraud"]
+    assert [type(event) for event in await router.take(removal())] == [EndpointRemoved]
+    assert [each["removed"] for each in await seen(store)] == [True]
+
+
+async def test_an_endpoint_that_never_served_goes_with_its_last_variant(router, store):
+    await router.take(requested("fraud"), requested("fraud-next"))
+    assert [type(event) for event in await router.take(retiring("fraud"))] == [VariantReleased]
+    said = await router.take(retiring("fraud-next"))
+    assert {type(event) for event in said} == {VariantReleased, EndpointRemoved}
+    assert await seen(store) == []
+    await router.take(requested("fraud"), ready(revision=2))
+    assert HOST in router.mesh.gateways[0]
+
+
+async def test_an_endpoint_goes_with_a_last_variant_that_failed_its_checks(router):
+    await router.take(ready(requires=["quality"]), checked("fraud", passed=False))
+    said = await router.take(retiring("fraud"))
+    assert {type(event) for event in said} == {VariantReleased, EndpointRemoved}
+    assert router.mesh.gateways[0] == {}
+
+
+async def test_whoever_asks_for_a_removal_that_is_under_way_or_done_is_answered(router):
+    await router.take(ready())
+    assert [type(event) for event in await router.take(removal(), removal())] == [EndpointRemoved] * 2
+    assert [type(event) for event in await router.take(removal())] == [EndpointRemoved]
+
+
+async def test_weights_of_an_endpoint_that_went_with_its_variants_are_refused(router):
+    await router.take(requested("fraud"), retiring("fraud"))
+    [rejected] = await router.take(weights(1))
+    assert rejected.field == "endpoint"
+
+
+async def test_a_deployment_leaves_with_its_endpoint_whichever_removal_comes_first(router):
+    await router.take(ready())
+    [wish, _] = await router.handle(retiring("fraud"), removal())
+    said = await router.turn()
+    assert {type(event) for event in said} == {VariantInUse, EndpointRemoved, VariantReleased}
+    chains = {
+        envelope.type: envelope.correlation_id
+        for envelope in (unwrap(record.headers, record.value) for record in router.said.records)
+    }
+    assert chains[VariantReleased.type] == chains[VariantInUse.type] == wish
+    assert await router.turn() == []
+
+
+async def test_a_variant_in_use_is_released_once_its_weight_is_0(router, store):
+    await router.take(ready(), ready("fraud-next"), weights(weights={"fraud": 1, "fraud-next": 1}))
+    [in_use] = await router.take(retiring("fraud-next"))
+    [endpoint] = await seen(store)
+    assert [each["in_use"] for each in endpoint["variants"]] == [None, in_use.reason]
+    said = await router.take(weights(weights={"fraud": 1, "fraud-next": 0}))
+    assert VariantReleased in {type(event) for event in said}
+    assert [arm.variant for arm in router.mesh.gateways[0][HOST].arms] == ["fraud"]
+    assert await router.turn() == []
+
+
+async def test_a_deployment_that_is_requested_anew_retires_no_more(router):
+    await router.take(ready(), ready("fraud-next"), weights(weights={"fraud": 1, "fraud-next": 1}))
+    await router.take(retiring("fraud-next"), ready("fraud-next", 2))
+    await router.take(weights(weights={"fraud": 1, "fraud-next": 0}))
+    assert await router.take(retiring("fraud-next")) == []  # as late as an event can be
+    assert len(router.mesh.gateways[0][HOST].arms) == 2
+
+
+async def test_what_weights_wait_for_can_be_read(router, store, clock):
+    await router.take(ready(), requested("fraud-next"))
+    [event_id] = await router.handle(weights(weights={"fraud": 1, "fraud-next": 3}, reason="canary"))
+    until = (clock.now + timedelta(seconds=600)).isoformat(timespec="milliseconds")
+    given = {"event_id": event_id, "until": until, "reason": "canary", "changed_by": "user:jiho"}
+    [endpoint] = await seen(store)
+    assert endpoint["waits"] == [IsPartialDict(given | {"for": {"fraud-next": "its replicas"}})]
+    await router.take(ready("fraud-next", requires=["quality"]))
+    [endpoint] = await seen(store)
+    assert endpoint["waits"][0]["for"] == {"fraud-next": "check quality"}
+    await router.take(checked("fraud-next", passed=True))
+    [endpoint] = await seen(store)
+    assert endpoint["waits"] == []
+
+
+async def test_a_change_of_weights_waits_for_no_verdict_of_others(router):
+    router.deadlines(Deadlines(weights=600, checks=0, apply=15))
+    await router.take(ready())
+    same = {"fraud": 2, "fraud-next": 0}
+    await router.handle(ready("fraud-next", requires=["quality"]), weights(weights=same))
+    assert [type(event) for event in await router.turn()] == [RoutesApplied, RoutesApplied, RoutesRejected]
+
+
+async def test_checks_end_at_their_deadline_although_the_mesh_is_away(router, monkeypatch):
+    async def away(_routes):
+        raise ConnectionError
+
+    router.deadlines(Deadlines(weights=600, checks=0, apply=15))
+    await router.handle(ready(requires=["quality"]))
+    monkeypatch.setattr(router.mesh, "apply", away)
+    with pytest.raises(ConnectionError):
+        await router.turn()
+    await router.store.outbox.flush(router.said)
+    assert [unwrap(record.headers, record.value).type for record in router.said.records] == [
+        RoutesRejected.type
+    ]
 
 
 async def test_an_endpoint_that_nobody_heard_of_cannot_be_removed(router):

@@ -41,8 +41,6 @@ class Recorded:
     """The one whose version takes traffic; None where none may yet."""
     service: str
     url: str
-    retirement: Cause | None
-    """The request that retires it; None where none ever did."""
     told: int
     """How many movements were told: numbers the next one."""
     failure: DeploymentFailed | None = None
@@ -52,6 +50,11 @@ class Recorded:
     def key(self) -> str:
         """As events are keyed: `risk/fraud`."""
         return f"{self.account}/{self.name}"
+
+    @property
+    def serves_on(self) -> bool:
+        """Whether its replicas stay for now; one that retires stays until its endpoints have released it."""
+        return self.state in {"active", "retiring"}
 
     @property
     def newest(self) -> Revision:
@@ -129,6 +132,11 @@ def lateness(recorded: Recorded, late: Workload) -> str:
     serving = recorded.serving.workload if recorded.serving else None
     now = f"{serving.model}@{serving.version} serves" if serving else "none serves now"
     return f"{late.model}@{late.version} is not deployed, since a later upload of {late.model} was; {now}"
+
+
+def continuation(wanted: Workload) -> str:
+    """Why a removal is given up."""
+    return f"the deployment stays, since {wanted.model}@{wanted.version} was requested before it was gone"
 
 
 def supersession(waited_for: Workload, wanted: Workload | None) -> str:

@@ -13,7 +13,12 @@ from so1s.events import RoutesRejected
 class Waiting:
     """The change names variants that cannot take traffic yet."""
 
-    names: tuple[str, ...]
+    obstacles: Mapping[str, str]
+    """What each of them waits for, for people."""
+
+    def __str__(self) -> str:
+        """What is waited for, one clause a variant."""
+        return "; ".join(f"{name} waits for {obstacle}" for name, obstacle in self.obstacles.items())
 
 
 def decide(endpoint: Endpoint, weights: Mapping[str, int]) -> Endpoint | Waiting | RoutesRejected:
@@ -25,25 +30,12 @@ def decide(endpoint: Endpoint, weights: Mapping[str, int]) -> Endpoint | Waiting
     for name, weight in weights.items():
         if refusal := _refusal(endpoint, name, weight):
             return endpoint.reject(f"weights.{name}", str(weight), refusal)
-    waits = tuple(name for name, weight in weights.items() if _waits(endpoint.variants[name], weight))
-    if waits:
-        return Waiting(waits)
+    found = {name: _obstacle(endpoint.variants[name], weight) for name, weight in weights.items()}
+    if obstacles := {name: obstacle for name, obstacle in found.items() if obstacle}:
+        return Waiting(obstacles)
     return endpoint.having(
         _weighed(v, weights.get(v.deployment)) for v in endpoint.variants.values()
     ).rerouted()
-
-
-def blockers(endpoint: Endpoint, names: Mapping[str, int]) -> str:
-    """What a waiting change waits for, one clause a variant."""
-    waiting = [
-        endpoint.variants[name] for name, weight in names.items() if _waits(endpoint.variants[name], weight)
-    ]
-    return "; ".join(
-        f"{v.deployment} is not ready"
-        if v.state == "requested"
-        else f"{v.deployment} lacks {', '.join(v.unjudged)}"
-        for v in waiting
-    )
 
 
 def _refusal(endpoint: Endpoint, name: str, weight: int) -> str | None:
@@ -58,8 +50,12 @@ def _refusal(endpoint: Endpoint, name: str, weight: int) -> str | None:
     return None
 
 
-def _waits(variant: Variant, weight: int) -> bool:
-    return variant.state == "requested" or (weight > 0 and bool(variant.unjudged))
+def _obstacle(variant: Variant, weight: int) -> str | None:
+    if variant.state == "requested":
+        return "its replicas"
+    if weight > 0 and variant.unjudged:
+        return f"check {', '.join(variant.unjudged)}"
+    return None
 
 
 def _weighed(variant: Variant, weight: int | None) -> Variant:

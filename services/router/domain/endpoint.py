@@ -98,6 +98,13 @@ class Endpoint:
         """The names that weights may speak of."""
         return sorted(name for name, v in self.variants.items() if v.state not in {"retiring", "released"})
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it has a host, or a variant that may give it one."""
+        return (self.revision > 0 and not self.removed) or any(
+            variant.state != "released" for variant in self.variants.values()
+        )
+
     def has_attached(self, deployment: str, revision: int) -> bool:
         """Whether a deployment is on the route with this very revision."""
         known = self.variants.get(deployment)

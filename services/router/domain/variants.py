@@ -58,6 +58,8 @@ def judge(endpoint: Endpoint, deployment: str, check: str, verdict: Verdict) -> 
 def retire(endpoint: Endpoint, deployment: str, revision: int) -> Endpoint:
     """Take a weightless variant off the endpoint; off the route it is released at once.
 
+    An endpoint that is left without any variant has nothing to answer with: its host goes, too.
+
     Args:
         endpoint: that knows the variant.
         deployment: the variant's name.
@@ -65,11 +67,18 @@ def retire(endpoint: Endpoint, deployment: str, revision: int) -> Endpoint:
     """
     known = endpoint.variants[deployment]
     variant = replace(known, revision=max(revision, known.revision), joined=False)
-    if known.state == "attached":
-        return endpoint.having([replace(variant, state="retiring")]).rerouted()
     if known.state == "retiring":
         return endpoint
-    return endpoint.having([replace(variant, state="released")])
+    attached = known.state == "attached"
+    after = endpoint.having([replace(variant, state="retiring" if attached else "released")])
+    if not after.known and not after.removed:
+        return remove(after)
+    return after.rerouted() if attached else after
+
+
+def has_newer(endpoint: Endpoint, deployment: str, revision: int) -> bool:
+    """Whether a later revision of a deployment is there than the one that something is said of."""
+    return endpoint.variants[deployment].revision > revision
 
 
 def use_of(endpoint: Endpoint, deployment: str) -> str | None:

@@ -20,7 +20,7 @@ DeploymentFailure = Literal[
     "no_capacity",
     "image",  # cannot be had, or is for another platform
     "check_failed",  # a required check did, or gave no verdict in time; the message says which and why
-    "superseded",  # by what was requested before it was ready, or by a later upload; the message says which
+    "superseded",  # by what was requested before it came about, or by a later upload; the message says which
     "stale_revision",  # the deployment has another revision than the one expected
     "unknown",  # no such deployment or revision
 ]
@@ -77,7 +77,11 @@ class DeploymentScaleRequested(Event, key=("account", "deployment")):
 
 
 class DeploymentRemovalRequested(Event, key=("account", "deployment")):
-    """Retire a deployment: its replicas go once no endpoint sends traffic to it."""
+    """Retire a deployment: its replicas go as soon as no endpoint sends traffic to it.
+
+    The wish stands until then, unless the deployment is requested, scaled or rolled back anew: whoever asked
+    for its removal is told so by `DeploymentFailed`, `superseded`.
+    """
 
     deployment: Name
     requested_by: Actor
@@ -146,7 +150,7 @@ class ReplicasChanged(Event, key=("account", "deployment")):
 
 
 class DeploymentRetiring(Event, key=("account", "deployment")):
-    """The replicas are to go: release the variant."""
+    """The replicas are to go: release the variant as soon as no traffic depends on it."""
 
     deployment: Name
     revision: Revision

@@ -74,7 +74,10 @@ class VariantReleased(Event, key=("account", "deployment")):
 
 
 class VariantInUse(Event, key=("account", "deployment")):
-    """A deployment cannot retire: an endpoint would lose its traffic's last or weighted variant."""
+    """A deployment cannot retire yet: an endpoint would lose its traffic's last or weighted variant.
+
+    Nobody has to ask again: `VariantReleased` follows once the reason is gone.
+    """
 
     deployment: Name
     revision: Revision
@@ -83,14 +86,17 @@ class VariantInUse(Event, key=("account", "deployment")):
 
 
 class EndpointRemovalRequested(Event, key=("account", "endpoint")):
-    """Take an endpoint's host away; its deployments stay."""
+    """Take an endpoint's host away; its deployments stay.
+
+    Weights that name them, or a new version of one, bring it back.
+    """
 
     endpoint: Name
     requested_by: Actor
 
 
 class EndpointRemoved(Event, key=("account", "endpoint")):
-    """The host answers no more."""
+    """The host answers no more: that was requested, or the endpoint's last variant was released."""
 
     endpoint: Name
     removed_at: AwareDatetime

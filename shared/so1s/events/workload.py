@@ -15,7 +15,8 @@ Strategy = Literal["rolling", "static"]
 Millicores = Annotated[int, Field(ge=10, le=256_000)]
 Mebibytes = Annotated[int, Field(ge=16, le=4_194_304)]
 Gpus = Annotated[int, Field(ge=0, le=64)]
-Replicas = Annotated[int, Field(ge=0, le=1000)]
+Replicas = Annotated[int, Field(ge=1, le=1000)]
+"""Nothing wakes a deployment that has none, so it keeps at least one."""
 Percent = Annotated[int, Field(ge=0, le=100)]
 PositiveMilliseconds = Annotated[float, Field(gt=0)]
 
@@ -57,8 +58,8 @@ class ScalingOptions(ScalingTargets):
 class Scaling(ScalingTargets):
     """How many replicas; fixed where both bounds are the same."""
 
-    min_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    max_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    min_replicas: Replicas = 1
+    max_replicas: Replicas = 1
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:

@@ -29,9 +29,6 @@ def upgrade() -> None:
         sa.Column("service", sa.Text, nullable=False),
         sa.Column("url", sa.Text, nullable=False),
         sa.Column("told", sa.Integer, nullable=False),
-        sa.Column("retiring_event_id", sa.String(255)),
-        sa.Column("retiring_correlation_id", sa.String(255)),
-        sa.Column("retiring_traceparent", sa.String(255)),
     )
     op.create_table(
         "revisions",

@@ -1,4 +1,4 @@
-"""Endpoints, their variants, verdicts, routes and waiting changes."""
+"""Endpoints, their variants, verdicts, routes, and what waits: changes and retirements."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -63,6 +63,13 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("decided_at", sa.Float, nullable=False),
         sa.Column("applied_at", sa.Float),
+        *_cause(),
+    )
+    op.create_table(
+        "retirements",
+        sa.Column("account", sa.String(20), primary_key=True),
+        sa.Column("deployment", sa.String(40), primary_key=True),
+        sa.Column("revision", sa.Integer, nullable=False),
         *_cause(),
     )
     op.create_table(

@@ -1,0 +1,1 @@
+"""Istio's objects: what they say, how they are written, and how they are followed."""
