@@ -10,6 +10,7 @@ from services.alerter.adapters.messenger_slack import SlackMessenger
 from services.alerter.domain.rules import Rulebook
 from services.alerter.handlers import consumer
 from services.alerter.reconciler import Teller
+from services.alerter.retention import prune
 from services.alerter.settings import Settings
 from services.alerter.watchers import count_dead_letters, forget_silent
 from so1s.loop import Loop
@@ -17,6 +18,7 @@ from so1s.service import Service
 from so1s.store import Store
 
 _WATCH_INTERVAL_SECONDS = 15.0
+_PRUNE_INTERVAL_SECONDS = 3600.0
 
 
 def build(settings: Settings) -> Service:
@@ -44,6 +46,11 @@ def build(settings: Settings) -> Service:
     loops = [
         Loop("tell", tell, every_seconds=settings.tell_interval_seconds),
         Loop("forget", forget, every_seconds=_WATCH_INTERVAL_SECONDS),
+        Loop(
+            "forget-history",
+            partial(prune, store, settings.retention_days),
+            every_seconds=_PRUNE_INTERVAL_SECONDS,
+        ),
         Loop("dead-letters", count, every_seconds=_WATCH_INTERVAL_SECONDS),
     ]
     return Service(

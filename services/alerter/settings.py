@@ -29,5 +29,7 @@ class Settings(ServiceSettings):
     """Channel ids of accounts that have their own, as a JSON object."""
     slack_timeout_seconds: int = Field(default=10, ge=1)
     """For one call; Slack answers in well under one second."""
+    retention_days: int = Field(default=90, ge=30)
+    """How long incidents are kept after their end: a quarter's history, longer than topics keep events."""
     tell_interval_seconds: float = Field(default=1.0, gt=0)
     """How often untold incidents are looked for: an indexed read."""

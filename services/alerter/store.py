@@ -57,6 +57,7 @@ incidents = Table(
     Column("watched", Boolean, nullable=False),
     Column("state", Text, nullable=False),
     Column("opened_at", Float, nullable=False),
+    Column("closed_at", Float),  # when its end was recorded
     # What Slack shows.
     Column("revision", Integer, nullable=False),
     Column("told_revision", Integer, nullable=False, server_default="0"),
@@ -152,9 +153,10 @@ async def save_incident(tx: Transaction, incident: Incident, entry: Entry | None
         "watched": finding.watched,
         "state": _incident.dump_json(incident).decode(),
         "opened_at": finding.at.timestamp(),
+        "closed_at": tx.now.timestamp() if incident.resolved_at else None,
         "revision": incident.revision,
     }
-    await upsert(tx, incidents, row, keys=["id"], update=["open_key", "state", "revision"])
+    await upsert(tx, incidents, row, keys=["id"], update=["open_key", "state", "closed_at", "revision"])
     if entry is not None:
         line = {"incident": entry.incident, "revision": entry.revision, "told": False}
         line["state"] = _entry.dump_json(entry).decode()

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("watched", sa.Boolean, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("opened_at", sa.Float, nullable=False),
+        sa.Column("closed_at", sa.Float),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("told_revision", sa.Integer, nullable=False, server_default="0"),
         sa.Column("channel", sa.String(63)),
@@ -35,6 +36,7 @@ def upgrade() -> None:
         sa.Column("attempted_at", sa.Float),
     )
     op.create_index("incidents_account", "incidents", ["account", "opened_at"])
+    op.create_index("incidents_closed_at", "incidents", ["closed_at"])
     behind = sa.text("told_revision < revision")
     op.create_index("incidents_behind", "incidents", ["opened_at"], sqlite_where=behind, postgresql_where=behind)
     op.create_table(
@@ -57,6 +59,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(255), primary_key=True),
         sa.Column("at", sa.Float, nullable=False),
     )
+    op.create_index("recoveries_at", "recoveries", ["at"])
 
 
 def downgrade() -> None:
