@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from services.deployer import history
 from services.deployer import store as deployments
-from services.deployer.domain.progress import Status
+from services.deployer.domain.history import Entry, outcome
 from services.deployer.domain.recorded import Recorded
 from services.deployer.ports import Cluster
+from so1s.events import DeploymentFailed
 from so1s.store import Store
 
 _LINES = 100
@@ -22,6 +25,7 @@ def routes(store: Store, cluster: Cluster) -> list[Route]:
     """The deployer's API.
 
     `GET /v1/deployments?account=ACCOUNT` lists deployments;
+    `GET /v1/deployments/ACCOUNT/NAME/revisions` lists its revisions, the newest first;
     `GET /v1/deployments/ACCOUNT/NAME/logs?lines=100` is what its replicas wrote last, as text.
     """
 
@@ -33,6 +37,15 @@ def routes(store: Store, cluster: Cluster) -> list[Route]:
             found = await deployments.present(connection, account)
         return JSONResponse({"deployments": [_shown(recorded) for recorded in found]})
 
+    async def list_revisions(request: Request) -> Response:
+        account, name = request.path_params["account"], request.path_params["name"]
+        async with store.read() as connection:
+            recorded = await deployments.look(connection, account, name)
+            found = await history.read(connection, account, name)
+        if recorded is None:
+            return _unknown(account, name)
+        return JSONResponse({"revisions": [_revision(each, recorded) for each in found]})
+
     async def read_logs(request: Request) -> Response:
         text = request.query_params.get("lines", str(_LINES))
         if not text.isdecimal() or not 1 <= int(text) <= _MOST_LINES:
@@ -42,24 +55,24 @@ def routes(store: Store, cluster: Cluster) -> list[Route]:
             known = any(each.name == name for each in await deployments.present(connection, account))
         lines = await cluster.logs(account, name, int(text))
         if not known and not lines:
-            return _wrong(f"{account}/{name} is no deployment", 404)
+            return _unknown(account, name)
         return PlainTextResponse("".join(f"{line}\n" for line in lines))
 
     return [
         Route("/v1/deployments", list_deployments),
+        Route("/v1/deployments/{account}/{name}/revisions", list_revisions),
         Route("/v1/deployments/{account}/{name}/logs", read_logs),
     ]
 
 
 def _shown(recorded: Recorded) -> dict[str, Any]:
     workload, status = recorded.workload, recorded.status
-    rollout = _rollout(status)
     return {
         "account": recorded.account,
         "deployment": recorded.name,
         "revision": recorded.revision,
         "serving": _serving(recorded),
-        "state": recorded.state if recorded.state != "active" else rollout,
+        "state": recorded.state if recorded.state != "active" else status.rollout,
         "model": workload.model,
         "version": workload.version,
         "endpoint": workload.endpoint,
@@ -71,17 +84,8 @@ def _shown(recorded: Recorded) -> dict[str, Any]:
         "ready": status.ready,
         "restarts": status.restarts,
         "url": recorded.url,
-        "failure": _failure(recorded) if rollout == "failed" else None,
+        "failure": _failure(recorded.failure) if status.rollout == "failed" else None,
     }
-
-
-def _rollout(status: Status) -> str:
-    """How far the present revision has come."""
-    if status.ready_revision == status.revision:
-        return "ready"
-    if status.failed_revision == status.revision:
-        return "failed"
-    return "checking" if status.candidate and status.candidate_revision == status.revision else "rolling out"
 
 
 def _serving(recorded: Recorded) -> dict[str, Any] | None:
@@ -92,9 +96,32 @@ def _serving(recorded: Recorded) -> dict[str, Any] | None:
     return {"revision": recorded.serving.number, "model": workload.model, "version": workload.version}
 
 
-def _failure(recorded: Recorded) -> dict[str, str] | None:
-    failed = recorded.failure
+def _revision(entry: Entry, recorded: Recorded) -> dict[str, Any]:
+    return {
+        "revision": entry.number,
+        "model": entry.workload.model,
+        "version": entry.workload.version,
+        "requested_at": _time(entry.requested_at),
+        "requested_by": entry.requested_by,
+        "state": outcome(entry, recorded),
+        "ready_at": _time(entry.ready_at),
+        "failure": _failure(entry.failure),
+        "workload": entry.workload.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _failure(failed: DeploymentFailed | None) -> dict[str, str] | None:
     return {"reason": failed.reason, "message": failed.message} if failed else None
+
+
+def _time(seconds: float | None) -> str | None:
+    return (
+        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    )
+
+
+def _unknown(account: str, name: str) -> Response:
+    return _wrong(f"{account}/{name} is no deployment", 404)
 
 
 def _wrong(error: str, status: int) -> Response:

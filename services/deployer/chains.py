@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.deployer import history
 from services.deployer.domain.announcement import Announcement
 from services.deployer.domain.recorded import Recorded, continuation, supersession
 from so1s.events import DeploymentFailed, DeploymentRemoved, Workload
@@ -20,6 +21,7 @@ async def say(tx: Transaction, recorded: Recorded, said: Announcement) -> None:
     tx.emit(said.event, id=transition_id("deployer", recorded.key, said.generation, said.transition))
     if not said.is_end:
         return
+    await history.record(tx, recorded, said.event)
     for owed in await answers.take(tx, recorded.key, recorded.revision):
         if owed.cause.event_id != tx.cause.event_id:
             tx.emit(said.event, cause=owed.cause)

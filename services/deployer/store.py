@@ -67,7 +67,12 @@ async def find(tx: Transaction, account: str, name: str) -> Recorded | None:
     named = _named(deployments, account, name)
     # First the lock, then the look: a statement that waits for a lock has read the other table before.
     await tx.execute(select(deployments.c.revision).where(named).with_for_update())
-    found = await _read(tx.connection, named)
+    return await look(tx.connection, account, name)
+
+
+async def look(connection: AsyncConnection, account: str, name: str) -> Recorded | None:
+    """A deployment as it is, also one that was removed."""
+    found = await _read(connection, _named(deployments, account, name))
     return found[0] if found else None
 
 

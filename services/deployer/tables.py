@@ -45,6 +45,9 @@ revisions = Table(
     Column("uploaded_at", Float),  # where its model's upload asked for it
     Column("requested_by", Text, nullable=False),
     Column("requested_at", Float, nullable=False),
+    # What became of it.
+    Column("ready_at", Float),
+    Column("failure", Text),  # JSON of its DeploymentFailed
     Column("event_id", String(255), nullable=False),
     Column("correlation_id", String(255), nullable=False),
     Column("traceparent", String(255), nullable=False),

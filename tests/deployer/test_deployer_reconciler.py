@@ -394,6 +394,31 @@ async def test_the_api_shows_deployments_and_their_logs(deployer):
             assert others["deployments"] == []
 
 
+async def test_the_api_tells_what_became_of_each_revision(deployer):
+    transport = httpx.ASGITransport(Starlette(routes=api.routes(deployer.store, deployer.cluster)))
+    async with in_background(deployer.reconciler.lead()):
+        await deployer.request("1")
+        await deployer.once("DeploymentReady")
+        await deployer.request("2", behaviour={"crash": "MemoryError"})
+        await deployer.once("DeploymentFailed")
+        await deployer.request("3", behaviour={"start_seconds": 60})
+        await deployer.request("1")
+        await deployer.once("DeploymentReady", 2)
+    async with httpx.AsyncClient(transport=transport, base_url="http://deployer") as http:
+        assert (await http.get("/v1/deployments/risk/other/revisions")).status_code == 404
+        found = (await http.get("/v1/deployments/risk/fraud/revisions")).json()["revisions"]
+    assert [(each["revision"], each["version"], each["state"]) for each in found] == [
+        (4, "1", "serving"),
+        (3, "3", "superseded"),
+        (2, "2", "failed"),
+        (1, "1", "replaced"),
+    ]
+    assert found[2]["failure"]["reason"] == "crash_loop"
+    assert {each["requested_by"] for each in found} == {"jiho"}
+    assert found[3]["requested_at"] < found[3]["ready_at"] < found[2]["requested_at"]
+    assert found[0]["workload"]["image"] == found[3]["workload"]["image"]
+
+
 async def _holds(ask, wanted):
     return await ask() == wanted
 

@@ -10,7 +10,7 @@ from typing import Literal
 class Trouble:
     """Why replicas of the present revision do not come up; it may pass by itself."""
 
-    reason: Literal["crash_loop", "no_capacity", "image"]
+    reason: Literal["crash_loop", "no_capacity", "image", "refused"]
     message: str
 
 

@@ -8,7 +8,8 @@ from typing import Literal
 from services.deployer.domain.gate import Gate
 from services.deployer.domain.observation import Observation
 
-Failure = Literal["deadline_exceeded", "crash_loop", "no_capacity", "image", "check_failed"]
+Rollout = Literal["rolling out", "checking", "ready", "failed"]
+Failure = Literal["deadline_exceeded", "crash_loop", "no_capacity", "image", "refused", "check_failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,16 @@ class Status:
     def withdrawn(self) -> bool:
         """Whether the revision failed its checks; a verdict that comes later still lets it through."""
         return self.gate.closed and self.withdrawn_revision == self.revision
+
+    @property
+    def rollout(self) -> Rollout:
+        """How far the revision has come."""
+        if self.ready_revision == self.revision:
+            return "ready"
+        if self.failed_revision == self.revision:
+            return "failed"
+        checked = self.candidate and self.candidate_revision == self.revision
+        return "checking" if checked else "rolling out"
 
     @property
     def candidate(self) -> bool:

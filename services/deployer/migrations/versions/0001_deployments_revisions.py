@@ -40,6 +40,8 @@ def upgrade() -> None:
         sa.Column("uploaded_at", sa.Float),
         sa.Column("requested_by", sa.Text, nullable=False),
         sa.Column("requested_at", sa.Float, nullable=False),
+        sa.Column("ready_at", sa.Float),
+        sa.Column("failure", sa.Text),
         sa.Column("event_id", sa.String(255), nullable=False),
         sa.Column("correlation_id", sa.String(255), nullable=False),
         sa.Column("traceparent", sa.String(255), nullable=False),
