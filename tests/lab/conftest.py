@@ -1,11 +1,18 @@
 """The lab's parts, each started once for the session when a test first asks for it."""
 
 import os
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
+from kubernetes_asyncio.client import CoreV1Api
 
 from so1s_lab import LAB_DIR
+from so1s_lab.control_plane import ControlPlane
+from so1s_lab.kwok import NodePool, add_nodes
+from so1s_lab.manifests import create
+from so1s_lab.manifests import namespace as namespace_manifest
 from so1s_lab.part import MissingPartError, Part
 from so1s_lab.runner import Runner
 from tests.lab.parts import (  # noqa: F401 - fixtures
@@ -38,14 +45,64 @@ def lab() -> Iterator[Runner]:
         yield runner
 
 
+@contextmanager
+def skipped_where_missing() -> Iterator[None]:
+    """Skip the test, with the reason, where a part cannot run on this machine."""
+    try:
+        yield
+    except MissingPartError as missing:
+        (pytest.fail if REQUIRED else pytest.skip)(str(missing))
+
+
 @pytest.fixture(scope="session")
 def start(lab: Runner) -> Start:
-    """Starts parts together: `start(etcd)`; skips the test, with the reason, where one cannot run here."""
+    """Starts parts together: `start(kafka)`."""
 
     def start_or_skip(*parts: Part) -> None:
-        try:
+        with skipped_where_missing():
             lab.start(*parts)
-        except MissingPartError as missing:
-            (pytest.fail if REQUIRED else pytest.skip)(str(missing))
 
     return start_or_skip
+
+
+@pytest.fixture(scope="session")
+def kubernetes(lab: Runner) -> ControlPlane:
+    """A control plane whose standing nodes take any pod."""
+    control_plane = ControlPlane(lab.directory("kubernetes"))
+    with skipped_where_missing():
+        control_plane.start(lab)
+    return control_plane
+
+
+@pytest.fixture
+async def namespace(kubernetes: ControlPlane, eventually) -> AsyncGenerator[str]:
+    """A namespace of the test's own, ready for pods; its deletion takes seconds and is not waited for."""
+    name = f"lab-{uuid.uuid4().hex[:8]}"
+    async with kubernetes.client() as api:
+        core = CoreV1Api(api)
+        await create(api, namespace_manifest(name))
+        await eventually(lambda: _has_service_account(core, name))
+        yield name
+        await core.delete_namespace(name)
+
+
+async def _has_service_account(core: CoreV1Api, namespace: str) -> bool:
+    """Pods are refused before the namespace's default account is there."""
+    return bool((await core.list_namespaced_service_account(namespace)).items)
+
+
+@pytest.fixture
+async def kwok_nodes(kubernetes: ControlPlane) -> AsyncGenerator[Callable[..., Awaitable[NodePool]]]:
+    """Makes fake nodes for the pods of this test alone: `pool = await kwok_nodes(2, gpus=4)`."""
+    made: list[str] = []
+    async with kubernetes.client() as api:
+
+        async def make(count: int, *, gpus: int = 4) -> NodePool:
+            pool = NodePool(f"pool-{uuid.uuid4().hex[:8]}", count, gpus)
+            await add_nodes(api, pool.manifests())
+            made.extend(pool.nodes)
+            return pool
+
+        yield make
+        for name in made:
+            await CoreV1Api(api).delete_node(name)

@@ -32,7 +32,8 @@ class Authority:
 
     def client(self, user: str, *, group: str | None = None) -> Identity:
         """For a client: Kubernetes takes the common name as the user and the organization as a group."""
-        leaf = self._ca.issue_cert(common_name=user, organization_name=group)
+        # Go refuses a certificate whose list of names is there and empty.
+        leaf = self._ca.issue_cert("localhost", common_name=user, organization_name=group)
         return self._write(user.replace(":", "-"), leaf)
 
     def _write(self, name: str, leaf: trustme.LeafCert) -> Identity:

