@@ -74,6 +74,35 @@ async def test_sigterm_lets_the_event_in_flight_finish_and_begins_no_other(bench
     assert await bench.waiting() == 1, "what finished is committed, and the next waits for the next replica"
 
 
+@pytest.mark.parametrize("batch", [False, True])
+async def test_an_event_whose_handling_is_cut_off_by_restarts_is_no_worse_for_it(
+    bench, numbers, opened, eventually, batch
+):
+    """A deployment a minute must not bury what takes two."""
+    begun, ended = [], []
+
+    @bench.consumer.on(bench.Noted, batch=batch)
+    async def take_long(_noted):
+        begun.append(True)
+        try:
+            await opened.wait()
+        finally:
+            await asyncio.sleep(0.2)  # to clean up
+            ended.append(True)
+        numbers.append(1)
+
+    await bench.publish(bench.note(1))
+    for restart in range(1, 7):
+        async with bench.service(drain_seconds=0.01):
+            await eventually(lambda: len(begun) == restart)  # noqa: B023 - it ends within the round
+        assert len(ended) == restart
+    opened.set()
+    async with bench.service():
+        await eventually(bench.is_done)
+    assert numbers == [1]
+    assert await bench.dead_letters() == []
+
+
 def answering(bench, numbers):
     @bench.consumer.on(bench.Noted)
     async def answer(noted):

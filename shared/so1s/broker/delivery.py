@@ -70,7 +70,8 @@ class Delivery:
         try:
             said = await self._handle(envelope)
         except (Exception, asyncio.CancelledError, SystemExit) as error:
-            if is_stopping(error):
+            if is_stopping(error):  # the process ends in order: no fault of the event
+                await self._store.forgive(envelope.source, envelope.id)
                 raise
             await self._failed(record, envelope, attempt.number, as_exception(error))
             return None
