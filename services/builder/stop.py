@@ -1,11 +1,10 @@
-"""Work that is not torn when the task that waits for it is cancelled."""
+"""Threads that end when the task that waits for them is cancelled."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
-from functools import wraps
+from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -30,25 +29,6 @@ class Stop:
         """Raise Stopped if the thread is to end."""
         if self._told.is_set():
             raise Stopped
-
-
-def unbroken(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Let a coroutine function run to its end although its caller is cancelled meanwhile.
-
-    A transaction on SQLite needs it: where it is cancelled in the middle of a statement, the connection holds
-    its lock until the statement is collected as garbage.
-    """
-
-    @wraps(work)
-    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        running = asyncio.ensure_future(work(*args, **kwargs))
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await ended(running)
-            raise
-
-    return run
 
 
 async def in_thread(work: Callable[Concatenate[Stop, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

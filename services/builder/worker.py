@@ -25,7 +25,7 @@ from services.builder.domain.failure import BuildError
 from services.builder.domain.options import merge
 from services.builder.domain.queue import choose
 from services.builder.steps import Built, Steps, World
-from services.builder.stop import ended, unbroken
+from services.builder.stop import ended
 from so1s.broker.failures import backoff_seconds
 from so1s.events import BuildStepFinished, ImageBuilt, ModelUploaded
 from so1s.events.build import Step
@@ -80,7 +80,6 @@ class Worker:
             with metrics.RUNNING.track_inprogress():
                 await self._run(build)
 
-    @unbroken
     async def _claim(self) -> Build | None:
         async with self._store.read() as connection:
             if not await builds.any_waiting(connection, self._name, time.time()):
@@ -114,7 +113,7 @@ class Worker:
 
     async def _attempt(self, build: Build, steps: Steps, build_log: BuildLog) -> None:
         try:
-            built = await self._guarded(build, steps)
+            await self._succeed(build, await self._guarded(build, steps))
         except Lost:
             build_log.write("given up: the build was started anew elsewhere")
         except BuildError as error:
@@ -127,8 +126,6 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the machine's fault: it is tried until the deadline
             build_log.write(f"put off: {error!r}")
             await self._postpone(build, error)
-        else:
-            await self._succeed(build, built)
 
     async def _guarded(self, build: Build, steps: Steps) -> Built:
         """Take the steps while the build is this worker's, wanted and in time."""
@@ -161,7 +158,6 @@ class Worker:
         problem = f"; the last try: {build.problem}" if build.problem else ""
         raise BuildError("deadline_exceeded", f"not built within {self._terms.deadline_seconds:g} s{problem}")
 
-    @unbroken
     async def _beat(self, build: Build) -> None:
         async with self._store.transaction() as tx:
             held = await builds.hold(tx, build, self._name, self._terms.lease_seconds)
@@ -170,7 +166,6 @@ class Worker:
         if held.cancelled_by:
             raise BuildError("cancelled", f"cancelled by {held.cancelled_by}")
 
-    @unbroken
     async def _report(self, build: Build, step: Step, detail: str, seconds: float) -> None:
         metrics.STEP_SECONDS.labels(step).observe(seconds)
         log.info("step finished", build=build.name, step=step, detail=detail, seconds=round(seconds, 3))
@@ -180,7 +175,6 @@ class Worker:
                 # Alike for each try of a build, so that what one try said is not said again by the next.
                 tx.emit(event, id=transition_id("builder", build.name, build.number, step))
 
-    @unbroken
     async def _succeed(self, build: Build, built: Built) -> None:
         async with self._store.transaction() as tx:
             changes = {"state": "built", "sha256": built.sha256, "image": built.image.model_dump_json()}
@@ -189,7 +183,6 @@ class Worker:
         metrics.BUILDS.labels("built").inc()
         log.info("image built", build=build.name, digest=built.image.digest)
 
-    @unbroken
     async def _fail(self, build: Build, error: BuildError, step: Step | None, log_tail: list[str]) -> None:
         event = failure(build.uploaded, error, step=step, log_tail=log_tail)
         async with self._store.transaction() as tx:
@@ -207,7 +200,6 @@ class Worker:
         if await builds.release(tx, build, self._name, finished_at=ended_at, **changes):
             await wishes.answer(tx, build, say)
 
-    @unbroken
     async def _postpone(self, build: Build, error: Exception) -> None:
         metrics.POSTPONED.inc()
         log.warning("build put off", build=build.name, tries=build.tries, error=repr(error))
@@ -216,7 +208,6 @@ class Worker:
             changes = {"state": "queued", "not_before": not_before, "message": str(error)}
             await builds.release(tx, build, self._name, **changes)
 
-    @unbroken
     async def _give_back(self, build: Build) -> None:
         async with self._store.transaction() as tx:
             await builds.release(tx, build, self._name, state="queued")

@@ -366,3 +366,24 @@ async def test_nothing_of_a_build_is_left_but_its_log(shop, skops_model):
     files = [path for path in (shop.directory / "builder").rglob("*") if path.is_file()]
     assert files == [shop.directory / "builder/logs/risk/fraud/3.1.log"]
     assert "dependencies: dependencies cached" in files[0].read_text()
+
+
+@both_databases
+async def test_a_worker_that_is_stopped_while_it_records_gives_its_build_back_at_once(
+    shop, skops_model, monkeypatch
+):
+    recording = asyncio.Event()
+
+    async def hold(*_):
+        recording.set()
+        await asyncio.Event().wait()
+
+    await shop.say(shop.uploaded(data=skops_model))
+    with monkeypatch.context() as patch:
+        patch.setattr("services.builder.wishes.answer", hold)
+        async with at_work(shop.worker("one", lease_seconds=60)):
+            await recording.wait()
+    assert await shop.state() == "queued"
+
+    await shop.worker("two").work()
+    assert kinds(await shop.emitted()) == ["BuildStepFinished"] * 5 + ["ImageBuilt"]
