@@ -87,6 +87,7 @@ def make_world(settings: Settings) -> World:
             artifact_bytes=settings.max_artifact_bytes,
             unpacked_bytes=settings.max_unpacked_bytes,
             files=settings.max_files,
+            directory=directory / "work" / f"{settings.instance}-inspector",
             ratio=settings.max_archive_ratio,
         ),
     )

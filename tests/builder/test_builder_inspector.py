@@ -13,7 +13,7 @@ import uvloop
 
 from services.builder.adapters.inspector_process import ProcessInspector
 from services.builder.domain.failure import BuildError
-from services.builder.layers import Layer
+from services.builder.domain.image import Layer
 from services.builder.ports import Dependencies
 
 SIGNATURE = '{"inputs": [{"name": "x", "dtype": "int8", "shape": [-1]}], "outputs": []}'
@@ -30,6 +30,7 @@ def inspector(tmp_path):
         (package / "__init__.py").touch()
         (package / "check.py").write_text("def main(arguments):\n" + indent(check, "    "))
         inspector = ProcessInspector(
+            directory=tmp_path / "inspector",
             python=Path(sys._base_executable),
             runtime=tmp_path / "runtime",
             seconds=seconds,
@@ -169,7 +170,11 @@ from services.builder.adapters.inspector_process import ProcessInspector
 from services.builder.ports import Dependencies
 
 inspector = ProcessInspector(
-    python=Path(sys._base_executable), runtime=Path({str(tmp_path / "runtime")!r}), seconds=10, memory_mib=999
+    directory=Path({str(tmp_path / "inspector")!r}),
+    python=Path(sys._base_executable),
+    runtime=Path({str(tmp_path / "runtime")!r}),
+    seconds=10,
+    memory_mib=999,
 )
 dependencies = Dependencies("onnx", None, Path({str(tmp_path / "site")!r}), True)
 try:
@@ -199,3 +204,29 @@ def test_the_event_loop_of_a_running_service_does_not_hold_it_up(tmp_path, inspe
     warm = inspector(f"print('''{SIGNATURE}''')")
 
     assert uvloop.run(warm.signature(tmp_path / "m", dependencies)).inputs[0].name == "x"
+
+
+async def test_an_inspector_that_is_stopped_while_libraries_are_imported_leaves_nothing(
+    tmp_path, inspector, dependencies
+):
+    begun = tmp_path / "begun"
+    cold = inspector("pass")
+    slow = f"from pathlib import Path; import time; Path({str(begun)!r}).touch(); time.sleep(60)"
+    (tmp_path / "runtime/so1s_runtime/check.py").write_text(slow)
+    starting = asyncio.create_task(cold.warm(dependencies))
+    async with asyncio.timeout(10):
+        while not begun.exists():  # noqa: ASYNC110 - a file does not tell
+            await asyncio.sleep(0.01)
+    starting.cancel()
+    await asyncio.wait([starting])
+
+    assert list((tmp_path / "inspector").iterdir()) == []
+
+
+async def test_what_a_killed_builder_left_is_removed_at_the_start(tmp_path, inspector, dependencies):
+    (tmp_path / "inspector/left").mkdir(parents=True)
+
+    await inspector("pass").warm(dependencies)
+
+    assert not (tmp_path / "inspector/left").exists()
+    assert len(list((tmp_path / "inspector").iterdir())) == 1  # the warm process writes nowhere else

@@ -1,11 +1,12 @@
 """Runs on an image's own libraries, never inside the builder: tries models in children of a warm process.
 
-    python inspection_server.py SOCKET LIFELINE MODULE…
+    python inspection_server.py CONTROL MODULE…
 
-Imports `so1s_runtime.check` and the modules once, returns when it listens, and serves in the background until
-the file descriptor LIFELINE ends, which is when the builder does; then it removes the directory of SOCKET.
-Each connection goes to a child: it reads a line of JSON, `{"memory_bytes": …, "arguments": […]}`, answers its
-process id in a line, and runs the check with its output going to the connection.
+Imports `so1s_runtime.check` and the modules once, returns when it serves, and goes on in the background until
+the socket of the file descriptor CONTROL ends, which is when the builder does; then it removes its HOME.
+CONTROL brings connections, sockets each, with one byte each. Each goes to a child: it reads a line of JSON,
+`{"memory_bytes": …, "arguments": […]}`, answers its process id in a line, and runs the check with its output
+going to the connection.
 
 Uses the standard library alone, since the builder's packages are not here.
 """
@@ -15,37 +16,32 @@ import importlib
 import json
 import os
 import resource
-import selectors
 import shutil
 import signal
 import socket
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
 
-def main(path: str, lifeline: int, modules: list[str]) -> None:
-    """Import, listen, and go on in the background."""
-    _close_all_but(lifeline)
+def main(control: socket.socket, modules: list[str]) -> None:
+    """Import, and serve in the background."""
+    _close_all_but(control.fileno())
     for module in ("so1s_runtime.check", *modules):
         importlib.import_module(module)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(path)
-        listening.listen()
-        if os.fork() == 0:
-            try:
-                _leave_terminal()
-                _accept(listening, lifeline)
-            finally:
-                shutil.rmtree(Path(path).parent, ignore_errors=True)
-                os._exit(0)
+    if os.fork() == 0:
+        try:
+            _leave_terminal()
+            _accept(control)
+        finally:
+            shutil.rmtree(os.environ["HOME"], ignore_errors=True)
+            os._exit(0)
 
 
-def _close_all_but(lifeline: int) -> None:
+def _close_all_but(control: int) -> None:
     """Close what an event loop let through: while it is open here, its other end waits for more."""
-    os.closerange(3, lifeline)
-    os.closerange(lifeline + 1, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(3, control)
+    os.closerange(control + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _leave_terminal() -> None:
@@ -55,16 +51,16 @@ def _leave_terminal() -> None:
         os.dup2(nothing, descriptor)
 
 
-def _accept(listening: socket.socket, lifeline: int) -> None:
+def _accept(control: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
-    with selectors.DefaultSelector() as selector:
-        selector.register(listening, selectors.EVENT_READ)
-        selector.register(lifeline, selectors.EVENT_READ)
-        while all(key.fileobj is listening for key, _ in selector.select()):
-            connection, _ = listening.accept()
+    while True:
+        byte, descriptors, _flags, _address = socket.recv_fds(control, 1, 1)
+        if not byte:
+            return
+        with socket.socket(fileno=descriptors[0]) as connection:
             if os.fork() == 0:
+                control.close()  # so that the builder sees when the server is no more
                 _serve(connection)
-            connection.close()
 
 
 def _serve(connection: socket.socket) -> None:
@@ -97,4 +93,4 @@ def _check(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -37,28 +38,33 @@ _SHOWN_LINES = 5
 class ProcessInspector:
     """Tries models in processes of their own."""
 
-    def __init__(self, *, python: Path, runtime: Path, seconds: float, memory_mib: int) -> None:
+    def __init__(
+        self, *, directory: Path, python: Path, runtime: Path, seconds: float, memory_mib: int
+    ) -> None:
         """Make an inspector.
 
         Args:
+            directory: of its own, where its processes write; what an earlier one left there is removed.
             python: the interpreter that the image will run on.
             runtime: a directory that holds the package `so1s_runtime` and nothing else.
             seconds: for one model.
             memory_mib: address space for one model.
         """
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        self._directory = directory
         self._python = python
         self._runtime = runtime
         self._seconds = seconds
         self._memory_bytes = memory_mib * 2**20
         self._starting = asyncio.Lock()
-        self._sockets: dict[Path, Path] = {}
-        # Servers end with the writing end, that is with this process, however it ends.
-        self._lifeline, self._writing_end = os.pipe()
+        self._servers: dict[Path, socket.socket] = {}
+        """By site packages: a warm process ends with its control socket, that is with this process."""
 
     def close(self) -> None:
         """Let the warm processes end before this one does."""
-        os.close(self._writing_end)
-        os.close(self._lifeline)
+        for control in self._servers.values():
+            control.close()
 
     async def signature(self, file: Path, dependencies: Dependencies) -> Signature:
         """See `ports.Inspector`."""
@@ -79,7 +85,7 @@ class ProcessInspector:
 
     async def _check(self, arguments: list[str], dependencies: Dependencies) -> Any:
         output = await self._run(arguments, dependencies)
-        if not _is_json(output[-1:]) and not await self._is_running(dependencies):
+        if not _is_json(output[-1:]) and not self._is_running(dependencies):
             output = await self._run(arguments, dependencies)  # its warm process was killed, maybe by another
         return _answer(output)
 
@@ -100,13 +106,15 @@ class ProcessInspector:
             output.append(repr(error))
         return output
 
-    async def _is_running(self, dependencies: Dependencies) -> bool:
+    def _is_running(self, dependencies: Dependencies) -> bool:
+        """Whether the warm process of some libraries lives: it never says anything until it ends."""
+        control = self._servers.get(dependencies.site_packages)
         try:
-            _reader, writer = await asyncio.open_unix_connection(self._sockets[dependencies.site_packages])
-        except (OSError, KeyError):
+            return control is not None and control.recv(1) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
             return False
-        writer.close()
-        return True
 
     @asynccontextmanager
     async def _connected(
@@ -125,30 +133,39 @@ class ProcessInspector:
         """Connect to the warm process, and start it where none is running."""
         key = dependencies.site_packages
         async with self._starting:
-            if running := self._sockets.get(key):
-                with contextlib.suppress(OSError):
-                    return await asyncio.open_unix_connection(running)
-                await asyncio.to_thread(shutil.rmtree, running.parent, ignore_errors=True)  # it was killed
-            self._sockets[key] = await self._start(dependencies)
-            return await asyncio.open_unix_connection(self._sockets[key])
+            if not self._is_running(dependencies):
+                if killed := self._servers.pop(key, None):
+                    killed.close()
+                self._servers[key] = await self._start(dependencies)
+            ours, theirs = socket.socketpair()
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
+            with theirs:
+                socket.send_fds(self._servers[key], [b"\n"], [theirs.fileno()])
+        return reader, writer
 
-    async def _start(self, dependencies: Dependencies) -> Path:
-        # The system's own directory for temporary files, since a socket's path is short.
-        home = Path(tempfile.mkdtemp(prefix="so1s-inspect-"))
+    async def _start(self, dependencies: Dependencies) -> socket.socket:
+        """Start a warm process; answers the socket that brings it connections."""
+        home = Path(tempfile.mkdtemp(dir=self._directory))
         command = [str(self._python), "-S", "-s", "-P", inspection_server.__file__]
         output: list[str] = []
-        code = await run(
-            [*command, str(home / "socket"), str(self._lifeline), *_WARM[dependencies.format]],
-            environment=self._environment(home, dependencies),
-            directory=home,
-            on_line=output.append,
-            pass_descriptor=self._lifeline,
-        )
-        if code != 0:
-            await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
-            said = " ".join(output[-_SHOWN_LINES:])
-            raise BuildError("dependencies", f"the libraries cannot be imported: {said}")
-        return home / "socket"
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0)
+        with contextlib.ExitStack() as undo:
+            undo.callback(shutil.rmtree, home, ignore_errors=True)
+            undo.callback(ours.close)
+            with theirs:
+                code = await run(
+                    [*command, str(theirs.fileno()), *_WARM[dependencies.format]],
+                    environment=self._environment(home, dependencies),
+                    directory=home,
+                    on_line=output.append,
+                    pass_descriptor=theirs.fileno(),
+                )
+            if code != 0:
+                said = " ".join(output[-_SHOWN_LINES:])
+                raise BuildError("dependencies", f"the libraries cannot be imported: {said}")
+            undo.pop_all()
+        return ours
 
     def _environment(self, home: Path, dependencies: Dependencies) -> dict[str, str]:
         return {
