@@ -214,8 +214,6 @@ class Service:
         broker: KafkaBroker = make_broker(self.settings)
         parts = Parts(self.name, self.settings, self.store, self._producer)
         subscribers = [Subscriber(broker, subscription, parts) for subscription in self._subscriptions]
-        for subscriber in subscribers:
-            stack.push_async_callback(subscriber.ended)
         stack.push_async_callback(broker.stop)
         await broker.start()
         return subscribers

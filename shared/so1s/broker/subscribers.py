@@ -5,7 +5,8 @@ The rules that keep events, found on a real broker:
   no backoff of its own.
 - The group's name holds the topic, so that a new subscription does not stop the others.
 - Static membership: a restarted replica gets its partitions back without a rebalance.
-- A rebalance waits for the handler in flight, or two replicas would run one event at once.
+- A rebalance waits for the handler in flight, or two replicas would run one event at once; so does a stop
+  for one that was cut off, which gives its event the attempt back.
 - A task that consumes can end while its broker still runs: readiness looks at the tasks.
 """
 
@@ -15,7 +16,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,8 +49,6 @@ in hand for over 0.1 s: that partition's next event, or the same one again, may 
 _STUCK_SECONDS = 300
 """Kafka's `max.poll.interval.ms`: who handles one event for longer loses the partition."""
 _REVOKE_SECONDS = 30
-_CUT_OFF_SECONDS = 5
-"""How long a cut-off handler has to clean up, and its event to get its attempt back."""
 _MECHANISMS = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
 
@@ -71,8 +69,6 @@ class Subscriber:
         self.topic = subscription.event_class.topic.name
         self._failures: defaultdict[TopicPartition, int] = defaultdict(int)
         self._in_hand: dict[TopicPartition, tuple[float, float]] = {}  # (event's time, began), in seconds
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._deliver = _delivery(subscription, parts)
         self._endpoint = broker.subscriber(
             self.topic,
@@ -111,26 +107,17 @@ class Subscriber:
             self._in_hand.pop(partition, None)
             self._failures.pop(partition, None)
 
-    async def ended(self) -> None:
-        """Wait for a handler that was cut off; FastStream cancels it, and does not."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CUT_OFF_SECONDS):
-                await self._idle.wait()
-
     async def _consume(self, message: KafkaMessage) -> None:
         raw = message.raw_message
         records: Sequence[ConsumerRecord] = raw if isinstance(raw, tuple) else (raw,)
         oldest = {TopicPartition(each.topic, each.partition): each.timestamp for each in reversed(records)}
         began = time.monotonic()
         self._in_hand |= {partition: (made / 1000, began) for partition, made in oldest.items()}
-        self._idle.clear()
         try:
             await self._deliver(records)
         except Exception as error:
             self._hold(message.consumer, oldest, error)
             raise
-        finally:
-            self._idle.set()
         for partition in oldest:
             self._in_hand.pop(partition, None)
             self._failures.pop(partition, None)
