@@ -1,11 +1,16 @@
 """Requests whose answers come as events: weights, scale, rollback, remove, builds, endpoints."""
 
 import asyncio
-import uuid
+import json
+import signal
+import subprocess
+import sys
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
 from so1s import events
+from so1s.broker.reader import Reader, decoded
 from so1s.publisher import AsyncPublisher
 from tests import played_events as played
 
@@ -67,6 +72,7 @@ async def test_silence_ends_with_4_and_names_the_request(so1s, laptop):
     result = await so1s("weights", "set", "fraud", "fraud=1", "--timeout-seconds", "0.3")
     assert result.code == 4
     assert "WeightsChanged was published, and after 0.3 s the answer is nothing" in result.err
+    assert "the request stands" in result.err
 
 
 async def test_no_wait_only_publishes(so1s, laptop):
@@ -153,29 +159,115 @@ async def test_remove_waits_until_no_replica_is_left(so1s, answering):
     assert result.lines == ["fraud removed"]
 
 
-async def test_remove_ends_once_the_deployment_is_gone_whoever_caused_it(so1s, laptop):
-    removed = events.DeploymentRemoved(account="risk", deployment="fraud", revision=3)
-    other = removed.model_copy(update={"deployment": "other"})
-
-    async def without_a_cause(event):
-        async with AsyncPublisher(laptop) as publisher:
-            await publisher.publish(event, id=str(uuid.uuid4()))
-
-    removing = asyncio.create_task(so1s("remove", "fraud", "--timeout-seconds", "20"))
-    while not removing.done():
-        await without_a_cause(other)
-        await without_a_cause(removed)
-    assert (await removing).lines == ["fraud removed"]
-
-
 async def test_remove_of_a_variant_in_use_says_why(so1s, answering):
     used = events.VariantInUse(
         account="risk", deployment="fraud", revision=3, endpoint="fraud", reason="it takes all traffic"
     )
-    async with answering(events.DeploymentRemovalRequested, lambda _: [used]):
+    removed = events.DeploymentRemoved(account="risk", deployment="fraud", revision=3)
+    async with answering(events.DeploymentRemovalRequested, lambda _: [used, removed]):
+        result = await so1s("remove", "fraud")
+    assert (result.code, result.lines) == (0, ["fraud removed"])
+    assert "fraud goes as soon as it is out of use: it takes all traffic" in result.err
+
+
+async def test_remove_that_is_undone_says_so(so1s, answering):
+    kept = played.deployment_failed("fraud").model_copy(
+        update={"reason": "superseded", "message": "the deployment stays"}
+    )
+    async with answering(events.DeploymentRemovalRequested, lambda _: [kept]):
         result = await so1s("remove", "fraud")
     assert result.code == 1
-    assert "fraud stays: it takes all traffic" in result.err
+    assert "fraud: the deployment stays" in result.err
+
+
+class Waits:
+    """A router whose change of weights waits, for one thing after another."""
+
+    def __init__(self, http):
+        self.http = http
+        self.asked = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+        self.obstacles = iter(["its replicas", "its replicas", "check quality"])
+        self.event_id = ""
+
+    def start(self, event_id):
+        self.event_id = event_id
+        self.http.answers["/v1/endpoints"] = self.answer
+
+    def answer(self, _headers, _body):
+        obstacle = next(self.obstacles, "check quality")
+        if obstacle == "check quality":
+            self.loop.call_soon_threadsafe(self.asked.set)
+        change = {"event_id": self.event_id, "weights": {"fraud-next": 1}, "until": "2026-01-01T12:03:10Z"}
+        others = change | {"event_id": "other", "for": {"fraud": "its replicas"}}
+        waits = [change | {"for": {"fraud-next": obstacle}}, others]
+        return 200, {}, json.dumps({"endpoints": [{"endpoint": "fraud", "waits": waits}]}).encode()
+
+
+@asynccontextmanager
+async def hearing(settings, kind):
+    """Hears what somebody publishes of a class: each call answers the next one."""
+    async with Reader(settings, [kind.topic.name]) as reader, aclosing(reader.coming()) as records:
+        await reader.skip_to_end()
+
+        async def following():
+            return decoded(await asyncio.wait_for(anext(records), 20))
+
+        yield following
+
+
+async def apply(settings, change):
+    async with AsyncPublisher(settings) as publisher:
+        await publisher.publish(played.applied("fraud", 7), cause=change.cause)
+
+
+SET = ("weights", "set", "fraud", "fraud-next=1", "--timeout-seconds", "30")
+
+
+async def test_weights_that_wait_say_what_they_wait_for_and_end_with_the_answer(so1s, laptop, http):
+    waits = Waits(http)
+    async with hearing(laptop, events.WeightsChanged) as following:
+        setting = asyncio.create_task(so1s(*SET))
+        change = await following()
+    waits.start(change.id)
+    await asyncio.wait_for(waits.asked.wait(), 20)
+    await apply(laptop, change)
+    result = await setting
+    assert (result.code, result.lines) == (0, ["revision 7 applied in 12 ms"])
+    assert result.err.splitlines() == [
+        "→ fraud-next waits for its replicas, until 12:03:10 UTC",
+        "→ fraud-next waits for check quality, until 12:03:10 UTC",
+    ]
+
+
+async def test_weights_are_waited_for_although_the_router_says_nothing(so1s, laptop, http):
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+
+    def away(_headers, _body):
+        loop.call_soon_threadsafe(asked.set)
+        return 503, {}, b""
+
+    http.answers["/v1/endpoints"] = away
+    async with hearing(laptop, events.WeightsChanged) as following:
+        setting = asyncio.create_task(so1s(*SET))
+        change = await following()
+    await asyncio.wait_for(asked.wait(), 20)
+    await apply(laptop, change)
+    result = await setting
+    assert (result.code, result.err) == (0, "")
+
+
+async def test_ctrl_c_says_that_the_request_stands(laptop, http, tmp_path):
+    waits = Waits(http)
+    waits.start("other")
+    command = [sys.executable, "-c", "from so1s.cli import main; main()", *SET]
+    process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stderr=subprocess.PIPE)
+    await asyncio.wait_for(waits.asked.wait(), 20)
+    process.send_signal(signal.SIGINT)
+    _, err = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 130
+    assert "WeightsChanged was published; the request stands" in err.decode()
+    assert "Traceback" not in err.decode()
 
 
 async def test_build_again_waits_for_the_image(so1s, answering):

@@ -18,13 +18,14 @@ DEPLOYMENT = {
     "restarts": 0,
     "endpoint": None,
 }
-VARIANT = {"state": "attached", "weight": 0, "model": "fraud", "checks": {}}
+VARIANT = {"state": "attached", "weight": 0, "model": "fraud", "checks": {}, "in_use": None}
 ENDPOINT = {
     "endpoint": "fraud",
     "url": "http://fraud--risk.so1s.localhost:8080",
     "removed": False,
     "revision": 7,
     "applied": True,
+    "waits": [],
     "variants": [
         VARIANT | {"variant": "fraud", "weight": 90, "version": "3"},
         VARIANT | {"variant": "fraud-next", "weight": 10, "version": "4"},
@@ -99,6 +100,21 @@ def test_a_variant_says_which_checks_it_waits_for_and_which_it_failed(so1s, http
     http.answers["/v1/endpoints"] = {"endpoints": [gated]}
     _, shown = so1s("weights", "show", "fraud").lines
     assert shown.endswith("waits for the check drift; quality failed: accuracy 0.5")
+
+
+def test_a_variant_that_is_to_go_says_what_keeps_it(so1s, http):
+    used = VARIANT | {"variant": "fraud", "version": "3", "in_use": "it takes all traffic of fraud"}
+    http.answers["/v1/endpoints"] = {"endpoints": [ENDPOINT | {"variants": [used]}]}
+    _, shown = so1s("weights", "show", "fraud").lines
+    assert shown.endswith("is to go, but it takes all traffic of fraud")
+
+
+def test_weights_that_wait_are_shown_below_those_that_are_so(so1s, http):
+    change = {"event_id": "x", "weights": {"fraud": 1, "fraud-next": 3}, "until": "2026-01-01T12:03:10Z"}
+    waits = [change | {"for": {"fraud-next": "check quality"}}]
+    http.answers["/v1/endpoints"] = {"endpoints": [ENDPOINT | {"waits": waits}]}
+    *_, last = so1s("weights", "show", "fraud").lines
+    assert last == "then fraud=1 fraud-next=3: fraud-next waits for check quality, until 12:03:10 UTC"
 
 
 def test_times_are_shown_to_the_second(so1s):

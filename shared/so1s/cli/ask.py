@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
@@ -19,10 +20,18 @@ from so1s.publisher import AsyncPublisher, unreachable
 T = TypeVar("T")
 
 SOURCE = "so1s/cli"
+_STANDS = "the request stands, and so1s status shows what becomes of it"
+
+
+_LOOK_SECONDS = 0.5
 
 
 class NoAnswer(So1sError, TimeoutError):
     """The services did not answer in time; they may do so later."""
+
+
+class Interrupted(So1sError):
+    """A person waits no more; what was requested stands."""
 
 
 def run(settings: ClientSettings, work: Coroutine[Any, Any, T]) -> T:
@@ -49,7 +58,8 @@ def ask(
     *,
     timeout_seconds: float,
     last: Callable[[Event], bool] = lambda _: True,
-    settles: Callable[[Event], bool] = lambda _: False,
+    hear: Callable[[Event], None] = lambda _: None,
+    look: Callable[[str], None] | None = None,
 ) -> list[Event]:
     """Publish a request; returns the events that answered it, up to the last one.
 
@@ -59,58 +69,78 @@ def ask(
         answers: the types of events that can answer it.
         timeout_seconds: for the whole of it.
         last: whether an answer is the end of the matter.
-        settles: whether an event answers the request although another one caused it.
+        hear: is given each answer that is not the last, as it comes.
+        look: is given the request's id every now and then, until the last answer comes.
 
     Raises:
         NoAnswer: the last one did not come in time.
+        Interrupted: a person pressed Ctrl-C; the request is published.
         Unreachable: Kafka does not answer.
         TopicMissing: the platform was never started.
     """
-    answering = _answers(settings, request, answers, settles)
-    return run(settings, _until(answering, request, timeout_seconds, last))
+    asking = _Asking(settings, request, answers, last, hear, look)
+    name = type(request).__name__
+    try:
+        run(settings, asking.until_answered(timeout_seconds))
+    except TimeoutError as error:
+        so_far = ", ".join(type(each).__name__ for each in asking.seen) or "nothing"
+        after = f"and after {timeout_seconds:g} s the answer is {so_far}"
+        raise NoAnswer(f"{name} was published, {after}; {_STANDS}") from error
+    except KeyboardInterrupt:
+        if not asking.event_id:
+            raise
+        raise Interrupted(f"{name} was published; {_STANDS}") from None
+    return asking.seen
+
+
+@dataclass
+class _Asking:
+    """A request and what became of it so far; see `ask`."""
+
+    settings: ClientSettings
+    request: Event
+    answers: Sequence[type[Event]]
+    last: Callable[[Event], bool]
+    hear: Callable[[Event], None]
+    look: Callable[[str], None] | None
+    event_id: str = ""
+    """Empty before it is published."""
+    seen: list[Event] = field(default_factory=list)
+
+    async def until_answered(self, timeout_seconds: float) -> None:
+        """Publish the request, and collect answers up to the last one."""
+        topics = [each.topic.name for each in self.answers]
+        async with asyncio.timeout(timeout_seconds), Reader(self.settings, topics) as reader:
+            await reader.skip_to_end()
+            self.event_id = await _say(self.settings, self.request)
+            async with self._looking(), aclosing(self._coming(reader)) as events:
+                async for event in events:
+                    self.seen.append(event)
+                    if self.last(event):
+                        return
+                    self.hear(event)
+
+    async def _coming(self, reader: Reader) -> AsyncGenerator[Event, None]:
+        async for record in reader.coming():
+            received = decoded(record)
+            if received and received.correlation_id == self.event_id:
+                yield received.event
+
+    @asynccontextmanager
+    async def _looking(self) -> AsyncGenerator[None, None]:
+        looks = asyncio.create_task(self._look_again())
+        try:
+            yield
+        finally:
+            looks.cancel()
+            await asyncio.gather(looks, return_exceptions=True)
+
+    async def _look_again(self) -> None:
+        while self.look:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.to_thread(self.look, self.event_id)
 
 
 async def _say(settings: ClientSettings, request: Event) -> str:
     async with AsyncPublisher(settings) as publisher:
         return await publisher.publish(request, id=str(uuid.uuid4()), source=SOURCE)
-
-
-async def _until(
-    answering: AsyncGenerator[Event, None],
-    request: Event,
-    timeout_seconds: float,
-    last: Callable[[Event], bool],
-) -> list[Event]:
-    seen: list[Event] = []
-    try:
-        async with asyncio.timeout(timeout_seconds), aclosing(answering) as events:
-            async for event in events:
-                seen.append(event)
-                if last(event):
-                    break
-    except TimeoutError as error:
-        raise NoAnswer(_silence(request, seen, timeout_seconds)) from error
-    return seen
-
-
-async def _answers(
-    settings: ClientSettings,
-    request: Event,
-    answers: Sequence[type[Event]],
-    settles: Callable[[Event], bool],
-) -> AsyncGenerator[Event, None]:
-    async with Reader(settings, [each.topic.name for each in answers]) as reader:
-        await reader.skip_to_end()
-        chain = await _say(settings, request)
-        async for record in reader.coming():
-            received = decoded(record)
-            if received and (received.correlation_id == chain or settles(received.event)):
-                yield received.event
-
-
-def _silence(request: Event, seen: list[Event], seconds: float) -> str:
-    name = type(request).__name__
-    so_far = ", ".join(type(each).__name__ for each in seen) or "nothing"
-    return (
-        f"{name} was published, and after {seconds:g} s the answer is {so_far}; so1s status shows what is so"
-    )

@@ -12,7 +12,7 @@ from so1s.cli import api
 from so1s.cli.ask import ask, say
 from so1s.cli.options import Account, TimeoutSeconds, Wait, account_of, me
 from so1s.cli.terminal import Terminal, table, terminal
-from so1s.errors import InvalidInput, So1sError
+from so1s.errors import InvalidInput
 from so1s.events import (
     DeploymentFailed,
     DeploymentReady,
@@ -38,10 +38,6 @@ COLUMNS = {
 }
 _FOLLOW_SECONDS = 1.0
 _FOLLOWED_LINES = 1000
-
-
-class InUse(So1sError):
-    """A deployment cannot go: an endpoint needs it."""
 
 
 def deployments(context: typer.Context, *, account: Account = None) -> None:
@@ -119,7 +115,7 @@ def remove(
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 300,
 ) -> None:
-    """Retire a deployment. Its endpoints release it, then its replicas go."""
+    """Retire a deployment. Its replicas go once no endpoint sends traffic to it."""
     settings, screen = ClientSettings.load(), terminal(context)
     request = checked(
         DeploymentRemovalRequested,
@@ -131,15 +127,14 @@ def remove(
         _said(screen, say(settings, request))
         return
     answers = (DeploymentRemoved, DeploymentFailed, VariantInUse)
-    (answer,) = ask(
+    *_, answer = ask(
         settings,
         request,
         answers,
         timeout_seconds=timeout_seconds,
-        settles=lambda event: isinstance(event, DeploymentRemoved) and event.key == request.key,
+        last=lambda event: not isinstance(event, VariantInUse),
+        hear=lambda event: screen.note(_use(event)),
     )
-    if isinstance(answer, VariantInUse):
-        raise InUse(f"{deployment} stays: {answer.reason}")
     _require_success(answer)
     screen.show(answer, lambda _: f"{deployment} removed")
 
@@ -230,6 +225,11 @@ def _is_end(answer: Event) -> bool:
 def _require_success(answer: Event) -> None:
     if isinstance(answer, DeploymentFailed):
         raise Failed(f"{answer.deployment}: {answer.message}", answer, answer.log_tail)
+
+
+def _use(answer: Event) -> str:
+    assert isinstance(answer, VariantInUse)
+    return f"{answer.deployment} goes as soon as it is out of use: {answer.reason}"
 
 
 def _ready(answer: Event) -> str:

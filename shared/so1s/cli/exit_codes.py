@@ -1,3 +1,5 @@
 """The exit codes of the command line, for scripts."""
 
 OK, FAILED, USAGE, UNREACHABLE, TIMED_OUT = range(5)
+INTERRUPTED = 130
+"""As shells have it for Ctrl-C."""

@@ -15,6 +15,11 @@ def shown(text: str | None) -> str:
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if text else ""
 
 
+def clock(text: str) -> str:
+    """An ISO 8601 time of about now: to the second, in UTC, without the day."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%H:%M:%S} UTC"
+
+
 def moment(text: str, *, now: datetime | None = None) -> datetime:
     """A time such as `2026-11-24T12:00` (UTC where it has no zone), or an age such as `10m`.
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from so1s.cli import api
+from so1s.cli import api, times
 from so1s.cli.ask import ask, say
 from so1s.cli.options import Account, Reason, TimeoutSeconds, Wait, account_of, integers, me
 from so1s.cli.terminal import terminal
-from so1s.errors import InvalidInput
-from so1s.events import RoutesApplied, RoutesDegraded, RoutesRejected, WeightsChanged
+from so1s.errors import InvalidInput, So1sError
+from so1s.events import Event, RoutesApplied, RoutesDegraded, RoutesRejected, WeightsChanged
 from so1s.flow import RoutesRejected as Rejected
 from so1s.platform import ClientSettings
 from so1s.validation import checked
@@ -62,6 +65,8 @@ def set_weights(
         answers,
         timeout_seconds=timeout_seconds,
         last=lambda event: not isinstance(event, RoutesDegraded),
+        hear=lambda event: screen.note(_lag(event)),
+        look=_Look(settings, change, screen.note),
     )
     if isinstance(answer, RoutesRejected):
         raise Rejected(f"{answer.field}: {answer.value} is not allowed; {answer.allowed}", answer)
@@ -69,17 +74,52 @@ def set_weights(
     screen.show(answer, lambda it: f"revision {it.revision} applied in {it.seconds * 1000:.0f} ms")
 
 
+@dataclass
+class _Look:
+    """Says what a change waits for, and says it again when that is another thing."""
+
+    settings: ClientSettings
+    change: WeightsChanged
+    note: Callable[[str], None]
+    said: list[str] = field(default_factory=list)
+
+    def __call__(self, event_id: str) -> None:
+        """Ask the router; where it does not answer, the change is waited for all the same."""
+        with suppress(So1sError):
+            endpoint = _find(self.settings, self.change.account, self.change.endpoint)
+            waits = [obstacles(each) for each in endpoint["waits"] if each["event_id"] == event_id]
+            if waits and waits != self.said:
+                self.said = waits
+                self.note("; ".join(waits))
+
+
+def obstacles(change: dict[str, Any]) -> str:
+    """What a change of weights waits for, and how long it may."""
+    waits = [f"{variant} waits for {what}" for variant, what in change["for"].items()]
+    return f"{'; '.join(waits) or 'it is being applied'}, until {times.clock(change['until'])}"
+
+
+def _lag(event: Event) -> str:
+    assert isinstance(event, RoutesDegraded)
+    return (
+        f"{event.gateways_serving} of {event.gateways} gateways answer with revision {event.revision} by now"
+    )
+
+
 @app.command("show")
 def show_weights(context: typer.Context, endpoint: str, *, account: Account = None) -> None:
     """Show an endpoint's variants and their shares."""
     settings = ClientSettings.load()
-    account = account_of(settings, account)
+    terminal(context).show(_find(settings, account_of(settings, account), endpoint), shares)
+
+
+def _find(settings: ClientSettings, account: str, endpoint: str) -> dict[str, Any]:
     endpoints = api.get(settings, "router", "v1", "endpoints", account=account)["endpoints"]
     found = next((each for each in endpoints if each["endpoint"] == endpoint), None)
     if found is None:
         known = ", ".join(each["endpoint"] for each in endpoints) or "none yet"
         raise InvalidInput.of("endpoint", endpoint, f"allowed: an endpoint of {account}: {known}")
-    terminal(context).show(found, shares)
+    return found
 
 
 def shares(endpoint: dict[str, Any]) -> RenderableType:
@@ -92,21 +132,29 @@ def shares(endpoint: dict[str, Any]) -> RenderableType:
     return Group(
         Text.assemble((endpoint["endpoint"], "bold"), head),
         *(_share(each, each["weight"] / total, width) for each in variants),
+        *(_coming(each) for each in endpoint["waits"]),
     )
+
+
+def _coming(change: dict[str, Any]) -> Text:
+    weights = " ".join(f"{variant}={weight}" for variant, weight in change["weights"].items())
+    return Text(f"then {weights}: {obstacles(change)}", style="yellow")
 
 
 def _share(variant: dict[str, Any], part: float, width: int) -> Text:
     version = f"{variant['model']}@{variant['version']}" if variant["model"] else variant["state"]
     text = f"{variant['variant']:<{width}}  {variant['weight']:>7}  {100 * part:5.1f} %  {version:<20} "
-    return Text.assemble(text, ("█" * round(_BAR * part), "cyan"), (_hindered(variant["checks"]), "yellow"))
+    return Text.assemble(text, ("█" * round(_BAR * part), "cyan"), (_hindered(variant), "yellow"))
 
 
-def _hindered(checks: dict[str, Any]) -> str:
-    """Why a variant may take no traffic; empty where it may."""
+def _hindered(variant: dict[str, Any]) -> str:
+    """Why a variant may take no traffic, or why it is still there; empty where nothing is to be said."""
+    checks, in_use = variant["checks"], variant["in_use"]
     waits = [name for name, verdict in checks.items() if verdict["passed"] is None]
     failed = [
         f"{name} failed: {verdict['reason']}"
         for name, verdict in checks.items()
         if verdict["passed"] is False
     ]
-    return "; ".join([f"waits for the check {name}" for name in waits] + failed)
+    stays = [f"is to go, but {in_use}"] if in_use else []
+    return "; ".join([f"waits for the check {name}" for name in waits] + failed + stays)
