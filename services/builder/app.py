@@ -21,6 +21,7 @@ from services.builder.runtime import stage
 from services.builder.settings import Settings
 from services.builder.steps import World
 from services.builder.worker import Terms, Worker, Workers
+from services.builder.retention import Retention
 from so1s.events.model import Format
 from so1s.loop import Loop
 from so1s.service import Service
@@ -33,6 +34,7 @@ _DAY_SECONDS = 86_400
 
 def build(settings: Settings) -> Service:
     """Put the builder together."""
+_HOUR_SECONDS = 3600
     url = settings.database_url.get_secret_value()
     store = Store(url, producer="builder", schema=settings.database_schema)
     world = make_world(settings)
@@ -45,7 +47,11 @@ def build(settings: Settings) -> Service:
         consumer=consumer,
         store=store,
         migrations="services.builder.migrations",
-        loops=[*workers.loops, Loop("prepare", prepare, every_seconds=_DAY_SECONDS, leader=False)],
+        loops=[
+            *workers.loops,
+            Loop("prepare", prepare, every_seconds=_DAY_SECONDS, leader=False),
+            Loop("forget-files", make_retention(settings).prune, every_seconds=_HOUR_SECONDS, leader=False),
+        ],
         routes=api.routes(store, settings.build_dir.absolute() / "logs"),
     )
 
@@ -71,6 +77,21 @@ def make_world(settings: Settings) -> World:
     python = _base_interpreter()
     images = LayoutImages(settings.image_dir)
     runtime = stage(directory / "runtime", python)
+def make_retention(settings: Settings) -> Retention:
+    """How long the files of this machine are kept."""
+    directory = settings.build_dir.absolute()
+    return Retention(
+        directory / "logs",
+        settings.log_retention_days,
+        scratch=(
+            (directory / "work", "*"),
+            (settings.libraries_dir, "installing-*"),
+            (settings.image_dir / "blobs/sha256", ".*"),
+        ),
+        scratch_seconds=settings.deadline_seconds + _HOUR_SECONDS,
+    )
+
+
     return World(
         artifacts={"file": FileArtifacts(), "s3": S3Artifacts(settings)},
         dependencies=UvDependencies(settings.libraries_dir, images, python=python, platform=_platform()),
@@ -87,7 +108,7 @@ def make_world(settings: Settings) -> World:
             artifact_bytes=settings.max_artifact_bytes,
             unpacked_bytes=settings.max_unpacked_bytes,
             files=settings.max_files,
-            directory=directory / "work" / f"{settings.instance}-inspector",
+            directory=directory / "inspectors" / settings.instance,
             ratio=settings.max_archive_ratio,
         ),
     )

@@ -68,3 +68,6 @@ class Settings(S3Settings):
     """For loading a model once, outside of this process."""
     inspect_memory_mib: int = Field(default=8192, gt=0)
     """Address space of that process; libraries reserve some GiB that they never touch."""
+    log_retention_days: int = Field(default=30, ge=1)
+    """How long the log of a build is kept after its last line. Images and libraries stay: nobody but the
+    deployer knows what is in use."""

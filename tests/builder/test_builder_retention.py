@@ -1,0 +1,76 @@
+"""Old files of builds go; recent ones stay."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from services.builder.app import make_retention
+from services.builder.settings import Settings
+
+DAY = 86_400
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(
+        database_url=SecretStr("sqlite://"),
+        build_dir=tmp_path / "builder",
+        image_dir=tmp_path / "images",
+        libraries_dir=tmp_path / "libraries",
+        log_retention_days=30,
+    )
+
+
+@pytest.fixture
+def aged(tmp_path):
+    """Makes a file, or a directory with one, that was changed last so many seconds ago."""
+
+    def make(path: str, seconds: float) -> Path:
+        target = tmp_path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.endswith("/"):
+            target.mkdir()
+            (target / "file").touch()
+        else:
+            target.touch()
+        at = target.stat().st_mtime - seconds
+        os.utime(target, (at, at))
+        return target
+
+    return make
+
+
+async def test_logs_go_by_days_and_take_their_empty_directories_along(settings, aged, tmp_path):
+    aged("builder/logs/risk/fraud/1.1.log", 31 * DAY)
+    kept = aged("builder/logs/risk/churn/1.1.log", 29 * DAY)
+    aged("builder/logs/ads/clicks/1.1.log", 31 * DAY)
+
+    await make_retention(settings).prune()
+
+    logs = tmp_path / "builder/logs"
+    assert [each for each in logs.rglob("*") if each.is_file()] == [kept]
+    assert sorted(each.name for each in logs.rglob("*") if each.is_dir()) == ["churn", "risk"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["builder/work/builder-7_0/", "libraries/installing-x/", "images/blobs/sha256/.tmp1"],
+)
+async def test_what_killed_workers_left_goes_when_no_build_can_be_so_old(settings, aged, path):
+    in_progress = aged(path, settings.deadline_seconds)
+    await make_retention(settings).prune()
+    assert in_progress.exists()
+
+    os.utime(in_progress, (0, 0))
+    await make_retention(settings).prune()
+    assert not in_progress.exists()
+
+
+async def test_images_and_libraries_stay_however_old_they_are(settings, aged):
+    files = [aged("images/blobs/sha256/ab", 999 * DAY), aged("libraries/onnx-1/", 999 * DAY)]
+
+    await make_retention(settings).prune()
+
+    assert all(each.exists() for each in files)
