@@ -160,6 +160,36 @@ def test_what_a_service_refuses_is_told_in_its_own_words(so1s, http):
     assert "billing: by: 'x' is not allowed" in result.err
 
 
+def revision(number, version, state, **changes):
+    about = {"model": "fraud", "requested_by": "user:jiho", "requested_at": f"2026-01-0{number}T00:00:00Z"}
+    about |= {"ready_at": None, "failure": None, "workload": {}}
+    return {"revision": number, "version": version, "state": state} | about | changes
+
+
+def test_a_deployments_history_tells_each_revision_and_the_way_back(so1s, http):
+    failure = {"reason": "crash_loop", "message": "it ended 5 times"}
+    revisions = [
+        revision(4, "4", "serving"),
+        revision(3, "3", "failed", failure=failure),
+        revision(2, "2", "replaced"),
+        revision(1, "1", "replaced"),
+    ]
+    http.answers["/v1/deployments/risk/fraud/revisions"] = {"revisions": revisions}
+    result = so1s("history", "fraud")
+    head, newest, failed, *_, back = result.lines
+    assert head.split()[:5] == ["revision", "version", "state", "when", "by"]
+    assert newest.split()[:3] == ["4", "fraud@4", "serving"]
+    assert failed.endswith("user:jiho   crash_loop: it ended 5 times")
+    assert "2026-01-03 00:00:00 UTC" in failed
+    assert back == "back to fraud@2: so1s rollback fraud --to-revision 2"
+    assert so1s("history", "fraud", "-o", "json").json == revisions
+
+
+def test_a_first_revision_has_no_way_back(so1s, http):
+    http.answers["/v1/deployments/risk/fraud/revisions"] = {"revisions": [revision(1, "1", "serving")]}
+    assert "rollback" not in so1s("history", "fraud").out
+
+
 def test_logs_are_what_the_replicas_wrote(so1s, http):
     http.answers["/v1/deployments/risk/fraud/logs"] = "a\nb\n"
     assert so1s("logs", "fraud", "-n", "2").lines == ["a", "b"]

@@ -15,6 +15,7 @@ from so1s.cli import (
     endpoint,
     events,
     explain,
+    history,
     model,
     new,
     predict,
@@ -52,6 +53,7 @@ app.add_typer(weights.app, name="weights")
 app.command()(status.status)
 app.command()(deployments.deployments)
 app.command()(deployments.scale)
+app.command()(history.history)
 app.command()(deployments.rollback)
 app.command()(deployments.remove)
 app.command()(deployments.logs)

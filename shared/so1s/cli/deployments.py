@@ -87,7 +87,9 @@ def rollback(
     deployment: str,
     *,
     account: Account = None,
-    to_revision: Annotated[int | None, typer.Option(help="The one before the present where absent.")] = None,
+    to_revision: Annotated[
+        int | None, typer.Option(help="so1s history lists them; the one before the present where absent.")
+    ] = None,
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 300,
 ) -> None:

@@ -97,6 +97,7 @@ def _cell(value: Any) -> Text:
 
 _STYLES = {
     "ready": "green",
+    "serving": "green",
     "built": "green",
     "served": "green",
     "resolved": "green",
