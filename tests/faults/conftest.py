@@ -30,7 +30,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterato
     running = Victims(tmp_path_factory.mktemp("platform"), CrashingPlan, services=services)
     with pytest.MonkeyPatch.context() as impatient:
         # A part that dies in each test would be started after 10 s by and by.
-        impatient.setattr(process, "_SETTLED_SECONDS", 1.0)
+        impatient.setattr(process, "_YOUNG_SECONDS", 1.0)
         try:
             running.start()
             yield running

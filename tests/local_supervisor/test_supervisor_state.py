@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from so1s_local.ports import Ports
-from so1s_local.process import Process, Unit, end_leftovers, record
+from so1s_local.process import Process, Unit, end_leftovers, pause_seconds, record
 from so1s_local.settings import load
 from so1s_local.supervisor import Lock, PlatformRunsError, Supervisor
 from so1s_local.units import Plan
@@ -81,3 +81,13 @@ async def test_a_line_of_any_length_leaves_a_process_supervised(tmp_path, eventu
     await eventually(lambda: "on" in lines)
     await process.stop()
     assert process.restarts == 0
+
+
+def test_what_somebody_kills_comes_back_at_once_however_often_and_what_cannot_run_is_tried_less_and_less():
+    def pauses(lives):
+        pause = 0.0
+        return [pause := pause_seconds(lived, pause) for lived in lives]
+
+    assert pauses([8.0] * 10) == [0.2] * 10
+    assert pauses([1.0] * 8) == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+    assert pauses([1.0, 1.0, 8.0, 1.0]) == [0.2, 0.4, 0.2, 0.4]

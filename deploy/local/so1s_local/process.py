@@ -18,9 +18,10 @@ Output = Callable[[str, str], None]
 """Takes a process's name and one line of what it printed."""
 
 _STOP_SECONDS = 20.0
-_FIRST_BACKOFF_SECONDS = 0.2
-_LONGEST_BACKOFF_SECONDS = 10.0
-_SETTLED_SECONDS = 30.0
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 10.0
+_YOUNG_SECONDS = 5.0
+"""What cannot run dies sooner; one that lived longer was killed by somebody, who waits for it."""
 _LONGEST_LINE = 1 << 20
 
 
@@ -86,18 +87,16 @@ class Process:
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
-        backoff = _FIRST_BACKOFF_SECONDS
+        pause = 0.0
         while not self._stopping:
             began = loop.time()
             code = await self._run_once()
             if self._stopping:
                 return
-            if loop.time() - began > _SETTLED_SECONDS:
-                backoff = _FIRST_BACKOFF_SECONDS
-            self._output(self.unit.name, f"ended with {code}; again in {backoff:.1f} s")
+            pause = pause_seconds(loop.time() - began, pause)
+            self._output(self.unit.name, f"ended with {code}; again in {pause:.1f} s")
             self.restarts += 1
-            await asyncio.sleep(backoff)
-            backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2)
+            await asyncio.sleep(pause)
 
     async def _run_once(self) -> int:
         while self.unit.requires and not self.unit.requires.exists():  # noqa: ASYNC110 - a file does not tell
@@ -118,6 +117,13 @@ class Process:
         async for line in _lines(child.stdout):
             self._output(self.unit.name, line)
         return await child.wait()
+
+
+def pause_seconds(lived_seconds: float, last_pause_seconds: float) -> float:
+    """How long to wait before the next start: longer each time for what dies young again and again."""
+    if lived_seconds > _YOUNG_SECONDS:
+        return _FIRST_PAUSE_SECONDS
+    return min(_LONGEST_PAUSE_SECONDS, max(_FIRST_PAUSE_SECONDS, 2 * last_pause_seconds))
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncGenerator[str, None]:
