@@ -6,6 +6,7 @@ import platform
 import sys
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -14,14 +15,18 @@ from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.artifacts_s3 import S3Artifacts
 from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
+from services.builder.adapters.images_registry import RegistryImages
 from services.builder.adapters.inspector_process import ProcessInspector
+from services.builder.adapters.registry import Registry
 from services.builder.domain.archive import Limits
+from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
+from services.builder.ports import Images
+from services.builder.retention import Retention
 from services.builder.runtime import stage
 from services.builder.settings import Settings
 from services.builder.steps import World
 from services.builder.worker import Terms, Worker, Workers
-from services.builder.retention import Retention
 from so1s.events.model import Format
 from so1s.loop import Loop
 from so1s.service import Service
@@ -29,12 +34,12 @@ from so1s.store import Store
 
 log = structlog.get_logger()
 
+_HOUR_SECONDS = 3600
 _DAY_SECONDS = 86_400
 
 
 def build(settings: Settings) -> Service:
     """Put the builder together."""
-_HOUR_SECONDS = 3600
     url = settings.database_url.get_secret_value()
     store = Store(url, producer="builder", schema=settings.database_schema)
     world = make_world(settings)
@@ -65,18 +70,13 @@ def make_workers(settings: Settings, store: Store, world: World) -> list[Worker]
 
 async def _prepare(world: World, formats: list[Format]) -> None:
     """Make libraries ready before an upload asks for them."""
+    await world.images.base(world.dependencies.platform)  # a wrong one is told at the start, not by a build
     for model_format in formats:
         dependencies = await world.dependencies.provide(model_format, log.debug)
         await world.inspector.warm(dependencies)
         log.info("libraries are ready", format=model_format, cached=dependencies.cached)
 
 
-def make_world(settings: Settings) -> World:
-    """What builds work with, each part as the settings say."""
-    directory = settings.build_dir.absolute()
-    python = _base_interpreter()
-    images = LayoutImages(settings.image_dir)
-    runtime = stage(directory / "runtime", python)
 def make_retention(settings: Settings) -> Retention:
     """How long the files of this machine are kept."""
     directory = settings.build_dir.absolute()
@@ -92,10 +92,23 @@ def make_retention(settings: Settings) -> Retention:
     )
 
 
+def make_world(settings: Settings) -> World:
+    """What builds work with, each part as the settings say."""
+    directory = settings.build_dir.absolute()
+    python = _base_interpreter()
+    images = make_images(settings)
+    runtime = stage(directory / "runtime", python)
     return World(
         artifacts={"file": FileArtifacts(), "s3": S3Artifacts(settings)},
-        dependencies=UvDependencies(settings.libraries_dir, images, python=python, platform=_platform()),
+        dependencies=UvDependencies(
+            settings.libraries_dir,
+            images,
+            python=python,
+            platform=_platform(),
+            glibc=settings.base_glibc if settings.base_image else None,
+        ),
         inspector=ProcessInspector(
+            directory=directory / "inspectors" / settings.instance,
             python=python,
             runtime=runtime,
             seconds=settings.inspect_seconds,
@@ -108,14 +121,27 @@ def make_retention(settings: Settings) -> Retention:
             artifact_bytes=settings.max_artifact_bytes,
             unpacked_bytes=settings.max_unpacked_bytes,
             files=settings.max_files,
-            directory=directory / "inspectors" / settings.instance,
             ratio=settings.max_archive_ratio,
         ),
     )
 
 
+def make_images(settings: Settings) -> Images:
+    """A registry where one is said, else a directory."""
+    if settings.image_registry is None or settings.base_image is None:
+        return LayoutImages(settings.image_dir)
+    url = urlsplit(settings.image_registry)
+    registry = Registry(
+        f"{url.scheme}://{url.netloc}",
+        user=settings.image_registry_user,
+        password=settings.image_registry_password,
+        ca_file=settings.image_registry_ca_file,
+    )
+    return RegistryImages(registry, prefix=url.path.strip("/"), base=Reference.parse(settings.base_image))
+
+
 def _base_interpreter() -> Path:
-    """The interpreter that images of base `host` run on: this one, outside of its virtual environment."""
+    """What images run on the like of, and models are tried with: outside of this virtual environment."""
     return Path(getattr(sys, "_base_executable", sys.executable))
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from services.builder.domain.reference import Reference
 from so1s.events.model import Format
 from so1s.settings import ServiceSettings
+
+_PATH = re.compile(r"(/[a-z0-9]+([._-]+[a-z0-9]+)*)+")
 
 
 def _prefix(template: str) -> str:
@@ -21,6 +26,15 @@ def _prefix(template: str) -> str:
     return template
 
 
+def _registry(url: str) -> str:
+    parts = urlsplit(url)
+    is_address = parts.scheme in {"http", "https"} and parts.hostname and _PATH.fullmatch(parts.path)
+    if not is_address or parts.username or parts.query or parts.fragment:
+        raise ValueError("allowed: https://HOST/PREFIX; the user and the password are settings of their own")
+    return url
+
+
+RegistryUrl = Annotated[str, AfterValidator(_registry)]
 PrefixTemplate = Annotated[str, AfterValidator(_prefix)]
 
 
@@ -34,7 +48,36 @@ class S3Settings(ServiceSettings):
     s3_secret_access_key: SecretStr | None = None
 
 
-class Settings(S3Settings):
+class RegistrySettings(ServiceSettings):
+    """Where images go in a cluster. Without a registry they go to `image_dir`."""
+
+    image_registry: RegistryUrl | None = None
+    """`https://HOST/PREFIX`, or `http://` for one on a private network: images become
+    `HOST/PREFIX/ACCOUNT/MODEL`. `base_image` must be said beside it."""
+    image_registry_user: str | None = None
+    image_registry_password: SecretStr | None = None
+    image_registry_ca_file: Path | None = None
+    """PEM file of a private authority; the system's where it is absent."""
+    base_image: str | None = None
+    """What images stand on, as `HOST/REPOSITORY@sha256:…` in the same registry: it brings the interpreter
+    that this builder runs on, too. On a laptop images stand on the host."""
+    base_glibc: Annotated[str, Field(pattern=r"^2\.\d+$")] = "2.28"
+    """The newest C library that libraries may ask of the base: Debian has 2.28 since 10, RHEL since 8."""
+
+    @model_validator(mode="after")
+    def _base_is_there(self) -> Self:
+        if (self.image_registry is None) != (self.base_image is None):
+            raise ValueError("image_registry and base_image: allowed: both or neither")
+        if self.base_image and self.image_registry:
+            host = Reference.parse(self.base_image).host
+            if host != urlsplit(self.image_registry).netloc:
+                raise ValueError(
+                    f"base_image: allowed: an image in {self.image_registry}, as layers are mounted"
+                )
+        return self
+
+
+class Settings(S3Settings, RegistrySettings):
     """The settings of a builder."""
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written
@@ -58,6 +101,9 @@ class Settings(S3Settings):
     """A worker that is silent for so long is taken to be dead, and another one starts its build again."""
     poll_seconds: float = Field(default=0.25, gt=0)
     """How often an idle worker looks for a build that nobody woke it for, as another replica recorded it."""
+    log_retention_days: int = Field(default=30, ge=1)
+    """How long the log of a build is kept after its last line. Images and libraries stay: nobody but the
+    deployer knows what is in use."""
     max_artifact_bytes: int = Field(default=20 * 2**30, gt=0)
     """As uploaded; above the weights of most models that fit on one GPU."""
     max_unpacked_bytes: int = Field(default=40 * 2**30, gt=0)
@@ -68,6 +114,3 @@ class Settings(S3Settings):
     """For loading a model once, outside of this process."""
     inspect_memory_mib: int = Field(default=8192, gt=0)
     """Address space of that process; libraries reserve some GiB that they never touch."""
-    log_retention_days: int = Field(default=30, ge=1)
-    """How long the log of a build is kept after its last line. Images and libraries stay: nobody but the
-    deployer knows what is in use."""

@@ -10,10 +10,11 @@ from services.builder.domain.archive import Budget, inner_path
 from services.builder.domain.contents import choose_model
 from services.builder.domain.failure import BuildError, Hostile
 from services.builder.domain.formats import is_onnx, recognise
-from services.builder.domain.image import configuration
+from services.builder.domain.image import Base, Layer, configuration, python_abi
 from services.builder.domain.location import locate
 from services.builder.domain.options import merge
 from services.builder.domain.queue import Turn, Waiting, choose
+from services.builder.domain.reference import Reference
 from services.builder.domain.version import Bound, conflict
 from so1s.events import AlertRule, Artifact, DeployOptions, ModelUploaded, ResourceOptions, ScalingOptions
 from so1s.modelfile import ModelFile
@@ -267,8 +268,14 @@ def test_a_budget_refuses_what_is_over_it():
 # --- the image's configuration
 
 
+def layer(name: str) -> Layer:
+    return Layer(f"sha256:{name}", f"sha256:plain-{name}", 1)
+
+
 def test_an_image_says_what_it_runs_on():
-    config = configuration(platform="linux-aarch64-cp312", labels={"so1s.model": "fraud"}, diff_ids=["d"])
+    base = Base.host("linux-aarch64-cp312")
+
+    config = configuration(base, labels={"so1s.model": "fraud"}, layers=[layer("a")])
 
     assert (config["os"], config["architecture"]) == ("linux", "arm64")
     assert config["config"]["Labels"] == {
@@ -276,4 +283,60 @@ def test_an_image_says_what_it_runs_on():
         "so1s.platform": "linux-aarch64-cp312",
         "so1s.model": "fraud",
     }
-    assert config["rootfs"] == {"type": "layers", "diff_ids": ["d"]}
+    assert config["config"]["Entrypoint"][0] == "python"
+    assert config["rootfs"] == {"type": "layers", "diff_ids": ["sha256:plain-a"]}
+
+
+def test_an_image_keeps_its_bases_layers_variables_and_history_but_not_how_it_starts():
+    said = {
+        "config": {"Env": ["PATH=/usr/local/bin:/usr/bin"], "Cmd": ["bash"], "User": "root"},
+        "history": [{"created_by": "debian"}, {"created_by": "ENV", "empty_layer": True}],
+    }
+    base = Base("host.example/base@sha256:1", "linux-x86_64-cp311", "python3", (layer("base"),), said)
+
+    config = configuration(base, labels={}, layers=[layer("a"), layer("b")])
+
+    diff_ids = ["sha256:plain-base", "sha256:plain-a", "sha256:plain-b"]
+    assert config["rootfs"]["diff_ids"] == diff_ids
+    filled = [each for each in config["history"] if not each.get("empty_layer")]
+    assert len(filled) == len(diff_ids)
+    assert config["history"][:2] == said["history"]
+    assert config["config"]["Env"][0] == "PATH=/usr/local/bin:/usr/bin"
+    assert config["config"]["Entrypoint"][0] == "python3"
+    assert config["config"]["User"] == "65532:65532"
+    assert "Cmd" not in config["config"]
+
+
+def test_a_base_whose_history_does_not_match_its_layers_gets_one_that_does():
+    base = Base("b", "linux-x86_64-cp311", "python3", (layer("x"), layer("y")), {"history": []})
+
+    config = configuration(base, labels={}, layers=[layer("a")])
+
+    assert len(config["history"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "abi"),
+    [
+        ({"Env": ["PATH=/bin", "PYTHON_VERSION=3.12.4"]}, "cp312"),
+        ({"Labels": {"so1s.python": "3.11.2"}, "Env": None}, "cp311"),
+        ({"Env": ["PYTHON_VERSION=three"]}, None),
+        ({}, None),
+    ],
+)
+def test_a_base_tells_its_python(config, abi):
+    assert python_abi({"config": config}) == abi
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["base", "h/base:3.11", "h/base@sha256:12", f"base@sha256:{'0' * 64}", f"h/Base@sha256:{'0' * 64}"],
+)
+def test_a_reference_is_by_digest_and_names_its_registry(text):
+    with pytest.raises(ValueError, match="a tag may move"):
+        Reference.parse(text)
+
+
+def test_a_reference_reads_as_it_is_written():
+    text = f"registry.example:5000/so1s/base@sha256:{'0' * 64}"
+    assert str(Reference.parse(text)) == text

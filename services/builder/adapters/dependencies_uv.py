@@ -26,8 +26,8 @@ from filelock import AsyncFileLock
 from services.builder.adapters.command import run
 from services.builder.bytecode import compile_tree
 from services.builder.domain.failure import BuildError
-from services.builder.domain.image import DEPENDENCIES_ROOT
-from services.builder.layers import Layer, pack
+from services.builder.domain.image import DEPENDENCIES_ROOT, Layer
+from services.builder.layers import pack
 from services.builder.locks import LOCKS
 from services.builder.ports import Dependencies, Images, Log
 from services.builder.stop import in_thread
@@ -42,7 +42,14 @@ class UvDependencies:
     """Installs with uv, which takes what it has in its cache and the rest from the configured index."""
 
     def __init__(
-        self, directory: Path, images: Images, *, python: Path, platform: str, locks: Path = LOCKS
+        self,
+        directory: Path,
+        images: Images,
+        *,
+        python: Path,
+        platform: str,
+        glibc: str | None = None,
+        locks: Path = LOCKS,
     ) -> None:
         """Make a source of libraries.
 
@@ -51,12 +58,15 @@ class UvDependencies:
             images: takes their layers.
             python: the interpreter that will import them.
             platform: what that interpreter runs on, as images declare it.
+            glibc: the newest C library, such as `2.28`, that a wheel may ask for: those of an image that
+                runs elsewhere do not depend on the builder's own. None for this machine's.
             locks: holds a lock file `FORMAT.txt` for each format.
         """
         self.platform = platform
         self._directory = directory.absolute()
         self._images = images
         self._python = python
+        self._target = _target(platform, glibc) if glibc else ()
         self._locks = locks
 
     async def provide(self, model_format: Format, log: Log) -> Dependencies:
@@ -75,7 +85,7 @@ class UvDependencies:
         return Dependencies(model_format, layer, home / "site-packages", cached=False)
 
     def _key(self, lock: bytes) -> str:
-        parts = (_RECIPE, self.platform, hashlib.sha256(lock).hexdigest())
+        parts = (_RECIPE, self.platform, *self._target, hashlib.sha256(lock).hexdigest())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     async def _present(self, home: Path) -> Layer | None:
@@ -106,6 +116,7 @@ class UvDependencies:
             "--no-build",  # a source distribution would run its author's code here
             "--link-mode=hardlink",  # hundreds of megabytes; uv copies where it cannot link
             *("--python", str(self._python)),
+            *self._target,
             *("--target", str(target)),
             *("--requirement", str(lock)),
         ]
@@ -120,6 +131,16 @@ class UvDependencies:
         described.write_text(json.dumps(asdict(layer)))
         described.replace(home / "layer.json")
         return layer
+
+
+def _target(platform: str, glibc: str) -> tuple[str, ...]:
+    """Whose wheels uv takes: `linux-x86_64-cp311` and `2.28` are Python 3.11 on x86_64-manylinux_2_28."""
+    _system, machine, abi = platform.split("-", 2)
+    version = abi.removeprefix("cp")
+    return (
+        *("--python-version", f"{version[0]}.{version[1:]}"),
+        *("--python-platform", f"{machine}-manylinux_{glibc.replace('.', '_')}"),
+    )
 
 
 def _environment() -> dict[str, str]:

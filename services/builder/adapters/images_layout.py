@@ -7,7 +7,6 @@ may write to one directory: blobs are named by their content, and the index is r
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -17,13 +16,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from services.builder.layers import MEDIA_TYPE, Layer
+from services.builder.adapters.oci import INDEX, Document, ImageDocuments
+from services.builder.domain.image import Base, Layer
 from services.builder.stop import Stop, in_thread
 from so1s.events import Image
 
-_CONFIG = "application/vnd.oci.image.config.v1+json"
-_INDEX = "application/vnd.oci.image.index.v1+json"
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _NAME = "org.opencontainers.image.ref.name"
 
 
@@ -33,6 +30,10 @@ class LayoutImages:
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
         self._blobs = self._directory / "blobs" / "sha256"
+
+    async def base(self, platform: str) -> Base:
+        """The machine that reads the layout: its runner refuses an image of another platform."""
+        return Base.host(platform)
 
     async def has(self, layer: Layer) -> bool:
         """See `ports.Images`."""
@@ -58,31 +59,23 @@ class LayoutImages:
 
     def _publish(self, _stop: Stop, name: str, config: dict[str, Any], layers: list[Layer]) -> Image:
         self._blobs.mkdir(parents=True, exist_ok=True)
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": _MANIFEST,
-            "config": self._write_json(_CONFIG, config),
-            "layers": [_descriptor(MEDIA_TYPE, layer.digest, layer.size_bytes) for layer in layers],
-        }
-        descriptor = self._write_json(_MANIFEST, manifest)
-        self._point(name, descriptor)
-        size = descriptor["size"] + manifest["config"]["size"] + sum(layer.size_bytes for layer in layers)
-        digest = descriptor["digest"]
-        return Image(reference=f"oci:{self._directory}@{digest}", digest=digest, size_bytes=size)
+        image = ImageDocuments.of(config, layers)
+        self._write(image.config)
+        self._write(image.manifest)
+        self._point(name, image.manifest)
+        digest = image.manifest.digest
+        return Image(reference=f"oci:{self._directory}@{digest}", digest=digest, size_bytes=image.size_bytes)
 
-    def _write_json(self, media_type: str, value: dict[str, Any]) -> dict[str, Any]:
-        data = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        if not self._blob(digest).exists():
-            _replace(self._blob(digest), data)
-        return _descriptor(media_type, digest, len(data))
+    def _write(self, document: Document) -> None:
+        if not self._blob(document.digest).exists():
+            _replace(self._blob(document.digest), document.data)
 
-    def _point(self, name: str, descriptor: dict[str, Any]) -> None:
+    def _point(self, name: str, manifest: Document) -> None:
         """Enter an image into the index; the name leaves the image that it pointed to."""
         with FileLock(self._directory / "index.lock"):
             index = self._index()
             others = [each for each in index["manifests"] if each.get("annotations", {}).get(_NAME) != name]
-            index["manifests"] = [*others, descriptor | {"annotations": {_NAME: name}}]
+            index["manifests"] = [*others, manifest.descriptor | {"annotations": {_NAME: name}}]
             _replace(self._directory / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
             _replace(self._directory / "index.json", json.dumps(index, indent=1).encode())
 
@@ -90,11 +83,7 @@ class LayoutImages:
         path = self._directory / "index.json"
         if path.exists():
             return json.loads(path.read_bytes())
-        return {"schemaVersion": 2, "mediaType": _INDEX, "manifests": []}
-
-
-def _descriptor(media_type: str, digest: str, size_bytes: int) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": digest, "size": size_bytes}
+        return {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
 
 
 def _replace(path: Path, data: bytes) -> None:
