@@ -10,6 +10,7 @@ from kubernetes_asyncio.client import CoreV1Api
 
 from so1s_lab import LAB_DIR
 from so1s_lab.control_plane import ControlPlane
+from so1s_lab.istio import Istio
 from so1s_lab.kwok import NodePool, add_nodes
 from so1s_lab.manifests import create
 from so1s_lab.manifests import namespace as namespace_manifest
@@ -72,6 +73,15 @@ def kubernetes(lab: Runner) -> ControlPlane:
     with skipped_where_missing():
         control_plane.start(lab)
     return control_plane
+
+
+@pytest.fixture(scope="session")
+def istio(lab: Runner, kubernetes: ControlPlane) -> Istio:
+    """Istio with one gateway for every host: use hosts of your own."""
+    mesh = Istio(lab.directory("istio"), kubernetes)
+    with skipped_where_missing():
+        mesh.start(lab)
+    return mesh
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ WEBHOOK = "istio-validator-istio-system"
 _ENVIRONMENT = {
     "POD_NAME": "istiod-0",
     "POD_NAMESPACE": SYSTEM_NAMESPACE,
+    "REVISION": "default",
     "ISTIOD_CUSTOM_HOST": "127.0.0.1",
     "ENABLE_LEADER_ELECTION": "false",
     "INJECT_ENABLED": "false",

@@ -28,13 +28,13 @@ class Authority:
 
     def server(self, name: str) -> Identity:
         """For a server on this machine; Go's clients send no name for an address, so that both are in it."""
-        return self._write(name, self._ca.issue_cert("127.0.0.1", "localhost", common_name=name))
+        return self._write(f"server-{name}", self._ca.issue_cert("127.0.0.1", "localhost", common_name=name))
 
     def client(self, user: str, *, group: str | None = None) -> Identity:
         """For a client: Kubernetes takes the common name as the user and the organization as a group."""
         # Go refuses a certificate whose list of names is there and empty.
         leaf = self._ca.issue_cert("localhost", common_name=user, organization_name=group)
-        return self._write(user.replace(":", "-"), leaf)
+        return self._write(f"client-{user.replace(':', '-')}", leaf)
 
     def _write(self, name: str, leaf: trustme.LeafCert) -> Identity:
         identity = Identity(self._directory / f"{name}.pem", self._directory / f"{name}.key")
