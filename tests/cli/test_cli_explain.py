@@ -137,6 +137,39 @@ def test_events_of_other_chains_are_left_out(so1s, laptop, http, model, publishe
     assert [each["type"] for each in data["events"]] == ["so1s.ModelUploaded.v1"]
 
 
+@pytest.fixture
+def again(laptop, chain, model, published):
+    """The version published once more, whose build failed."""
+    again = str(uuid.uuid4())
+    with Publisher(laptop) as publisher:
+        publisher.publish(published.event, id=again, source="so1s/test")
+    say(laptop, published, played.build_failed(model), chain=again)
+    return again
+
+
+def test_a_version_that_was_published_again_shows_the_last_time_and_how_to_see_the_others(
+    so1s, again, model, published
+):
+    result = so1s("explain", f"{model}@3")
+    assert result.lines[0].startswith(f"published once before; so1s explain {model}@3 --all")
+    assert "because numpy==9 does not exist" in result.out
+    assert "dependencies cached" not in result.out
+    data = so1s("explain", f"{model}@3", "-o", "json").json
+    assert data["correlation_id"] == again
+    assert [(each["correlation_id"], each["events"]) for each in data["earlier"]] == [
+        (published.event_id, [])
+    ]
+
+
+def test_all_times_that_a_version_was_published_are_told_in_their_order(so1s, again, model):
+    out = so1s("explain", f"{model}@3", "--all").out
+    assert out.index("dependencies cached") < out.index("because numpy==9 does not exist")
+    assert (out.count("uploaded  "), out.count("charge  "), out.count("before;")) == (2, 1, 0)
+    data = so1s("explain", f"{model}@3", "--all", "-o", "json").json
+    [earlier] = data["earlier"]
+    assert {each["type"] for each in earlier["events"]} > {"so1s.ImageBuilt.v1", "so1s.ModelUploaded.v1"}
+
+
 def test_an_event_that_was_sent_twice_is_told_once(so1s, laptop, http, model, published):
     http.answers["/v1/bills/risk"] = charged(model)
     say(laptop, published, played.built(model))

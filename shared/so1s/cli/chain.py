@@ -1,4 +1,4 @@
-"""The chain of a version: every event that its upload brought about, from the topics alone."""
+"""The story of a version: every event that its uploads brought about, from the topics alone."""
 
 from __future__ import annotations
 
@@ -34,32 +34,66 @@ class Usage:
 
 @dataclass(frozen=True)
 class Chain:
-    """A version's events in the order of their times, its usage summed up."""
+    """One upload of a version, and what it brought about, in the order of their times."""
 
     upload: Received[ModelUploaded]
     events: list[Received[Any]]
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that became of a version, its usage summed up."""
+
+    last: Chain
+    earlier: list[Chain]
+    """The times that it was published before, the oldest first; without events unless these are asked for."""
     usage: Usage
 
 
-async def read_chain(settings: ClientSettings, account: str, model: str, version: str) -> Chain:
-    """Find a version's upload and all that followed from it.
+async def read_story(
+    settings: ClientSettings, account: str, model: str, version: str, *, whole: bool = False
+) -> Story:
+    """Find a version's uploads and what followed from the last one, or from all of them.
 
     Raises:
         So1sError: Kafka keeps no upload of the version.
         KafkaError: Kafka does not answer.
     """
-    upload = await _upload(settings, account, model, version)
-    since = upload.time - _CLOCKS_APART if upload.time else None
+    uploads = await _uploads(settings, account, model, version)
+    told = uploads if whole else uploads[-1:]
+    times = [each.time for each in told if each.time]
+    since = min(times) - _CLOCKS_APART if times else None
+    chains = await _chains(settings, told, since)
+    events = [event for chain in chains for event in chain.events]
+    usage = await _usage(settings, account, (model, version), since, _deployments(events))
+    earlier = chains[:-1] if whole else [Chain(each, []) for each in uploads[:-1]]
+    return Story(chains[-1], earlier, usage)
+
+
+async def _chains(
+    settings: ClientSettings, uploads: Sequence[Received[ModelUploaded]], since: datetime | None
+) -> list[Chain]:
+    ids = {each.correlation_id for each in uploads}
     topics = [each.topic.name for each in catalogue().values() if not issubclass(each, _SAMPLES)]
-    found = await _read(
-        settings, topics, since, lambda record: correlation_id(record) == upload.correlation_id
-    )
+    found = await _read(settings, topics, since, lambda record: correlation_id(record) in ids)
     events = sorted(_distinct(found), key=lambda each: str(each.time))
-    usage = [UsageSampled.topic.name, UsageCorrected.topic.name]
-    prefixes = tuple(f"{account}/{name}/".encode() for name in {model, *_deployments(events)})
-    windows = await _read(settings, usage, since, lambda record: (record.key or b"").startswith(prefixes))
-    mine = [each for each in windows if (each.event.model, each.event.version) == (model, version)]
-    return Chain(upload, events, summed(mine))
+    return [
+        Chain(upload, [each for each in events if each.correlation_id == upload.correlation_id])
+        for upload in uploads
+    ]
+
+
+async def _usage(
+    settings: ClientSettings,
+    account: str,
+    version: tuple[str, str],
+    since: datetime | None,
+    deployments: set[str],
+) -> Usage:
+    topics = [UsageSampled.topic.name, UsageCorrected.topic.name]
+    prefixes = tuple(f"{account}/{name}/".encode() for name in {version[0], *deployments})
+    windows = await _read(settings, topics, since, lambda record: (record.key or b"").startswith(prefixes))
+    return summed([each for each in windows if (each.event.model, each.event.version) == version])
 
 
 def summed(samples: Sequence[Received[UsageSampled]]) -> Usage:
@@ -76,9 +110,10 @@ def summed(samples: Sequence[Received[UsageSampled]]) -> Usage:
     )
 
 
-async def _upload(
+async def _uploads(
     settings: ClientSettings, account: str, model: str, version: str
-) -> Received[ModelUploaded]:
+) -> list[Received[ModelUploaded]]:
+    """Each time that a version was published, the oldest first."""
     name = f"{account}/{model}".encode()
     uploads = await _read(
         settings, [ModelUploaded.topic.name], None, lambda record: record.key in {name, None}
@@ -89,8 +124,9 @@ async def _upload(
             f"Kafka keeps no upload of {model}@{version} by {account}: the name is another one, or it was "
             f"longer ago than {ModelUploaded.topic.retention_days} days; so1s build list has all versions"
         )
-    by_time = sorted(mine, key=lambda each: str(each.time))
-    return next(each for each in by_time if each.id == by_time[-1].id)  # as it was said first
+    latest_first = sorted(mine, key=lambda each: str(each.time), reverse=True)
+    as_said_first = {each.correlation_id: each for each in latest_first}
+    return sorted(as_said_first.values(), key=lambda each: str(each.time))
 
 
 def _deployments(events: Sequence[Received[Any]]) -> set[str]:

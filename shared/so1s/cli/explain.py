@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.filesize import decimal
 from rich.text import Text
 from rich.tree import Tree
@@ -16,7 +16,7 @@ from so1s import events as e
 from so1s.cli import api
 from so1s.cli.ask import run
 from so1s.cli.build import Version, split
-from so1s.cli.chain import Chain, Usage, read_chain
+from so1s.cli.chain import Chain, Story, Usage, read_story
 from so1s.cli.options import Account, account_of
 from so1s.cli.terminal import terminal
 from so1s.errors import InvalidInput, Unreachable
@@ -28,14 +28,20 @@ _LONGEST_DETAIL = 60
 _INDENT = 4
 
 
-def explain(context: typer.Context, version: Version, *, account: Account = None) -> None:
+def explain(
+    context: typer.Context,
+    version: Version,
+    *,
+    account: Account = None,
+    whole: Annotated[bool, typer.Option("--all", help="Each time that it was published.")] = False,
+) -> None:
     """Show what became of a version. Upload, build, deployment, checks, route, usage and charge."""
     settings, screen = ClientSettings.load(), terminal(context)
     account = account_of(settings, account)
     model, number = split(version)
-    chain = run(settings, read_chain(settings, account, model, number))
+    story = run(settings, read_story(settings, account, model, number, whole=whole))
     charge = _charge(settings, account, model, number)
-    screen.show(as_data(chain, charge), lambda _: drawn(chain, charge))
+    screen.show(as_data(story, charge), lambda _: drawn(story, charge))
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,24 @@ def _charge(settings: ClientSettings, account: str, model: str, version: str) ->
     return Charge(mine)
 
 
-def as_data(chain: Chain, charge: Charge) -> dict[str, Any]:
+def as_data(story: Story, charge: Charge) -> dict[str, Any]:
     """The explanation for programs."""
-    upload = chain.upload.event
+    upload = story.last.upload.event
     return {
         "account": upload.account,
         "model": upload.model,
         "version": upload.version,
+        **_chain_data(story.last),
+        "earlier": [_chain_data(each) for each in story.earlier],
+        "usage": vars(story.usage),
+        "charge": {"nano_usd": charge.nano_usd, "rows": charge.rows, "unknown": charge.unknown or None},
+    }
+
+
+def _chain_data(chain: Chain) -> dict[str, Any]:
+    return {
         "correlation_id": chain.upload.correlation_id,
+        "uploaded_at": chain.upload.time,
         "events": [
             {
                 "type": each.event.type,
@@ -79,21 +95,34 @@ def as_data(chain: Chain, charge: Charge) -> dict[str, Any]:
             }
             for each in chain.events
         ],
-        "usage": vars(chain.usage),
-        "charge": {"nano_usd": charge.nano_usd, "rows": charge.rows, "unknown": charge.unknown or None},
     }
 
 
-def drawn(chain: Chain, charge: Charge) -> RenderableType:
+def drawn(story: Story, charge: Charge) -> RenderableType:
     """The explanation for people."""
+    last = _drawn_chain(story.last)
+    last.add(_usage(story.usage))
+    _add_charge(last, charge)
+    return Group(*_drawn_earlier(story), last)
+
+
+def _drawn_earlier(story: Story) -> list[RenderableType]:
+    """The times that it was published before; how to see them, where they were not asked for."""
+    if not story.earlier or story.earlier[0].events:
+        return [_drawn_chain(each) for each in story.earlier]
+    times = "once" if len(story.earlier) == 1 else f"{len(story.earlier)} times"
+    upload = story.last.upload.event
+    told = f"published {times} before; so1s explain {upload.model}@{upload.version} --all tells of each"
+    return [Text(told, style="yellow")]
+
+
+def _drawn_chain(chain: Chain) -> Tree:
     upload = chain.upload.event
     by = f"   account {upload.account}, by {upload.uploaded_by}"
     tree = Tree(Text.assemble((f"{upload.model}@{upload.version}", "bold"), by), guide_style="dim")
     branches = _Branches(tree, chain.upload.time)
     for received in chain.events:
         branches.grow(received)
-    tree.add(_usage(chain.usage))
-    _add_charge(tree, charge)
     return tree
 
 
