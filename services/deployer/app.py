@@ -13,6 +13,7 @@ from services.deployer.domain.probes import ProbeRules
 from services.deployer.domain.progress import Deadlines
 from services.deployer.domain.restart import Backoff
 from services.deployer.handlers import consumer
+from services.deployer.ports import Cluster
 from services.deployer.reconciler import Reconciler
 from services.deployer.settings import Settings
 from so1s.loop import Loop
@@ -27,7 +28,7 @@ def build(settings: Settings) -> Service:
     store = Store(
         settings.database_url.get_secret_value(), producer="deployer", schema=settings.database_schema
     )
-    cluster = ClusterProcesses(_options(settings))
+    cluster = _cluster(settings)
     consumer.provide(
         Defaults(
             strategy=settings.default_strategy,
@@ -54,10 +55,39 @@ def build(settings: Settings) -> Service:
 
 async def down(settings: Settings) -> None:
     """End every replica of this machine; no deployer may be running."""
-    await end_all(_options(settings))
+    await end_all(_processes(settings))
 
 
-def _options(settings: Settings) -> Options:
+def _cluster(settings: Settings) -> Cluster:
+    match settings.cluster:
+        case "processes":
+            return ClusterProcesses(_processes(settings))
+        case "kubernetes":
+            return _kubernetes(settings)
+
+
+def _kubernetes(settings: Settings) -> Cluster:
+    from services.deployer.adapters.cluster_kubernetes import ClusterKubernetes
+    from services.deployer.adapters.kubernetes.options import Options
+
+    options = Options(
+        namespace_prefix=settings.namespace_prefix,
+        cluster_domain=settings.cluster_domain,
+        gpu_resource=settings.gpu_resource,
+        gpu_scheduler=settings.gpu_scheduler,
+        node_selector=settings.node_selector,
+        tolerations=settings.tolerations,
+        image_pull_secrets=settings.image_pull_secrets,
+        startup_seconds=settings.startup_seconds,
+        rollout_seconds=settings.deadline_seconds,
+        drain_seconds=settings.replica_drain_seconds,
+        grace_seconds=settings.replica_drain_seconds + settings.replica_grace_seconds,
+        unschedulable_seconds=settings.unschedulable_seconds,
+    )
+    return ClusterKubernetes(options, settings.kubeconfig)
+
+
+def _processes(settings: Settings) -> Options:
     return Options(
         world=settings.world_dir,
         unpacked=settings.unpacked_dir,

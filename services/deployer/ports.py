@@ -49,8 +49,10 @@ class Cluster(Protocol):
         are told) replaces none of them.
 
         A candidate has as many replicas as a rolling update may start at first. No mesh learns of
-        them. They are taken over where the candidate is applied as the deployment itself, and end
-        where it is no candidate any more.
+        them. Where the candidate is applied as the deployment itself, they are taken over or make way
+        for such as are; where it is no candidate any more, they end.
+
+        What the cluster refuses is no error here: `observe` shows it as trouble.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any, Literal
 
 import psutil
 from pydantic import Field, SecretStr
@@ -18,6 +19,9 @@ class Settings(ServiceSettings):
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written
     """An SQLAlchemy URL; deployments are state, so it must be said."""
+    cluster: Literal["processes", "kubernetes"] = "processes"
+    """Where replicas run: as processes of this machine, or as pods."""
+
     unpacked_dir: Path = Path(".so1s/unpacked")
     """Images' layers, unpacked once each."""
     world_dir: Path = Path(".so1s/world")
@@ -50,7 +54,8 @@ class Settings(ServiceSettings):
     min_ready_seconds: float = Field(default=1.0, ge=0)
     """How long a new replica serves beside the old one: Envoy's first probe of it takes a few hundredths."""
     replica_drain_seconds: float = Field(default=2.0, ge=0)
-    """How long a replica serves on after the mesh was told: Envoy follows within 60 ms, and calls end."""
+    """How long a replica serves on after the mesh was told: Envoy follows within 60 ms, Istio within a
+    second, and calls end."""
     replica_grace_seconds: float = Field(default=10.0, gt=0)
     """From SIGTERM to SIGKILL, for the calls that take longer."""
     restart_first_seconds: float = Field(default=1.0, gt=0)
@@ -63,3 +68,22 @@ class Settings(ServiceSettings):
     """Between decisions. Kubernetes takes 15 s; a laptop's scrapes cost little."""
     scale_down_window_seconds: float = Field(default=60.0, ge=0)
     """How long a dip must last before replicas go. Kubernetes takes 300 s."""
+
+    kubeconfig: Path | None = None
+    """Where the Kubernetes cluster is; the one that this pod runs in where it is absent."""
+    namespace_prefix: str = Field(default="so1s-", pattern="^[a-z0-9-]{1,20}$")
+    """An account's namespace is this and its name; two installations in one cluster have two prefixes."""
+    cluster_domain: str = "cluster.local"
+    gpu_resource: str = "nvidia.com/gpu"
+    """What a GPU is called among a node's resources."""
+    gpu_scheduler: str = ""
+    """The scheduler of replicas that reserve GPUs, which packs them; the cluster's own where it is empty."""
+    node_selector: dict[str, str] = {}
+    """Labels of the nodes that replicas may run on, as JSON."""
+    tolerations: list[dict[str, Any]] = []
+    """Taints that replicas bear, as JSON in Kubernetes' words."""
+    image_pull_secrets: list[str] = []
+    """Names of secrets that each account's namespace holds, as JSON."""
+    unschedulable_seconds: float = Field(default=5.0, ge=0)
+    """How long a replica may look for a node before its rollout fails: a scheduler needs less than one.
+    Where an autoscaler adds nodes, as long as that takes."""

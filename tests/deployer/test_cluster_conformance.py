@@ -55,9 +55,8 @@ async def test_a_rolling_update_never_has_fewer_ready_replicas_than_desired(clus
 
     async with in_background(count()):
         await cluster.apply(deployment(workload(machine.image("2"), "2", replicas=2), revision=2))
-        now = await settled(cluster, ready=2, revision=2)
+        await settled(cluster, ready=2, revision=2)
     assert min(counts) == 2
-    assert (await ask(now.url))["version"] == "2"
 
 
 async def test_a_static_update_never_has_replicas_of_two_versions(cluster, machine):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from so1s.events.workload import Resources
@@ -56,6 +56,26 @@ def refusal(one: Resources, count: int, free: Capacity) -> str | None:
     )
     what = f"{_replicas(count)} of {_size(one)} cannot start"
     return f"{what}: short by {short}; {_advice(one, count, fits, free)}"
+
+
+def refusal_on_nodes(one: Resources, free: Mapping[str, Capacity]) -> str:
+    """Why no node takes a replica: what is missing on the one that comes nearest, and what would fit there.
+
+    Args:
+        one: what the replica reserves.
+        free: what is free, by the name of a node.
+    """
+    if not free:
+        return "there is no node that takes replicas"
+    nearest = min(free, key=lambda node: _shortfall(one, free[node]))
+    return (
+        f"on the nearest of {len(free)} nodes, {nearest}: {refusal(one, 1, free[nearest]) or 'it would fit'}"
+    )
+
+
+def _shortfall(one: Resources, free: Capacity) -> float:
+    """The shares of what is asked that are missing, together."""
+    return sum(max(0.0, 1 - _free(free, name) / asked) for name, asked in _asked(one).items())
 
 
 def _advice(one: Resources, count: int, fits: int, free: Capacity) -> str:

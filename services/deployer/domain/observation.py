@@ -33,7 +33,7 @@ class Observation:
     total: int
     """Replicas of any revision, those that end included."""
     restarts: int
-    """Of all replicas, since the deployment began."""
+    """Of all replicas that the cluster remembers."""
     service: str
     """Where a mesh finds the replicas, as in `DeploymentReady`."""
     url: str

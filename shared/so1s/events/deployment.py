@@ -19,6 +19,7 @@ DeploymentFailure = Literal[
     "crash_loop",
     "no_capacity",
     "image",  # cannot be had, or is for another platform
+    "refused",  # by the cluster, whose words the message has
     "check_failed",  # a required check did, or gave no verdict in time; the message says which and why
     "superseded",  # by what was requested before it came about, or by a later upload; the message says which
     "stale_revision",  # the deployment has another revision than the one expected

@@ -33,19 +33,30 @@ class Api:
         """Make an object have the manifest's fields; other managers' fields stay.
 
         This is server-side apply, forced: a field that another hand took is taken back. Unknown fields
-        are refused.
+        are refused. A resource version in the manifest makes it a write of that state alone.
 
         Returns:
             The object as it is then.
 
         Raises:
             Refused: it breaks a rule.
+            Conflict: it is not any more at the manifest's resource version.
             TemporaryError: it can't be taken now.
         """
         meta = manifest["metadata"]
         where = path(manifest["apiVersion"], manifest["kind"], meta.get("namespace"), meta["name"])
         query = {"fieldManager": manager, "force": "true", "fieldValidation": "Strict"}
         return await self._call("PATCH", where, query, body=manifest, content_type=_APPLY)
+
+    async def replace(self, manifest: Mapping[str, Any], *, manager: str) -> Object:
+        """Make an object have the manifest's fields and no others; the manifest has its resource version.
+
+        Returns and raises as `apply` does.
+        """
+        meta = manifest["metadata"]
+        where = path(manifest["apiVersion"], manifest["kind"], meta.get("namespace"), meta["name"])
+        query = {"fieldManager": manager, "fieldValidation": "Strict"}
+        return await self._call("PUT", where, query, body=manifest)
 
     async def delete(self, api_version: str, kind: str, namespace: str | None, name: str) -> None:
         """Let an object go, and what it owns after it; one that is not there is no error."""
@@ -77,7 +88,10 @@ class Api:
         """The lines of a watch; it ends where nothing came for a while."""
         timeout = aiohttp.ClientTimeout(total=None, sock_read=silent_seconds)
         async with self._open("GET", where, query, timeout=timeout) as answer:
-            yield answer.content
+            try:
+                yield answer.content
+            finally:
+                _hang_up(answer)
 
     def mirror(
         self, api_version: str, kind: str, *, label_selector: str = "", namespace: str | None = None
@@ -129,6 +143,12 @@ class Api:
             raise Unreachable(
                 f"the Kubernetes API does not answer: {type(error).__name__} {error}"
             ) from error
+
+
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """End a connection in the middle of an answer; closing it politely would outlast the event loop."""
+    if answer.connection and answer.connection.transport:
+        answer.connection.transport.abort()
 
 
 @contextlib.asynccontextmanager

@@ -20,6 +20,10 @@ class NotFound(TemporaryError):
     """There is no such object, namespace or kind: somebody may make it."""
 
 
+class Conflict(TemporaryError):
+    """The object is not any more at the resource version that a write was for."""
+
+
 class Gone(TemporaryError):
     """A watch can't go on from where it was: what is there must be read anew."""
 
@@ -29,6 +33,7 @@ _KINDS: dict[int, type[PermanentError | TemporaryError]] = {
     HTTPStatus.FORBIDDEN: Refused,
     HTTPStatus.UNPROCESSABLE_ENTITY: Refused,
     HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.CONFLICT: Conflict,
     HTTPStatus.GONE: Gone,
 }
 

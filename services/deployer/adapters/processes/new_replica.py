@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
 from services.deployer.adapters.processes.world import ReplicaRecord
+from services.deployer.domain.template import template
 from services.deployer.ports import Deployment
-from so1s.events import Workload
-
-
-def template(workload: Workload) -> str:
-    """A digest of all that needs another process where it changes."""
-    process = workload.model_dump_json(include={"model", "version", "image", "resources"})
-    return hashlib.sha256(process.encode()).hexdigest()[:16]
 
 
 def same_process(deployment: Deployment) -> dict[str, Any]:

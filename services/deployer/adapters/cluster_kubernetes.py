@@ -1,0 +1,239 @@
+"""Kubernetes as the cluster: server-side apply of what is wanted, watches of what is there.
+
+A deployment is a Deployment of its name in its account's namespace, and what that one owns: a Service,
+a PodDisruptionBudget, and a HorizontalPodAutoscaler where its bounds differ. A candidate is a second
+Deployment beside it, `NAME--candidate`, with a Service of its own that checks call.
+
+The number of replicas is applied apart from the rest, by a field manager of its own: with an autoscaler
+it is not applied at all, save once where it lies outside of the bounds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+
+from services.deployer.adapters.kubernetes import manifests, names
+from services.deployer.adapters.kubernetes.drift import differences
+from services.deployer.adapters.kubernetes.observing import Parts, gather, observe
+from services.deployer.adapters.kubernetes.options import Options
+from services.deployer.adapters.kubernetes.room import read_room
+from services.deployer.domain import rollout
+from services.deployer.domain.capacity import refusal_on_nodes
+from services.deployer.domain.observation import Observation, Trouble
+from services.deployer.ports import Deployment
+from so1s.errors import TemporaryError
+from so1s.kubernetes import Api, Mirror, Refused, connect
+from so1s.kubernetes.paths import path
+
+log = structlog.get_logger()
+
+_SIZE_MANAGER = f"{names.MANAGER}-size"
+_VERSIONS = {
+    "Deployment": "apps/v1",
+    "Pod": "v1",
+    "Service": "v1",
+    "PodDisruptionBudget": "policy/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+}
+
+
+class ClusterKubernetes:
+    """The `Cluster` port on Kubernetes."""
+
+    def __init__(self, options: Options, kubeconfig: Path | None = None) -> None:
+        """Take where and how.
+
+        Args:
+            options: of all deployments.
+            kubeconfig: where the cluster is; None for the one that this pod runs in.
+        """
+        self._options = options
+        self._kubeconfig = kubeconfig
+        self._mirrors: dict[str, Mirror] = {}
+        self._changed: Callable[[], None] = _nobody
+        self._accounts: set[str] = set()
+        """Those whose namespace is there."""
+        self._refused: dict[names.Key, tuple[Deployment, str]] = {}
+        """What the API did not take, and why."""
+        self._applied: dict[names.Key, Deployment] = {}
+        self._advice: dict[names.Key, str] = {}
+        """What would fit, of each deployment whose replicas find no node."""
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Read what is there, and watch it."""
+        async with contextlib.AsyncExitStack() as stack:
+            self._api: Api = await stack.enter_async_context(connect(self._kubeconfig))
+            for kind, version in _VERSIONS.items():
+                mirror = self._api.mirror(version, kind, label_selector=names.MANAGED)
+                mirror.on_change(self._notify)
+                self._mirrors[kind] = await stack.enter_async_context(mirror)
+            self._accounts.clear()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Watch no longer; every replica stays."""
+        await self._stack.aclose()
+
+    async def apply(self, deployment: Deployment) -> None:
+        """Make the deployment be as said, from now on.
+
+        Raises:
+            TemporaryError: the API does not take it now.
+        """
+        key = (deployment.account, deployment.name)
+        self._applied[key] = deployment.candidate or deployment
+        self._advice.pop(key, None)
+        try:
+            await self._apply_account(deployment.account)
+            await self._apply_stable(deployment)
+            await self._apply_candidate(deployment)
+        except Refused as error:
+            log.error("the cluster refuses a deployment", deployment=deployment.name, reason=str(error))  # noqa: TRY400 - the API's words are all there is to it
+            self._refused[key] = (deployment, str(error))
+            self._changed()
+        else:
+            self._refused.pop(key, None)
+
+    async def remove(self, account: str, name: str) -> None:
+        """Let the Deployments go; what they own goes with them."""
+        for remembered in (self._refused, self._applied, self._advice):
+            remembered.pop((account, name), None)
+        for candidate in (True, False):
+            await self._delete(account, names.object_name(name, candidate=candidate), "Deployment")
+
+    async def observe(self) -> list[Observation]:
+        """Every deployment of which anything is there.
+
+        Raises:
+            TemporaryError: the API does not answer, so that nobody knows.
+        """
+        now = datetime.now(UTC)
+        found = self._gather()
+        for key in self._refused:
+            found.setdefault(key, Parts())
+        seen = [self._with_refusal(observe(key, parts, self._options, now)) for key, parts in found.items()]
+        return [await self._with_advice(each) for each in seen]
+
+    async def logs(self, account: str, name: str, lines: int) -> list[str]:
+        """The last lines of the replicas that are there; of one that was restarted, the run before too."""
+        parts = self._gather().get((account, name), Parts())
+        pods = sorted([*parts.pods, *parts.candidate_pods], key=lambda pod: pod.created_at)
+        tails = [
+            await self._tail(account, pod.name, lines, previous=previous)
+            for pod in pods
+            for previous in ([True, False] if pod.restarts else [False])
+        ]
+        return [line for tail in tails for line in tail][-lines:]
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` after anything that `observe` shows has changed."""
+        self._changed = changed
+
+    async def _apply_account(self, account: str) -> None:
+        if account not in self._accounts:
+            for manifest in manifests.of_account(account, self._options):
+                await self._api.apply(manifest, manager=names.MANAGER)
+            self._accounts.add(account)
+
+    async def _apply_stable(self, deployment: Deployment) -> None:
+        live = await self._bring(manifests.workload(deployment, self._options))
+        await self._resize(live, *_bounds(deployment))
+        for manifest in manifests.beside(deployment, self._options, live):
+            await self._bring(manifest)
+        if not manifests.is_autoscaled(deployment):
+            await self._delete(deployment.account, deployment.name, "HorizontalPodAutoscaler")
+
+    async def _apply_candidate(self, deployment: Deployment) -> None:
+        if candidate := deployment.candidate:
+            live = await self._bring(manifests.workload(candidate, self._options, candidate=True))
+            replicas = rollout.surge(candidate.workload.scaling.min_replicas)
+            await self._resize(live, replicas, replicas)
+            for manifest in manifests.beside_candidate(candidate, self._options, live):
+                await self._bring(manifest)
+        else:
+            name = names.object_name(deployment.name, candidate=True)
+            await self._delete(deployment.account, name, "Deployment")
+
+    async def _bring(self, manifest: manifests.Manifest) -> dict[str, Any]:
+        """Apply a manifest where the cluster is not as it says; answers the object."""
+        live = self._live(manifest["kind"], manifest["metadata"])
+        if live and "deletionTimestamp" not in live["metadata"]:
+            differing = differences(manifest, live)
+            if not differing:
+                return live
+            log.info("an object is brought to what is wanted", kind=manifest["kind"], fields=differing[:5])
+        return await self._api.apply(manifest, manager=names.MANAGER)
+
+    async def _resize(self, live: dict[str, Any], least: int, most: int) -> None:
+        now = live["spec"].get("replicas", 1)
+        wanted = min(max(now, least), most)
+        if wanted != now:
+            await self._api.apply(manifests.size(live, wanted), manager=_SIZE_MANAGER)
+
+    async def _delete(self, account: str, name: str, kind: str) -> None:
+        meta = {"namespace": self._options.namespace(account), "name": name}
+        if self._live(kind, meta):
+            await self._api.delete(_VERSIONS[kind], kind, **meta)
+
+    async def _tail(self, account: str, pod: str, lines: int, *, previous: bool) -> list[str]:
+        where = path("v1", "Pod", self._options.namespace(account), pod) + "/log"
+        query = {"container": names.CONTAINER, "tailLines": str(lines), "previous": str(previous).lower()}
+        try:
+            text = await self._api.text(where, query)
+        except (TemporaryError, Refused) as error:  # such as a container that never ran, a node that is gone
+            log.debug("a replica's log can't be read", pod=pod, reason=str(error))
+            return []
+        return [f"{pod} {line}" for line in text.splitlines()]
+
+    def _live(self, kind: str, meta: dict[str, Any]) -> dict[str, Any] | None:
+        return self._mirrors[kind].objects.get((meta["namespace"], meta["name"]))
+
+    def _gather(self) -> dict[names.Key, Parts]:
+        return gather(self._mirrors["Deployment"].objects, self._mirrors["Pod"].objects, self._options)
+
+    def _with_refusal(self, seen: Observation) -> Observation:
+        if not (refused := self._refused.get((seen.account, seen.deployment))):
+            return seen
+        deployment, reason = refused
+        applied = deployment.candidate or deployment
+        return replace(
+            seen,
+            revision=applied.revision,
+            candidate=deployment.candidate is not None,
+            updated=0,
+            trouble=Trouble("refused", reason),
+        )
+
+    async def _with_advice(self, seen: Observation) -> Observation:
+        """Say what is free where replicas find no node."""
+        key = (seen.account, seen.deployment)
+        applied = self._applied.get(key)
+        if not (seen.trouble and seen.trouble.reason == "no_capacity" and applied):
+            self._advice.pop(key, None)
+            return seen
+        if key not in self._advice:  # it is read once for each trouble: the room changes all the time
+            free = await read_room(self._api, self._options)
+            self._advice[key] = refusal_on_nodes(applied.workload.resources, free)
+        message = f"{seen.trouble.message} {self._advice[key]}"
+        return replace(seen, trouble=Trouble("no_capacity", message))
+
+    def _notify(self) -> None:
+        self._changed()
+
+
+def _bounds(deployment: Deployment) -> tuple[int, int]:
+    scaling = deployment.workload.scaling
+    return scaling.min_replicas, scaling.max_replicas
+
+
+def _nobody() -> None:
+    """Until somebody watches."""

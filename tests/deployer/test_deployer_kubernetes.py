@@ -1,0 +1,140 @@
+"""What the Kubernetes adapter makes of a deployment and of what a cluster shows; the lab asks a real API."""
+
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.deployer.adapters.kubernetes import quantities
+from services.deployer.adapters.kubernetes.autoscaler import autoscaler
+from services.deployer.adapters.kubernetes.drift import differences
+from services.deployer.adapters.kubernetes.pod import Pod
+from services.deployer.adapters.kubernetes.room import room
+from services.deployer.domain.capacity import Capacity, refusal_on_nodes
+from so1s.events import Resources, Scaling
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@given(st.integers(10, 256_000))
+def test_an_amount_of_cpu_is_read_as_it_was_written(millicores):
+    assert quantities.amount(quantities.cpu(millicores)) == Fraction(millicores, 1000)
+
+
+@given(st.integers(16, 4_194_304))
+def test_an_amount_of_memory_is_read_as_it_was_written(mebibytes):
+    assert quantities.amount(quantities.memory(mebibytes)) == mebibytes * 2**20
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1", 1), ("1e3", 1000), ("2k", 2000), ("3M", 3_000_000), ("1536Mi", 1536 * 2**20)]
+)
+def test_quantities_of_other_hands_are_read(text, number):
+    assert quantities.amount(text) == number
+
+
+@pytest.mark.parametrize(("written", "mebibytes"), [("512Mi", 512), ("1Gi", 1024), ("1536Mi", 1536)])
+def test_memory_is_written_as_the_api_would_store_it(written, mebibytes):
+    assert quantities.memory(mebibytes) == written
+
+
+def test_what_others_added_is_no_difference():
+    assert (
+        differences({"a": {"b": 1}, "c": [{"d": 2}]}, {"a": {"b": 1, "x": 9}, "c": [{"d": 2, "y": 9}]}) == []
+    )
+
+
+def test_each_difference_is_named_by_its_path():
+    said = {"a": {"b": 1}, "c": [{"d": 2}], "e": [1], "f": {"g": 1}}
+    assert differences(said, {"a": {"b": 2}, "c": [{}], "e": [1, 2], "f": 3}) == [
+        ".a.b",
+        ".c[0].d",
+        ".e",
+        ".f",
+    ]
+
+
+def test_each_target_is_a_metric_of_the_autoscaler():
+    scaling = Scaling(
+        min_replicas=1, max_replicas=4, cpu_percent=70, requests_per_second=12.5, latency_p90_ms=50
+    )
+    cpu, requests, latency = autoscaler("fraud", scaling)["metrics"]
+    assert cpu["resource"]["target"] == {"type": "Utilization", "averageUtilization": 70}
+    assert requests["pods"]["target"] == {"type": "AverageValue", "averageValue": "12500m"}
+    assert latency["pods"]["metric"] == {"name": "so1s_latency_p90_milliseconds"}
+
+
+def _node(name, **allocatable):
+    return {"metadata": {"name": name}, "spec": {}, "status": {"allocatable": allocatable}}
+
+
+def _requesting(node, **requests):
+    return {"spec": {"nodeName": node, "containers": [{"resources": {"requests": requests}}]}}
+
+
+def test_what_is_free_is_what_is_allocatable_less_what_pods_request():
+    nodes = [_node("a", cpu="4", memory="8Gi", gpu="2"), _node("b", cpu="1500m", memory="1Gi")]
+    pods = [_requesting("a", cpu="500m", memory="1Gi", gpu="1"), _requesting("a", cpu="1"), _requesting("")]
+    assert room(nodes, pods, "gpu") == {"a": Capacity(2500, 7168, 1), "b": Capacity(1500, 1024, 0)}
+
+
+def test_a_node_that_takes_no_pods_has_no_room():
+    assert room([_node("a", cpu="4", memory="8Gi") | {"spec": {"unschedulable": True}}], [], "gpu") == {}
+
+
+def test_a_refusal_speaks_of_the_node_that_comes_nearest():
+    free = {"small": Capacity(100, 4096, 0), "large": Capacity(400, 4096, 0)}
+    said = refusal_on_nodes(Resources(cpu_millicores=500, memory_mib=512), free)
+    assert "nearest of 2 nodes, large" in said
+    assert "short by 100 millicores of 400 free" in said
+    assert "1 replica of 400 millicores, 512 MiB would fit" in said
+
+
+def _pod(**status):
+    meta = {"name": "fraud-1", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {}}
+    return Pod({"metadata": meta, "spec": {}, "status": status})
+
+
+def _container(restarts=0, **state):
+    return {
+        "containerStatuses": [{"name": "server", "restartCount": restarts, "state": state, "lastState": {}}]
+    }
+
+
+def test_a_replica_that_looks_for_a_node_is_in_trouble_after_a_while():
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no GPU"}
+    pod = _pod(conditions=[condition | {"lastTransitionTime": "2026-01-01T00:00:00Z"}])
+    assert pod.trouble(NOW + timedelta(seconds=4), 5) is None
+    found = pod.trouble(NOW + timedelta(seconds=6), 5)
+    assert found
+    assert (found.reason, "no GPU" in found.message) == ("no_capacity", True)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (_container(waiting={"reason": "ImagePullBackOff", "message": "not found"}), "image"),
+        (_container(waiting={"reason": "CreateContainerConfigError", "message": "runs as root"}), "image"),
+        (_container(restarts=3, waiting={"reason": "CrashLoopBackOff"}), "crash_loop"),
+        (_container(restarts=3, running={}), "crash_loop"),
+    ],
+)
+def test_what_keeps_a_replica_from_coming_up_is_named(status, reason):
+    found = _pod(**status).trouble(NOW, 5)
+    assert found
+    assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        _container(waiting={"reason": "ContainerCreating"}),
+        _container(restarts=1, running={}),
+        _container(restarts=9, running={}) | {"conditions": [{"type": "Ready", "status": "True"}]},
+        {"phase": "Failed", "reason": "Evicted"},
+    ],
+)
+def test_a_replica_that_starts_or_serves_is_in_no_trouble(status):
+    assert _pod(**status).trouble(NOW, 5) is None
