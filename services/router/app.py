@@ -9,6 +9,7 @@ from services.router.adapters.mesh_envoy import EnvoyMesh
 from services.router.domain.deadlines import Deadlines
 from services.router.domain.route import PublicUrls
 from services.router.handlers import consumer
+from services.router.ports import Mesh
 from services.router.reconciler import Reconciler
 from services.router.settings import Settings
 from services.router.watchers import Waits
@@ -31,7 +32,8 @@ def build(settings: Settings) -> Service:
         apply=settings.apply_deadline_seconds,
     )
     waits = Waits(store, deadlines)
-    reconciler = Reconciler(store, _mesh(settings), waits, urls, settings.drift_seconds)
+    mesh, following = _mesh(settings)
+    reconciler = Reconciler(store, mesh, waits, urls, settings.drift_seconds)
     loop = Loop("reconcile", reconciler.step, every_seconds=settings.poll_seconds)
     consumer.provide(deadlines, loop)
     return Service(
@@ -40,12 +42,21 @@ def build(settings: Settings) -> Service:
         consumer=consumer,
         store=store,
         migrations="services.router.migrations",
-        loops=[loop],
+        loops=[loop, *following],
         routes=api.routes(store, urls),
     )
 
 
-def _mesh(settings: Settings) -> EnvoyMesh:
+def _mesh(settings: Settings) -> tuple[Mesh, list[Loop]]:
+    """The mesh, and the loops that keep it informed."""
+    if settings.mesh == "envoy":
+        return _envoy(settings), []
+    from services.router import app_istio  # the Kubernetes client takes a second to import
+
+    return app_istio.mesh(settings)
+
+
+def _envoy(settings: Settings) -> EnvoyMesh:
     return EnvoyMesh(
         httpx.AsyncClient(timeout=_PROBE_TIMEOUT_SECONDS),
         directory=settings.world_dir.absolute() / "envoy",

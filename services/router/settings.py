@@ -9,10 +9,44 @@ from pydantic import Field, SecretStr
 
 from so1s.settings import ServiceSettings
 
+_QUALIFIED = r"^[a-z0-9-]+/[a-z0-9.-]+$"
 
-class Settings(ServiceSettings):
+
+class IstioSettings(ServiceSettings):
+    """What `mesh = "istio"` needs."""
+
+    kubeconfig: Path | None = None
+    """How to reach the API server; as the pod's own service account where it is absent."""
+    istio_namespace: str = "so1s"
+    """Of the endpoints' objects; a second So1s in a cluster has another one."""
+    istio_gateway: str | None = Field(default=None, pattern=_QUALIFIED)
+    """`NAMESPACE/NAME` of a Gateway that is there already; the router makes one where it is absent."""
+    istio_selector: dict[str, str] = {"istio": "ingressgateway"}
+    """The labels of the gateway's pods, for the router's own Gateway. That one listens on `gateway_port`."""
+    istio_bind: str | None = None
+    """The address that the router's own Gateway listens on; all of its pods' where it is absent."""
+    istio_credential: str | None = None
+    """The Secret of the wildcard certificate, in the namespace of the gateway's pods: with one the
+    router's own Gateway speaks HTTPS, without one plain HTTP."""
+    istio_export_to: tuple[str, ...] = ()
+    """The namespaces whose gateways may see the objects; Istio's default, all, where there is none."""
+    istio_probes: list[str] = []
+    """`HOST:PORT` of each gateway, to ask which revision it serves; a Service's pods where it is empty."""
+    istio_service: str = Field(default="istio-system/istio-ingressgateway", pattern=_QUALIFIED)
+    """`NAMESPACE/NAME` of the Service before the gateway's pods."""
+    istio_service_port: str = "http2"
+    """The name of its port for endpoints; Istio's own charts call that for HTTPS `https`."""
+    istio_probe_scheme: Literal["http", "https"] = "http"
+    """What the gateway's pods speak on that port."""
+    istio_probe_ca_file: Path | None = None
+    """PEM file of the authority of the gateway's certificate; the system's where it is absent."""
+
+
+class Settings(IstioSettings):
     """The settings of a router."""
 
+    mesh: Literal["envoy", "istio"] = "envoy"
+    """What routes the traffic: an Envoy of this machine, or the Istio of a cluster."""
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written
     """An SQLAlchemy URL; a router owns state, so it must be said."""
     domain: str = "so1s.localhost"
@@ -22,7 +56,7 @@ class Settings(ServiceSettings):
     public_port: int | None = Field(default=None, ge=1, le=65535)
     """Where callers reach the gateway; `gateway_port` where it is absent."""
     gateway_host: str = "127.0.0.1"
-    """Where the gateway listens."""
+    """Where this machine's Envoy listens."""
     gateway_port: int = Field(default=8080, ge=1, le=65535)
     envoy_admin_port: int = Field(default=9901, ge=1, le=65535)
     """Envoy's admin interface, on 127.0.0.1 only: it can stop Envoy."""

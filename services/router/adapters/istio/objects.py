@@ -1,108 +1,123 @@
-"""Kubernetes objects of one owner: written by server-side apply, undone where another hand edited them.
+"""The router's objects in the API server: as watches show them, and as writes since then left them.
 
 https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
-import aiohttp
-from kubernetes_asyncio.client import ApiClient, ApiException, CustomObjectsApi
-
-from services.router.adapters.istio.refusal import RefusedError, reason_of
-from so1s.errors import Unreachable
+from so1s.kubernetes import Api, Mirror
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
 
+API_VERSION = "networking.istio.io/v1"
 FIELD_MANAGER = "so1s-router"
-_APPLY = "application/apply-patch+yaml"
-_TIMEOUT_SECONDS = 10.0
-"""An API server gives a validating webhook as long at most before it says no."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A resource of the API."""
-
-    group: str
-    version: str
-    name: str
-    plural: str
-
-    @property
-    def api_version(self) -> str:
-        """As objects say it."""
-        return f"{self.group}/{self.version}"
+_RECENT_SECONDS = 2.0
+"""A watch tells of a write within milliseconds; what it has not told by then was undone at once."""
 
 
 @dataclass(frozen=True)
 class Key:
     """What tells an object from all others."""
 
-    kind: Kind
+    kind: str
     namespace: str
     name: str
 
 
-def key_of(kind: Kind, found: Object) -> Key:
-    """The key of an object that the API returned."""
-    return Key(kind, found["metadata"]["namespace"], found["metadata"]["name"])
+@dataclass(frozen=True)
+class _Write:
+    """What a write left: an object at a version, or none."""
 
-
-def is_as_told(found: Object | None, wanted: Object) -> bool:
-    """Whether an object says what it shall, and nothing else."""
-    return (
-        found is not None
-        and found.get("spec") == wanted["spec"]
-        and found["metadata"].get("labels", {}).items() >= wanted["metadata"]["labels"].items()
-    )
+    found: Object | None
+    version: int
+    at: float
 
 
 class Objects:
-    """Writes objects."""
+    """Reads objects without asking for them, and writes them."""
 
-    def __init__(self, client: ApiClient) -> None:
-        self._api = CustomObjectsApi(client)
+    def __init__(self, api: Api, mirrors: Mapping[str, Mirror], clock: Callable[[], float]) -> None:
+        """Read and write.
 
-    async def put(self, key: Key, wanted: Object, seen: Object | None) -> Object | None:
-        """Make an object be as told.
+        Args:
+            api: the API server.
+            mirrors: of the objects of each kind.
+            clock: monotonic seconds.
+        """
+        self._api = api
+        self._mirrors = mirrors
+        self._clock = clock
+        self._writes: dict[Key, _Write] = {}
+
+    def present(self) -> dict[Key, Object]:
+        """The objects that are there.
+
+        Raises:
+            Unreachable: a watch is cut off, so that nobody knows.
+        """
+        shown = {
+            Key(kind, *where): found
+            for kind, mirror in self._mirrors.items()
+            for where, found in mirror.objects.items()
+        }
+        since = self._clock() - _RECENT_SECONDS
+        self._writes = {
+            key: write
+            for key, write in self._writes.items()
+            if write.at > since and _version(shown.get(key)) <= write.version
+        }
+        latest = shown | {key: write.found for key, write in self._writes.items()}
+        return {key: found for key, found in latest.items() if found}
+
+    async def put(self, key: Key, wanted: Object, seen: Object | None) -> None:
+        """Make an object be as told; what another hand added to its `spec` goes.
 
         Args:
             key: of the object.
-            wanted: what it shall say; what another hand added to its `spec` goes.
+            wanted: what it shall say.
             seen: as it was when it was decided to write; the write takes effect on that state alone.
 
-        Returns:
-            The object as it is now; None where it was not any more as seen.
+        Raises:
+            Refused: it will not be taken as it is.
+            Conflict: it is not any more as seen.
+            TemporaryError: it is not taken now.
+        """
+        found = await self._api.apply(_at(wanted, seen), manager=FIELD_MANAGER)
+        if not is_as_told(found, wanted):
+            # Server-side apply leaves the fields that another manager added.
+            found = await self._api.replace({**found, "spec": wanted["spec"]}, manager=FIELD_MANAGER)
+        self._writes[key] = _Write(found, _version(found), self._clock())
+
+    async def delete(self, key: Key, seen: Object) -> None:
+        """Remove an object.
 
         Raises:
-            RefusedError: it will not be taken as it is: the schema, a webhook or a missing permission.
-            Unreachable: nothing is taken now.
+            Refused: it may not be removed.
+            TemporaryError: it is not removed now.
         """
-        try:
-            applied = await self._apply(key, wanted, seen)
-            if is_as_told(applied, wanted):
-                return applied
-            return await self._replace(key, {**applied, "spec": wanted["spec"]})
-        except ApiException as error:
-            if error.status == HTTPStatus.CONFLICT or (seen and error.status == HTTPStatus.NOT_FOUND):
-                return None
-            raise
+        await self._api.delete(API_VERSION, key.kind, key.namespace, key.name)
+        self._writes[key] = _Write(None, _version(seen), self._clock())
 
-    async def delete(self, key: Key) -> None:
-        """Remove an object; one that is gone already is no error.
 
-        Raises:
-            RefusedError: a permission is missing.
-            Unreachable: nothing is taken now.
-        """
-        try:
-            await _answered(self._api.delete_namespaced_custom_object(*_path(key), _request_timeout=_TIMEOUT_SECONDS))
-        except ApiException as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
+def is_as_told(found: Object | None, wanted: Object) -> bool:
+    """Whether an object says what it shall, and in its `spec` nothing else."""
+    if found is None or found.get("spec") != wanted["spec"]:
+        return False
+    return found["metadata"].get("labels", {}).items() >= wanted["metadata"]["labels"].items()
+
+
+def _version(found: Object | None) -> int:
+    """Orders the states of an object; the API promises that versions are integers that grow."""
+    return int(found["metadata"]["resourceVersion"]) if found else 0
+
+
+def _at(wanted: Object, seen: Object | None) -> Object:
+    if seen is None:
+        return wanted
+    version = {"resourceVersion": seen["metadata"]["resourceVersion"]}
+    return {**wanted, "metadata": {**wanted["metadata"], **version}}
