@@ -29,13 +29,15 @@ class Health:
 
     def __init__(self) -> None:
         self.stopping = False
-        self._started = False
+        self.waits_for = ""
+        """What a start waits for; empty where it goes on."""
+        self.started = False
         self._subscribers: Sequence[Consuming] = ()
         self._tasks: Sequence[asyncio.Task] = ()
 
     def watch(self, subscribers: Sequence[Consuming], tasks: Sequence[asyncio.Task]) -> None:
         """Look at what runs from now on: the service has started."""
-        self._subscribers, self._tasks, self._started = subscribers, tasks, True
+        self._subscribers, self._tasks, self.started = subscribers, tasks, True
 
     def routes(self) -> list[Route]:
         """`/livez`, `/readyz` and `/metrics`."""
@@ -49,8 +51,8 @@ class Health:
         """Why the service is not ready; empty where it is."""
         if self.stopping:
             return ["stopping"]
-        if not self._started:
-            return ["starting"]
+        if not self.started:
+            return [f"starting: {self.waits_for}" if self.waits_for else "starting"]
         problems = [problem for subscriber in self._subscribers if (problem := subscriber.problem())]
         return [*problems, *(["a loop has ended"] if self._loop_has_ended() else [])]
 

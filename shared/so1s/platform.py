@@ -1,4 +1,4 @@
-"""Where a platform is: what a pipeline and the command line need to reach it.
+"""Where a platform is: what pipelines, consumers and the command line need to reach it.
 
 The supervisor of a laptop writes `.so1s/platform.json`; who works below that directory finds it by walking
 up. The environment wins over it, each field as `SO1S_FIELD`; `SO1S_KAFKA` means another platform altogether.
@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from so1s.errors import InvalidInput
-from so1s.settings import KafkaSettings
+from so1s.settings import KafkaSettings, ServiceSettings
 
 STATE_DIR = ".so1s"
 FILE_NAME = "platform.json"
@@ -74,30 +74,8 @@ class Platform(BaseModel):
             raise InvalidInput.of(str(path), "no platform", "allowed: what `make up` writes") from error
 
 
-class ClientSettings(KafkaSettings):
-    """What a client of a platform is told: by the environment, and else by the laptop's platform."""
-
-    account: str | None = None
-    """Whose models these are."""
-    artifacts: str | None = None
-    """Where uploads go: `s3://BUCKET/PREFIX/` or, on a laptop, `file:///DIRECTORY/`; the account is added."""
-    gateway: str = "http://127.0.0.1:8080"
-    """Where endpoints whose domain is `*.localhost` answer."""
-    domain: str = "so1s.localhost"
-    """An endpoint's host is `ENDPOINT--ACCOUNT.DOMAIN`."""
-    slack: str | None = None
-    builder_url: str | None = None
-    deployer_url: str | None = None
-    router_url: str | None = None
-    collector_url: str | None = None
-    billing_url: str | None = None
-    alerter_url: str | None = None
-    s3_endpoint_url: str | None = None
-    """Of a store that is not AWS."""
-    s3_region: str | None = None
-    s3_access_key_id: SecretStr | None = None
-    """Without keys, boto3 finds credentials itself, such as a pod's identity."""
-    s3_secret_access_key: SecretStr | None = None
+class PlatformSettings(KafkaSettings):
+    """Settings that the environment gives, and else the laptop's platform."""
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -133,6 +111,36 @@ class ClientSettings(KafkaSettings):
             file_secret_settings,
             _PlatformSource(settings_cls),
         )
+
+
+class ConsumerSettings(PlatformSettings, ServiceSettings):
+    """What a consumer is told that runs as a service of its own."""
+
+
+class ClientSettings(PlatformSettings):
+    """What a client of a platform is told."""
+
+    account: str | None = None
+    """Whose models these are."""
+    artifacts: str | None = None
+    """Where uploads go: `s3://BUCKET/PREFIX/` or, on a laptop, `file:///DIRECTORY/`; the account is added."""
+    gateway: str = "http://127.0.0.1:8080"
+    """Where endpoints whose domain is `*.localhost` answer."""
+    domain: str = "so1s.localhost"
+    """An endpoint's host is `ENDPOINT--ACCOUNT.DOMAIN`."""
+    slack: str | None = None
+    builder_url: str | None = None
+    deployer_url: str | None = None
+    router_url: str | None = None
+    collector_url: str | None = None
+    billing_url: str | None = None
+    alerter_url: str | None = None
+    s3_endpoint_url: str | None = None
+    """Of a store that is not AWS."""
+    s3_region: str | None = None
+    s3_access_key_id: SecretStr | None = None
+    """Without keys, boto3 finds credentials itself, such as a pod's identity."""
+    s3_secret_access_key: SecretStr | None = None
 
 
 class _PlatformSource(PydanticBaseSettingsSource):

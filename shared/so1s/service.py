@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -21,20 +23,23 @@ from typing import Any, TypeVar
 
 import structlog
 import uvicorn
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from faststream.kafka import KafkaBroker
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from so1s import logs
+from so1s.broker.failures import backoff_seconds
 from so1s.broker.handlers import Handler, Rejected, Subscription
 from so1s.broker.producer import Producer
 from so1s.broker.subscribers import Parts, Subscriber, make_broker
-from so1s.broker.topics import dead_letter_topic, missing, provision, wanted
-from so1s.events.event import Event, catalogue
+from so1s.broker.topics import dead_letter_topic, prepare, wanted
+from so1s.events.event import Event, Topic, catalogue
 from so1s.health import Health
 from so1s.loop import Leadership, Loop
 from so1s.metrics import OUTBOX_DEPTH, OUTBOX_REFUSED
+from so1s.platform import ConsumerSettings
+from so1s.publisher import unreachable
 from so1s.settings import ServiceSettings
 from so1s.store import Store
 
@@ -43,6 +48,8 @@ log = structlog.get_logger()
 H = TypeVar("H", bound=Handler)
 
 _RELAY_SECONDS = 1.0
+_START_SECONDS = 1.0
+"""The shortest wait of a start whose Kafka is away."""
 _LAST_FLUSH_SECONDS = 5.0
 _PRUNE_SECONDS = 3600.0
 _SPARE_DAYS = 15
@@ -92,8 +99,14 @@ class Consumer:
         self._provided.update({type(part): part for part in parts})
 
     def run(self) -> None:
-        """Run as a service of its own until SIGTERM, with health, metrics, drain, retry and dead letters."""
-        Service(self.name, ServiceSettings(), consumer=self).run()
+        """Run as a service of its own until SIGTERM, with health, metrics, drain, retry and dead letters.
+
+        `SO1S_KAFKA` says where Kafka is; below the directory of a laptop's platform nothing need be said.
+
+        Raises:
+            InvalidInput: each setting that breaks a rule.
+        """
+        Service(self.name, ConsumerSettings.load(), consumer=self).run()
 
 
 class Service:
@@ -130,13 +143,15 @@ class Service:
         self._loops = list(loops)
         self._health = Health()
         self._producer = Producer(settings)
+        self._server: uvicorn.Server | None = None
+        self._failed = False
         routes = [*self._health.routes(), *routes]
         self.app = Starlette(routes=routes, lifespan=self._lifespan)
 
     def run(self) -> None:
-        """Serve until SIGTERM or Ctrl-C."""
+        """Serve until SIGTERM or Ctrl-C; while Kafka is away, wait for it."""
         logs.configure(self.name, form=self.settings.log_format, level=self.settings.log_level)
-        uvicorn.run(
+        config = uvicorn.Config(
             self.app,
             host=self.settings.http_host,
             port=self.settings.http_port,
@@ -144,23 +159,48 @@ class Service:
             access_log=False,
             timeout_graceful_shutdown=int(self.settings.drain_seconds),
         )
+        self._server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):  # the server stopped in order, and raises it again
+            self._server.run()
+        if self._failed:
+            sys.exit(1)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None, None]:
+        """Answer probes from the beginning, however long the start takes, and stop whenever told to."""
+        stop = asyncio.Event()
+        work = asyncio.create_task(self._work(stop))
+        work.add_done_callback(self._end)
+        yield
+        stop.set()
+        if not self._health.started:
+            work.cancel()
+        await asyncio.wait([work])
+
+    async def _work(self, stop: asyncio.Event) -> None:
         async with self.running():
             # What was made by now stays: without it, each collection would walk through every import
             # again, which takes a third of the time of a batch of samples.
             gc.collect()
             gc.freeze()
-            yield
+            await stop.wait()
+
+    def _end(self, work: asyncio.Task[None]) -> None:
+        """End the process; where nobody asked for that, tell why."""
+        if not work.cancelled() and (error := work.exception()):
+            self._failed = True
+            log.critical("the service cannot go on", exc_info=error)
+        if self._server:
+            self._server.should_exit = True
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Everything but the HTTP server: starts in order, stops in the opposite one."""
+        self._check_handlers()
         async with AsyncExitStack() as stack:
             await self._open_store(stack)
-            await self._check_topics()
-            await stack.enter_async_context(self._producer)
+            stack.push_async_callback(self._producer.stop)
+            await self._reach_kafka()
             stack.push_async_callback(self._flush_last)
             relay = Loop("relay", self._flush, every_seconds=_RELAY_SECONDS, leader=False)
             self.store.on_emitted = relay.wake
@@ -186,21 +226,29 @@ class Service:
         stack.push_async_callback(self.store.close)
         await self.store.migrate(self._migrations)
 
-    async def _check_topics(self) -> None:
+    def _check_handlers(self) -> None:
+        for subscription in self._subscriptions:
+            if missing := subscription.missing():
+                raise TypeError(f"{subscription.handler}: nothing was provided for {', '.join(missing)}")
+
+    async def _reach_kafka(self) -> None:
+        """Check the topics and connect; goes on trying while Kafka is away, or forbids that."""
+        for failures in itertools.count(1):
+            try:
+                await prepare(self.settings, self._topics())
+                await self._producer.start()
+            except KafkaError as error:
+                away = isinstance(error, KafkaConnectionError)
+                self._health.waits_for = str(unreachable(self.settings, error) if away else error)
+            else:
+                return
+            seconds = _START_SECONDS + backoff_seconds(failures)
+            log.warning(self._health.waits_for, tries_again_in_seconds=round(seconds, 1))
+            await asyncio.sleep(seconds)
+
+    def _topics(self) -> list[Topic]:
         topics = [subscription.event_class.topic for subscription in self._subscriptions]
-        topics = list(dict.fromkeys([*wanted([]), *topics, dead_letter_topic(self.name)]))
-        if not self.settings.provision_topics:
-            for topic in await missing(self.settings, topics):
-                log.error("topic is missing: `so1s topics export` says how to make it", topic=topic.name)
-            return
-        replication = self.settings.topic_replication
-        for wrong in await provision(self.settings, topics, replication=replication):
-            log.warning(
-                "topic has another number of partitions; it is left as it is",
-                topic=wrong.topic.name,
-                partitions=wrong.partitions,
-                expected=wrong.topic.partitions,
-            )
+        return list(dict.fromkeys([*wanted([]), *topics, dead_letter_topic(self.name)]))
 
     def _runners(self, loops: Sequence[Loop]) -> list[Callable[[], Any]]:
         led = [loop for loop in loops if loop.leader]
@@ -208,9 +256,6 @@ class Service:
         return [leadership.run, *(loop.run for loop in loops if not loop.leader)]
 
     async def _consume(self, stack: AsyncExitStack) -> list[Subscriber]:
-        for subscription in self._subscriptions:
-            if missing := subscription.missing():
-                raise TypeError(f"{subscription.handler}: nothing was provided for {', '.join(missing)}")
         broker: KafkaBroker = make_broker(self.settings)
         parts = Parts(self.name, self.settings, self.store, self._producer)
         subscribers = [Subscriber(broker, subscription, parts) for subscription in self._subscriptions]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _log_format() -> Literal["json", "console"]:
+    return "console" if sys.stdout.isatty() else "json"
 
 
 class KafkaSettings(BaseSettings):
@@ -52,7 +57,8 @@ class ServiceSettings(KafkaSettings):
     """Of health, metrics and the service's own API."""
     instance: str = Field(default_factory=socket.gethostname)
     """This replica's name: stable over a restart, so that its partitions and lease come back at once."""
-    log_format: Literal["json", "console"] = "json"
+    log_format: Literal["json", "console"] = Field(default_factory=_log_format)
+    """Where it is absent: coloured lines in a terminal, JSON elsewhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_seconds: float = Field(default=15.0, gt=0)
     """How long what is in flight may take after SIGTERM; under a pod's grace period of 30 s."""

@@ -5,17 +5,20 @@ A key's partition depends on that number, so to change it would tear an account'
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from so1s.broker.connection import client_options
 from so1s.events.event import Topic, catalogue
-from so1s.settings import KafkaSettings
+from so1s.settings import KafkaSettings, ServiceSettings
+
+log = structlog.get_logger()
 
 _DAY_MS = 86_400_000
 _DEAD_LETTER_DAYS = 30
@@ -37,6 +40,25 @@ def dead_letter_topic(service: str) -> Topic:
 def wanted(services: Iterable[str]) -> list[Topic]:
     """Every topic of the catalogue, and the dead letters of the services."""
     return [event.topic for event in catalogue().values()] + [dead_letter_topic(name) for name in services]
+
+
+async def prepare(settings: ServiceSettings, topics: Sequence[Topic]) -> None:
+    """Create the topics of a service that are missing, where it may; log what is not as it should be.
+
+    Raises:
+        KafkaError: the brokers refused, or none answers.
+    """
+    if not settings.provision_topics:
+        for topic in await missing(settings, topics):
+            log.error("topic is missing: `so1s topics export` says how to make it", topic=topic.name)
+        return
+    for wrong in await provision(settings, topics, replication=settings.topic_replication):
+        log.warning(
+            "topic has another number of partitions; it is left as it is",
+            topic=wrong.topic.name,
+            partitions=wrong.partitions,
+            expected=wrong.topic.partitions,
+        )
 
 
 async def provision(
