@@ -37,8 +37,8 @@ def client(settings):
         "s3",
         endpoint_url=settings.s3_endpoint_url,
         region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
+        aws_access_key_id=settings.s3_access_key_id.get_secret_value(),
+        aws_secret_access_key=settings.s3_secret_access_key.get_secret_value(),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from so1s_lab import CHECKOUT
@@ -19,8 +21,16 @@ _PROGRAM = GoProgram(
 )
 
 
+@dataclass(frozen=True)
+class Keys:
+    """A user of the store."""
+
+    access_key: str = field(default_factory=lambda: f"lab{secrets.token_hex(8)}")
+    secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+
+
 class S3:
-    """A store with one user, who may do everything."""
+    """A store whose first user may do everything, and whose other one, the stranger, nothing."""
 
     name = "s3"
     version = _PROGRAM.version
@@ -30,8 +40,18 @@ class S3:
         self._directory = directory
         self._port = any_port()
         self._binary = Path()
-        self.access_key = f"lab{secrets.token_hex(8)}"
-        self.secret_key = secrets.token_urlsafe(24)
+        self.keys = Keys()
+        self.stranger = Keys()
+
+    @property
+    def access_key(self) -> str:
+        """Of the user who may do everything."""
+        return self.keys.access_key
+
+    @property
+    def secret_key(self) -> str:
+        """Theirs."""
+        return self.keys.secret_key
 
     @property
     def endpoint(self) -> str:
@@ -39,15 +59,24 @@ class S3:
         return f"http://127.0.0.1:{self._port}"
 
     def prepare(self) -> None:
-        """Build it."""
+        """Build it, and write down the stranger."""
         self._binary = _PROGRAM.build()
-        for name in ("data", "meta", "versions"):
+        for name in ("data", "meta", "versions", "users"):
             (self._directory / name).mkdir(exist_ok=True)
+        users = self._directory / "users" / "users.json"
+        users.touch(mode=0o600)
+        stranger = {"access": self.stranger.access_key, "secret": self.stranger.secret_key, "role": "user"}
+        users.write_text(json.dumps({"accessAccounts": {self.stranger.access_key: stranger}}))
 
     def unit(self) -> Unit:
         """Its user comes by the environment, which other users of the machine cannot read."""
         line = command(
-            self._binary, port=f"127.0.0.1:{self._port}", region=self.region, health="/health", quiet=True
+            self._binary,
+            port=f"127.0.0.1:{self._port}",
+            region=self.region,
+            iam_dir=self._directory / "users",
+            health="/health",
+            quiet=True,
         )
         backend = command(
             "posix", sidecar=self._directory / "meta", versioning_dir=self._directory / "versions"
