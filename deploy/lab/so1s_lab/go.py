@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from so1s_lab import CHECKOUT, LAB_DIR
 from so1s_lab.part import MissingPartError
+
+_log = logging.getLogger(__name__)
 
 BIN = LAB_DIR / "bin"
 _SOURCES = LAB_DIR / "share"
@@ -122,6 +125,7 @@ class GoProgram:
         stamp = binary.with_suffix(".stamp")
         with _locked(binary.with_suffix(".lock")):
             if not (binary.exists() and stamp.exists() and stamp.read_text() == self._stamp):
+                _log.info("building %s; this takes minutes the first time", binary.name)
                 self.pins.run("build", "-trimpath", "-ldflags", self._flags, "-o", str(binary), self.package)
                 stamp.write_text(self._stamp)
         return binary

@@ -40,8 +40,22 @@ class Runner:
     together with the processes that they left behind.
     """
 
-    def __init__(self, run_dir: Path, *, output: Output | None = None) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        output: Output | None = None,
+        progress: Callable[[Started], None] = lambda _: None,
+    ) -> None:
+        """Describe a run.
+
+        Args:
+            run_dir: the run's own directory, beside those of other runs.
+            output: takes what the parts print; by default it is kept in `logs`.
+            progress: takes each part once it is ready.
+        """
         self.run_dir = run_dir.resolve()
+        self._progress = progress
         self.started: list[Started] = []
         self._output: Output = output or Logs(self.run_dir / "logs").write
         self._lock = Lock(self.run_dir / "lock")
@@ -60,9 +74,11 @@ class Runner:
 
     def __exit__(self, *_error: object) -> None:
         """Stop everything."""
-        self.stop()
-        self._loop.__exit__()
-        self._lock.release()
+        try:
+            self.stop()
+        finally:
+            self._loop.__exit__()
+            self._lock.release()
 
     def directory(self, name: str) -> Path:
         """A part's own directory in this run."""
@@ -70,7 +86,7 @@ class Runner:
         path.mkdir(exist_ok=True)
         return path
 
-    def start(self, *parts: Part, progress: Callable[[Started], None] = lambda _: None) -> None:
+    def start(self, *parts: Part) -> None:
         """Start parts together, and return when all are ready.
 
         Raises:
@@ -81,7 +97,7 @@ class Runner:
             part.prepare()
         processes = [Process(part.unit(), self._records, self._output) for part in parts]
         self._groups.append(processes)
-        self._loop.run(self._start_together(parts, processes, progress))
+        self._loop.run(self._start_together(parts, processes))
 
     def stop(self) -> None:
         """Stop all parts; those that were started together stop together, the last group first."""
@@ -93,9 +109,7 @@ class Runner:
     def _records(self) -> Path:
         return self.run_dir / "processes"
 
-    async def _start_together(
-        self, parts: tuple[Part, ...], processes: list[Process], progress: Callable[[Started], None]
-    ) -> None:
+    async def _start_together(self, parts: tuple[Part, ...], processes: list[Process]) -> None:
         async def start(part: Part, process: Process) -> None:
             began = time.monotonic()
             try:
@@ -103,7 +117,7 @@ class Runner:
             except TimeoutError:
                 raise PartNotReadyError(self._complaint(process.unit.name)) from None
             self.started.append(Started(part, time.monotonic() - began))
-            progress(self.started[-1])
+            self._progress(self.started[-1])
 
         await asyncio.gather(*map(start, parts, processes))
 
