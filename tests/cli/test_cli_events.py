@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+import os
+import signal
+import sys
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -54,6 +58,39 @@ def test_tail_for_people_is_a_line_an_event(so1s, laptop, endpoint):
     result = so1s("events", "tail", "--no-follow", "--from", "1h", "--type", "RoutesApplied")
     (line,) = (line for line in result.lines if endpoint in line)
     assert line.split()[1:3] == ["RoutesApplied", f"risk/{endpoint}"]
+
+
+async def test_tail_says_what_it_follows_and_how_to_end_it_and_then_waits(laptop, endpoint):
+    process = await asyncio.create_subprocess_exec(
+        *(Path(sys.executable).with_name("so1s"), "events", "tail"),
+        *("--type", "RoutesApplied", "--account", "risk"),
+        env=os.environ | {"SO1S_KAFKA": laptop.kafka},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stderr
+    try:
+        said = (await process.stderr.readline()).decode()
+        await asyncio.to_thread(publish, laptop, played.applied(endpoint))
+        async with asyncio.timeout(10):
+            while endpoint not in (await process.stdout.readline()).decode():
+                pass
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert f"RoutesApplied of risk at {laptop.kafka} since 20" in said
+    assert said.endswith(" UTC, and as they come; Ctrl-C ends it\n")
+    assert b"Traceback" not in err
+
+
+def test_tail_says_from_when_on_there_was_nothing(so1s, laptop):
+    result = so1s("events", "tail", "--no-follow", "--from", "2030-01-01")
+    assert result.out == ""
+    assert "all events but samples" in result.err
+    assert "since 2030-01-01 00:00:00 UTC" in result.err
 
 
 async def test_tail_shows_what_cannot_be_read_as_such(so1s, laptop, endpoint):

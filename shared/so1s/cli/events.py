@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Any
@@ -15,13 +14,14 @@ from so1s.broker.reader import Reader, decoded
 from so1s.cli import offsets
 from so1s.cli.ask import run
 from so1s.cli.terminal import Terminal, print_json, terminal
-from so1s.cli.times import moment
+from so1s.cli.times import moment, shown
 from so1s.errors import InvalidInput
 from so1s.events import Event, catalogue
 from so1s.platform import ClientSettings
 
 app = typer.Typer(no_args_is_help=True, help="Watch events, and feed a service the past again.")
 
+_END = ", and as they come; Ctrl-C ends it"
 _SAMPLES = ("UsageSampled", "UsageCorrected", "HealthSampled", "GatewaySampled")
 
 Type = Annotated[
@@ -45,7 +45,11 @@ def tail(
     settings, screen = ClientSettings.load(), terminal(context)
     known = [each for name, each in by_name().items() if name not in _SAMPLES]
     classes = [named(each) for each in types] or known
-    run(settings, _tail(screen, settings, classes, account, moment(since), follow=follow))
+    at = moment(since)
+    which = ", ".join(each.__name__ for each in classes) if types else "all events but samples"
+    whose = f" of {account}" if account else ""
+    screen.note(f"{which}{whose} at {settings.kafka} since {shown(at.isoformat())}{_END if follow else ''}")
+    run(settings, _tail(screen, settings, classes, account, at, follow=follow))
 
 
 @app.command()
@@ -103,14 +107,9 @@ async def _tail(
         for record in past:
             _show(screen, record, key)
         if follow:
-            async with aclosing(_coming(reader)) as coming:
+            async with aclosing(reader.coming()) as coming:
                 async for record in coming:
                     _show(screen, record, key)
-
-
-async def _coming(reader: Reader) -> AsyncGenerator[ConsumerRecord, None]:
-    async for record in reader.coming():
-        yield record
 
 
 def _show(screen: Terminal, record: ConsumerRecord, account: bytes | None) -> None:
