@@ -19,6 +19,7 @@ from so1s.events.envelope import Record
 from so1s.service import Consumer, Service
 from so1s.settings import ServiceSettings
 from so1s.store import Store
+from tests.gate import Gate
 
 PARTITIONS = 2
 
@@ -147,59 +148,10 @@ def opened() -> asyncio.Event:
     return asyncio.Event()
 
 
-class Gate:
-    """A way to the database that can be closed: its connections break, and new ones are refused."""
-
-    def __init__(self, target: str) -> None:
-        self._target = target
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
-        self._is_open = True
-        self.refused = 0
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def open(self) -> None:
-        self._is_open = True
-
-    async def close(self) -> None:
-        self._is_open = False
-        for writer in self._open:
-            writer.transport.abort()
-
-    async def stop(self) -> None:
-        await self.close()
-        self._server.close()
-        await self._server.wait_closed()
-
-    async def _serve(self, reader, writer) -> None:
-        if not self._is_open:
-            self.refused += 1
-            writer.transport.abort()
-            return
-        there, back = await asyncio.open_unix_connection(self._target)
-        self._open |= {writer, back}
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
-        self._open -= {writer, back}
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
-
-
 @pytest.fixture
 async def postgres_gate(postgres) -> AsyncIterator[Gate]:
     socket = postgres.partition("host=")[2]
-    gate = Gate(f"{socket}/.s.PGSQL.5432")
+    gate = Gate(lambda: asyncio.open_unix_connection(f"{socket}/.s.PGSQL.5432"))
     await gate.start()
     gate.url = f"postgresql+asyncpg://postgres@127.0.0.1:{gate.port}/postgres?ssl=disable"
     yield gate

@@ -37,11 +37,15 @@ _KINDS: dict[int, type[PermanentError | TemporaryError]] = {
     HTTPStatus.GONE: Gone,
 }
 
+_UNKNOWN_FIELD = "failed to create typed patch object"
+"""So begins the answer to an apply of a field that there is not; its status is 500, though it is no accident."""
+
 
 def failure(status: int, body: str) -> PermanentError | TemporaryError:
     """The error that an answer means; its body is a `Status` object of the API, or a proxy's text."""
-    kind = _KINDS.get(status, TemporaryError)
-    return kind(f"the Kubernetes API answers {status}: {_said(body)}")
+    said = _said(body)
+    kind = Refused if said.startswith(_UNKNOWN_FIELD) else _KINDS.get(status, TemporaryError)
+    return kind(f"the Kubernetes API answers {status}: {said}")
 
 
 def _said(body: str) -> str:
