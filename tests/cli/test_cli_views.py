@@ -103,10 +103,15 @@ def test_a_variant_says_which_checks_it_waits_for_and_which_it_failed(so1s, http
 
 
 def test_a_variant_that_is_to_go_says_what_keeps_it(so1s, http):
-    used = VARIANT | {"variant": "fraud", "version": "3", "in_use": "it takes all traffic of fraud"}
+    used = VARIANT | {
+        "variant": "fraud",
+        "weight": 1,
+        "version": "3",
+        "in_use": "it takes all traffic of fraud",
+    }
     http.answers["/v1/endpoints"] = {"endpoints": [ENDPOINT | {"variants": [used]}]}
     _, shown = so1s("weights", "show", "fraud").lines
-    assert shown.endswith("is to go, but it takes all traffic of fraud")
+    assert shown.endswith("█  is to go, but it takes all traffic of fraud")
 
 
 def test_weights_that_wait_are_shown_below_those_that_are_so(so1s, http):
@@ -185,8 +190,11 @@ def test_a_deployments_history_tells_each_revision_and_the_way_back(so1s, http):
     assert so1s("history", "fraud", "-o", "json").json == revisions
 
 
-def test_a_first_revision_has_no_way_back(so1s, http):
-    http.answers["/v1/deployments/risk/fraud/revisions"] = {"revisions": [revision(1, "1", "serving")]}
+@pytest.mark.parametrize(
+    "revisions", [[revision(1, "1", "serving")], [revision(2, "2", "removed"), revision(1, "1", "replaced")]]
+)
+def test_where_no_way_leads_back_none_is_shown(so1s, http, revisions):
+    http.answers["/v1/deployments/risk/fraud/revisions"] = {"revisions": revisions}
     assert "rollback" not in so1s("history", "fraud").out
 
 

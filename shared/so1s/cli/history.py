@@ -43,8 +43,9 @@ def _shown(deployment: str, revisions: list[dict[str, Any]]) -> RenderableType:
         for each in revisions
     ]
     parts: list[RenderableType] = [table(rows, _COLUMNS, empty="no revisions yet")]
+    is_gone = any(each["state"] == "removed" for each in rows)
     before = next((each for each in rows if each["state"] == "replaced"), None)
-    if before:
+    if before and not is_gone:
         back = f"so1s rollback {deployment} --to-revision {before['revision']}"
         parts += [Text(), Text(f"back to {before['serves']}: {back}", style="dim")]
     return Group(*parts)

@@ -144,7 +144,8 @@ def _coming(change: dict[str, Any]) -> Text:
 def _share(variant: dict[str, Any], part: float, width: int) -> Text:
     version = f"{variant['model']}@{variant['version']}" if variant["model"] else variant["state"]
     text = f"{variant['variant']:<{width}}  {variant['weight']:>7}  {100 * part:5.1f} %  {version:<20} "
-    return Text.assemble(text, ("█" * round(_BAR * part), "cyan"), (_hindered(variant), "yellow"))
+    bar, hindered = "█" * round(_BAR * part), _hindered(variant)
+    return Text.assemble(text, (bar, "cyan"), "  " if bar and hindered else "", (hindered, "yellow"))
 
 
 def _hindered(variant: dict[str, Any]) -> str:
