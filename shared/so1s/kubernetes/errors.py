@@ -38,7 +38,7 @@ _KINDS: dict[int, type[PermanentError | TemporaryError]] = {
 }
 
 _UNKNOWN_FIELD = "failed to create typed patch object"
-"""So begins the answer to an apply of a field that there is not; its status is 500, though it is no accident."""
+"""So begins the answer to an apply of an unknown field; its status is 500, though it is no accident."""
 
 
 def failure(status: int, body: str) -> PermanentError | TemporaryError:
