@@ -26,8 +26,6 @@ from so1s.store import Transaction, answers
 
 consumer = Consumer("router")
 
-_ROUTER = "router"
-
 
 @consumer.on(DeploymentRequested)
 async def expect_variant(requested: DeploymentRequested, tx: Transaction) -> None:
@@ -53,7 +51,7 @@ async def attach_variant(ready: DeploymentReady, tx: Transaction, loop: Loop) ->
     if endpoint.has_attached(ready.deployment, ready.revision):
         await answers.promise(tx, endpoint.key, endpoint.revision)
     decision = become_ready(endpoint, ready, verdicts)
-    why = Why(_ROUTER, f"{ready.deployment} serves {ready.model}@{ready.version}")
+    why = Why(f"{ready.deployment} serves {ready.model}@{ready.version}")
     await store.save(tx, endpoint, decision.endpoint, why)
     loop.wake()
     return decision.rejected
@@ -63,7 +61,7 @@ async def attach_variant(ready: DeploymentReady, tx: Transaction, loop: Loop) ->
 async def judge_variants(finished: CheckFinished, tx: Transaction, loop: Loop) -> list[RoutesRejected]:
     """Let a verdict take effect where its revision is; keep it for where it comes first."""
     verdict = Verdict(finished.passed, finished.reason)
-    why = Why(_ROUTER, f"{finished.check} passed on {finished.deployment}")
+    why = Why(f"{finished.check} passed on {finished.deployment}")
     rejected = []
     for endpoint in await store.endpoints_of(tx, finished.account, finished.deployment):
         if endpoint.variants[finished.deployment].revision == finished.revision:
@@ -99,7 +97,7 @@ async def change_weights(
     if isinstance(decided, Waiting):
         await changes.wait(tx, changed, deadlines.weights)
     else:
-        await store.save(tx, endpoint, decided, Why(changed.changed_by, changed.reason))
+        await store.save(tx, endpoint, decided, Why(changed.reason, changed.changed_by))
     loop.wake()
     return None
 
@@ -129,7 +127,7 @@ async def remove_endpoint(
     if endpoint.removed:
         await answers.promise(tx, endpoint.key, endpoint.revision)
     else:
-        await store.save(tx, endpoint, remove(endpoint), Why(requested.requested_by, "removal requested"))
+        await store.save(tx, endpoint, remove(endpoint), Why("removal requested", requested.requested_by))
     loop.wake()
     return None
 

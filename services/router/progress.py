@@ -1,10 +1,10 @@
-"""Queries on how far routes and variants have come in the world."""
+"""Queries on how far routes have come in the world, and which variants wait for a verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Row, and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -56,8 +56,12 @@ class Member:
     endpoint: str
     deployment: str
     revision: int
-    since: float
     cause: Cause
+
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """A row of the variants."""
+        return cls(row.account, row.endpoint, row.deployment, row.revision, _cause(row))
 
 
 async def any_in_time(connection: AsyncConnection) -> bool:
@@ -117,26 +121,7 @@ async def unjudged(connection: AsyncConnection, before: float) -> list[Member]:
     if not lacking:
         return []
     rows = await connection.execute(select(variants).where(variants.c.since < before))
-    return [_member(row) for row in rows if (row.account, row.endpoint, row.deployment) in lacking]
-
-
-async def drained(connection: AsyncConnection) -> list[Member]:
-    """Retiring variants that no gateway's route names any more."""
-    of_endpoint = and_(variants.c.account == endpoints.c.account, variants.c.endpoint == endpoints.c.endpoint)
-    off = (variants.c.state == "retiring", endpoints.c.acknowledged >= variants.c.route_revision)
-    return [
-        _member(row)
-        for row in await connection.execute(select(variants).join(endpoints, of_endpoint).where(*off))
-    ]
-
-
-async def release(tx: Transaction, member: Member) -> bool:
-    """Record that a retiring variant is released; False where another endpoint still retires it."""
-    mine = (variants.c.account == member.account, variants.c.deployment == member.deployment)
-    this = (*mine, variants.c.endpoint == member.endpoint, variants.c.state == "retiring")
-    await tx.execute(update(variants).where(*this).values(state="released"))
-    others = await tx.execute(select(variants.c.endpoint).where(*mine, variants.c.state == "retiring"))
-    return others.first() is None
+    return [Member.of(row) for row in rows if (row.account, row.endpoint, row.deployment) in lacking]
 
 
 async def history(connection: AsyncConnection, account: str) -> Sequence[Row[Any]]:
@@ -148,10 +133,6 @@ async def history(connection: AsyncConnection, account: str) -> Sequence[Row[Any
 def _course(row: Row, endpoint: Endpoint, waiting: Sequence[Answer]) -> Course:
     in_it = tuple(answer for answer in waiting if answer.revision <= endpoint.revision)
     return Course(endpoint, row.degraded, row.changed_by, row.decided_at, _cause(row), in_it)
-
-
-def _member(row: Row) -> Member:
-    return Member(row.account, row.endpoint, row.deployment, row.revision, row.since, _cause(row))
 
 
 def _cause(row: Row) -> Cause:

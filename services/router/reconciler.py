@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.router import metrics, progress
+from services.router import metrics, progress, retirements
 from services.router.domain.endpoint import Endpoint
 from services.router.domain.route import PublicUrls, route_of
 from services.router.ports import Mesh
@@ -134,10 +134,10 @@ class Reconciler:
     async def _release(self) -> None:
         """Give retiring variants back whose traffic has ended."""
         async with self.store.read() as connection:
-            drained = await progress.drained(connection)
+            drained = await retirements.drained(connection)
         for member in drained:
             async with self.store.transaction(member.cause) as tx:
-                if await progress.release(tx, member):
+                if await retirements.end(tx, member):
                     tx.emit(_released(member))
 
 

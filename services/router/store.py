@@ -21,10 +21,10 @@ _KEPT_REVISIONS = 100
 
 @dataclass(frozen=True)
 class Why:
-    """Who changes a route, and what for."""
+    """What a route is changed for, and by whom."""
 
-    changed_by: str
     reason: str
+    changed_by: str = "router"
 
 
 async def load(tx: Transaction, account: str, name: str) -> Endpoint:

@@ -32,11 +32,11 @@ class Waits:
         # The handler that wakes the loop has not committed yet: a writer waits for it.
         async with self.store.transaction() as tx:
             waiting = await changes.waiting(tx.connection)
-            retiring = await retirements.waiting(tx.connection)
+            free = await retirements.free(tx.connection)
         for change in waiting:
             await self._settle(change)
-        for retirement in retiring:
-            await self._release(retirement)
+        for wish in free:
+            await self._release(wish)
 
     async def fail_unjudged(self) -> None:
         """Let checks fail that gave no verdict in time; a verdict that comes later still counts."""
@@ -55,14 +55,14 @@ class Waits:
             if isinstance(settled, RoutesRejected):
                 tx.emit(settled)
             else:
-                await store.save(tx, endpoint, settled, Why(change.changed_by, change.reason))
+                await store.save(tx, endpoint, settled, Why(change.reason, change.changed_by))
 
     async def _release(self, wish: Retirement) -> None:
         these = (wish.account, wish.deployment, wish.revision)
         async with self.store.transaction(wish.cause) as tx:
             answer = await retirements.release(tx, *these)
             if isinstance(answer, VariantInUse):
-                return  # as was said already
+                return  # it took weight in between
             if await retirements.forget(tx, *these) and answer:
                 tx.emit(answer)
 

@@ -15,6 +15,7 @@ from so1s.events import (
     Event,
     RoutesApplied,
     RoutesRejected,
+    VariantInUse,
     VariantReleased,
     WeightsChanged,
     event_class,
@@ -85,10 +86,11 @@ async def test_the_router_decides_alike_on_postgresql(postgres):
     passed = CheckFinished.of(news, check="quality", passed=True, reason="accuracy 0.950")
     of_check, of_weights = await router.take(passed)  # each chain hears of the route that has both in it
     assert of_check.weights == of_weights.weights == {"fraud": 1, "fraud-next": 1}
-    again = WeightsChanged(account="risk", endpoint="fraud", weights={"fraud": 1, "fraud-next": 0})
-    assert [type(event) for event in await router.take(again)] == [RoutesApplied]
     retiring = DeploymentRetiring(account="risk", deployment="fraud-next", revision=1, endpoint="fraud")
-    assert VariantReleased in [type(event) for event in await router.take(retiring)]
+    assert [type(event) for event in await router.take(retiring, retiring)] == [VariantInUse, VariantInUse]
+    again = WeightsChanged(account="risk", endpoint="fraud", weights={"fraud": 1, "fraud-next": 0})
+    said = [*await router.take(again), *await router.turn()]
+    assert {type(event) for event in said} == {RoutesApplied, VariantReleased}
     unknown = WeightsChanged(account="risk", endpoint="fraud", weights={"unknown": 1})
     assert [type(event) for event in await router.take(unknown)] == [RoutesRejected]
     await store.close()
