@@ -6,6 +6,7 @@ The challenges are those of RFC 7235 and of https://distribution.github.io/distr
 from __future__ import annotations
 
 import base64
+import json
 import re
 import time
 from collections.abc import AsyncGenerator
@@ -28,12 +29,6 @@ class TokenServerAway(TemporaryError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Pass:
-    authorization: str
-    valid_until: float
-
-
-@dataclass(frozen=True, slots=True)
 class Challenge:
     """What a registry asks for."""
 
@@ -46,6 +41,13 @@ class Challenge:
         """Read `WWW-Authenticate: SCHEME name="value",…`."""
         scheme, _, rest = header.strip().partition(" ")
         return cls(scheme.lower(), dict(re.findall(r'(\w+)="([^"]*)"', rest)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    challenge: Challenge
+    authorization: str
+    valid_until: float = float("inf")
 
 
 class RegistryAuth(httpx.Auth):
@@ -68,18 +70,20 @@ class RegistryAuth(httpx.Auth):
             return
         purpose = _purpose(request)
         known = self._passes.get(purpose)
-        if known and time.monotonic() < known.valid_until:
+        if known and time.monotonic() > known.valid_until:
+            known = self._passes[purpose] = await _token(
+                known.challenge, (yield self._token_request(known.challenge))
+            )
+        if known:
             request.headers["Authorization"] = known.authorization
         response = yield request
         if response.status_code != httpx.codes.UNAUTHORIZED:
             return
         challenge = Challenge.parse(response.headers.get("WWW-Authenticate", ""))
         if challenge.scheme == "basic" and (basic := self._basic):
-            granted = _Pass(basic, float("inf"))
+            granted = _Pass(challenge, basic)
         elif challenge.scheme == "bearer" and _is_safe(request.url, challenge):
-            answer = yield self._token_request(challenge)
-            await answer.aread()
-            granted = _token(answer)
+            granted = await _token(challenge, (yield self._token_request(challenge)))
         else:
             return
         self._passes[purpose] = granted
@@ -115,13 +119,13 @@ def _is_safe(registry: httpx.URL, challenge: Challenge) -> bool:
     return realm.scheme == "https" or (realm.scheme == "http" and registry.scheme == "http")
 
 
-def _token(answer: httpx.Response) -> _Pass:
-    realm = f"{answer.request.url.scheme}://{answer.request.url.host}{answer.request.url.path}"
+async def _token(challenge: Challenge, answer: httpx.Response) -> _Pass:
+    realm = challenge.parameters["realm"]
     if answer.is_server_error:
         raise TokenServerAway(f"{realm} gives no token now: status {answer.status_code}")
     if not answer.is_success:
         raise TemporaryError(f"{realm} refuses the builder's credentials: status {answer.status_code}")
-    body = answer.json()
+    body = json.loads(await answer.aread())
     seconds = body.get("expires_in") or _SHORTEST_SECONDS
     token = body.get("token") or body["access_token"]
-    return _Pass(f"Bearer {token}", time.monotonic() + seconds * _USED_SHARE)
+    return _Pass(challenge, f"Bearer {token}", time.monotonic() + seconds * _USED_SHARE)
