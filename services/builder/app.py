@@ -22,7 +22,7 @@ from services.builder.domain.archive import Limits
 from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
 from services.builder.ports import Images
-from services.builder.retention import Retention
+from services.builder.retention import REMOVED, Retention
 from services.builder.runtime import stage
 from services.builder.settings import Settings
 from services.builder.steps import World
@@ -83,9 +83,12 @@ def make_retention(settings: Settings) -> Retention:
     return Retention(
         directory / "logs",
         settings.log_retention_days,
+        settings.libraries_dir.absolute(),
+        settings.library_retention_days,
         scratch=(
             (directory / "work", "*"),
             (settings.libraries_dir, "installing-*"),
+            (settings.libraries_dir, f"{REMOVED}*"),
             (settings.image_dir / "blobs/sha256", ".*"),
         ),
         scratch_seconds=settings.deadline_seconds + _HOUR_SECONDS,

@@ -1,4 +1,4 @@
-"""How long files of builds are kept: old logs go, and what killed workers left behind."""
+"""How long files are kept: old logs go, libraries that no build asks for, and what killed workers left."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ import structlog
 log = structlog.get_logger()
 
 _DAY_SECONDS = 86_400
+_DIGEST = "[0-9a-f]" * 64
+REMOVED = "removed-"
+"""What the name of a directory begins with that goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,9 @@ class Retention:
     logs: Path
     log_days: int
     """How long a log is kept after its last line."""
+    libraries: Path
+    library_days: int
+    """How long libraries are kept after a build asked for them."""
     scratch: tuple[tuple[Path, str], ...]
     """Directories and patterns of what only work in progress has; finished work leaves nothing there."""
     scratch_seconds: float
@@ -32,26 +38,33 @@ class Retention:
 
     async def prune(self) -> None:
         """Remove what is too old."""
-        logs, leftovers = await asyncio.to_thread(self._prune)
-        if logs or leftovers:
-            log.info("old files were removed", logs=logs, leftovers=leftovers)
+        removed = await asyncio.to_thread(self._prune)
+        if any(removed.values()):
+            log.info("old files were removed", **removed)
 
-    def _prune(self) -> tuple[int, int]:
-        logs = _remove(self.logs.glob("*/*/*.log"), before=self.now() - self.log_days * _DAY_SECONDS)
+    def _prune(self) -> dict[str, int]:
+        now = self.now()
+        scratch = (path for directory, pattern in self.scratch for path in directory.glob(pattern))
+        removed = {
+            "logs": _remove(self.logs.glob("*/*/*.log"), before=now - self.log_days * _DAY_SECONDS),
+            "libraries": _remove(self.libraries.glob(_DIGEST), before=now - self.library_days * _DAY_SECONDS),
+            "leftovers": _remove(scratch, before=now - self.scratch_seconds),
+        }
         for directory in [*self.logs.glob("*/*"), *self.logs.glob("*")]:
             with contextlib.suppress(OSError):
                 directory.rmdir()  # only where it is empty
-        paths = (path for directory, pattern in self.scratch for path in directory.glob(pattern))
-        return logs, _remove(paths, before=self.now() - self.scratch_seconds)
+        return removed
 
 
 def _remove(paths: Iterable[Path], *, before: float) -> int:
     old = [path for path in paths if _is_older(path, before)]
     for path in old:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another builder removes them, too
+            if path.is_dir():
+                # Renamed first, so that nobody ever finds half of it.
+                shutil.rmtree(path.rename(path.with_name(f"{REMOVED}{path.name}")), ignore_errors=True)
+            else:
+                path.unlink()
     return len(old)
 
 

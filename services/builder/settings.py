@@ -102,8 +102,10 @@ class Settings(S3Settings, RegistrySettings):
     poll_seconds: float = Field(default=0.25, gt=0)
     """How often an idle worker looks for a build that nobody woke it for, as another replica recorded it."""
     log_retention_days: int = Field(default=30, ge=1)
-    """How long the log of a build is kept after its last line. Images and libraries stay: nobody but the
-    deployer knows what is in use."""
+    """How long the log of a build is kept after its last line. Images stay: the builder does not know which
+    of them are in use."""
+    library_retention_days: int = Field(default=30, ge=2)
+    """How long libraries are kept that no build asks for; the prepared ones are asked for every day."""
     max_artifact_bytes: int = Field(default=20 * 2**30, gt=0)
     """As uploaded; above the weights of most models that fit on one GPU."""
     max_unpacked_bytes: int = Field(default=40 * 2**30, gt=0)

@@ -95,6 +95,17 @@ async def test_a_lost_layer_is_packed_again_from_what_is_installed(tmp_path):
     assert await images.has(again.layer)
 
 
+async def test_libraries_that_are_asked_for_bear_the_time(tmp_path):
+    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks")
+    libraries = source(tmp_path / "d", locks, images)
+    home = (await libraries.provide("onnx", lambda _line: None)).site_packages.parent
+    os.utime(home, (0, 0))
+
+    await libraries.provide("onnx", lambda _line: None)
+
+    assert home.stat().st_mtime > 0
+
+
 async def test_libraries_that_cannot_be_installed_are_a_failed_build_with_uvs_words_in_the_log(tmp_path):
     locks = small_lock(tmp_path / "locks", damaged=True)
     lines: list[str] = []

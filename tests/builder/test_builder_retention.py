@@ -56,7 +56,12 @@ async def test_logs_go_by_days_and_take_their_empty_directories_along(settings, 
 
 @pytest.mark.parametrize(
     "path",
-    ["builder/work/builder-7_0/", "libraries/installing-x/", "images/blobs/sha256/.tmp1"],
+    [
+        "builder/work/builder-7_0/",
+        "libraries/installing-x/",
+        "libraries/removed-x/",
+        "images/blobs/sha256/.tmp1",
+    ],
 )
 async def test_what_killed_workers_left_goes_when_no_build_can_be_so_old(settings, aged, path):
     in_progress = aged(path, settings.deadline_seconds)
@@ -68,9 +73,19 @@ async def test_what_killed_workers_left_goes_when_no_build_can_be_so_old(setting
     assert not in_progress.exists()
 
 
-async def test_images_and_libraries_stay_however_old_they_are(settings, aged):
-    files = [aged("images/blobs/sha256/ab", 999 * DAY), aged("libraries/onnx-1/", 999 * DAY)]
+async def test_libraries_that_no_build_asks_for_go(settings, aged):
+    unused = aged(f"libraries/{'a' * 64}/", settings.library_retention_days * DAY + 60)
+    used = aged(f"libraries/{'b' * 64}/", settings.library_retention_days * DAY - 60)
 
     await make_retention(settings).prune()
 
-    assert all(each.exists() for each in files)
+    assert [each.name for each in settings.libraries_dir.iterdir()] == [used.name]
+    assert not unused.exists()
+
+
+async def test_images_stay_however_old_they_are(settings, aged):
+    blob = aged(f"images/blobs/sha256/{'a' * 64}", 9999 * DAY)
+
+    await make_retention(settings).prune()
+
+    assert blob.exists()

@@ -93,6 +93,7 @@ class UvDependencies:
             layer = Layer(**json.loads((home / "layer.json").read_bytes()))
         except FileNotFoundError:
             return None
+        os.utime(home)  # asked for: what nobody asks for is removed by and by
         return layer if await self._images.has(layer) else None
 
     async def _install(self, lock: Path, home: Path, log: Log) -> None:
