@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.router.tables import changes
+from services.router.tables import cause_of, changes
 from so1s.events import WeightsChanged
 from so1s.events.envelope import Cause
 from so1s.store import Transaction, upsert
@@ -38,11 +38,8 @@ async def wait(tx: Transaction, changed: WeightsChanged, seconds: float) -> None
         "reason": changed.reason,
         "deadline": tx.now.timestamp() + seconds,
         "superseded": False,
-        "event_id": tx.cause.event_id,
-        "correlation_id": tx.cause.correlation_id,
-        "traceparent": tx.cause.traceparent,
     }
-    await upsert(tx, changes, row, keys=("event_id",))
+    await upsert(tx, changes, row | asdict(tx.cause), keys=("event_id",))
 
 
 async def supersede(tx: Transaction, account: str, endpoint: str) -> None:
@@ -72,5 +69,5 @@ def _change(row: Row) -> Change:
         reason=row.reason,
         deadline=row.deadline,
         superseded=row.superseded,
-        cause=Cause(row.event_id, row.correlation_id, row.traceparent),
+        cause=cause_of(row),
     )

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router import store
 from services.router.domain.endpoint import Endpoint
-from services.router.tables import endpoints, routes, variants
+from services.router.tables import cause_of, endpoints, routes, variants
 from so1s.events.envelope import Cause
 from so1s.store import Transaction, answers
 from so1s.store.answers import Answer
@@ -61,7 +61,7 @@ class Member:
     @classmethod
     def of(cls, row: Row) -> Self:
         """A row of the variants."""
-        return cls(row.account, row.endpoint, row.deployment, row.revision, _cause(row))
+        return cls(row.account, row.endpoint, row.deployment, row.revision, cause_of(row))
 
 
 async def any_in_time(connection: AsyncConnection) -> bool:
@@ -132,8 +132,4 @@ async def history(connection: AsyncConnection, account: str) -> Sequence[Row[Any
 
 def _course(row: Row, endpoint: Endpoint, waiting: Sequence[Answer]) -> Course:
     in_it = tuple(answer for answer in waiting if answer.revision <= endpoint.revision)
-    return Course(endpoint, row.degraded, row.changed_by, row.decided_at, _cause(row), in_it)
-
-
-def _cause(row: Row) -> Cause:
-    return Cause(row.event_id, row.correlation_id, row.traceparent)
+    return Course(endpoint, row.degraded, row.changed_by, row.decided_at, cause_of(row), in_it)

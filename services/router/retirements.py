@@ -11,7 +11,7 @@ from services.router import store
 from services.router.domain.variants import has_newer, retire, use_of
 from services.router.progress import Member
 from services.router.store import Why
-from services.router.tables import endpoints, retirements, variants
+from services.router.tables import cause_of, endpoints, retirements, variants
 from so1s.events import VariantInUse, VariantReleased
 from so1s.events.envelope import Cause
 from so1s.store import Transaction, upsert
@@ -97,5 +97,4 @@ async def end(tx: Transaction, member: Member) -> bool:
 
 
 def _retirement(row: Row) -> Retirement:
-    cause = Cause(row.event_id, row.correlation_id, row.traceparent)
-    return Retirement(row.account, row.deployment, row.revision, cause)
+    return Retirement(row.account, row.deployment, row.revision, cause_of(row))

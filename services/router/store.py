@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, select, true
@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.router.domain.endpoint import Endpoint, Variant, Verdict
 from services.router.tables import endpoints, routes, variants, verdicts
-from so1s.events.envelope import Cause
 from so1s.store import Transaction, answers, upsert
 
 _KEPT_REVISIONS = 100
@@ -77,7 +76,7 @@ async def save(tx: Transaction, before: Endpoint, after: Endpoint, why: Why | No
     await tx.execute(endpoints.update().where(_is(endpoints, after.account, after.name)).values(state))
     decided = {"weights": after.weights, "changed_by": why.changed_by, "reason": why.reason}
     row = key | decided | {"revision": after.revision, "decided_at": tx.now.timestamp()}
-    await tx.execute(routes.insert().values(row | _cause(tx.cause)))
+    await tx.execute(routes.insert().values(row | asdict(tx.cause)))
     old = routes.c.revision <= after.revision - _KEPT_REVISIONS
     await tx.execute(delete(routes).where(_is(routes, after.account, after.name), old))
     await answers.promise(tx, after.key, after.revision)
@@ -143,7 +142,7 @@ async def _write_variant(tx: Transaction, endpoint: Endpoint, variant: Variant, 
         "requires": list(variant.requires),
         "joined": variant.joined,
     }
-    since = {"since": tx.now.timestamp(), "route_revision": endpoint.revision} | _cause(tx.cause)
+    since = {"since": tx.now.timestamp(), "route_revision": endpoint.revision} | asdict(tx.cause)
     key = {"account": endpoint.account, "endpoint": endpoint.name, "deployment": variant.deployment}
     update = [*state, *since] if moved else list(state)
     await upsert(tx, variants, key | state | since, keys=list(key), update=update)
@@ -188,11 +187,3 @@ def _variant(row: Row, judged: dict[str, Verdict]) -> Variant:
 
 def _is(table: Any, account: str, endpoint: str) -> ColumnElement[bool]:
     return and_(table.c.account == account, table.c.endpoint == endpoint)
-
-
-def _cause(cause: Cause) -> dict[str, str]:
-    return {
-        "event_id": cause.event_id,
-        "correlation_id": cause.correlation_id,
-        "traceparent": cause.traceparent,
-    }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, Float, Integer, MetaData, Row, String, Table, Text
+
+from so1s.events.envelope import Cause
 
 metadata = MetaData()
 
@@ -13,6 +15,11 @@ def _cause() -> list[Column]:
         Column("correlation_id", String(255), nullable=False),
         Column("traceparent", String(255), nullable=False),
     ]
+
+
+def cause_of(row: Row) -> Cause:
+    """The event that wrote a row."""
+    return Cause(row.event_id, row.correlation_id, row.traceparent)
 
 
 endpoints = Table(
