@@ -14,7 +14,8 @@ from rich.panel import Panel
 
 from so1s_lab import LAB_DIR
 from so1s_lab.debian import install_missing
-from so1s_lab.everything import Addresses, Everything
+from so1s_lab.everything import PROGRAMS, Addresses, Everything
+from so1s_lab.part import MissingPartError
 from so1s_lab.runner import PartNotReadyError, Runner, Started
 from so1s_local.supervisor import PlatformRunsError
 
@@ -32,9 +33,14 @@ def _group() -> None:
 
 @app.command()
 def setup() -> None:
-    """Install the Debian packages that parts need, where this is root on a Debian."""
+    """Install the Debian packages that parts need, where this is root on a Debian, and build the programs."""
     for package in install_missing():
         console.print(f"[green]✓[/] installed {package}")
+    try:
+        for program in PROGRAMS:
+            program.build()
+    except MissingPartError as missing:
+        _missing(str(missing))
 
 
 @app.command()

@@ -13,7 +13,7 @@ from so1s_lab.ports import any_port
 from so1s_lab.readiness import answers
 from so1s_local.process import Unit
 
-_PROGRAM = kubernetes_program("kube-apiserver")
+PROGRAM = kubernetes_program("kube-apiserver")
 
 _SERVICE_ADDRESSES = "10.96.0.0/16"
 _FRONT_PROXY = "front-proxy-client"
@@ -23,7 +23,7 @@ class ApiServer:
     """The API server; its authority gives each client a certificate."""
 
     name = "kube-apiserver"
-    version = _PROGRAM.version
+    version = PROGRAM.version
 
     def __init__(self, directory: Path, etcd: Etcd, authority: Authority) -> None:
         self.authority = authority
@@ -50,7 +50,7 @@ class ApiServer:
 
     def prepare(self) -> None:
         """Build it."""
-        self._binary = _PROGRAM.build()
+        self._binary = PROGRAM.build()
 
     def unit(self) -> Unit:
         """With the admission plugins and feature gates of a stock server."""

@@ -11,14 +11,14 @@ from so1s_lab.ports import any_port
 from so1s_lab.readiness import answers
 from so1s_local.process import Unit
 
-_PROGRAM = kubernetes_program("kube-controller-manager")
+PROGRAM = kubernetes_program("kube-controller-manager")
 
 
 class ControllerManager:
     """All of Kubernetes' controllers; the autoscaler is quicker than a cluster's, so that tests can wait."""
 
     name = "kube-controller-manager"
-    version = _PROGRAM.version
+    version = PROGRAM.version
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
@@ -27,7 +27,7 @@ class ControllerManager:
 
     def prepare(self) -> None:
         """Build it."""
-        self._binary = _PROGRAM.build()
+        self._binary = PROGRAM.build()
 
     def unit(self) -> Unit:
         """Alone, so that it leads from its start."""

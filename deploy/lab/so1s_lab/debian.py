@@ -9,6 +9,7 @@ import subprocess
 from so1s_lab.part import MissingPartError
 
 PACKAGES = {
+    "host-local": "containernetworking-plugins",
     "docker-registry": "docker-registry",
     "java": "openjdk-17-jre-headless",
     "mmdebstrap": "mmdebstrap",
@@ -16,11 +17,10 @@ PACKAGES = {
     "prometheus": "prometheus",
     "containerd": "containerd",
     "runc": "runc",
-    "iptables": "iptables",
 }
 """The Debian package of each program that a part runs."""
 
-_SYSTEM_PATH = "/usr/sbin:/sbin"
+_SYSTEM_PATH = "/usr/sbin:/sbin:/usr/lib/cni"
 
 
 def program(name: str) -> str:

@@ -11,14 +11,14 @@ from so1s_lab.ports import any_port
 from so1s_lab.readiness import listens
 from so1s_local.process import Unit
 
-_PROGRAM = GoProgram("go.etcd.io/etcd/server/v3", module="go.etcd.io/etcd/server/v3", name="etcd")
+PROGRAM = GoProgram("go.etcd.io/etcd/server/v3", module="go.etcd.io/etcd/server/v3", name="etcd")
 
 
 class Etcd:
     """One member, which is the whole cluster; whoever bears a certificate of the authority may use it."""
 
     name = "etcd"
-    version = _PROGRAM.version
+    version = PROGRAM.version
 
     def __init__(self, directory: Path, authority: Authority) -> None:
         self._directory = directory
@@ -33,7 +33,7 @@ class Etcd:
 
     def prepare(self) -> None:
         """Build it."""
-        self._binary = _PROGRAM.build()
+        self._binary = PROGRAM.build()
 
     def unit(self) -> Unit:
         """Without fsync: a lab's objects need not survive the machine."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from so1s_lab import apiserver, controllers, etcd, istiod, kwok, scheduler
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.istio import Istio
 from so1s_lab.kafka import Kafka
@@ -18,6 +19,18 @@ from so1s_lab.prometheus import Prometheus
 from so1s_lab.registry import Registry
 from so1s_lab.runner import Runner
 from so1s_lab.s3 import S3
+
+PROGRAMS = (
+    etcd.PROGRAM,
+    apiserver.PROGRAM,
+    controllers.PROGRAM,
+    scheduler.PROGRAM,
+    kwok.PROGRAM,
+    istiod.PROGRAM,
+    kubernetes_program("kubectl"),
+    kubernetes_program("kubelet"),
+)
+"""Those whose first build takes long."""
 
 
 @dataclass

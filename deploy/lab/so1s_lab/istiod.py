@@ -16,7 +16,7 @@ from so1s_lab.readiness import answers
 from so1s_local.process import Unit
 
 _MODULE = "istio.io/istio"
-_PROGRAM = GoProgram(f"{_MODULE}/pilot/cmd/pilot-discovery", module=_MODULE, name="istiod")
+PROGRAM = GoProgram(f"{_MODULE}/pilot/cmd/pilot-discovery", module=_MODULE, name="istiod")
 _CRDS = "manifests/charts/base/files/crd-all.gen.yaml"
 
 SYSTEM_NAMESPACE = "istio-system"
@@ -40,7 +40,7 @@ class Istiod:
     """Istio's control plane, whose webhook validates what the API server is given."""
 
     name = "istiod"
-    version = _PROGRAM.version
+    version = PROGRAM.version
 
     def __init__(self, directory: Path, server: ApiServer, *, debounce_milliseconds: int) -> None:
         self.discovery_port = any_port()
@@ -54,7 +54,7 @@ class Istiod:
 
     def prepare(self) -> None:
         """Build it."""
-        self._binary = _PROGRAM.build()
+        self._binary = PROGRAM.build()
         self._crds = CONTROL_PLANE.file(_MODULE, _CRDS)
 
     def unit(self) -> Unit:

@@ -18,7 +18,7 @@ from so1s_lab.readiness import answers
 from so1s_local.process import Unit
 
 _MODULE = "sigs.k8s.io/kwok"
-_PROGRAM = GoProgram(f"{_MODULE}/cmd/kwok", module=_MODULE)
+PROGRAM = GoProgram(f"{_MODULE}/cmd/kwok", module=_MODULE)
 _STAGES = (
     "node/fast/node-initialize.yaml",
     "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
@@ -35,7 +35,7 @@ class Kwok:
     """Plays every node that bears its annotation."""
 
     name = "kwok"
-    version = _PROGRAM.version
+    version = PROGRAM.version
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
@@ -45,7 +45,7 @@ class Kwok:
 
     def prepare(self) -> None:
         """Build it, and take the stages of a node's and a pod's life from its source."""
-        self._binary = _PROGRAM.build()
+        self._binary = PROGRAM.build()
         self._stages = [CONTROL_PLANE.file(_MODULE, f"kustomize/stage/{path}") for path in _STAGES]
 
     def unit(self) -> Unit:

@@ -15,7 +15,7 @@ from so1s_lab.ports import any_port
 from so1s_lab.readiness import answers
 from so1s_local.process import Unit
 
-_PROGRAM = kubernetes_program("kube-scheduler")
+PROGRAM = kubernetes_program("kube-scheduler")
 
 STOCK_PROFILE = "default-scheduler"
 GPU_PROFILE = "so1s-gpu"
@@ -25,7 +25,7 @@ class Scheduler:
     """One scheduler with two profiles; a pod chooses by its `schedulerName`."""
 
     name = "kube-scheduler"
-    version = _PROGRAM.version
+    version = PROGRAM.version
 
     def __init__(self, directory: Path, server: ApiServer) -> None:
         self._directory = directory
@@ -35,7 +35,7 @@ class Scheduler:
 
     def prepare(self) -> None:
         """Build it."""
-        self._binary = _PROGRAM.build()
+        self._binary = PROGRAM.build()
 
     def unit(self) -> Unit:
         """Alone, so that it leads from its start."""
