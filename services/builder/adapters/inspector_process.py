@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,12 +60,9 @@ class ProcessInspector:
         self._memory_bytes = memory_mib * 2**20
         self._starting = asyncio.Lock()
         self._servers: dict[Path, socket.socket] = {}
-        """By site packages: a warm process ends with its control socket, that is with this process."""
-
-    def close(self) -> None:
-        """Let the warm processes end before this one does."""
-        for control in self._servers.values():
-            control.close()
+        """By site packages: the warm process ends with its control socket, so with this one at the latest."""
+        self.close = weakref.finalize(self, _close, self._servers)
+        """Lets the warm processes end, as happens anyway when the inspector is collected."""
 
     async def signature(self, file: Path, dependencies: Dependencies) -> Signature:
         """See `ports.Inspector`."""
@@ -175,6 +173,11 @@ class ProcessInspector:
             "PATH": os.defpath,
             "PYTHONPATH": f"{self._runtime}:{dependencies.site_packages}",
         }
+
+
+def _close(servers: dict[Path, socket.socket]) -> None:
+    for control in servers.values():
+        control.close()
 
 
 @contextlib.contextmanager
