@@ -1,4 +1,5 @@
 from collections.abc import AsyncGenerator
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -108,3 +109,13 @@ async def test_the_stock_profile_spreads_servers_so_that_none_of_two_gpus_fits(g
     assert sorted(map(nodes.count, gpu_pods.nodes)) == [3, 3]
     two = await gpu_pods.make("two", gpus=2, profile=STOCK_PROFILE)
     assert "2 Insufficient nvidia.com/gpu" in refusal(two)
+
+
+@pytest.mark.parametrize("order", sorted(set(permutations([2, 2, 1, 1]))), ids=str)
+async def test_a_last_server_of_two_gpus_runs_whatever_the_order_of_those_before(
+    gpu_pods: GpuPods, order: tuple[int, ...]
+) -> None:
+    for number, gpus in enumerate(order):
+        await gpu_pods.make(f"server-{number}", gpus=gpus, profile=GPU_PROFILE)
+    last = await gpu_pods.make("last", gpus=2, profile=GPU_PROFILE)
+    assert last.spec.node_name in gpu_pods.nodes

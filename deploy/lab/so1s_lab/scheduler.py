@@ -19,6 +19,7 @@ PROGRAM = kubernetes_program("kube-scheduler")
 
 STOCK_PROFILE = "default-scheduler"
 GPU_PROFILE = "so1s-gpu"
+_SHIPPED = Path(__file__).parents[2] / "scheduler" / "profile.yaml"
 
 
 class Scheduler:
@@ -61,7 +62,7 @@ class Scheduler:
 
 def _configuration(kubeconfig: Path) -> dict[str, Any]:
     """https://kubernetes.io/docs/reference/config-api/kube-scheduler-config.v1/."""
-    gpu = yaml.safe_load(Path(__file__).with_name("gpu_profile.yaml").read_text())
+    gpu = yaml.safe_load(_SHIPPED.read_text())
     return {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
