@@ -29,12 +29,13 @@ class Unreachable(TemporaryError):
 class Refused(So1sError):
     """Kafka will not have some of the records that it was sent, and has all the others.
 
-    `reasons` tells why, by event id. What the operator mends may be sent again later.
+    `errors` are its answers, by event id. Where an operator mends the cause, they may be sent again later.
     """
 
-    def __init__(self, reasons: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f"{event_id}: {reason}" for event_id, reason in reasons.items()))
-        self.reasons = reasons
+    def __init__(self, errors: Mapping[str, Exception]) -> None:
+        said = "; ".join(f"event {event_id}: {error}" for event_id, error in errors.items())
+        super().__init__(f"Kafka refuses {said}")
+        self.errors = errors
 
 
 class PermanentError(So1sError):

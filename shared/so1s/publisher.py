@@ -8,17 +8,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Self
+from functools import partial
+from typing import Self, TypeVar
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from so1s.blocking import LoopThread
-from so1s.broker.connection import client_options
 from so1s.broker.producer import Producer
-from so1s.errors import So1sError, Unreachable
+from so1s.errors import Refused, So1sError, Unreachable
 from so1s.events.codec import encode
 from so1s.events.envelope import Cause
 from so1s.events.event import Event
@@ -28,6 +30,15 @@ from so1s.settings import KafkaSettings
 
 SOURCE = "so1s/publisher"
 """Who says an event, where the caller names no other source."""
+
+
+PATIENCE_SECONDS = 15.0
+"""How long Kafka may be away: a broker that restarts is back by then."""
+_AGAIN_SECONDS = 0.5
+_TRYING = "Kafka does not answer at %s; trying again for %g s"
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class TopicMissing(So1sError):
@@ -43,15 +54,18 @@ class TopicMissing(So1sError):
 class AsyncPublisher:
     """Publishes events; an async context manager."""
 
-    def __init__(self, settings: KafkaSettings | None = None) -> None:
+    def __init__(
+        self, settings: KafkaSettings | None = None, *, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Make a publisher.
 
         Args:
             settings: how to reach Kafka; the environment and the laptop's platform say where it is absent.
+            patience_seconds: how long Kafka may be away before that is an error.
         """
         self._settings = settings or ClientSettings.load()
+        self._patience_seconds = patience_seconds
         self._producer = Producer(self._settings)
-        self._topics: frozenset[str] = frozenset()
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -59,10 +73,7 @@ class AsyncPublisher:
         Raises:
             Unreachable: no broker answers.
         """
-        try:
-            await self._producer.start()
-        except KafkaError as error:
-            raise unreachable(self._settings, error) from error
+        await self._patiently(self._producer.start)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -88,32 +99,45 @@ class AsyncPublisher:
 
         Raises:
             TopicMissing: the event's topic does not exist.
+            Refused: Kafka will not have it, such as for want of a permission.
             Unreachable: the brokers do not answer.
             InvalidInput: the event is too large.
         """
-        await self._require_topic(event.topic.name)
         event_id = id or content_id(source, event.type, event.key, event.to_json())
         record = encode(event, id=event_id, source=source, time=datetime.now(UTC), cause=cause)
         try:
-            await self._producer.send([record])
-        except KafkaError as error:
-            raise unreachable(self._settings, error) from error
+            await self._patiently(partial(self._producer.send, [record]))
+        except Refused as refused:
+            if isinstance(refused.errors[event_id], UnknownTopicOrPartitionError):
+                raise TopicMissing(event.topic.name) from refused
+            raise
         return event_id
 
-    async def _require_topic(self, topic: str) -> None:
-        """Ask for topics before sending: a client would wait 40 s for one that is not there."""
-        if topic not in self._topics:
-            self._topics = await _existing_topics(self._settings)
-        if topic not in self._topics:
-            raise TopicMissing(topic)
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what Kafka must be there for; where it is away, try again for a while."""
+        away: Exception | None = None
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                while True:
+                    try:
+                        return await work()
+                    except KafkaError as error:
+                        if away is None:
+                            log.warning(_TRYING, self._settings.kafka, self._patience_seconds)
+                        away = error
+                    await asyncio.sleep(_AGAIN_SECONDS)
+        except TimeoutError as error:
+            raise unreachable(self._settings, away or error) from error
 
 
 class Publisher:
     """Publishes events; a context manager. For code without an event loop, and for notebooks."""
 
-    def __init__(self, settings: KafkaSettings | None = None) -> None:
+    def __init__(
+        self, settings: KafkaSettings | None = None, *, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Make a publisher; see `AsyncPublisher`."""
-        self._publisher = AsyncPublisher(settings)
+        self._publisher = AsyncPublisher(settings, patience_seconds=patience_seconds)
         self._thread = LoopThread()
         self._open = ExitStack()
 
@@ -152,14 +176,3 @@ def unreachable(settings: KafkaSettings, error: Exception) -> Unreachable:
         f"Kafka does not answer at {settings.kafka} ({type(error).__name__}); "
         "set SO1S_KAFKA, or start a platform with `make up`; `so1s doctor` looks closer"
     )
-
-
-async def _existing_topics(settings: KafkaSettings) -> frozenset[str]:
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    try:
-        await admin.start()
-        return frozenset(await admin.list_topics())
-    except KafkaError as error:
-        raise unreachable(settings, error) from error
-    finally:
-        await admin.close()

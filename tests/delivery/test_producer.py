@@ -51,8 +51,8 @@ async def test_a_record_that_kafka_refuses_is_named_with_the_reason_and_all_othe
         with pytest.raises(Refused) as refused:
             await producer.send(records)
         await producer.send([record(small, event_id="later")])
-    assert list(refused.value.reasons) == ["large"]
-    assert "TooLarge" in refused.value.reasons["large"]
+    assert list(refused.value.errors) == ["large"]
+    assert "TooLarge" in str(refused.value.errors["large"])
     assert len(await values(kafka, small)) == 19 + 1
     assert len(await values(kafka, open_)) == 20
 
@@ -61,7 +61,7 @@ async def test_what_is_too_large_for_any_topic_is_refused_too(kafka):
     topic = await a_topic(kafka)
     records = [record(topic), record(topic, size=2**20 + 1, event_id="large"), record(topic)]
     async with Producer(KafkaSettings(kafka=kafka)) as producer:
-        with pytest.raises(Refused, match="large: MessageSizeTooLarge"):
+        with pytest.raises(Refused, match=r"event large: .*MessageSizeTooLarge"):
             await producer.send(records)
     assert len(await values(kafka, topic)) == 2
 
@@ -72,8 +72,8 @@ async def test_a_topic_that_is_not_there_refuses_all_its_records_at_once_and_no_
     async with Producer(KafkaSettings(kafka=kafka)) as producer, asyncio.timeout(5):
         with pytest.raises(Refused) as refused:
             await producer.send(records)
-    assert len(refused.value.reasons) == 100
-    assert refused.value.reasons["0"] == f"UnknownTopicOrPartitionError: {missing}"
+    assert len(refused.value.errors) == 100
+    assert f"UnknownTopicOrPartitionError: {missing}" in str(refused.value.errors["0"])
     assert len(await values(kafka, topic)) == 1
 
 

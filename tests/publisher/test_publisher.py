@@ -57,7 +57,7 @@ async def test_a_missing_topic_is_named_at_once_with_what_to_do(settings, monkey
 
 async def test_without_a_broker_the_error_says_where_it_looked():
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1 .*SO1S_KAFKA"):
-        async with AsyncPublisher(ClientSettings(kafka="127.0.0.1:1")):
+        async with AsyncPublisher(ClientSettings(kafka="127.0.0.1:1"), patience_seconds=0.1):
             pass
 
 
@@ -70,7 +70,7 @@ async def test_the_synchronous_publisher_works_where_a_loop_runs_already(setting
 
 
 def test_the_synchronous_publisher_leaves_no_thread_behind_when_it_cannot_connect():
-    publisher = Publisher(ClientSettings(kafka="127.0.0.1:1"))
+    publisher = Publisher(ClientSettings(kafka="127.0.0.1:1"), patience_seconds=0.1)
     with pytest.raises(Unreachable), publisher:
         pass
     assert not publisher._thread._thread.is_alive()

@@ -70,16 +70,16 @@ class Producer:
             Refused: Kafka will not have some of them; it has all the others.
             KafkaError: it could not be asked; it may have some of them.
         """
-        reasons: dict[str, str] = {}
+        errors: dict[str, Exception] = {}
         closed: dict[str, BrokerResponseError] = {}  # topics that take nothing at all
         for record in await self._send_together(records):
             error = closed.get(record.topic) or await self._send_alone(record)
             if error:
-                reasons[record.event_id] = _reason(error)
+                errors[record.event_id] = error
             if isinstance(error, _OF_THE_TOPIC):
                 closed[record.topic] = error
-        if reasons:
-            raise Refused(reasons)
+        if errors:
+            raise Refused(errors)
 
     async def _send_together(self, records: Sequence[Record]) -> list[Record]:
         """Send records at once; answers those that Kafka did not take, whoever is to blame for that.
@@ -168,8 +168,3 @@ async def _require(client: AIOKafkaProducer, topic: str) -> None:
 
 async def _send(client: AIOKafkaProducer, record: Record) -> Awaitable[Any]:
     return await client.send(record.topic, record.value, key=record.key, headers=record.headers)
-
-
-def _reason(error: BrokerResponseError) -> str:
-    told = " ".join(str(each) for each in error.args)
-    return f"{type(error).__name__}: {told or error.description}"

@@ -66,12 +66,12 @@ class Outbox:
         sent = 0
         async with self._lock:  # one at a time, or the order would be lost
             while page := await self._page():
-                reasons = await _send(sender, page)
-                refused = [row for row in page if row.event_id in reasons]
-                taken = [row for row in page if row.event_id not in reasons]
+                errors = await _send(sender, page)
+                refused = [row for row in page if row.event_id in errors]
+                taken = [row for row in page if row.event_id not in errors]
                 async with self._database.writing() as connection:
                     await self._mark_sent(connection, taken)
-                    await self._set_aside(connection, refused, reasons)
+                    await self._set_aside(connection, refused, errors)
                 _count(taken)
                 sent += len(taken)
         return sent
@@ -104,22 +104,22 @@ class Outbox:
         await connection.execute(sent.values(sent_at=self._clock().timestamp()))
 
     async def _set_aside(
-        self, connection: AsyncConnection, rows: Sequence[Row], reasons: Mapping[str, str]
+        self, connection: AsyncConnection, rows: Sequence[Row], errors: Mapping[str, Exception]
     ) -> None:
         now = self._clock().timestamp()
         for row in rows:
-            changes = _refusal(row, reasons[row.event_id], now)
+            changes = _refusal(row, str(errors[row.event_id]), now)
             await connection.execute(
                 update(outbox).where(outbox.c.position == row.position).values(**changes)
             )
 
 
-async def _send(sender: Sender, page: Sequence[Row]) -> Mapping[str, str]:
-    """Send a page; answers why Kafka refuses some of it, by event id."""
+async def _send(sender: Sender, page: Sequence[Row]) -> Mapping[str, Exception]:
+    """Send a page; answers the errors of what Kafka refuses, by event id."""
     try:
         await sender.send([_record(row) for row in page])
     except Refused as error:
-        return error.reasons
+        return error.errors
     return {}
 
 
