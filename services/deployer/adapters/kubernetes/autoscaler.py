@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.deployer.adapters.kubernetes.pod_metrics import LATENCY_P90, LATENCY_P99, REQUESTS_PER_SECOND
 from services.deployer.adapters.kubernetes.quantities import thousandths
 from so1s.events import Scaling
-
-REQUESTS_PER_SECOND = "so1s_requests_per_second"
-LATENCY_P90 = "so1s_latency_p90_milliseconds"
-LATENCY_P99 = "so1s_latency_p99_milliseconds"
-"""The names by which a metrics adapter serves a pod's figures."""
 
 
 def autoscaler(name: str, scaling: Scaling) -> dict[str, Any]:
@@ -42,7 +38,7 @@ def _pods(scaling: Scaling) -> list[dict[str, Any]]:
         {
             "type": "Pods",
             "pods": {
-                "metric": {"name": metric},
+                "metric": {"name": metric.name},
                 "target": {"type": "AverageValue", "averageValue": thousandths(value)},
             },
         }
