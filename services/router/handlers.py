@@ -43,9 +43,9 @@ async def attach_variant(ready: DeploymentReady, tx: Transaction, loop: Loop) ->
 
     One that is there already is wanted by another chain, such as an upload's that was repeated.
     """
+    await retirements.forget(tx, ready.account, ready.deployment, ready.revision - 1)
     if ready.endpoint is None or ready.candidate:
         return None
-    await retirements.forget(tx, ready.account, ready.deployment, ready.revision - 1)
     verdicts = await store.verdicts_on(tx, ready.account, ready.deployment, ready.revision)
     endpoint = await store.load(tx, ready.account, ready.endpoint)
     if endpoint.has_attached(ready.deployment, ready.revision):

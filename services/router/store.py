@@ -104,10 +104,9 @@ async def forget_requests(tx: Transaction, account: str, deployment: str, *, but
 
 
 async def names(tx: Transaction, account: str) -> list[str]:
-    """The names of an account's endpoints that have a host."""
-    live = (endpoints.c.account == account, endpoints.c.revision > 0, endpoints.c.removed.is_(False))
-    found = await tx.execute(select(endpoints.c.endpoint).where(*live).order_by(endpoints.c.endpoint))
-    return list(found.scalars())
+    """The names of an account's endpoints that have a host, or may get one."""
+    found = await read(tx.connection, endpoints.c.account == account)
+    return [endpoint.name for endpoint in found if endpoint.is_there]
 
 
 async def verdicts_on(tx: Transaction, account: str, deployment: str, revision: int) -> dict[str, Verdict]:

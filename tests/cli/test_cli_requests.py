@@ -126,6 +126,18 @@ async def test_scale_to_a_number_fixes_it(so1s, answering, http):
     assert asked == [events.Scaling(min_replicas=3, max_replicas=3, cpu_percent=60)]
 
 
+async def test_a_rollback_that_waits_for_its_checks_says_so(so1s, answering, http):
+    http.answers["/v1/deployments"] = DEPLOYMENTS
+    candidate = played.ready("fraud", revision=2).model_copy(
+        update={"candidate": True, "requires": ["quality"]}
+    )
+    ready = played.ready("fraud", revision=2)
+    async with answering(events.DeploymentRollbackRequested, lambda _: [candidate, ready]):
+        result = await so1s("rollback", "fraud", "--to-revision", "1")
+    assert result.lines == ["fraud revision 2: 1 ready, fraud@3"]
+    assert "revision 2 waits for check quality" in result.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -226,6 +226,12 @@ async def test_weights_of_an_endpoint_that_nobody_heard_of_are_refused_with_the_
     assert (rejected.field, rejected.allowed) == ("endpoint", "allowed: the endpoints fraud")
 
 
+async def test_an_endpoint_that_never_served_is_among_the_known_ones(router):
+    await router.take(requested("fraud"))
+    [rejected] = await router.take(removal(endpoint="fruad"))
+    assert rejected.allowed == "allowed: the endpoints fraud"
+
+
 async def test_weights_come_before_their_variant_is_ready(router):
     assert await router.take(ready(), requested("fraud-next")) != []
     assert await router.take(weights(weights={"fraud": 1, "fraud-next": 3})) == []
@@ -435,11 +441,15 @@ async def test_a_variant_in_use_is_released_once_its_weight_is_0(router, store):
     assert await router.turn() == []
 
 
-async def test_a_deployment_that_is_requested_anew_retires_no_more(router):
+@pytest.mark.parametrize(
+    "anew", [{}, {"requires": ["quality"], "candidate": True}], ids=["serves", "candidate"]
+)
+async def test_a_deployment_that_is_requested_anew_retires_no_more(router, anew):
     await router.take(ready(), ready("fraud-next"), weights(weights={"fraud": 1, "fraud-next": 1}))
-    await router.take(retiring("fraud-next"), ready("fraud-next", 2))
+    await router.take(retiring("fraud-next"), ready("fraud-next", 2, **anew))
     await router.take(weights(weights={"fraud": 1, "fraud-next": 0}))
-    assert await router.take(retiring("fraud-next")) == []  # as late as an event can be
+    if not anew:
+        assert await router.take(retiring("fraud-next")) == []  # as late as an event can be
     assert len(router.mesh.gateways[0][HOST].arms) == 2
 
 

@@ -214,7 +214,14 @@ def _become(
         _said(screen, say(settings, request))
         return
     kinds = (DeploymentReady, DeploymentFailed)
-    answer = ask(settings, request, kinds, timeout_seconds=timeout_seconds, last=_is_end)[-1]
+    *_, answer = ask(
+        settings,
+        request,
+        kinds,
+        timeout_seconds=timeout_seconds,
+        last=_is_end,
+        hear=lambda event: screen.note(_candidacy(event)),
+    )
     _require_success(answer)
     screen.show(answer, _ready)
 
@@ -222,6 +229,11 @@ def _become(
 def _is_end(answer: Event) -> bool:
     """Whether nothing is left to wait for, such as the checks on a candidate."""
     return not isinstance(answer, DeploymentReady) or not answer.candidate
+
+
+def _candidacy(answer: Event) -> str:
+    assert isinstance(answer, DeploymentReady)
+    return f"revision {answer.revision} waits for check {', '.join(answer.requires)}"
 
 
 def _require_success(answer: Event) -> None:
