@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.deployer.adapters.kubernetes import quantities
 from services.deployer.adapters.kubernetes.autoscaler import autoscaler
 from services.deployer.adapters.kubernetes.drift import differences
 from services.deployer.adapters.kubernetes.pod import Pod
 from services.deployer.adapters.kubernetes.room import room
 from services.deployer.domain.capacity import Capacity, refusal_on_nodes
 from so1s.events import Resources, Scaling
+from so1s.kubernetes import quantities
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

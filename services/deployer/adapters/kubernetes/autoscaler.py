@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from services.deployer.adapters.kubernetes.pod_metrics import LATENCY_P90, LATENCY_P99, REQUESTS_PER_SECOND
-from services.deployer.adapters.kubernetes.quantities import thousandths
 from so1s.events import Scaling
+from so1s.kubernetes.quantities import thousandths
 
 
 def autoscaler(name: str, scaling: Scaling) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from services.deployer.adapters.kubernetes import names
 from services.deployer.adapters.kubernetes.options import Options
-from services.deployer.adapters.kubernetes.quantities import cpu, memory
 from so1s.events import Resources, Workload
+from so1s.kubernetes.quantities import cpu, memory
 
 _USER = 65532
 """`nonroot` of the distroless images: no user of a node has its number."""

@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import Any
 
 from services.deployer.adapters.kubernetes.options import Options
-from services.deployer.adapters.kubernetes.quantities import amount
 from services.deployer.domain.capacity import Capacity
 from so1s.kubernetes import Api
 from so1s.kubernetes.paths import path
+from so1s.kubernetes.quantities import amount
 
 _LIVING = "status.phase!=Succeeded,status.phase!=Failed"
 
