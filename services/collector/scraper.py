@@ -22,12 +22,11 @@ class Scraper:
         self._gateway = gateway
         self._replicas = replicas
         self._accruals: dict[str, Accrual] = {}
-        self.of_gateway = Scrapes()
-        """Of the gateway, since its last sample."""
+        self._scrapes = Scrapes()
 
     def resume(self, readings: Mapping[str, Reading]) -> None:
         """Go on from the readings that the store knows, and forget the rest."""
-        self.of_gateway = Scrapes()
+        self._scrapes = Scrapes()
         self._accruals = {subject: after(reading) for subject, reading in readings.items()}
 
     def accrual(self, subject: str, last: Reading) -> Accrual:
@@ -38,6 +37,11 @@ class Scraper:
         """Begin anew where what accrued until a reading is in the samples."""
         if subject in self._accruals and self._accruals[subject].last == last:
             self._accruals[subject] = after(last)
+
+    def take_scrapes(self) -> Scrapes:
+        """How often the gateway was asked, and answered, since this was called last."""
+        taken, self._scrapes = self._scrapes, Scrapes()
+        return taken
 
     def drop(self, subjects: Iterable[str]) -> None:
         """Forget subjects that are no more."""
@@ -50,7 +54,7 @@ class Scraper:
         for uid, reading in (await _answer("replicas", self._replicas.read(alive)) or {}).items():
             self._add(of_replica(uid), running.replicas[uid].started_ms, reading)
         counted = await _answer("gateway", self._gateway.read())
-        self.of_gateway = self.of_gateway.and_one(answered=counted is not None)
+        self._scrapes = self._scrapes.and_one(answered=counted is not None)
         if counted is None:
             return
         for deployment in running.deployments.values():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Table, Text, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.collector.domain.counters import Reading
+from services.collector.domain.steps import Cursor
 from so1s.store import Transaction, upsert
 
 metadata = MetaData()
@@ -17,22 +17,13 @@ metadata = MetaData()
 cursors = Table(
     "collector_cursors",
     metadata,
-    Column("subject", String(128), primary_key=True),  # `replica/UID` or `gateway/CLUSTER`
+    Column("subject", String(128), primary_key=True),  # `replica/UID`, `gateway/CLUSTER`, `scrapes/GATEWAY`
     Column("sampled_until_ms", BigInteger, nullable=False),
     Column("ended", Boolean, nullable=False),  # the subject's end is known, and corrected where it had to be
     Column("read_at_ms", BigInteger, nullable=False),
     Column("epoch", String(128), nullable=False),
     Column("counters", Text, nullable=False),  # JSON object of integers
 )
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """How far a subject was sampled."""
-
-    sampled_until_ms: int
-    last: Reading
-    ended: bool = False
 
 
 async def all_cursors(connection: AsyncConnection) -> dict[str, Cursor]:

@@ -1,25 +1,25 @@
 """The clock → samples of usage and health.
 
 Runs on the leader alone. Counters are looked at every second; when a window closes, each subject's samples
-and its cursor commit together. After a crash, the cursor and the reading beside it are where it goes on:
-what was missed is said in stretches, a transaction each.
+and its cursor commit together. After a crash, the cursor and the reading beside it are where it goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
-from services.collector.domain.counters import Accrual, Scrapes, after, born
-from services.collector.domain.grid import Span, ceiling, floor, stretches
-from services.collector.domain.samples import (
-    corrections,
-    gateway_sample,
-    health_sample,
-    portions,
-    replica_samples,
-    request_samples,
+from services.collector.domain.grid import floor
+from services.collector.domain.steps import (
+    Closed,
+    Cursor,
+    Sample,
+    Step,
+    beginning,
+    gateway_steps,
+    replica_steps,
+    request_steps,
 )
 from services.collector.domain.world import (
     NOTHING,
@@ -34,13 +34,11 @@ from services.collector.domain.world import (
 from services.collector.metrics import SAMPLES
 from services.collector.ports import World
 from services.collector.scraper import Scraper
-from services.collector.store import Cursor, advance, all_cursors, forget
-from so1s.events import GatewaySampled, HealthSampled, UsageCorrected, UsageSampled
+from services.collector.store import advance, all_cursors, forget
+from so1s.events import UsageSampled
 from so1s.events.envelope import Cause
 from so1s.events.ids import window_id
 from so1s.store import Store
-
-Sample = UsageSampled | UsageCorrected | HealthSampled | GatewaySampled
 
 
 @dataclass
@@ -73,7 +71,7 @@ class Sampler:
         self._running |= running  # what went away since the last window is sampled a last time
         await self.scraper.scrape(self._running, self.now_ms())
         if self._sampled_until_ms is None or boundary_ms > self._sampled_until_ms:
-            unmoved = await self._sample(boundary_ms)
+            unmoved = await self._sample(Closed(boundary_ms, self.window_seconds))
             self._sampled_until_ms = boundary_ms if unmoved else None
             self._running = running
             await self._forget()
@@ -83,103 +81,53 @@ class Sampler:
             self._cursors = await all_cursors(connection)
         self.scraper.resume({subject: cursor.last for subject, cursor in self._cursors.items()})
 
-    async def _sample(self, boundary_ms: int) -> bool:
+    async def _sample(self, closed: Closed) -> bool:
         """Sample everything; False where another replica of the collector did so meanwhile."""
-        unmoved = [await self._sample_replica(each, boundary_ms) for each in self._running.replicas.values()]
+        unmoved = [await self._sample_replica(each, closed) for each in self._running.replicas.values()]
         unmoved += [
-            await self._sample_requests(deployment, replicas, boundary_ms)
+            await self._sample_requests(deployment, replicas, closed)
             for deployment in self._running.deployments.values()
             if (replicas := self._running.replicas_of(deployment))
         ]
-        if self._sampled_until_ms is not None:  # the window was watched from its start
-            unmoved.append(await self._sample_gateway(boundary_ms))
+        unmoved.append(await self._sample_gateway(closed))
         return all(unmoved)
 
-    async def _sample_replica(self, replica: Replica, boundary_ms: int) -> bool:
+    async def _sample_replica(self, replica: Replica, closed: Closed) -> bool:
         subject = of_replica(replica.uid)
         known = self._known(subject, replica.started_ms)
-        if known.ended:
-            return True
-        end_ms = boundary_ms
-        if replica.ended_ms is not None and replica.ended_ms <= boundary_ms:
-            end_ms = replica.ended_ms
-            if floor(end_ms, self.window_seconds) < floor(known.sampled_until_ms, self.window_seconds):
-                return await self._correct(replica, known, end_ms)
-        for span, accrual in self._due(subject, known, ceiling(end_ms, self.window_seconds)):
-            life = Span(span.start_ms, min(span.end_ms, end_ms))
-            found = portions(life, accrual, span.end_ms, self.window_seconds)
-            samples = replica_samples(replica, found, window_seconds=self.window_seconds)
-            ended = replica.ended_ms is not None and replica.ended_ms <= span.end_ms
-            cursor = Cursor(span.end_ms, accrual.last, ended)
-            if not await self._commit(subject, samples, cursor, replica.cause):
-                return False
-        return True
-
-    async def _correct(self, replica: Replica, known: Cursor, end_ms: int) -> bool:
-        """Take back what was sampled past a replica's end, the newest first: so the cursor moves back."""
-        subject = of_replica(replica.uid)
-        first_ms = floor(end_ms, self.window_seconds)
-        for span in reversed([*stretches(first_ms, known.sampled_until_ms, self.window_seconds)]):
-            samples = corrections(replica, span, window_seconds=self.window_seconds)
-            cursor = Cursor(span.start_ms, known.last, ended=span.start_ms == first_ms)
-            if not await self._commit(subject, samples, cursor, replica.cause):
-                return False
-        return True
+        accrual = self.scraper.accrual(subject, known.last)
+        return await self._take(subject, replica_steps(replica, known, accrual, closed), replica.cause)
 
     async def _sample_requests(
-        self, deployment: Deployment, replicas: Sequence[Replica], boundary_ms: int
+        self, deployment: Deployment, replicas: Sequence[Replica], closed: Closed
     ) -> bool:
         subject = of_requests(deployment)
-        oldest, newest = replicas[0], replicas[-1]
-        known = self._known(subject, oldest.started_ms)
-        # A deployment that comes back has no windows for its absence.
-        known = replace(known, sampled_until_ms=max(known.sampled_until_ms, oldest.started_ms))
-        for span, accrual in self._due(subject, known, boundary_ms):
-            found = portions(span, accrual, span.end_ms, self.window_seconds)
-            samples: list[Sample] = [*request_samples(newest, found, window_seconds=self.window_seconds)]
-            if health := health_sample(deployment, found[-1], window_seconds=self.window_seconds):
-                samples.append(health)
-            if not await self._commit(subject, samples, Cursor(span.end_ms, accrual.last), newest.cause):
-                return False
-        return True
+        known = self._known(subject, replicas[0].started_ms)
+        accrual = self.scraper.accrual(subject, known.last)
+        steps = request_steps(deployment, replicas, known, accrual, closed)
+        return await self._take(subject, steps, replicas[-1].cause)
 
-    async def _sample_gateway(self, boundary_ms: int) -> bool:
-        """Whether it answers is momentary: windows that were missed stay unsaid."""
+    async def _sample_gateway(self, closed: Closed) -> bool:
+        if self._sampled_until_ms is None:
+            return True  # of a window that was not watched from its start nothing is said
         subject = of_gateway(self.gateway)
-        if self._known(subject, 0).sampled_until_ms >= boundary_ms:
-            return True
-        sample = gateway_sample(
-            self.gateway, self.scraper.of_gateway, boundary_ms, window_seconds=self.window_seconds
-        )
-        self.scraper.of_gateway = Scrapes()
-        cursor = Cursor(boundary_ms, born(boundary_ms))
-        return sample is None or await self._commit(subject, [sample], cursor, cause=None)
+        steps = gateway_steps(self.gateway, self._known(subject, 0), self.scraper.take_scrapes(), closed)
+        return await self._take(subject, steps, cause=None)
 
     def _known(self, subject: str, born_ms: int) -> Cursor:
-        return self._cursors.get(subject) or Cursor(born_ms, born(born_ms))
+        return self._cursors.get(subject) or beginning(born_ms)
 
-    def _due(self, subject: str, known: Cursor, until_ms: int) -> Iterator[tuple[Span, Accrual]]:
-        """What is to be said of a subject, a transaction each, oldest first.
-
-        What accrued belongs to the newest window: until that one is said, the cursor keeps its reading.
-        """
-        for span in stretches(known.sampled_until_ms, until_ms, self.window_seconds):
-            is_newest = span.end_ms == until_ms
-            yield span, self.scraper.accrual(subject, known.last) if is_newest else after(known.last)
-
-    async def _commit(
-        self, subject: str, samples: Sequence[Sample], cursor: Cursor, cause: Cause | None
-    ) -> bool:
-        async with self.store.transaction(cause) as tx:
-            if not await advance(tx, subject, self._cursors.get(subject), cursor):
-                return False
-            for sample in samples:
-                tx.emit(sample, id=self._id(sample))
-        self._cursors[subject] = cursor
-        self.scraper.close(subject, cursor.last)
-        for sample in samples:
-            if isinstance(sample, UsageSampled):
-                SAMPLES.labels(sample.quality).inc()
+    async def _take(self, subject: str, steps: Iterable[Step], cause: Cause | None) -> bool:
+        """Commit steps one by one; False where another replica of the collector was quicker."""
+        for step in steps:
+            async with self.store.transaction(cause) as tx:
+                if not await advance(tx, subject, self._cursors.get(subject), step.cursor):
+                    return False
+                for sample in step.samples:
+                    tx.emit(sample, id=self._id(sample))
+            self._cursors[subject] = step.cursor
+            self.scraper.close(subject, step.cursor.last)
+            _count(step.samples)
         return True
 
     def _id(self, sample: Sample) -> str:
@@ -198,3 +146,9 @@ class Sampler:
         self.scraper.drop(gone)
         for subject in gone:
             del self._cursors[subject]
+
+
+def _count(samples: Iterable[Sample]) -> None:
+    for sample in samples:
+        if isinstance(sample, UsageSampled):
+            SAMPLES.labels(sample.quality).inc()

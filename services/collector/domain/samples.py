@@ -76,11 +76,11 @@ def replica_samples(replica: Replica, found: list[Portion], *, window_seconds: i
     ]
 
 
-def corrections(replica: Replica, sampled: Span, *, window_seconds: int) -> list[UsageCorrected]:
+def corrections(
+    replica: Replica, ended_ms: int, sampled: Span, *, window_seconds: int
+) -> list[UsageCorrected]:
     """Correct what was sampled past the end of a replica, where the end became known later."""
-    if replica.ended_ms is None:
-        return []
-    life = Span(replica.started_ms, replica.ended_ms)
+    life = Span(replica.started_ms, ended_ms)
     return [
         UsageCorrected(
             **_names(replica, window, window_seconds),
@@ -130,16 +130,13 @@ def health_sample(deployment: Deployment, newest: Portion, *, window_seconds: in
 
 
 def gateway_sample(
-    gateway: Gateway, scrapes: Scrapes, boundary_ms: int, *, window_seconds: int
-) -> GatewaySampled | None:
-    """Sample whether the gateway answered, in the window that closed last; None where it was not asked."""
-    if not scrapes.asked:
-        return None
-    width = window_seconds * 1000
+    gateway: Gateway, scrapes: Scrapes, window: Span, *, window_seconds: int
+) -> GatewaySampled:
+    """Sample whether the gateway answered; it was asked."""
     return GatewaySampled(
         account=gateway.account,
         gateway=gateway.name,
-        window_start=Span(boundary_ms - width, boundary_ms).start,
+        window_start=window.start,
         window_seconds=window_seconds,
         scrapes=scrapes.asked,
         answered=scrapes.answered,
