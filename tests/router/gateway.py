@@ -44,9 +44,10 @@ class Replica:
 
     name: str
     port: int = 0
+    address: str = "127.0.0.1"
 
     def __post_init__(self):
-        command = [sys.executable, "-S", str(_UPSTREAM), self.name, str(self.port)]
+        command = [sys.executable, "-S", str(_UPSTREAM), self.name, str(self.port), self.address]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
 

@@ -1,10 +1,10 @@
-"""A replica for tests: `python upstream.py NAME PORT` answers its name; `/pause` does so after 0.5 s."""
+"""A replica: `python upstream.py NAME PORT ADDRESS` answers its name; `/pause` does so after 0.5 s."""
 
 import asyncio
 import json
 import sys
 
-NAME, PORT = sys.argv[1], int(sys.argv[2])
+NAME, PORT, ADDRESS = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 status = 200
 
 
@@ -34,7 +34,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def main() -> None:
-    server = await asyncio.start_server(serve, "127.0.0.1", PORT)
+    server = await asyncio.start_server(serve, ADDRESS, PORT)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the test reads it
     await server.serve_forever()
 

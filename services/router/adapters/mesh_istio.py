@@ -36,7 +36,7 @@ from services.router.adapters.istio.manifests import (
     destinations,
 )
 from services.router.adapters.istio.objects import API_VERSION, Key, Object, Objects, is_as_told
-from services.router.adapters.istio.plan import Plan, plan
+from services.router.adapters.istio.plan import Plan, Planner
 from services.router.adapters.istio.refusals import Refusals
 from services.router.domain.route import Route
 from so1s.errors import Unreachable
@@ -89,6 +89,7 @@ class IstioMesh:
         self._probe = probe
         self._gateways = gateways
         self._sharing = sharing
+        self._planner = Planner(sharing, gateway)
         self._gateway = gateway
         self._health_wait_seconds = health_wait_seconds
         self._clock = clock
@@ -113,7 +114,7 @@ class IstioMesh:
     async def apply(self, routes: Sequence[Route]) -> Sequence[str]:
         """Write what differs: rules, then routes whose replicas are ready; then remove what is not told."""
         cluster = self._followed()
-        self._plan = planned = plan(routes, self._sharing, self._gateway)
+        self._plan = planned = self._planner.plan(routes)
         present = cluster.objects.present()
         differing = {key for key, told in planned.objects.items() if not is_as_told(present.get(key), told)}
         strangers = present.keys() - planned.objects.keys() - planned.impossible.keys()

@@ -16,7 +16,7 @@ Object = dict[str, Any]
 
 API_VERSION = "networking.istio.io/v1"
 FIELD_MANAGER = "so1s-router"
-_RECENT_SECONDS = 2.0
+_RECENT_SECONDS = 0.5
 """A watch tells of a write within milliseconds; what it has not told by then was undone at once."""
 
 

@@ -37,33 +37,43 @@ class Plan:
         """The hosts that depend on any of some objects."""
         return set().union(*(self.hosts[key] for key in keys if key in self.hosts))
 
-    def add(self, key: Key, wanted: Object, hosts: Iterable[str]) -> None:
-        """Plan an object."""
-        self.objects[key] = wanted
-        self.hosts[key].update(hosts)
+    def add(self, objects: dict[Key, Object], hosts: Iterable[str]) -> None:
+        """Plan some objects, on which some hosts depend."""
+        self.objects.update(objects)
+        for key in objects:
+            self.hosts[key].update(hosts)
 
 
-def plan(routes: Sequence[Route], sharing: Sharing, gateway: Gateway | None) -> Plan:
-    """Plan the objects of all routes, and the gateway's where it is the router's own."""
-    planned = Plan()
-    if gateway:
-        hosts = [route.host for route in routes]
-        planned.add(gateway_key(gateway), gateway_object(gateway, sharing), hosts)
-    planned.add(other_hosts_key(sharing), other_hosts(sharing), [])
-    for route in routes:
-        _add_route(planned, route, sharing)
-    return planned
+class Planner:
+    """Plans routes; what a route becomes is kept while it is planned again and again."""
+
+    def __init__(self, sharing: Sharing, gateway: Gateway | None) -> None:
+        """Plan for a gateway of the router's own, or for one that is there already."""
+        self._sharing = sharing
+        self._gateway = {gateway_key(gateway): gateway_object(gateway, sharing)} if gateway else {}
+        self._other = {other_hosts_key(sharing): other_hosts(sharing)}
+        self._known: dict[Route, dict[Key, Object] | str] = {}
+
+    def plan(self, routes: Sequence[Route]) -> Plan:
+        """Plan the objects of all routes."""
+        self._known = {route: self._known.get(route) or _objects(route, self._sharing) for route in routes}
+        planned = Plan()
+        planned.add(self._gateway, [route.host for route in routes])
+        planned.add(self._other, [])
+        for route, objects in self._known.items():
+            if isinstance(objects, str):
+                planned.impossible[route_key(route, self._sharing)] = objects
+                planned.hosts[route_key(route, self._sharing)].add(route.host)
+            else:
+                planned.add(objects, [route.host])
+        return planned
 
 
-def _add_route(planned: Plan, route: Route, sharing: Sharing) -> None:
-    key = route_key(route, sharing)
-    planned.hosts[key].add(route.host)
+def _objects(route: Route, sharing: Sharing) -> dict[Key, Object] | str:
+    """What a route becomes, or why it cannot."""
     try:
-        wanted = virtual_service(route, sharing)
         services = [Service.of(arm) for arm in route.arms]
+        wanted = {route_key(route, sharing): virtual_service(route, sharing)}
     except Refused as error:
-        planned.impossible[key] = str(error)
-        return
-    planned.add(key, wanted, [])
-    for service in services:
-        planned.add(rule_key(service), destination_rule(service, sharing), [route.host])
+        return str(error)
+    return wanted | {rule_key(service): destination_rule(service, sharing) for service in services}

@@ -1,0 +1,114 @@
+"""A world for tests of the router's mesh: replicas behind Kubernetes Services, and their gateway's Istio."""
+
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.router.domain.route import Arm
+from so1s.blocking import wait_for
+from so1s.kubernetes import connect
+from tests.router.gateway import Replica
+
+
+def own_address() -> str:
+    """An address of this machine that is not of its loopback, as EndpointSlices may not name one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing; the kernel chooses the address it would use
+        except OSError:
+            pytest.skip(
+                "this machine has no address but its loopback's, which Kubernetes takes for no replica"
+            )
+        return probe.getsockname()[0]
+
+
+async def apply(kubeconfig: Path, *manifests: dict[str, Any]) -> None:
+    async with connect(kubeconfig) as api:
+        for manifest in manifests:
+            await api.apply(manifest, manager="test")
+
+
+@dataclass
+class Service:
+    """The Service of a variant with one replica at most."""
+
+    kubeconfig: Path
+    namespace: str
+    name: str
+    replicas: list[Replica] = field(default_factory=list)
+
+    @property
+    def host(self) -> str:
+        return f"{self.name}.{self.namespace}.svc.cluster.local"
+
+    def arm(self, weight: int) -> Arm:
+        return Arm(self.name, weight, f"k8s://{self.host}:80")
+
+    def list_replicas(self) -> "Service":
+        """Tell Kubernetes which replicas are ready, as its own controller does for a Service with pods."""
+        wait_for(apply(self.kubeconfig, self._service(), self._slice()))
+        return self
+
+    def _service(self) -> dict[str, Any]:
+        ports = [{"name": "http", "port": 80}]
+        return {"apiVersion": "v1", "kind": "Service", "metadata": self._meta(), "spec": {"ports": ports}}
+
+    def _slice(self) -> dict[str, Any]:
+        labels = {"labels": {"kubernetes.io/service-name": self.name}}
+        addresses = sorted({each.address for each in self.replicas})
+        return {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": self._meta() | labels,
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [each], "conditions": {"ready": True}} for each in addresses],
+            "ports": [{"name": "http", "port": each.port} for each in self.replicas[:1]],
+        }
+
+    def _meta(self) -> dict[str, Any]:
+        return {"namespace": self.namespace, "name": self.name}
+
+
+class ServiceOfSome(Service):
+    """The Service of a variant with more replicas than this machine has addresses.
+
+    Istio tells a Service's replicas apart by their addresses; those of a ServiceEntry have ports as well.
+    """
+
+    def _service(self) -> dict[str, Any]:
+        return {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "ServiceEntry",
+            "metadata": self._meta(),
+            "spec": {
+                "hosts": [self.host],
+                "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+                "resolution": "STATIC",
+                "location": "MESH_INTERNAL",
+                "endpoints": [
+                    {"address": each.address, "ports": {"http": each.port}} for each in self.replicas
+                ],
+            },
+        }
+
+
+class Deploy:
+    """Starts replicas, each variant's behind a Service of its own."""
+
+    def __init__(self, kubeconfig: Path, namespace: str):
+        self.kubeconfig = kubeconfig
+        self.namespace = namespace
+        self.address = own_address()
+        self.started: list[Replica] = []
+
+    def __call__(self, name: str, replicas: int = 1) -> Service:
+        running = [self.start(f"{name}-{number}") for number in range(replicas)]
+        kind = Service if replicas <= 1 else ServiceOfSome
+        return kind(self.kubeconfig, self.namespace, name, running).list_replicas()
+
+    def start(self, name: str) -> Replica:
+        self.started.append(Replica(name, address=self.address))
+        return self.started[-1]

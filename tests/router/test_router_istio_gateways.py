@@ -1,0 +1,87 @@
+"""How gateways are found and asked."""
+
+import json
+import ssl
+from collections.abc import AsyncIterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+import trustme
+
+from services.router.adapters.istio.endpoints import addresses
+from services.router.adapters.istio.gateways import Probe
+
+HOST = "fraud--risk.so1s.localhost"
+
+
+def slice_of(*endpoints: dict, port: int = 8443, name: str = "https") -> dict:
+    return {
+        "endpoints": list(endpoints),
+        "ports": [{"name": "status-port", "port": 1}, {"name": name, "port": port}],
+    }
+
+
+def endpoint(address: str, **conditions: bool) -> dict:
+    return {"addresses": [address], "conditions": conditions}
+
+
+def test_the_gateways_are_the_ready_pods_of_the_service_at_the_port_of_the_name():
+    found = [
+        slice_of(endpoint("10.0.0.2", ready=True), endpoint("10.0.0.1"), endpoint("10.0.0.3", ready=False)),
+        slice_of(endpoint("fd00::1", ready=True), port=9443),
+        slice_of(endpoint("10.0.0.9", ready=True), name="http2"),
+        {"endpoints": None, "ports": None},
+    ]
+    assert addresses(found, "https") == ["10.0.0.1:8443", "10.0.0.2:8443", "[fd00::1]:9443"]
+
+
+class _Gateway(BaseHTTPRequestHandler):
+    """Answers its revision to the one host that it knows."""
+
+    def do_GET(self):
+        body = json.dumps({"revision": 7}).encode()
+        self.send_response(200 if self.headers["host"] == HOST else 404)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Quiet."""
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
+    """The address of a gateway with a wildcard certificate, and the file of its authority."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("*.so1s.localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = HTTPServer(("127.0.0.1", 0), _Gateway)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}", tmp_path / "ca.pem"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_a_gateway_with_a_certificate_is_asked_as_the_host_and_verified(secure):
+    address, ca_file = secure
+    trusting = ssl.create_default_context(cafile=ca_file)
+    async with httpx.AsyncClient(verify=trusting, trust_env=False) as http:
+        assert await Probe(http, "https").revisions([address], HOST) == [7]
+    async with httpx.AsyncClient(verify=trusting, trust_env=False) as http:
+        assert await Probe(http, "https").revisions([address], "fraud.example") == [None]
+    async with httpx.AsyncClient(trust_env=False) as stranger:
+        assert await Probe(stranger, "https").revisions([address], HOST) == [None]
+
+
+async def test_a_gateway_that_is_away_counts_as_one_that_does_not_serve(secure):
+    address, ca_file = secure
+    trusting = ssl.create_default_context(cafile=ca_file)
+    async with httpx.AsyncClient(verify=trusting, trust_env=False) as http:
+        assert await Probe(http, "https").revisions(["127.0.0.1:1", address], HOST) == [None, 7]
