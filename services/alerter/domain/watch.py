@@ -100,7 +100,9 @@ def judge(
     if watch.spoke_at is not None and span.end <= watch.spoke_at:
         return watch, None
     watch = watch.model_copy(update={"spoke_at": span.end})
-    return (_breached if reading.breached else _healthy)(watch, rule, span, reading, pause)
+    if reading.breached:
+        return _breached(watch, rule, span, reading, pause)
+    return _healthy(watch, rule, span, reading)
 
 
 def _breached(
@@ -124,9 +126,7 @@ def _breached(
     return watch, None
 
 
-def _healthy(
-    watch: Watch, rule: Rule, span: Span, reading: Reading, _pause: timedelta
-) -> tuple[Watch, Turn | None]:
+def _healthy(watch: Watch, rule: Rule, span: Span, reading: Reading) -> tuple[Watch, Turn | None]:
     quiet = Watch(
         seen_until=watch.seen_until,
         spoke_at=watch.spoke_at,
