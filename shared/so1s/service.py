@@ -237,9 +237,10 @@ class Service:
             try:
                 await prepare(self.settings, self._topics())
                 await self._producer.start()
+            except KafkaConnectionError as error:
+                self._health.waits_for = str(unreachable(self.settings, error))
             except KafkaError as error:
-                away = isinstance(error, KafkaConnectionError)
-                self._health.waits_for = str(unreachable(self.settings, error) if away else error)
+                self._health.waits_for = f"Kafka refuses the start: {error}; `so1s doctor` looks closer"
             else:
                 return
             seconds = _START_SECONDS + backoff_seconds(failures)

@@ -15,7 +15,7 @@ from so1s.broker.handlers import Subscription
 from so1s.errors import InvalidInput
 from so1s.events.codec import decode
 from so1s.events.envelope import Received
-from so1s.metrics import EVENTS, HANDLER_SECONDS
+from so1s.metrics import HANDLER_SECONDS
 from so1s.store import Store, inbox
 from so1s.store.outbox import Sender
 
@@ -84,7 +84,7 @@ class BatchDelivery:
             if is_stopping(error):
                 raise
             if is_temporary(error):
-                self._count("retried", len(batch))
+                self._subscription.count("retried", len(batch))
                 raise
             log.warning("batch failed; its events go one by one", events=len(batch), exc_info=True)
             return False
@@ -98,11 +98,8 @@ class BatchDelivery:
                 fresh = [received for received in batch if _take(unseen, received)]
                 for event in await self._subscription.call_batch(fresh, tx) if fresh else []:
                     tx.emit(event)
-        self._count("handled", len(fresh))
-        self._count("duplicate", len(batch) - len(fresh))
-
-    def _count(self, outcome: str, events: int) -> None:
-        EVENTS.labels(self._subscription.event_class.type, outcome).inc(events)
+        self._subscription.count("handled", len(fresh))
+        self._subscription.count("duplicate", len(batch) - len(fresh))
 
 
 def _take(unseen: set[tuple[str, str]], received: Received) -> bool:

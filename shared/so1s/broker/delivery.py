@@ -61,7 +61,7 @@ class Delivery:
         # Committed before the handler runs, so that an event that ends the process is found out.
         attempt = await self._store.attempt(envelope.source, envelope.id)
         if attempt.settled:
-            self._intake.count("duplicate")
+            self._subscription.count("duplicate")
             return None
         if attempt.number > MAX_ATTEMPTS:
             died = PermanentError(f"its handler did not survive {MAX_ATTEMPTS} attempts")
@@ -75,7 +75,7 @@ class Delivery:
                 raise
             await self._failed(record, envelope, attempt.number, as_exception(error))
             return None
-        self._intake.count("duplicate" if said is None else "handled")
+        self._subscription.count("duplicate" if said is None else "handled")
         return said
 
     async def _handle(self, envelope: Envelope) -> int | None:
@@ -102,7 +102,7 @@ class Delivery:
             return
         if passing:
             await self._store.forgive(envelope.source, envelope.id)
-        self._intake.count("retried")
+        self._subscription.count("retried")
         raise error
 
 

@@ -12,6 +12,7 @@ import structlog
 
 from so1s.events.envelope import Cause, Envelope, Received
 from so1s.events.event import Event
+from so1s.metrics import EVENTS
 from so1s.store import Transaction
 
 log = structlog.get_logger()
@@ -52,6 +53,10 @@ class Subscription:
         if produced is None:
             return []
         return [produced] if isinstance(produced, Event) else list(produced)
+
+    def count(self, outcome: str, events: int = 1) -> None:
+        """Count what became of events."""
+        EVENTS.labels(self.event_class.type, outcome).inc(events)
 
     def missing(self) -> list[str]:
         """The parameters that nothing was provided for."""

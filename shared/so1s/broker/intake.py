@@ -10,7 +10,6 @@ from so1s.broker.handlers import Subscription
 from so1s.errors import InvalidInput
 from so1s.events.codec import unwrap
 from so1s.events.envelope import Envelope
-from so1s.metrics import EVENTS
 from so1s.store import Store, inbox
 
 log = structlog.get_logger()
@@ -44,7 +43,7 @@ class Intake:
             tx.records.append(dead_letter(record, error, service=self._service, now=tx.now))
             if envelope and (answer := self._subscription.rejection(error, envelope)):
                 tx.emit(answer)
-        self.count("dead_lettered")
+        self._subscription.count("dead_lettered")
         log.error(
             "event kept as a dead letter",
             topic=record.topic,
@@ -53,7 +52,3 @@ class Intake:
             reason=reason(error),
             error=str(error),
         )
-
-    def count(self, outcome: str, events: int = 1) -> None:
-        """Count what became of events."""
-        EVENTS.labels(self._subscription.event_class.type, outcome).inc(events)

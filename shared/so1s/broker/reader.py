@@ -60,7 +60,7 @@ class Reader:
 
     async def past(self) -> AsyncGenerator[ConsumerRecord, None]:
         """All that is there by now; in order within a partition, not across partitions."""
-        ends = await self._consumer.end_offsets(self._consumer.assignment()) if self._assigned else {}
+        ends = await self._ends()
         while not await self._reached(ends):
             for record in await self._poll():
                 yield record
@@ -73,8 +73,7 @@ class Reader:
 
     async def skip_to_end(self) -> None:
         """Leave out all that is there by now."""
-        ends = await self._consumer.end_offsets(self._consumer.assignment()) if self._assigned else {}
-        for partition, end in ends.items():
+        for partition, end in (await self._ends()).items():
             self._consumer.seek(partition, end)
 
     @property
@@ -97,6 +96,9 @@ class Reader:
         for partition in partitions:
             at = found.get(partition)
             self._consumer.seek(partition, at.offset if at else ends[partition])
+
+    async def _ends(self) -> dict[TopicPartition, int]:
+        return await self._consumer.end_offsets(self._consumer.assignment()) if self._assigned else {}
 
     async def _reached(self, ends: dict[TopicPartition, int]) -> bool:
         for partition, end in ends.items():
