@@ -80,6 +80,17 @@ async def test_changes_arrive_and_are_told(api, put, namespace, eventually):
     assert len(told) >= 3
 
 
+async def test_a_removal_is_told_with_the_last_state(api, put, namespace, eventually):
+    removed = []
+    async with api.mirror("v1", "ConfigMap", namespace=namespace) as seen:
+        seen.on_removed(removed.append)
+        await put("a", "1")
+        await put("a", "2")
+        await api.delete("v1", "ConfigMap", namespace, "a")
+        await eventually(lambda: removed)
+    assert [body["data"] for body in removed] == [{"value": "2"}]
+
+
 async def test_only_objects_with_the_labels_are_seen(api, put, namespace, eventually):
     async with api.mirror("v1", "ConfigMap", label_selector="shown=yes", namespace=namespace) as seen:
         meta = {"name": "b", "namespace": namespace, "labels": {"shown": "yes"}}

@@ -49,6 +49,7 @@ class Mirror:
         """The resource version up to which the objects are known; empty to read them anew."""
         self._lost: TemporaryError | None = None
         self._changed: list[Callable[[], None]] = []
+        self._removed: list[Callable[[dict[str, Any]], None]] = []
 
     @property
     def objects(self) -> Mapping[Key, dict[str, Any]]:
@@ -64,6 +65,13 @@ class Mirror:
     def on_change(self, changed: Callable[[], None]) -> None:
         """Call `changed` after each change."""
         self._changed.append(changed)
+
+    def on_removed(self, removed: Callable[[dict[str, Any]], None]) -> None:
+        """Call `removed` with the last state of each object whose removal the watch shows.
+
+        What went while nothing watched is not told: it is merely not there any more.
+        """
+        self._removed.append(removed)
 
     async def __aenter__(self) -> Self:
         """Read what is there, and watch.
@@ -129,6 +137,8 @@ class Mirror:
             return
         if kind == "DELETED":
             self._objects.pop(_key(body), None)
+            for removed in self._removed:
+                removed(body)
         else:
             self._objects[_key(body)] = body
         self._tell()

@@ -12,6 +12,7 @@ from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.adapters.kubernetes.pods import pod_spec
 from services.deployer.domain.template import template
 from services.deployer.ports import Deployment
+from so1s.kubernetes import labels as story
 
 Manifest = dict[str, Any]
 
@@ -39,8 +40,8 @@ def workload(deployment: Deployment, options: Options, *, candidate: bool = Fals
     pod_labels = {
         **labels,
         names.TEMPLATE: template(deployment.workload),
-        "so1s.io/model": deployment.workload.model,
-        "so1s.io/version": deployment.workload.version,
+        story.MODEL: deployment.workload.model,
+        story.VERSION: deployment.workload.version,
     }
     return {
         "apiVersion": "apps/v1",
@@ -169,13 +170,13 @@ def _story(deployment: Deployment) -> dict[str, str]:
     """What the collector and people need to know; it is no part of the pods, which it would replace."""
     wanted, cause = deployment.workload, deployment.cause
     return {
-        names.REVISION: str(deployment.revision),
-        "so1s.io/model": wanted.model,
-        "so1s.io/version": wanted.version,
-        "so1s.io/endpoint": wanted.endpoint or "",
-        "so1s.io/user": wanted.user,
-        "so1s.io/labels": json.dumps(wanted.labels, sort_keys=True),
-        "so1s.io/event-id": cause.event_id,
-        "so1s.io/correlation-id": cause.correlation_id,
-        "so1s.io/traceparent": cause.traceparent or "",
+        story.REVISION: str(deployment.revision),
+        story.MODEL: wanted.model,
+        story.VERSION: wanted.version,
+        story.ENDPOINT: wanted.endpoint or "",
+        story.USER: wanted.user,
+        story.LABELS: json.dumps(wanted.labels, sort_keys=True),
+        story.EVENT_ID: cause.event_id,
+        story.CORRELATION_ID: cause.correlation_id,
+        story.TRACEPARENT: cause.traceparent or "",
     }

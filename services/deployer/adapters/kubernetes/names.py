@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from so1s.kubernetes import labels
+
 MANAGER = "so1s-deployer"
 """The field manager, and the value of `app.kubernetes.io/managed-by`."""
-MANAGED = f"app.kubernetes.io/managed-by={MANAGER}"
+MANAGED = labels.DEPLOYED
 """Selects the objects that are ours."""
 
-ACCOUNT = "so1s.io/account"
-DEPLOYMENT = "so1s.io/deployment"
-TRACK = "so1s.io/track"
-"""`stable` takes traffic, `candidate` does not."""
+ACCOUNT = labels.ACCOUNT
+DEPLOYMENT = labels.DEPLOYMENT
+TRACK = labels.TRACK
 TEMPLATE = "so1s.io/template"
 """A digest of all that needs another pod where it changes."""
-REVISION = "so1s.io/revision"
 
 SERVER_ACCOUNT = "so1s-server"
 """The service account of replicas; it has no rights and no token."""
-CONTAINER = "server"
+CONTAINER = labels.SERVER
 PORT = 8080
 
 Key = tuple[str, str]
@@ -34,9 +34,9 @@ def object_name(deployment: str, *, candidate: bool = False) -> str:
 
 def key_of(body: Mapping[str, Any]) -> Key | None:
     """The deployment that an object belongs to, by its labels; None where they are gone."""
-    labels = body["metadata"].get("labels", {})
+    borne = body["metadata"].get("labels", {})
     try:
-        return labels[ACCOUNT], labels[DEPLOYMENT]
+        return borne[ACCOUNT], borne[DEPLOYMENT]
     except KeyError:
         return None
 

@@ -11,7 +11,7 @@ from services.deployer.adapters.kubernetes import names
 from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.adapters.kubernetes.pod import Pod
 from services.deployer.domain.observation import Observation, Trouble
-from so1s.kubernetes import Key
+from so1s.kubernetes import Key, labels
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ def _current(applied: Mapping[str, Any] | None, pods: list[Pod]) -> list[Pod]:
 def _revision(applied: Mapping[str, Any] | None) -> int:
     """The revision that was applied last; 0 where nobody can tell, so that it is applied anew."""
     annotations = applied["metadata"].get("annotations", {}) if applied else {}
-    text = annotations.get(names.REVISION, "")
+    text = annotations.get(labels.REVISION, "")
     return int(text) if text.isdecimal() else 0
 
 
