@@ -35,11 +35,14 @@ def routes(store: Store, logs: Path) -> list[Route]:
     async def read_log(request: Request) -> Response:
         account, model, version = (request.path_params[each] for each in ("account", "model", "version"))
         async with store.read() as connection:
-            number = await builds.number_of(connection, account, model, version)
-        if number is None:
+            present = await builds.present_build(connection, account, model, version)
+        if present is None:
             return JSONResponse({"error": f"{account}/{model}@{version} was never uploaded"}, status_code=404)
+        number, ended = present
         path = path_of(logs, account, model, version, number)
         if not await asyncio.to_thread(path.exists):
+            if ended:
+                return JSONResponse({"error": "the log is not kept any more"}, status_code=410)
             return Response("", media_type="text/plain")  # queued: nothing is logged yet
         return FileResponse(path, media_type="text/plain; charset=utf-8")
 

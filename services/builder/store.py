@@ -216,9 +216,13 @@ async def list_builds(connection: AsyncConnection, account: str) -> list[Mapping
     return list((await connection.execute(statement)).mappings())
 
 
-async def number_of(connection: AsyncConnection, account: str, model: str, version: str) -> int | None:
-    """The number of a version's present build."""
-    return await connection.scalar(select(builds.c.number).where(_is_version(account, model, version)))
+async def present_build(
+    connection: AsyncConnection, account: str, model: str, version: str
+) -> tuple[int, bool] | None:
+    """The number of a version's present build, and whether it has ended."""
+    query = select(builds.c.number, builds.c.finished_at).where(_is_version(account, model, version))
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else (row.number, row.finished_at is not None)
 
 
 def _is_version(account: str, model: str, version: str) -> ColumnElement[bool]:

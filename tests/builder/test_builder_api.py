@@ -44,3 +44,11 @@ async def test_the_log_of_a_version_is_its_present_builds(shop, http, skops_mode
 
 async def test_the_log_of_an_unknown_version_is_not_found(http):
     assert (await http.get("/v1/builds/risk/fraud/9/log")).status_code == 404
+
+
+async def test_a_log_that_is_kept_no_more_is_gone(shop, http, skops_model):
+    await shop.say(shop.uploaded(data=skops_model))
+    await shop.worker().work()
+    (log,) = (shop.directory / "builder/logs").rglob("*.log")
+    log.unlink()
+    assert (await http.get("/v1/builds/risk/fraud/3/log")).status_code == 410
