@@ -4,7 +4,9 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import pytest
 from kubernetes_asyncio.client import CoreV1Api
 
@@ -14,9 +16,11 @@ from so1s_lab.istio import Istio
 from so1s_lab.kwok import NodePool, add_nodes
 from so1s_lab.manifests import create
 from so1s_lab.manifests import namespace as namespace_manifest
+from so1s_lab.node import Node
 from so1s_lab.part import MissingPartError, Part
 from so1s_lab.runner import Runner
 from tests.lab.parts import (  # noqa: F401 - fixtures
+    base_image,
     kafka,
     kafka_part,
     postgres,
@@ -41,9 +45,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Runner]:
-    """The run that all parts of this session belong to."""
+    """The run that all parts of this session belong to; nothing of it may be left when it ends."""
     with Runner(LAB_DIR / "run" / f"tests-{os.getpid()}") as runner:
         yield runner
+    told_of_it = [process for process in psutil.process_iter(["cmdline"]) if _names(process, runner.run_dir)]
+    assert told_of_it == []
+
+
+def _names(process: psutil.Process, directory: Path) -> bool:
+    """Whether a process was given a file of a directory."""
+    return str(directory) in " ".join(process.info["cmdline"] or [])
 
 
 @contextmanager
@@ -82,6 +93,14 @@ def istio(lab: Runner, kubernetes: ControlPlane) -> Istio:
     with skipped_where_missing():
         mesh.start(lab)
     return mesh
+
+
+@pytest.fixture(scope="session")
+def node(lab: Runner, kubernetes: ControlPlane, start: Start) -> Node:
+    """A real kubelet, for pods that select and tolerate `node.pool`; it needs root."""
+    real = Node(lab.directory("node"), kubernetes)
+    start(real)
+    return real
 
 
 @pytest.fixture

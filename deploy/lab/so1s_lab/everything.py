@@ -13,6 +13,8 @@ from so1s_lab.control_plane import ControlPlane
 from so1s_lab.istio import Istio
 from so1s_lab.kafka import Kafka
 from so1s_lab.kubernetes import kubernetes_program
+from so1s_lab.node import Node
+from so1s_lab.nodes import Pool
 from so1s_lab.part import MissingPartError
 from so1s_lab.postgres import Postgres
 from so1s_lab.prometheus import Prometheus
@@ -59,7 +61,9 @@ class Everything:
 
     def start(self) -> None:
         """Start all parts that this machine can run."""
-        for start in (self._cluster, self._kafka, self._s3, self._registry, self._postgres, self._prometheus):
+        with self._left_out_where_missing():
+            self._cluster()
+        for start in (self._kafka, self._s3, self._registry, self._postgres, self._prometheus):
             with self._left_out_where_missing():
                 start()
 
@@ -75,6 +79,10 @@ class Everything:
         control_plane = ControlPlane(self._runner.directory("kubernetes"))
         control_plane.start(self._runner)
         self._say("Kubernetes", f"{control_plane.url}   {kubectl}", KUBECONFIG=str(control_plane.kubeconfig))
+        with self._left_out_where_missing():
+            node = Node(self._runner.directory("node"), control_plane)
+            self._runner.start(node)
+            self._say("real node", f"{node.node_name}; pods need {_written(node.pool)}")
         istio = Istio(self._runner.directory("istio"), control_plane)
         istio.start(self._runner)
         self._say("Istio", f"{istio.url} is Gateway {istio.gateway}", SO1S_GATEWAY=istio.url)
@@ -121,3 +129,9 @@ class Everything:
     def _say(self, part: str, address: str, **variables: str) -> None:
         self.addresses.shown[part] = address
         self.addresses.variables |= variables
+
+
+def _written(pool: Pool) -> str:
+    """What a person writes into a pod to have it run on the nodes of a pool."""
+    ((label, value),) = pool.selector.items()
+    return f"nodeSelector {label}={value} and the same toleration"

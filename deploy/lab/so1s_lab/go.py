@@ -87,10 +87,11 @@ class GoModule:
     def _pins(self) -> str:
         return (self.directory / "go.mod").read_text()
 
-    def digest(self) -> str:
-        """Changes with every pinned byte."""
-        names = ("go.mod", "go.sum")
-        return hashlib.sha256(b"".join((self.directory / name).read_bytes() for name in names)).hexdigest()
+    def digest(self, package: str) -> str:
+        """Changes with every pinned byte, and with a package's source where it lies beside go.mod."""
+        own = sorted((self.directory / package.rsplit("/", 1)[-1]).glob("*.go"))
+        files = [self.directory / "go.mod", self.directory / "go.sum", *own]
+        return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 CONTROL_PLANE = GoModule(CHECKOUT / "deploy" / "lab" / "go")
@@ -136,7 +137,9 @@ class GoProgram:
 
     @property
     def _stamp(self) -> str:
-        return hashlib.sha256(f"{self.pins.digest()} {self.package} {self._flags}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.pins.digest(self.package)} {self.package} {self._flags}".encode()
+        ).hexdigest()
 
 
 @contextmanager

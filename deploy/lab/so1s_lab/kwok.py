@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubernetes_asyncio.client import ApiClient, CoreV1Api, V1Node
+from kubernetes_asyncio.client import ApiClient, CoreV1Api
 
 from so1s_lab.apiserver import ApiServer
 from so1s_lab.command import command
 from so1s_lab.go import CONTROL_PLANE, GoProgram
 from so1s_lab.manifests import Manifest, create
+from so1s_lab.nodes import Pool, takes_pods
 from so1s_lab.ports import any_port
 from so1s_lab.readiness import answers
 from so1s_local.process import Unit
@@ -28,7 +29,6 @@ _STAGES = (
 )
 _FAKE = "kwok.x-k8s.io/node"
 _NODES_READY_SECONDS = 20.0
-_POOL = "lab.so1s.dev/pool"
 
 
 class Kwok:
@@ -64,10 +64,9 @@ class Kwok:
 
 
 @dataclass(frozen=True)
-class NodePool:
-    """Fake nodes for the pods of one test: they bear a label, and a taint that keeps other pods off."""
+class NodePool(Pool):
+    """Fake nodes for the pods of one test."""
 
-    name: str
     count: int
     gpus: int
     """Of each node."""
@@ -77,19 +76,9 @@ class NodePool:
         """Their names."""
         return [f"{self.name}-{number}" for number in range(self.count)]
 
-    @property
-    def selector(self) -> dict[str, str]:
-        """The node selector of a pod that shall run here."""
-        return {_POOL: self.name}
-
-    @property
-    def tolerations(self) -> list[dict[str, str]]:
-        """What such a pod tolerates."""
-        return [{"key": _POOL, "operator": "Equal", "value": self.name, "effect": "NoSchedule"}]
-
     def manifests(self) -> list[Manifest]:
         """The nodes' manifests."""
-        return [fake_node(name, gpus=self.gpus, pool=self.name) for name in self.nodes]
+        return [fake_node(name, gpus=self.gpus, pool=self) for name in self.nodes]
 
 
 async def add_nodes(api: ApiClient, manifests: Sequence[Manifest]) -> None:
@@ -102,28 +91,18 @@ async def add_nodes(api: ApiClient, manifests: Sequence[Manifest]) -> None:
     core = CoreV1Api(api)
     async with asyncio.timeout(_NODES_READY_SECONDS):
         for name in (each["metadata"]["name"] for each in manifests):
-            while not _takes_pods(await core.read_node(name)):  # noqa: ASYNC110 - it is asked, it does not tell
+            while not takes_pods(await core.read_node(name)):  # noqa: ASYNC110 - it is asked, it does not tell
                 await asyncio.sleep(0.02)
 
 
-def _takes_pods(node: V1Node) -> bool:
-    """A ready node is still closed until the node controller has taken its own taint off."""
-    closed = any(taint.key.startswith("node.kubernetes.io/") for taint in node.spec.taints or [])
-    conditions = node.status.conditions or []
-    return not closed and any(each.type == "Ready" and each.status == "True" for each in conditions)
-
-
-def fake_node(name: str, *, gpus: int = 4, pool: str | None = None) -> Manifest:
+def fake_node(name: str, *, gpus: int = 4, pool: Pool | None = None) -> Manifest:
     """The manifest of a node that kwok plays."""
     room = {"cpu": "64", "memory": "256Gi", "pods": "1000", "nvidia.com/gpu": str(gpus)}
+    labels = {"kubernetes.io/hostname": name, **(pool.selector if pool else {})}
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {
-            "name": name,
-            "annotations": {_FAKE: "fake"},
-            "labels": {"kubernetes.io/hostname": name, **({_POOL: pool} if pool else {})},
-        },
-        "spec": {"taints": [{"key": _POOL, "value": pool, "effect": "NoSchedule"}] if pool else []},
+        "metadata": {"name": name, "annotations": {_FAKE: "fake"}, "labels": labels},
+        "spec": {"taints": [pool.taint] if pool else []},
         "status": {"capacity": room, "allocatable": room},
     }
