@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.deployer import chains, store
+from services.deployer import chains, history, store
 from services.deployer.domain import gate, options
 from services.deployer.domain.options import Defaults
 from services.deployer.domain.recorded import Recorded, lateness, staleness
@@ -68,7 +68,7 @@ async def roll_back(
     recorded = await store.find(tx, request.account, request.deployment)
     if recorded is None or not recorded.serves_on:
         return _unknown(request, recorded)
-    target = request.to_revision or recorded.revision - 1
+    target = request.to_revision or await history.last_ready(tx, recorded) or recorded.revision - 1
     wanted = await store.workload(tx, request.account, request.deployment, target)
     if wanted is None:
         allowed = f"1 to {recorded.revision - 1}" if recorded.revision > 1 else "none, it has no earlier one"

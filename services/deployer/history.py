@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.deployer.domain.history import Entry
@@ -35,6 +35,13 @@ async def read(connection: AsyncConnection, account: str, name: str) -> list[Ent
     newest = revisions.c.revision.desc()
     rows = select(revisions).where(_of(account, name)).order_by(newest).limit(_SHOWN)
     return [_entry(row) for row in await connection.execute(rows)]
+
+
+async def last_ready(tx: Transaction, recorded: Recorded) -> int | None:
+    """The newest revision before the present one that could serve."""
+    earlier = (_of(recorded.account, recorded.name), revisions.c.revision < recorded.revision)
+    could = select(func.max(revisions.c.revision)).where(*earlier, revisions.c.ready_at.is_not(None))
+    return (await tx.execute(could)).scalar_one()
 
 
 def _of(account: str, name: str) -> Any:

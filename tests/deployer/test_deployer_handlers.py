@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from services.deployer import history
 from services.deployer import store as deployments
 from services.deployer.domain.options import Defaults
 from services.deployer.handlers import consumer
@@ -238,6 +239,18 @@ async def test_rolling_back_makes_the_earlier_workload_a_new_revision(tell, stor
     await tell(DeploymentRollbackRequested(**NAMES, to_revision=1, requested_by="jiho"))
     now = await recorded(store)
     assert (now.revision, now.workload.version) == (5, "1")
+
+
+async def test_rolling_back_skips_what_never_served(tell, store):
+    for version in "123":
+        await tell(requested(version))
+        if version != "2":
+            async with store.transaction() as tx:
+                present = await deployments.find(tx, "risk", "fraud")
+                await history.record(tx, present, present.ready(1, "file:///e", "http://127.0.0.1:1", 1.0))
+    await tell(DeploymentRollbackRequested(**NAMES, requested_by="jiho"))
+    now = await recorded(store)
+    assert (now.revision, now.workload.version) == (4, "1")
 
 
 async def test_rolling_back_to_a_revision_that_never_was_is_refused(tell, store):

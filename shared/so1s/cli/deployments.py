@@ -88,7 +88,7 @@ def rollback(
     *,
     account: Account = None,
     to_revision: Annotated[
-        int | None, typer.Option(help="so1s history lists them; the one before the present where absent.")
+        int | None, typer.Option(help="so1s history lists them; the last one that was ready where absent.")
     ] = None,
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 300,

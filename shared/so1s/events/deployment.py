@@ -65,7 +65,7 @@ class DeploymentRollbackRequested(Event, key=("account", "deployment")):
 
     deployment: Name
     to_revision: Revision | None = None
-    """The one before the present where it is absent."""
+    """Where it is absent the last one before the present that was ready, or the one before where none was."""
     requested_by: Actor
 
 
