@@ -10,7 +10,7 @@ import pytest
 from services.collector.app import build
 from services.collector.settings import Settings
 from so1s.broker.reader import Reader
-from so1s.events import UsageSampled
+from so1s.events import GatewaySampled, UsageSampled
 from so1s.events.codec import decode
 from so1s.settings import KafkaSettings
 
@@ -63,7 +63,31 @@ async def test_what_a_process_uses_reaches_its_topic(kafka, tmp_path, replica, e
     assert whole.event.quantities["memory_used"] > 1000
 
 
-async def said(kafka, account):
-    async with Reader(KafkaSettings(kafka=kafka), [UsageSampled.topic.name]) as reader:
-        everything = [decode(UsageSampled, record.headers, record.value) async for record in reader.past()]
+async def test_that_the_gateway_does_not_answer_reaches_its_topic(kafka, tmp_path, eventually):
+    settings = Settings(
+        kafka=kafka,
+        database_url=f"sqlite+aiosqlite:///{tmp_path}/collector.db",
+        instance="two",
+        world_dir=tmp_path / "world",
+        gateway=f"envoy-{uuid.uuid4().hex[:8]}",
+        envoy_admin_port=9,
+        window_seconds=1,
+        scrape_seconds=0.5,
+    )
+
+    async def told():
+        return [
+            each
+            for each in await said(kafka, "so1s", GatewaySampled)
+            if each.event.gateway == settings.gateway
+        ]
+
+    async with build(settings).running():
+        await eventually(told, seconds=30)
+    assert [each.event.answered for each in await told()] == [0] * len(await told())
+
+
+async def said(kafka, account, kind=UsageSampled):
+    async with Reader(KafkaSettings(kafka=kafka), [kind.topic.name]) as reader:
+        everything = [decode(kind, record.headers, record.value) async for record in reader.past()]
     return [each for each in everything if each.event.account == account]
