@@ -1,6 +1,8 @@
 """A world for tests of the router's mesh: replicas behind Kubernetes Services, and their gateway's Istio."""
 
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 
 from services.router.domain.route import Arm
 from so1s.blocking import wait_for
-from so1s.kubernetes import connect
+from so1s.kubernetes import Api, connect
 from tests.router.gateway import Replica
 
 
@@ -23,6 +25,47 @@ def own_address() -> str:
                 "this machine has no address but its loopback's, which Kubernetes takes for no replica"
             )
         return probe.getsockname()[0]
+
+
+WRITE = ["list", "watch", "create", "patch", "update", "delete"]
+ANYWHERE = [
+    {"apiGroups": ["networking.istio.io"], "resources": ["destinationrules"], "verbs": WRITE},
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+]
+"""What the router may do in the namespaces of accounts."""
+AT_HOME = [
+    {"apiGroups": ["networking.istio.io"], "resources": ["virtualservices", "gateways"], "verbs": WRITE}
+]
+"""What it may do in the namespace of its own objects."""
+
+
+def permissions(namespace: str, user: str) -> list[dict[str, Any]]:
+    """Let a user do what the router must be able to do, and nothing else."""
+    api = "rbac.authorization.k8s.io"
+    subjects = [{"kind": "User", "apiGroup": api, "name": user}]
+    roles = [("ClusterRole", {}, ANYWHERE), ("Role", {"namespace": namespace}, AT_HOME)]
+    return [
+        each
+        for kind, where, rules in roles
+        for each in (
+            {"apiVersion": f"{api}/v1", "kind": kind, "metadata": {"name": user, **where}, "rules": rules},
+            {
+                "apiVersion": f"{api}/v1",
+                "kind": f"{kind}Binding",
+                "metadata": {"name": user, **where},
+                "subjects": subjects,
+                "roleRef": {"apiGroup": api, "kind": kind, "name": user},
+            },
+        )
+    ]
+
+
+@asynccontextmanager
+async def connect_as(kubeconfig: Path, user: str) -> AsyncIterator[Api]:
+    """The API server as a user without the administrator's permissions."""
+    async with connect(kubeconfig) as api:
+        api._http.set_default_header("Impersonate-User", user)
+        yield api
 
 
 async def apply(kubeconfig: Path, *manifests: dict[str, Any]) -> None:

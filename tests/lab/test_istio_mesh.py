@@ -11,18 +11,20 @@ from typing import Any
 import httpx
 import pytest
 
+from services.router import app_istio
 from services.router.adapters.istio.gateways import GatewayService, Probe
 from services.router.adapters.istio.manifests import Gateway, Sharing
 from services.router.adapters.istio.objects import Key, Objects
 from services.router.adapters.mesh_istio import IstioMesh
 from services.router.domain.route import Arm, Route
+from services.router.settings import Settings
 from so1s.errors import Unreachable
 from so1s.kubernetes import Api, connect
 from so1s.kubernetes.errors import Conflict
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.istio import Istio
-from tests.lab.istio_world import Deploy, own_address
-from tests.router.gateway import Caller, eventually, route, serve
+from tests.lab.istio_world import Deploy, connect_as, own_address, permissions
+from tests.router.gateway import Caller, eventually, free_ports, route, serve
 from tests.router.test_router_mesh_conformance import (  # noqa: F401 - the port's promises
     test_a_host_that_it_was_not_told_of_is_served_by_no_gateway,
     test_a_mesh_serves_the_routes_that_it_was_told,
@@ -42,6 +44,11 @@ from tests.router.test_router_mesh_envoy import (  # noqa: F401 - what callers m
 
 HOST = "fraud--risk.so1s.localhost"
 NETWORKING = "networking.istio.io/v1"
+
+
+def user_of(namespace: str) -> str:
+    """As whom a test's mesh speaks with the API server."""
+    return f"router-of-{namespace}"
 
 
 class Mesh(IstioMesh):
@@ -66,12 +73,13 @@ class Mesh(IstioMesh):
             bind=bind,
         )
         parts = {
-            "connect": partial(connect, kubernetes.kubeconfig),
+            "connect": partial(connect_as, kubernetes.kubeconfig, user_of(namespace)),
             "probe": Probe(http, "http"),
             "gateways": [f"127.0.0.1:{istio.port}"],
             "sharing": Sharing(namespace, f"{namespace}/so1s", (), "so1s.localhost", timeout_seconds=10),
             "gateway": own,
             "health_wait_seconds": 1,
+            "patience_seconds": 0.2,
         } | given
         super().__init__(**parts)
 
@@ -119,10 +127,16 @@ async def api(kubernetes: ControlPlane) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-def make_mesh(
-    kubernetes: ControlPlane, istio: Istio, namespace: str, http: httpx.AsyncClient
-) -> Callable[..., Mesh]:
-    return partial(Mesh, kubernetes, istio, namespace, http)
+async def make_mesh(
+    kubernetes: ControlPlane, istio: Istio, namespace: str, http: httpx.AsyncClient, api: Api
+) -> AsyncIterator[Callable[..., Mesh]]:
+    """Makes meshes that may do what the router may do in a cluster."""
+    user = user_of(namespace)
+    for manifest in permissions(namespace, user):
+        await api.apply(manifest, manager="test")
+    yield partial(Mesh, kubernetes, istio, namespace, http)
+    for kind in ("ClusterRole", "ClusterRoleBinding"):
+        await api.delete("rbac.authorization.k8s.io/v1", kind, None, user)
 
 
 @pytest.fixture
@@ -322,7 +336,6 @@ async def test_no_route_is_told_while_nobody_knows_what_is_there(mesh, deploy):
     await mesh.__aexit__()
     with pytest.raises(Unreachable):
         await mesh.apply([wanted])
-    assert await mesh.served(HOST) == [1]
     mesh.following = asyncio.create_task(mesh.follow())
     await eventually(partial(mesh.takes, wanted))
     assert await mesh.apply([wanted]) == []
@@ -356,6 +369,57 @@ async def test_every_ready_pod_of_the_gateways_service_is_asked(make_mesh, istio
 
         await eventually(asked)
         await mesh.apply([])
+
+
+async def test_the_exact_weights_reach_the_gateway(mesh, deploy, http, istio):
+    arms = [deploy("fraud").arm(1_000_000), deploy("fraud-next").arm(999_999), deploy("fraud-third").arm(0)]
+    await serve(mesh, route("fraud", 1, *arms))
+    dump = await http.get(f"{istio.admin_url}/config_dump", params={"resource": "dynamic_route_configs"})
+    hosts = [
+        host for each in dump.json()["configs"] for host in each["route_config"].get("virtual_hosts", [])
+    ]
+    (traffic,) = [each for host in hosts for each in host["routes"] if each.get("name") == "fraud--risk"]
+    clusters = traffic["route"]["weighted_clusters"]["clusters"]
+    assert [each["weight"] for each in clusters] == [1_000_000, 999_999]
+
+
+async def test_istiod_takes_a_gateway_with_a_wildcard_certificate(make_mesh, istio, namespace, api):
+    secure = Gateway(
+        namespace,
+        "secure",
+        selector=istio.gateway_labels,
+        domain="so1s.localhost",
+        port=free_ports(1)[0],
+        credential="wildcard",
+        bind="127.0.0.1",
+    )
+    async with make_mesh(gateway=secure) as mesh:
+        assert mesh.refusals() == {}
+    (server,) = (await api.get(NETWORKING, "Gateway", namespace, "secure"))["spec"]["servers"]
+    assert server["tls"] == {"mode": "SIMPLE", "credentialName": "wildcard"}
+
+
+async def test_settings_alone_make_a_mesh_on_a_gateway_that_is_there_already(
+    kubernetes, istio, namespace, deploy, api
+):
+    settings = Settings(
+        database_url="sqlite+aiosqlite://",
+        mesh="istio",
+        kubeconfig=kubernetes.kubeconfig,
+        istio_namespace=namespace,
+        istio_gateway=istio.gateway,
+        istio_export_to=[istio.gateway_namespace],
+        istio_probes=[f"127.0.0.1:{istio.port}"],
+    )
+    mesh, (loop,) = app_istio.mesh(settings)
+    following = asyncio.create_task(loop.run())
+    try:
+        await serve(mesh, route("fraud", 5, deploy("fraud").arm(1)))
+        assert await api.get(NETWORKING, "Gateway", namespace, "so1s") is None
+        await mesh.apply([])
+    finally:
+        following.cancel()
+        await asyncio.gather(following, mesh._probe.http.aclose(), return_exceptions=True)
 
 
 async def test_two_hundred_endpoints_at_once_are_served(mesh, deploy):

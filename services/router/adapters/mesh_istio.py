@@ -21,26 +21,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
+from services.router.adapters.istio.cluster import Cluster, Following
 from services.router.adapters.istio.endpoints import takes_traffic
 from services.router.adapters.istio.gateways import GatewayService, Probe
 from services.router.adapters.istio.manifests import (
     DESTINATION_RULE,
-    GATEWAY,
     VIRTUAL_SERVICE,
     Gateway,
     Sharing,
     destinations,
 )
-from services.router.adapters.istio.objects import API_VERSION, Key, Object, Objects, is_as_told
+from services.router.adapters.istio.objects import Key, Object, Objects, is_as_told
 from services.router.adapters.istio.plan import Plan, Planner
 from services.router.adapters.istio.refusals import Refusals
 from services.router.domain.route import Route
-from so1s.errors import Unreachable
-from so1s.kubernetes import Api, Mirror, Refused
+from so1s.kubernetes import Api, Refused
 from so1s.kubernetes.errors import Conflict, NotFound
 
 _T = TypeVar("_T")
@@ -48,16 +46,6 @@ _R = TypeVar("_R")
 
 _AT_ONCE = 16
 """Requests to the API server at a time: more of them only queue before its admission webhooks."""
-
-
-@dataclass(frozen=True)
-class _Cluster:
-    """What is there while it is followed."""
-
-    api: Api
-    objects: Objects
-    slices: Mirror | None
-    """Of the gateway's pods, where they may change."""
 
 
 class IstioMesh:
@@ -71,6 +59,7 @@ class IstioMesh:
         gateway: the Gateway that they are bound to, where it is the router's own.
         health_wait_seconds: how long a host keeps its former route while the next one's replicas are
             not ready; after that a route to none is better than a wrong one.
+        patience_seconds: how long a method waits for `follow` to have begun.
         clock: monotonic seconds.
     """
 
@@ -83,37 +72,27 @@ class IstioMesh:
         gateway: Gateway | None,
         *,
         health_wait_seconds: float,
+        patience_seconds: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connect = connect
-        self._probe = probe
-        self._gateways = gateways
-        self._sharing = sharing
+        self._following = Following(connect, gateways, sharing, gateway, clock)
         self._planner = Planner(sharing, gateway)
-        self._gateway = gateway
+        self._probe = probe
         self._health_wait_seconds = health_wait_seconds
+        self._patience_seconds = patience_seconds
         self._clock = clock
-        self._cluster: _Cluster | None = None
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self._plan = Plan()
         self._refusals = Refusals(clock)
         self._waiting_since: dict[str, float] = {}
 
     async def follow(self) -> None:
-        """Follow what is in the API server until cancelled.
-
-        Raises:
-            Refused: a permission is missing.
-            TemporaryError: the API server does not answer.
-        """
-        async with AsyncExitStack() as stack:
-            self._cluster = await self._open(stack)
-            stack.callback(self._close)
-            await asyncio.Event().wait()
+        """Follow what is in the API server, until cancelled or until it says no."""
+        await self._following.run()
 
     async def apply(self, routes: Sequence[Route]) -> Sequence[str]:
         """Write what differs: rules, then routes whose replicas are ready; then remove what is not told."""
-        cluster = self._followed()
+        cluster = await self._following.cluster(self._patience_seconds)
         self._plan = planned = self._planner.plan(routes)
         present = cluster.objects.present()
         differing = {key for key, told in planned.objects.items() if not is_as_told(present.get(key), told)}
@@ -130,43 +109,15 @@ class IstioMesh:
 
     async def served(self, host: str) -> Sequence[int | None]:
         """Ask every gateway."""
-        return await self._probe.revisions(self._addresses(), host)
+        cluster = await self._following.cluster(self._patience_seconds)
+        return await self._probe.revisions(cluster.gateways(), host)
 
     def refusals(self) -> Mapping[str, str]:
         """Why hosts do not get the route that `apply` was told last: it will not be taken as it is."""
         return self._refusals.reasons(self._plan.hosts)
 
-    async def _open(self, stack: AsyncExitStack) -> _Cluster:
-        api = await stack.enter_async_context(self._connect())
-        selector, own = self._sharing.selector, self._sharing.namespace
-        wanted = {
-            VIRTUAL_SERVICE: api.mirror(API_VERSION, VIRTUAL_SERVICE, label_selector=selector, namespace=own),
-            DESTINATION_RULE: api.mirror(API_VERSION, DESTINATION_RULE, label_selector=selector),
-        }
-        if self._gateway:
-            wanted[GATEWAY] = api.mirror(API_VERSION, GATEWAY, label_selector=selector)
-        mirrors = {kind: await stack.enter_async_context(mirror) for kind, mirror in wanted.items()}
-        slices = None
-        if isinstance(self._gateways, GatewayService):
-            slices = await stack.enter_async_context(self._gateways.mirror(api))
-        return _Cluster(api, Objects(api, mirrors, self._clock), slices)
-
-    def _close(self) -> None:
-        self._cluster = None
-
-    def _followed(self) -> _Cluster:
-        if not self._cluster:
-            raise Unreachable("the Kubernetes API has not shown yet which routes are there")
-        return self._cluster
-
-    def _addresses(self) -> Sequence[str]:
-        if not isinstance(self._gateways, GatewayService):
-            return self._gateways
-        slices = self._followed().slices
-        return self._gateways.addresses(slices) if slices else []
-
     async def _able(
-        self, cluster: _Cluster, routing: Iterable[Key], present: Mapping[Key, Object]
+        self, cluster: Cluster, routing: Iterable[Key], present: Mapping[Key, Object]
     ) -> set[Key]:
         """The routes whose fresh services all have a replica that takes traffic, or waited long enough."""
         fresh = {key: self._fresh(key, present.get(key)) for key in routing}
@@ -182,7 +133,7 @@ class IstioMesh:
         """The services that a route sends traffic to, and the one before did not."""
         return destinations(self._plan.objects[key]) - (destinations(before) if before else set())
 
-    async def _put(self, cluster: _Cluster, keys: Iterable[Key], present: Mapping[Key, Object]) -> None:
+    async def _put(self, cluster: Cluster, keys: Iterable[Key], present: Mapping[Key, Object]) -> None:
         told = [(key, self._plan.objects[key]) for key in keys]
         due = [(key, wanted) for key, wanted in told if not self._refusals.hold_back(key, wanted)]
         await self._each(due, lambda each: self._put_one(cluster.objects, *each, present.get(each[0])))
@@ -197,7 +148,7 @@ class IstioMesh:
         else:
             self._refusals.forget(key)
 
-    async def _remove(self, cluster: _Cluster, strangers: set[Key], present: Mapping[Key, Object]) -> None:
+    async def _remove(self, cluster: Cluster, strangers: set[Key], present: Mapping[Key, Object]) -> None:
         """Routes first, then rules that no route needs any more."""
         if not strangers:
             return
@@ -206,7 +157,7 @@ class IstioMesh:
         await self._each(others, lambda key: cluster.objects.delete(key, present[key]))
         left = [found for key, found in cluster.objects.present().items() if key.kind == VIRTUAL_SERVICE]
         in_use: set[str] = set().union(*map(destinations, left))
-        idle = [key for key in rules if present[key]["spec"].get("host") not in in_use]
+        idle = [key for key in rules if present[key].get("spec", {}).get("host") not in in_use]
         await self._each(idle, lambda key: cluster.objects.delete(key, present[key]))
 
     async def _each(self, items: Iterable[_T], do: Callable[[_T], Awaitable[_R]]) -> list[_R]:
@@ -224,4 +175,4 @@ class IstioMesh:
 
 
 def _hosts(key: Key, found: Object) -> list[str]:
-    return found["spec"].get("hosts", []) if key.kind == VIRTUAL_SERVICE else []
+    return found.get("spec", {}).get("hosts", []) if key.kind == VIRTUAL_SERVICE else []

@@ -190,7 +190,7 @@ def destination_rule(service: Service, sharing: Sharing) -> Object:
 
 def destinations(virtual_service: Object) -> set[str]:
     """The hosts of the services that a virtual service sends traffic to."""
-    arms = [arm for http in virtual_service["spec"].get("http", []) for arm in http.get("route", [])]
+    arms = [arm for http in virtual_service.get("spec", {}).get("http", []) for arm in http.get("route", [])]
     return {arm["destination"]["host"] for arm in arms if arm.get("weight")}
 
 
