@@ -214,11 +214,11 @@ class Service:
             self._health.stopping = True
 
     def _open(self) -> Store:
-        url = self.settings.database_url
-        if url:
-            return Store(url.get_secret_value(), producer=self.name, schema=self.settings.database_schema)
+        if given := self.settings.database_url:
+            return Store(given.get_secret_value(), producer=self.name, schema=self.settings.database_schema)
         self._temporary = Path(tempfile.mkdtemp(prefix=f"so1s-{self.name}-"))
-        return Store(f"sqlite+aiosqlite:///{self._temporary}/store.db", producer=self.name)
+        url = f"sqlite+aiosqlite:///{self._temporary}/store.db"
+        return Store(url, producer=self.name, is_temporary=True)
 
     async def _open_store(self, stack: AsyncExitStack) -> None:
         if self._temporary:

@@ -47,7 +47,8 @@ class ServiceSettings(KafkaSettings):
     """An SQLAlchemy URL: `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`.
 
     Without one the inbox and the outbox live in a temporary file: enough for a consumer that owns
-    no state, since the offset moves only when the outbox is sent.
+    no state, since the offset moves only when the outbox is sent. Where Kafka refuses an answer, the event
+    that asked for it is kept as a dead letter.
     """
     database_schema: str | None = None
     """PostgreSQL: the schema of this service."""

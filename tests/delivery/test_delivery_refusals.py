@@ -4,6 +4,8 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from so1s.service import Service
+
 LARGE = "x" * 5000
 
 
@@ -62,3 +64,15 @@ async def test_a_replica_that_is_restarted_keeps_what_kafka_refused(bench, event
     assert await bench.heard() == []
     async with bench.service() as service:
         assert (await service.store.outbox.depth(), await service.store.outbox.refused()) == (1, 1)
+
+
+async def test_a_consumer_without_a_database_keeps_the_event_whose_answer_kafka_refuses(bench, eventually):
+    await limit_answers(bench, 2000)
+    answering(bench)
+    await bench.publish(bench.note(1), bench.note(2), partition=0)
+    async with Service(bench.name, bench.settings(), consumer=bench.consumer).running():
+        await eventually(bench.is_done)
+    assert await bench.heard() == [2]
+    (letter,) = await bench.dead_letters()
+    assert b"Kafka refuses what it said" in dict(letter.headers)["so1s_error"]
+    assert letter.value == (await bench.records(bench.Noted.topic))[0].value

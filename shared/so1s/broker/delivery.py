@@ -27,8 +27,6 @@ from so1s.store.outbox import Sender
 
 MAX_ATTEMPTS = 5
 """How often an event's handler may fail unexpectedly."""
-_SILENT = 0
-"""Of an event that was handled now and said nothing, the outbox holds nothing."""
 
 
 class Delivery:
@@ -48,14 +46,24 @@ class Delivery:
         """
         if not self._intake.is_mine(record):
             return
+        said: list[str] | None = None
         if envelope := await self._intake.unwrap(record):
             with structlog.contextvars.bound_contextvars(**_context(envelope)):
-                if await self._attempt(record, envelope) == _SILENT:
-                    return
+                said = await self._attempt(record, envelope)
+        if said == []:
+            return  # of an event that was handled now and said nothing, the outbox holds nothing
         await self._store.outbox.flush(self._sender)
+        if said and self._store.is_temporary:
+            await self._keep_cause(record, said)
 
-    async def _attempt(self, record: ConsumerRecord, envelope: Envelope) -> int | None:
-        """Handle a record or bury it; answers how many events it said, where that is known."""
+    async def _keep_cause(self, record: ConsumerRecord, said: list[str]) -> None:
+        """Bury a record whose answers Kafka refuses: the store that keeps them ends with the process."""
+        if reasons := await self._store.outbox.refusals(said):
+            await self._intake.bury(record, PermanentError(f"Kafka refuses what it said: {reasons[0]}"))
+            await self._store.outbox.flush(self._sender)
+
+    async def _attempt(self, record: ConsumerRecord, envelope: Envelope) -> list[str] | None:
+        """Handle a record or bury it; answers the ids of what it said, where they are known."""
         if addressee(record):
             await self._store.revive(envelope.source, envelope.id)
         # Committed before the handler runs, so that an event that ends the process is found out.
@@ -78,8 +86,8 @@ class Delivery:
         self._subscription.count("duplicate" if said is None else "handled")
         return said
 
-    async def _handle(self, envelope: Envelope) -> int | None:
-        """Call the handler; answers how many events it said, None where another replica was faster."""
+    async def _handle(self, envelope: Envelope) -> list[str] | None:
+        """Call the handler; answers the ids of what it said, None where another replica was faster."""
         received = envelope.open(self._subscription.event_class)
         with (
             structlog.contextvars.bound_contextvars(account=received.event.account),
@@ -90,7 +98,7 @@ class Delivery:
                     return None
                 for event in await self._subscription.call(received, tx):
                     tx.emit(event)
-        return len(tx.records)
+        return [said.event_id for said in tx.records]
 
     async def _failed(
         self, record: ConsumerRecord, envelope: Envelope, attempt: int, error: Exception

@@ -84,6 +84,12 @@ class Outbox:
         """How many of them Kafka refuses."""
         return await self._number(_UNSENT & _REFUSED)
 
+    async def refusals(self, event_ids: Sequence[str]) -> Sequence[str]:
+        """Why Kafka refuses some of these events; empty where it refuses none."""
+        these = select(outbox.c.refusal).where(_UNSENT, _REFUSED, outbox.c.event_id.in_(event_ids))
+        async with self._database.reading() as connection:
+            return (await connection.execute(these)).scalars().all()
+
     async def prune(self, connection: AsyncConnection, horizon: float) -> None:
         """Forget what was sent before `horizon`, in seconds since the epoch."""
         await connection.execute(delete(outbox).where(outbox.c.sent_at < horizon))

@@ -26,11 +26,22 @@ class Store:
         *,
         producer: str,
         schema: str | None = None,
+        is_temporary: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """Make a store; nothing is opened yet.
+
+        Args:
+            url: see `Database`.
+            producer: the service whose events these are.
+            schema: PostgreSQL: where its tables are.
+            is_temporary: it ends with the process, so that no event may wait in it for long.
+            clock: the time, with its zone.
+        """
         self._database = Database(url, schema)
         self._clock = clock
         self.producer = producer
+        self.is_temporary = is_temporary
         self.on_emitted: Callable[[], None] = _nothing
         """Called when events wait in the outbox."""
         self.outbox = Outbox(self._database, clock)
