@@ -3,8 +3,8 @@
     python -m deploy.images.base DIRECTORY [--mirror URL] [--update-lock]
 
 writes an OCI image layout, without Docker, from what `mmdebstrap` unpacks; the same packages give the same
-digest. `base.ARCHITECTURE.lock` beside this file pins the version of every package: where the mirror has newer
-ones, this fails and names them. A mirror that keeps old versions is https://snapshot.debian.org/.
+digest. `base.ARCHITECTURE.lock` beside this file pins the version of every package: where the mirror has
+newer ones, this fails and names them. A mirror that keeps old versions is https://snapshot.debian.org/.
 
 Push it with any client, such as `skopeo copy oci:DIRECTORY docker://REGISTRY/so1s/base`, and name it by its
 digest in `SO1S_BASE_IMAGE`.
@@ -74,15 +74,17 @@ def build(layout: Path, *, mirror: str = MIRROR, lock: Path | None = None) -> st
         lock: the versions that it must consist of; any that the mirror has where absent.
 
     Raises:
-        RecipeError: mmdebstrap is missing or fails, or the mirror has other versions.
+        RecipeError: mmdebstrap is missing, this is not root, or the mirror has other versions.
     """
     with tempfile.TemporaryDirectory(dir=layout.parent) as temporary:
-        tree = Path(temporary) / "base.tar"
+        tree, made = Path(temporary) / "base.tar", Path(temporary) / "layout"
         _unpack(tree, mirror)
         versions = packages_of(tree)
         if lock:
             require_locked(versions, lock)
-        return _write_layout(layout, tree, versions)
+        digest = _write_layout(made, tree, versions)
+        made.rename(layout)
+    return digest
 
 
 def packages_of(tree: Path) -> dict[str, str]:
@@ -121,6 +123,12 @@ def lock_file() -> Path:
     return Path(__file__).with_name(f"base.{_architecture()}.lock")
 
 
+def fingerprint() -> str:
+    """Changes with this recipe and its lock files: who keeps what it made makes it anew then."""
+    files = [Path(__file__), *sorted(Path(__file__).parent.glob("base.*.lock"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
 def write_lock(layout: Path, lock: Path) -> None:
     """Lock what a layout consists of."""
     lock.write_text((layout / "packages.txt").read_text())
@@ -135,6 +143,8 @@ def _unpack(tree: Path, mirror: str) -> None:
     program = shutil.which("mmdebstrap")
     if not program:
         raise RecipeError("mmdebstrap is missing: apt-get install --no-install-recommends mmdebstrap")
+    if os.geteuid() != 0:
+        raise RecipeError("the recipe needs root: the files of a system belong to it")
     options = [f"--dpkgopt={option}" for option in _LEFT_OUT]
     line = [program, "--quiet", "--variant=essential", f"--include={','.join(PACKAGES)}", *options]
     done = subprocess.run(  # noqa: S603 - the arguments are this recipe's

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 import bcrypt
@@ -20,22 +21,43 @@ _BCRYPT_ROUNDS = 5
 """Each request is checked anew, and the password lives as long as the lab."""
 
 
+@dataclass(frozen=True)
+class TokenServer:
+    """Who says what a client may do, in place of a password."""
+
+    realm: str
+    """Its URL."""
+    service: str
+    """What it calls the registry."""
+    issuer: str
+    """What it calls itself."""
+    certificate: Path
+    """Of the authority that its own certificate, which comes with each token, is from."""
+
+
 class Registry:
-    """Takes and gives images to one user; deleting is allowed."""
+    """Takes images from one user and gives them; deleting is allowed."""
 
     def __init__(
-        self, directory: Path, authority: Authority | None = None, *, name: str = "registry"
+        self,
+        directory: Path,
+        authority: Authority | None = None,
+        *,
+        tokens: TokenServer | None = None,
+        name: str = "registry",
     ) -> None:
         """Describe a registry.
 
         Args:
             directory: its own.
             authority: signs its certificate; without one it speaks plain HTTP.
+            tokens: who lets clients in; without one, the user's password does.
             name: where a run has several.
         """
         self.name = name
         self._directory = directory
         self._authority = authority
+        self._tokens = tokens
         self._port = any_port()
         self._program = ""
         self.username = "lab"
@@ -88,7 +110,20 @@ class Registry:
                 "delete": {"enabled": True},
             },
             "http": http,
-            "auth": {"htpasswd": {"realm": "lab", "path": str(self._directory / "htpasswd")}},
+            "auth": self._auth,
+        }
+
+    @property
+    def _auth(self) -> dict[str, object]:
+        if self._tokens is None:
+            return {"htpasswd": {"realm": "lab", "path": str(self._directory / "htpasswd")}}
+        return {
+            "token": {
+                "realm": self._tokens.realm,
+                "service": self._tokens.service,
+                "issuer": self._tokens.issuer,
+                "rootcertbundle": str(self._tokens.certificate),
+            }
         }
 
 
