@@ -26,7 +26,7 @@ PAUSE_IMAGE = "so1s.dev/lab/pause:1"
 """On the node already; with an address as its argument it answers HTTP requests with its pod's name."""
 
 _KUBELET = kubernetes_program("kubelet")
-_PAUSE = GoProgram("so1s.dev/lab/pause", module="k8s.io/kubernetes")
+PAUSE = GoProgram("so1s.dev/lab/pause", module="k8s.io/kubernetes")
 _NAME = "real-0"
 _STATE = Path("/run/so1s-lab")
 """In memory, and short: a socket's path has at most 107 characters."""
@@ -60,7 +60,7 @@ class Node:
             program(needed)
         networking = Path(program("host-local")).parent
         self._kubelet = _KUBELET.build()
-        write_image(self._directory / "pause.tar", reference=PAUSE_IMAGE, binary=_PAUSE.build())
+        write_image(self._directory / "pause.tar", reference=PAUSE_IMAGE, binary=PAUSE.build())
         self._write("kubelet.json", json.dumps(self._kubelet_configuration()))
         self._write("containerd.toml", self._containerd_configuration(networking))
         self._write("networks/lab.conflist", json.dumps(_network(self._directory / "addresses")))
