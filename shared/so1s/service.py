@@ -145,6 +145,7 @@ class Service:
         self._producer = Producer(settings)
         self._server: uvicorn.Server | None = None
         self._failed = False
+        self._opened = asyncio.Event()
         routes = [*self._health.routes(), *routes]
         self.app = Starlette(routes=routes, lifespan=self._lifespan)
 
@@ -167,10 +168,11 @@ class Service:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None, None]:
-        """Answer probes from the beginning, however long the start takes, and stop whenever told to."""
+        """Answer once the tables are there, however long Kafka is away, and stop whenever told to."""
         stop = asyncio.Event()
         work = asyncio.create_task(self._work(stop))
         work.add_done_callback(self._end)
+        await self._opened.wait()
         yield
         stop.set()
         if not self._health.started:
@@ -187,6 +189,7 @@ class Service:
 
     def _end(self, work: asyncio.Task[None]) -> None:
         """End the process; where nobody asked for that, tell why."""
+        self._opened.set()
         if not work.cancelled() and (error := work.exception()):
             self._failed = True
             log.critical("the service cannot go on", exc_info=error)
@@ -199,6 +202,7 @@ class Service:
         self._check_handlers()
         async with AsyncExitStack() as stack:
             await self._open_store(stack)
+            self._opened.set()
             stack.push_async_callback(self._producer.stop)
             await self._reach_kafka()
             stack.push_async_callback(self._flush_last)
