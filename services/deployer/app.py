@@ -54,8 +54,9 @@ def build(settings: Settings) -> Service:
 
 
 async def down(settings: Settings) -> None:
-    """End every replica of this machine; no deployer may be running."""
-    await end_all(_processes(settings))
+    """End every replica of this machine, if they are its processes; no deployer may be running."""
+    if settings.cluster == "processes":
+        await end_all(_processes(settings))
 
 
 def _cluster(settings: Settings) -> Cluster:
@@ -70,6 +71,7 @@ def _kubernetes(settings: Settings) -> Cluster:
     from services.deployer.adapters.cluster_kubernetes import ClusterKubernetes
     from services.deployer.adapters.kubernetes.options import Options
 
+    namespace, _, name = (settings.image_pull_secret or "").partition("/")
     options = Options(
         namespace_prefix=settings.namespace_prefix,
         cluster_domain=settings.cluster_domain,
@@ -77,7 +79,7 @@ def _kubernetes(settings: Settings) -> Cluster:
         gpu_scheduler=settings.gpu_scheduler,
         node_selector=settings.node_selector,
         tolerations=settings.tolerations,
-        image_pull_secrets=settings.image_pull_secrets,
+        image_pull_secret=(namespace, name) if name else None,
         startup_seconds=settings.startup_seconds,
         rollout_seconds=settings.deadline_seconds,
         drain_seconds=settings.replica_drain_seconds,

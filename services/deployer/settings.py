@@ -82,8 +82,9 @@ class Settings(ServiceSettings):
     """Labels of the nodes that replicas may run on, as JSON."""
     tolerations: list[dict[str, Any]] = []
     """Taints that replicas bear, as JSON in Kubernetes' words."""
-    image_pull_secrets: list[str] = []
-    """Names of secrets that each account's namespace holds, as JSON."""
+    image_pull_secret: str | None = Field(default=None, pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")
+    """`NAMESPACE/NAME` of the Secret by which nodes pull images; each account's namespace gets a copy.
+    Without one, nodes pull by their own identity."""
     unschedulable_seconds: float = Field(default=5.0, ge=0)
     """How long a replica may look for a node before its rollout fails: a scheduler needs less than one.
     Where an autoscaler adds nodes, as long as that takes."""

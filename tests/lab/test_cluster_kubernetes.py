@@ -1,5 +1,6 @@
 """The `Cluster` port on a real API server with real controllers; kwok plays the kubelets."""
 
+import base64
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -252,6 +253,19 @@ async def test_a_gpu_replica_asks_for_its_scheduler_and_its_gpus(machine):
         [pod] = machine.living()
     assert pod["spec"]["schedulerName"] == "so1s-gpu"
     assert pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "2"
+
+
+async def test_each_accounts_namespace_has_the_secret_by_which_nodes_pull(machine, namespace):
+    meta = {"name": "pull", "namespace": namespace}
+    text = base64.b64encode(b'{"auths":{}}').decode()
+    kind = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson"}
+    await machine.api.apply({**kind, "metadata": meta, "data": {".dockerconfigjson": text}}, manager="tests")
+    async with machine.cluster(image_pull_secret=(namespace, "pull")) as cluster:
+        await serving(cluster, machine)
+        [pod] = machine.living()
+    [named] = pod["spec"]["imagePullSecrets"]
+    copy = await machine.api.get("v1", "Secret", machine.namespace, named["name"])
+    assert copy["data"] == {".dockerconfigjson": text}
 
 
 async def test_replicas_outlive_the_adapter_and_are_found_again(machine):

@@ -11,6 +11,8 @@ it is not applied at all, save once where it lies outside of the bounds.
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,6 +36,8 @@ from so1s.kubernetes.paths import path
 
 log = structlog.get_logger()
 
+_ACCOUNT_SECONDS = 600.0
+"""How soon a pull secret that was renewed is copied again."""
 _SIZE_MANAGER = f"{names.MANAGER}-size"
 _VERSIONS = {
     "Deployment": "apps/v1",
@@ -58,8 +62,8 @@ class ClusterKubernetes:
         self._kubeconfig = kubeconfig
         self._mirrors: dict[str, Mirror] = {}
         self._changed: Callable[[], None] = _nobody
-        self._accounts: set[str] = set()
-        """Those whose namespace is there."""
+        self._accounts: dict[str, float] = {}
+        """When each one's namespace was brought to what it shall be, by the monotonic clock."""
         self._refused: dict[names.Key, tuple[Deployment, str]] = {}
         """What the API did not take, and why."""
         self._applied: dict[names.Key, Deployment] = {}
@@ -139,10 +143,19 @@ class ClusterKubernetes:
         self._changed = changed
 
     async def _apply_account(self, account: str) -> None:
-        if account not in self._accounts:
-            for manifest in manifests.of_account(account, self._options):
-                await self._api.apply(manifest, manager=names.MANAGER)
-            self._accounts.add(account)
+        if time.monotonic() < self._accounts.get(account, -math.inf) + _ACCOUNT_SECONDS:
+            return
+        for manifest in manifests.of_account(account, self._options):
+            await self._api.apply(manifest, manager=names.MANAGER)
+        if self._options.image_pull_secret:
+            await self._copy_pull_secret(account, *self._options.image_pull_secret)
+        self._accounts[account] = time.monotonic()
+
+    async def _copy_pull_secret(self, account: str, namespace: str, name: str) -> None:
+        source = await self._api.get("v1", "Secret", namespace, name)
+        if source is None:
+            raise TemporaryError(f"image_pull_secret: there is no Secret {namespace}/{name}")
+        await self._api.apply(manifests.pull_secret(account, self._options, source), manager=names.MANAGER)
 
     async def _apply_stable(self, deployment: Deployment) -> None:
         live = await self._bring(manifests.workload(deployment, self._options))

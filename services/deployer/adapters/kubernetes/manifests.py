@@ -33,6 +33,18 @@ def of_account(account: str, options: Options) -> list[Manifest]:
     ]
 
 
+def pull_secret(account: str, options: Options, source: Manifest) -> Manifest:
+    """An account's copy of the Secret by which nodes pull images."""
+    labels = {"app.kubernetes.io/managed-by": names.MANAGER, names.ACCOUNT: account}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": source["type"],
+        "metadata": {"name": names.PULL_SECRET, "namespace": options.namespace(account), "labels": labels},
+        "data": source["data"],
+    }
+
+
 def workload(deployment: Deployment, options: Options, *, candidate: bool = False) -> Manifest:
     """The Deployment, without its number of replicas: that is the autoscaler's, or is said apart."""
     labels = _labels(deployment, candidate=candidate)

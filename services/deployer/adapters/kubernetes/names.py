@@ -20,6 +20,8 @@ TEMPLATE = "so1s.io/template"
 
 SERVER_ACCOUNT = "so1s-server"
 """The service account of replicas; it has no rights and no token."""
+PULL_SECRET = "so1s-pull"  # noqa: S105 - a name
+"""The copy, in an account's namespace, of the Secret by which nodes pull images."""
 CONTAINER = labels.SERVER
 PORT = 8080
 

@@ -19,8 +19,8 @@ class Options:
     """The scheduler of replicas that reserve GPUs, which packs them; empty for the cluster's default."""
     node_selector: dict[str, str] = field(default_factory=dict)
     tolerations: list[dict[str, Any]] = field(default_factory=list)
-    image_pull_secrets: list[str] = field(default_factory=list)
-    """Names of secrets that each account's namespace must hold."""
+    image_pull_secret: tuple[str, str] | None = None
+    """Namespace and name of the Secret by which nodes pull images; each account's namespace gets a copy."""
     startup_seconds: float = 120.0
     """A replica that is not ready after this is started again."""
     rollout_seconds: float = 600.0

@@ -51,8 +51,8 @@ def pod_spec(workload: Workload, options: Options, selector: dict[str, str]) -> 
         spec["nodeSelector"] = options.node_selector
     if options.tolerations:
         spec["tolerations"] = options.tolerations
-    if options.image_pull_secrets:
-        spec["imagePullSecrets"] = [{"name": name} for name in options.image_pull_secrets]
+    if options.image_pull_secret:
+        spec["imagePullSecrets"] = [{"name": names.PULL_SECRET}]
     return spec
 
 
