@@ -37,7 +37,7 @@ class GoModule:
 
     def version(self, module: str) -> str:
         """The version that go.mod pins: `v1.37.2`."""
-        found = re.search(rf"^\s*{re.escape(module)} (v\S+)", self._pins, re.MULTILINE)
+        found = re.search(rf"^(?:\s*|require ){re.escape(module)} (v\S+)", self._pins, re.MULTILINE)
         assert found, f"{module} is not in {self.directory}/go.mod"
         return found[1]
 
