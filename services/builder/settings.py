@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
@@ -61,7 +61,7 @@ class RegistrySettings(ServiceSettings):
     base_image: str | None = None
     """What images stand on, as `HOST/REPOSITORY@sha256:…` in the same registry: it brings the interpreter
     that this builder runs on, too. On a laptop images stand on the host."""
-    base_glibc: Annotated[str, Field(pattern=r"^2\.\d+$")] = "2.28"
+    base_glibc: Literal["2.17", "2.28", "2.31", "2.34", "2.35", "2.36", "2.39", "2.40"] = "2.28"
     """The newest C library that libraries may ask of the base: Debian has 2.28 since 10, RHEL since 8."""
 
     @model_validator(mode="after")

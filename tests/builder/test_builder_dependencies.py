@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import platform
+import re
 import sys
 from pathlib import Path
 
@@ -21,10 +23,10 @@ def test_the_committed_locks_are_those_of_the_workspace(model_format):
     )
 
 
-def small_lock(directory: Path, *, damaged: bool = False) -> Path:
-    """A lock of one small library with a script."""
+def small_lock(directory: Path, *, damaged: bool = False, library: str = "uvicorn") -> Path:
+    """A lock of one small library; uvicorn has a script."""
     lines = (LOCKS / "onnx.txt").read_text().splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith("uvicorn=="))
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"{library}=="))
     end = next(n for n in range(start + 1, len(lines)) if not lines[n].startswith(" "))
     text = "\n".join(lines[start:end])
     if damaged:
@@ -116,6 +118,26 @@ async def test_libraries_that_cannot_be_installed_are_a_failed_build_with_uvs_wo
     assert error.value.reason == "dependencies"
     assert any("hash" in line.lower() for line in lines)
     assert not [path for path in (tmp_path / "d").iterdir() if path.is_dir()]  # no half of it is left
+
+
+async def test_libraries_for_a_base_are_those_for_its_python_and_not_for_this_machines(tmp_path):
+    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks", library="httptools")
+    other = "cp312" if sys.version_info.minor != 12 else "cp313"
+    libraries = UvDependencies(
+        tmp_path / "d",
+        images,
+        python=Path(sys.executable),
+        platform=f"linux-{platform.machine()}-{other}",
+        glibc="2.28",
+        locks=locks,
+    )
+
+    found = await libraries.provide("onnx", lambda _line: None)
+
+    (wheel,) = found.site_packages.glob("*.dist-info/WHEEL")
+    tags = re.findall(r"^Tag: (\S+)", wheel.read_text(), re.MULTILINE)
+    assert tags
+    assert all(tag.startswith(f"{other}-{other}-manylinux") for tag in tags)
 
 
 async def test_another_platform_has_a_layer_of_its_own(tmp_path):
