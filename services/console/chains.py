@@ -1,0 +1,75 @@
+"""The recent events of each account's chains, as those who began them may read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.console.tables import chain_events
+from so1s.errors import InvalidInput
+from so1s.events.envelope import Received
+from so1s.events.structured import written
+from so1s.store import Transaction, upsert
+
+_MOST_READ = 500
+_MOST_SAID = 100
+"""Events of one chain after which a tenant has to begin another one."""
+_KEYS = ["account", "correlation_id", "source", "event_id"]
+
+
+async def remember(tx: Transaction, batch: Sequence[Received]) -> None:
+    """Keep events, each once."""
+    rows = [_row(received, tx.now.timestamp()) for received in batch]
+    await upsert(tx, chain_events, sorted(rows, key=lambda row: [row[key] for key in _KEYS]), keys=_KEYS)
+
+
+async def size(connection: AsyncConnection, account: str, correlation_id: str) -> int:
+    """How many events of an account's chain are known."""
+    statement = select(func.count()).select_from(chain_events).where(_is(account, correlation_id))
+    return (await connection.execute(statement)).scalar_one()
+
+
+async def read(connection: AsyncConnection, account: str, correlation_id: str) -> list[str]:
+    """The events of an account's chain as CloudEvents JSON, in the order in which they came."""
+    statement = select(chain_events.c.event).where(_is(account, correlation_id))
+    statement = statement.order_by(chain_events.c.received_at, chain_events.c.event_id).limit(_MOST_READ)
+    return list(await connection.scalars(statement))
+
+
+async def check(tx: Transaction, account: str, correlation_id: str) -> None:
+    """Let a tenant's event answer a chain only of its own account.
+
+    Raises:
+        InvalidInput: the chain is not known there, or is full.
+    """
+    known = await size(tx.connection, account, correlation_id)
+    if not known:
+        allowed = "allowed: the event's own id, or that of the first event of a chain of this account"
+        raise InvalidInput.of("correlationid", correlation_id, allowed)
+    if known >= _MOST_SAID:
+        allowed = f"allowed: a chain of fewer than {_MOST_SAID} events"
+        raise InvalidInput.of("correlationid", correlation_id, allowed)
+
+
+async def prune(tx: Transaction, days: int) -> None:
+    """Forget what came longer ago."""
+    horizon = tx.now.timestamp() - days * 86_400
+    await tx.execute(delete(chain_events).where(chain_events.c.received_at < horizon))
+
+
+def _is(account: str, correlation_id: str) -> ColumnElement[bool]:
+    return and_(chain_events.c.account == account, chain_events.c.correlation_id == correlation_id)
+
+
+def _row(received: Received, now: float) -> dict[str, Any]:
+    return {
+        "account": received.event.account,
+        "correlation_id": received.correlation_id,
+        "source": received.source,
+        "event_id": received.id,
+        "received_at": now,
+        "event": written(received),
+    }

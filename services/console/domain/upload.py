@@ -1,0 +1,54 @@
+"""Uploads: an artifact's bytes, known by their checksum before they come.
+
+    BASE/ACCOUNT/MODEL/VERSION/SHA256/FILE
+
+is where `so1s.artifacts` puts them too, so that the same bytes are sent once, whatever the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from so1s.events.event import Value
+from so1s.events.names import Account, Name, Version
+
+
+class Upload(Value):
+    """What is going to be sent."""
+
+    account: Account
+    model: Name
+    version: Version
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    """The file's name, which tells its format."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size_bytes: Annotated[int, Field(ge=0)]
+
+    @property
+    def key(self) -> str:
+        """Its place below the base of all artifacts."""
+        return f"{self.account}/{self.model}/{self.version}/{self.sha256}/{self.file}"
+
+
+@dataclass(frozen=True)
+class Put:
+    """One HTTP request that sends the bytes."""
+
+    url: str
+    """Absolute, or a path of this console, which wants the token again."""
+    headers: Mapping[str, str]
+    expires_in_seconds: int
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Where an artifact is, and how its bytes come there."""
+
+    uri: str
+    """What `ModelUploaded` names."""
+    put: Put | None
+    """None where the bytes are there already."""

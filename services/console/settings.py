@@ -1,0 +1,58 @@
+"""What the console is told by its environment, each field as `SO1S_FIELD`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from so1s.settings import ServiceSettings
+
+
+def _base(base: str) -> str:
+    if not base.startswith(("s3://", "file:///")) or not base.endswith("/") or base == "s3:///":
+        raise ValueError("allowed: s3://BUCKET/PREFIX/, or file:///DIRECTORY/ on a laptop")
+    return base
+
+
+class UploadSettings(ServiceSettings):
+    """Where uploads go, and how large they may be."""
+
+    artifacts: Annotated[str, AfterValidator(_base)]
+    """`s3://BUCKET/PREFIX/`, or `file:///DIRECTORY/`; the account is added. Builders look there, too."""
+    s3_endpoint_url: str | None = None
+    """Of a store that is not AWS."""
+    s3_public_endpoint_url: str | None = None
+    """As pipelines reach the same store; `s3_endpoint_url` where it is absent."""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: SecretStr | None = None
+    """Without keys, boto3 finds credentials itself, such as a pod's identity."""
+    s3_secret_access_key: SecretStr | None = None
+    max_artifact_bytes: int = Field(default=5 * 2**30, gt=0, le=5 * 2**30)
+    """S3 takes no more in one request; what is larger is uploaded to S3 by its own tools, and named."""
+    upload_url_seconds: int = Field(default=900, ge=1, le=3600)
+    """How long an upload may wait before it begins."""
+    upload_seconds: float = Field(default=3600, gt=0)
+    """How long an upload to this machine may take."""
+
+
+class Settings(UploadSettings):
+    """The settings of a console."""
+
+    database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - whoever owns state needs one
+    """An SQLAlchemy URL; it holds the tokens."""
+    max_body_bytes: int = Field(default=4 * 2**20, gt=0)
+    """Of a request with events; a single event has at most 512 KiB."""
+    body_seconds: float = Field(default=30, gt=0)
+    """How long such a request may take to arrive."""
+    max_waits: int = Field(default=100, ge=0)
+    """Requests that wait for news of a chain at once, each a small query every fifth of a second; further
+    ones are answered without waiting."""
+    failed_attempts: int = Field(default=10, ge=1)
+    """Wrong secrets of one token from one address within `failed_attempts_seconds`, after which more are
+    refused unread."""
+    failed_attempts_seconds: float = Field(default=60, gt=0)
+    chain_days: int = Field(default=14, ge=1)
+    """How long the events of a chain can be asked for: longer than any topic of theirs keeps them."""
+    audit_days: int = Field(default=400, ge=1)
+    """How long the audit is kept: over a year, as auditors ask once a year."""

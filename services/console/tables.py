@@ -1,0 +1,47 @@
+"""The console's tables. Times are seconds since the epoch."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+tokens = Table(
+    "console_tokens",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("digest", String(64), nullable=False),  # of the secret, which is kept nowhere
+    Column("account", String(20), nullable=False, index=True),
+    Column("scopes", JSON, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("revoked_at", Float),
+    Column("last_used_at", Float),
+)
+
+audit = Table(
+    "console_audit",
+    metadata,
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("actor", Text, nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("account", String(20), nullable=False, index=True),
+    Column("subject", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+)
+
+chain_events = Table(
+    "console_chain_events",
+    metadata,
+    Column("account", String(20), primary_key=True),
+    Column("correlation_id", String(255), primary_key=True),
+    # CloudEvents: source and id together are unique.
+    Column("source", String(255), primary_key=True),
+    Column("event_id", String(255), primary_key=True),
+    Column("received_at", Float, nullable=False),
+    Column("event", Text, nullable=False),  # CloudEvents 1.0, structured JSON
+)
+Index("console_chain_events_received_at", chain_events.c.received_at)
