@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import PolicyViolationError, TopicAuthorizationFailedError
 
 from so1s.broker import producer as producers
 from so1s.broker.producer import Producer
@@ -75,6 +76,30 @@ async def test_a_topic_that_is_not_there_refuses_all_its_records_at_once_and_no_
     assert len(refused.value.errors) == 100
     assert f"UnknownTopicOrPartitionError: {missing}" in str(refused.value.errors["0"])
     assert len(await values(kafka, topic)) == 1
+
+
+@pytest.mark.parametrize("error", [TopicAuthorizationFailedError, PolicyViolationError])
+async def test_what_an_operator_forbids_is_refused_until_it_is_allowed(kafka, monkeypatch, error):
+    """The embedded broker knows no permissions: the answer of the client is played, for one topic."""
+    forbidden, topic = await a_topic(kafka), await a_topic(kafka)
+    send = producers._send
+
+    async def play(client, each):
+        if each.topic != forbidden:
+            return await send(client, each)
+        answer = asyncio.get_running_loop().create_future()
+        answer.set_exception(error(forbidden))
+        return answer
+
+    records = [record(forbidden, event_id="1"), record(topic), record(forbidden, event_id="2")]
+    async with Producer(KafkaSettings(kafka=kafka)) as producer:
+        with monkeypatch.context() as operator:
+            operator.setattr(producers, "_send", play)
+            with pytest.raises(Refused, match=f"event 1: .*{error.__name__}") as refused:
+                await producer.send(records)
+        await producer.send([records[0]])
+    assert set(refused.value.errors) == {"1", "2"}
+    assert (len(await values(kafka, topic)), len(await values(kafka, forbidden))) == (1, 1)
 
 
 async def test_a_topic_that_was_just_made_refuses_nothing(kafka):

@@ -4,9 +4,10 @@ import asyncio
 import uuid
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from so1s.broker.reader import Reader
-from so1s.errors import Unreachable
+from so1s.errors import Refused, Unreachable
 from so1s.events import Event, WeightsChanged
 from so1s.events import event as event_module
 from so1s.events.codec import decode
@@ -53,6 +54,24 @@ async def test_a_missing_topic_is_named_at_once_with_what_to_do(settings, monkey
     async with AsyncPublisher(settings) as publisher, asyncio.timeout(5):
         with pytest.raises(TopicMissing, match=r"no topic elsewhere\.untold.*so1s topics apply"):
             await publisher.publish(Untold(account="risk"))
+
+
+async def test_an_event_that_kafka_refuses_is_an_error_with_the_reason(settings, monkeypatch):
+    monkeypatch.setattr(event_module, "_catalogue", {})
+
+    class Long(Event, key=("account",), prefix=f"small-{uuid.uuid4().hex[:8]}"):
+        """An event whose topic takes little."""
+
+        text: str
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(Long.topic.name, 1, 1, topic_configs={"max.message.bytes": "1000"})])
+    await admin.close()
+    async with AsyncPublisher(settings) as publisher:
+        with pytest.raises(Refused, match=r"Kafka refuses event .*TooLarge"):
+            await publisher.publish(Long(account="risk", text="x" * 2000))
+        await publisher.publish(Long(account="risk", text="x"))
 
 
 async def test_without_a_broker_the_error_says_where_it_looked():
