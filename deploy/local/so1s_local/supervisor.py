@@ -87,7 +87,7 @@ class Supervisor:
     async def _start_all(self) -> None:
         await self._start_together(self.plan.embedded())
         services = self._start_together(self.plan.services())
-        await asyncio.gather(services, self._start(self.plan.gateway()))
+        await asyncio.gather(services, self._start_together(self.plan.gateways()))
 
     async def _start_together(self, units: Sequence[Unit]) -> None:
         await asyncio.gather(*(self._start(unit) for unit in units))

@@ -70,13 +70,14 @@ class Plan:
             "--data-dir",
             str(self.state_dir / "kafka"),
         ]
-        slack_state = str(self.state_dir / "slack.json")
-        slack = python("so1s_local.slack", "--port", str(self.ports["slack"]), "--state", slack_state)
+        return [Unit("kafka", broker, _listens(self.ports["kafka"])), self.slack()]
+
+    def slack(self) -> Unit:
+        """The local Slack API."""
+        state = str(self.state_dir / "slack.json")
+        command = python("so1s_local.slack", "--port", str(self.ports["slack"]), "--state", state)
         token = {"SO1S_SLACK_TOKEN": self._slack_token}
-        return [
-            Unit("kafka", broker, _listens(self.ports["kafka"])),
-            Unit("slack", slack, _answers(f"http://{self._address('slack')}/"), token),
-        ]
+        return Unit("slack", command, _answers(f"http://{self._address('slack')}/"), token)
 
     def services(self) -> list[Unit]:
         """The services, each a process of its own as it would be a pod."""
@@ -90,16 +91,14 @@ class Plan:
             for name in self.settings.services
         ]
 
-    def gateway(self) -> Unit:
+    def gateways(self) -> list[Unit]:
         """Envoy, as the router configures it."""
         bootstrap = self.world_dir / "envoy" / "bootstrap.json"
         options = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"]
-        return Unit(
-            "envoy",
-            [str(envoy_binary()), "-c", str(bootstrap), *options],
-            _answers(f"http://{self._address('envoy_admin')}/ready"),
-            requires=bootstrap,
-        )
+        ready = _answers(f"http://{self._address('envoy_admin')}/ready")
+        return [
+            Unit("envoy", [str(envoy_binary()), "-c", str(bootstrap), *options], ready, requires=bootstrap)
+        ]
 
     def environment(self, service: str) -> dict[str, str]:
         """What a service is told."""
@@ -133,6 +132,7 @@ class Plan:
             "deployer": {"unpacked_dir": self.state_dir / "unpacked"},
             "router": gateway,
             "collector": gateway | {"window_seconds": self.settings.window_seconds},
+            "console": {"artifacts": f"file://{self.artifacts}/"},
             "alerter": {
                 "slack_url": f"http://{self._address('slack')}/api/",
                 "slack_token": self._slack_token,
