@@ -1,4 +1,4 @@
-"""The whole chain on real parts: S3, Kafka, a registry, a kubelet and Istio; no service knows the difference."""
+"""The whole chain on real parts: S3, Kafka, a registry, a kubelet, Istio; no service knows the difference."""
 
 import pytest
 

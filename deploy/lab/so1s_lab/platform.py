@@ -1,4 +1,4 @@
-"""So1s on the lab's cluster: its services are processes of this machine, all else is as an operator has it."""
+"""So1s on the lab's cluster: its services are processes of this machine, all else is an operator's."""
 
 from __future__ import annotations
 
