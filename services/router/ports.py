@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from services.router.domain.route import Route
@@ -28,4 +28,13 @@ class Mesh(Protocol):
 
     async def served(self, host: str) -> Sequence[int | None]:
         """The revision of a host's route that each gateway answers with; None where it has none."""
+        ...
+
+    def refusals(self) -> Mapping[str, str]:
+        """Why hosts do not get the route that `apply` was told last, by host.
+
+        The mesh will not take such a route as it is, so that to wait for it is in vain; the host keeps
+        the route that it had, and the other hosts get theirs. A route that is merely not served yet is
+        none of them.
+        """
         ...

@@ -21,6 +21,7 @@ from services.router.settings import Settings
 from so1s.errors import Unreachable
 from so1s.kubernetes import Api, connect
 from so1s.kubernetes.errors import Conflict
+from so1s.loop import Loop
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.istio import Istio
 from tests.lab.istio_world import Deploy, connect_as, own_address, permissions
@@ -30,6 +31,7 @@ from tests.router.test_router_mesh_conformance import (  # noqa: F401 - the port
     test_a_mesh_serves_the_routes_that_it_was_told,
     test_a_repetition_changes_nothing,
     test_a_route_replaces_the_one_before,
+    test_a_route_that_is_served_is_not_refused,
     test_a_route_that_it_is_told_no_more_is_gone,
 )
 from tests.router.test_router_mesh_envoy import (  # noqa: F401 - what callers meet at every gateway
@@ -84,9 +86,14 @@ class Mesh(IstioMesh):
         super().__init__(**parts)
 
     async def __aenter__(self):
-        self.following = asyncio.create_task(self.follow())
+        self.begin()
         await eventually(self.takes)
         return self
+
+    def begin(self) -> None:
+        # Again and again, since an API server takes a moment to know what a new user may do.
+        follow = Loop("follow", self.follow, every_seconds=0.1)
+        self.following = asyncio.create_task(follow.run())
 
     async def __aexit__(self, *_):
         self.following.cancel()
@@ -336,7 +343,7 @@ async def test_no_route_is_told_while_nobody_knows_what_is_there(mesh, deploy):
     await mesh.__aexit__()
     with pytest.raises(Unreachable):
         await mesh.apply([wanted])
-    mesh.following = asyncio.create_task(mesh.follow())
+    mesh.begin()
     await eventually(partial(mesh.takes, wanted))
     assert await mesh.apply([wanted]) == []
 
@@ -381,6 +388,19 @@ async def test_the_exact_weights_reach_the_gateway(mesh, deploy, http, istio):
     (traffic,) = [each for host in hosts for each in host["routes"] if each.get("name") == "fraud--risk"]
     clusters = traffic["route"]["weighted_clusters"]["clusters"]
     assert [each["weight"] for each in clusters] == [1_000_000, 999_999]
+
+
+async def test_the_gateway_counts_the_answers_of_each_variants_service(mesh, caller, deploy, http, istio):
+    fraud, following = deploy("fraud"), deploy("fraud-next")
+    await serve(mesh, route("fraud", 1, fraud.arm(1), following.arm(0)))
+    assert await caller.variants(HOST, 7) == {"fraud": 7}
+    await serve(mesh, route("fraud", 2, fraud.arm(0), following.arm(1)))
+    assert await caller.variants(HOST, 5) == {"fraud-next": 5}
+    for service, answers in ((fraud, 7), (following, 5)):
+        counter = f"cluster.outbound|80||{service.host}"
+        stats = await http.get(f"{istio.admin_url}/stats", params={"filter": f"{service.host}.*rq_2xx"})
+        found = {line.replace(";", "") for line in stats.text.splitlines()}
+        assert f"{counter}.upstream_rq_2xx: {answers}" in found
 
 
 async def test_istiod_takes_a_gateway_with_a_wildcard_certificate(make_mesh, istio, namespace, api):

@@ -1,7 +1,7 @@
 """The router without a broker: events in, rounds of its loop, events out."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -38,6 +38,9 @@ class MemoryMesh:
 
     async def served(self, host: str) -> Sequence[int | None]:
         return [gateway[host].revision if host in gateway else None for gateway in self.gateways]
+
+    def refusals(self) -> Mapping[str, str]:
+        return {}
 
 
 class Said:

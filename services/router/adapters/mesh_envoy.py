@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -110,6 +110,10 @@ class EnvoyMesh:
         except httpx.HTTPError:
             return [None]
         return [answer.json()["revision"] if answer.status_code == httpx.codes.OK else None]
+
+    def refusals(self) -> Mapping[str, str]:
+        """None: Envoy takes every route that these files can say."""
+        return {}
 
     def _prepare(self, routes: Sequence[Route]) -> _Hosts:
         """Write all files but the routes', and answer the virtual hosts that are in force."""
