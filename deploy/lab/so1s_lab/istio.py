@@ -5,39 +5,52 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from kubernetes_asyncio.client import AdmissionregistrationV1Api, ApiClient, CustomObjectsApi
+from kubernetes_asyncio.client import (
+    AdmissionregistrationV1Api,
+    ApiClient,
+    AuthenticationV1TokenRequest,
+    CoreV1Api,
+    CustomObjectsApi,
+    V1TokenRequestSpec,
+)
 
 from so1s.blocking import wait_for
+from so1s_lab import ingress
 from so1s_lab.control_plane import ControlPlane
-from so1s_lab.gateway import Gateway
-from so1s_lab.istiod import SYSTEM_NAMESPACE, WEBHOOK, Istiod
-from so1s_lab.manifests import Manifest, create, namespace
+from so1s_lab.gateway import Gateway, Proxy
+from so1s_lab.istiod import AUDIENCE, SYSTEM_NAMESPACE, WEBHOOK, Istiod
+from so1s_lab.manifests import create, namespace
 from so1s_lab.runner import Runner
 
-_GATEWAY_NAMESPACE = "istio-ingress"
-_GATEWAY_LABELS = {"istio": "so1s-gateway"}
-_GATEWAY_NAME = "so1s"
+DOMAIN = "so1s.localhost"
+"""Each endpoint's host is one label below it."""
 _DEBOUNCE_MILLISECONDS = 10
+_TOKEN_SECONDS = 7 * 24 * 3600
+"""It is asked for on each connection; a lab runs for days at most."""
 _CLOSED_WITHIN_SECONDS = 30.0
 
 
 class Istio:
     """istiod and an Envoy behind one Istio Gateway for every host; started by `start`."""
 
-    gateway = f"{_GATEWAY_NAMESPACE}/{_GATEWAY_NAME}"
+    gateway = f"{ingress.NAMESPACE}/{ingress.NAME}"
     """The Istio Gateway, as a VirtualService names it."""
-    gateway_namespace = _GATEWAY_NAMESPACE
-    gateway_labels = _GATEWAY_LABELS
+    gateway_namespace = ingress.NAMESPACE
+    gateway_labels = ingress.LABELS
     """Of the Envoy, for a Gateway of one's own."""
+    credential = ingress.CREDENTIAL
+    """The Secret, in the gateway's namespace, of the certificate for the hosts below `domain`."""
+    domain = DOMAIN
 
     def __init__(self, directory: Path, control_plane: ControlPlane) -> None:
         self._control_plane = control_plane
         self._istiod = Istiod(directory, control_plane.server, debounce_milliseconds=_DEBOUNCE_MILLISECONDS)
+        self._token_file = directory / "gateway.token"
         self._envoy = Gateway(
             directory,
-            namespace=_GATEWAY_NAMESPACE,
-            labels=_GATEWAY_LABELS,
+            Proxy(ingress.NAMESPACE, ingress.SERVICE_ACCOUNT, ingress.LABELS, self._token_file),
             discovery_port=self._istiod.discovery_port,
+            ca_file=self.ca_file,
         )
 
     @property
@@ -47,8 +60,18 @@ class Istio:
 
     @property
     def port(self) -> int:
-        """The gateway's."""
+        """The gateway's, for plain HTTP."""
         return self._envoy.port
+
+    @property
+    def tls_port(self) -> int:
+        """The gateway's, for HTTPS."""
+        return self._envoy.tls_port
+
+    @property
+    def ca_file(self) -> Path:
+        """Verifies the gateway's certificate."""
+        return self._control_plane.server.authority.certificate
 
     @property
     def admin_url(self) -> str:
@@ -57,7 +80,7 @@ class Istio:
 
     @property
     def discovery_port(self) -> int:
-        """istiod's, where further proxies ask (ADS, plain gRPC)."""
+        """istiod's, where further proxies ask (ADS over TLS, with the token of their service account)."""
         return self._istiod.discovery_port
 
     def start(self, runner: Runner) -> None:
@@ -76,10 +99,24 @@ class Istio:
         async with self._control_plane.client() as api:
             await create(
                 api,
-                *map(namespace, (SYSTEM_NAMESPACE, _GATEWAY_NAMESPACE)),
+                *map(namespace, (SYSTEM_NAMESPACE, ingress.NAMESPACE)),
                 self._istiod.webhook(),
                 *self._istiod.definitions(),
             )
+            wildcard = self._control_plane.server.authority.server("gateway", f"*.{DOMAIN}")
+            await create(api, *ingress.account(), ingress.certificate(wildcard))
+            await self._write_token(CoreV1Api(api))
+
+    async def _write_token(self, core: CoreV1Api) -> None:
+        """What a pod of the gateway's would find in its file system."""
+        asked = AuthenticationV1TokenRequest(
+            spec=V1TokenRequestSpec(audiences=[AUDIENCE], expiration_seconds=_TOKEN_SECONDS)
+        )
+        given = await core.create_namespaced_service_account_token(
+            ingress.SERVICE_ACCOUNT, ingress.NAMESPACE, asked
+        )
+        self._token_file.touch(mode=0o600)
+        self._token_file.write_text(given.status.token)
 
     async def _open_gateway(self) -> None:
         async with self._control_plane.client() as api:
@@ -87,21 +124,12 @@ class Istio:
                 while not await _refuses_without_istiod(api):  # noqa: ASYNC110 - it is asked, it does not tell
                     await asyncio.sleep(0.05)
             await CustomObjectsApi(api).create_namespaced_custom_object(
-                "networking.istio.io", "v1", _GATEWAY_NAMESPACE, "gateways", self._gateway()
+                "networking.istio.io",
+                "v1",
+                ingress.NAMESPACE,
+                "gateways",
+                ingress.gateway(port=self.port, tls_port=self.tls_port),
             )
-
-    def _gateway(self) -> Manifest:
-        server = {
-            "bind": "127.0.0.1",
-            "port": {"number": self._envoy.port, "name": "http", "protocol": "HTTP"},
-            "hosts": ["*"],
-        }
-        return {
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "Gateway",
-            "metadata": {"name": _GATEWAY_NAME},
-            "spec": {"selector": _GATEWAY_LABELS, "servers": [server]},
-        }
 
 
 async def _refuses_without_istiod(api: ApiClient) -> bool:

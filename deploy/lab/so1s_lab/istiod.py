@@ -20,6 +20,8 @@ PROGRAM = GoProgram(f"{_MODULE}/pilot/cmd/pilot-discovery", module=_MODULE, name
 _CRDS = "manifests/charts/base/files/crd-all.gen.yaml"
 
 SYSTEM_NAMESPACE = "istio-system"
+AUDIENCE = "istio-ca"
+"""Whom a token must be meant for that a proxy shows."""
 WEBHOOK = "istio-validator-istio-system"
 _ENVIRONMENT = {
     "POD_NAME": "istiod-0",
@@ -44,7 +46,7 @@ class Istiod:
 
     def __init__(self, directory: Path, server: ApiServer, *, debounce_milliseconds: int) -> None:
         self.discovery_port = any_port()
-        """Where proxies ask for their configuration (ADS, plain gRPC)."""
+        """Where proxies ask for their configuration (ADS over TLS)."""
         self._directory = directory
         self._server = server
         self._debounce = f"{debounce_milliseconds}ms"
@@ -70,8 +72,8 @@ class Istiod:
             meshConfig=mesh,
             httpAddr=f"127.0.0.1:{self._ports['http']}",
             httpsAddr=f"127.0.0.1:{self._ports['https']}",
-            grpcAddr=f"127.0.0.1:{self.discovery_port}",
-            secureGRPCAddr="",
+            grpcAddr="",
+            secureGRPCAddr=f"127.0.0.1:{self.discovery_port}",
             monitoringAddr=f"127.0.0.1:{self._ports['monitoring']}",
             caCertFile=self._server.authority.certificate,
             tlsCertFile=own.certificate,

@@ -26,9 +26,10 @@ class Authority:
         self.certificate = directory / "ca.pem"
         self._ca.cert_pem.write_to_path(self.certificate)
 
-    def server(self, name: str) -> Identity:
-        """For a server on this machine; Go's clients send no name for an address, so that both are in it."""
-        return self._write(f"server-{name}", self._ca.issue_cert("127.0.0.1", "localhost", common_name=name))
+    def server(self, name: str, *hosts: str) -> Identity:
+        """For a server of some hosts; of this machine's loopback where none is named."""
+        leaf = self._ca.issue_cert(*(hosts or ("127.0.0.1", "localhost")), common_name=name)
+        return self._write(f"server-{name}", leaf)
 
     def client(self, user: str, *, group: str | None = None) -> Identity:
         """For a client: Kubernetes takes the common name as the user and the organization as a group."""
