@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from so1s.errors import InvalidInput, So1sError, Unreachable
+    from so1s.errors import InvalidInput, Refused, So1sError, Unreachable
     from so1s.flow import BuildFailed, DeploymentFailed, FlowFailed, RoutesRejected, Serving, Step
     from so1s.pipeline import NotServing, PublishedModel, publish_model
     from so1s.platform import ClientSettings
@@ -29,6 +29,7 @@ _MODULES = {
     "NotServing": "pipeline",
     "PublishedModel": "pipeline",
     "Publisher": "publisher",
+    "Refused": "errors",
     "RoutesRejected": "flow",
     "Serving": "flow",
     "So1sError": "errors",
@@ -48,6 +49,7 @@ __all__ = [
     "NotServing",
     "PublishedModel",
     "Publisher",
+    "Refused",
     "RoutesRejected",
     "Serving",
     "So1sError",
