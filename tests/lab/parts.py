@@ -8,7 +8,7 @@ import pytest
 
 from deploy.images import base
 from so1s.blocking import wait_for
-from so1s_lab import LAB_DIR
+from so1s_lab import CHECKOUT, LAB_DIR
 from so1s_lab.kafka import Kafka
 from so1s_lab.part import Part
 from so1s_lab.pki import Authority
@@ -82,8 +82,9 @@ def postgres(postgres_part: Postgres) -> str:
 
 @pytest.fixture(scope="session")
 def prometheus(lab: Runner, start: Start) -> Prometheus:
-    """Prometheus: `prometheus.scrape(job, "HOST:PORT")`."""
-    return _started(Prometheus(lab.directory("prometheus")), start)
+    """Prometheus with the rules that we ship: `prometheus.scrape(job, "HOST:PORT")`."""
+    rules = [CHECKOUT / "deploy" / "rules" / "prometheus.yaml"]
+    return _started(Prometheus(lab.directory("prometheus"), rules=rules), start)
 
 
 def _started(part: P, start: Start) -> P:

@@ -11,7 +11,7 @@ from so1s_lab.part import MissingPartError
 PACKAGES = {
     "host-local": "containernetworking-plugins",
     "docker-registry": "docker-registry",
-    "java": "openjdk-17-jre-headless",
+    "java": "default-jre-headless",
     "mmdebstrap": "mmdebstrap",
     "mvn": "maven",
     "prometheus": "prometheus",

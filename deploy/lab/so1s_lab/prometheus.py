@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,15 @@ class Prometheus:
 
     name = "prometheus"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, rules: Sequence[Path] = ()) -> None:
+        """Describe a server.
+
+        Args:
+            directory: its own.
+            rules: files of recording and alerting rules.
+        """
         self._directory = directory
+        self._rules = rules
         self._port = any_port()
         self._program = ""
 
@@ -68,5 +75,6 @@ class Prometheus:
         found = {"files": [f"{self.targets}/*.yml"], "refresh_interval": "1s"}
         return {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+            "rule_files": [str(file.absolute()) for file in self._rules],
             "scrape_configs": [{"job_name": "lab", "file_sd_configs": [found]}],
         }
