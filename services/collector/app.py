@@ -26,6 +26,16 @@ def build(settings: Settings) -> Service:
     store = Store(
         settings.database_url.get_secret_value(), producer="collector", schema=settings.database_schema
     )
+    return Service(
+        "collector",
+        settings,
+        store=store,
+        migrations="services.collector.migrations",
+        loops=_laptop(settings, store) if settings.source == "laptop" else _cluster(settings, store),
+    )
+
+
+def _laptop(settings: Settings, store: Store) -> list[Loop]:
     admin = httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{settings.envoy_admin_port}", timeout=_SCRAPE_SECONDS
     )
@@ -37,10 +47,13 @@ def build(settings: Settings) -> Service:
         window_seconds=settings.window_seconds,
         now_ms=_now_ms,
     )
-    watch = Loop("sample", lambda: sampler.watch(settings.scrape_seconds), every_seconds=0)
-    return Service(
-        "collector", settings, store=store, migrations="services.collector.migrations", loops=[watch]
-    )
+    return [Loop("sample", lambda: sampler.watch(settings.scrape_seconds), every_seconds=0)]
+
+
+def _cluster(settings: Settings, store: Store) -> list[Loop]:
+    from services.collector import app_cluster  # the Kubernetes client takes a second to import
+
+    return app_cluster.loops(settings, store, _now_ms)
 
 
 def _now_ms() -> int:

@@ -20,10 +20,18 @@ class World(Protocol):
 class GatewayMetrics(Protocol):
     """A source of what the gateway counted."""
 
-    async def read(self) -> Mapping[str, Reading]:
+    async def read(self, last: Mapping[str, Reading], at_ms: int, /) -> Mapping[str, Reading] | None:
         """The counters `requests`, `errors` and latency buckets by cluster; none where nothing was answered.
 
+        Args:
+            last: the last reading of each cluster that runs, for a source that knows the past.
+            at_ms: the moment that is looked at; a source that knows only the present answers for that.
+
+        Returns:
+            None where nothing is known of the moment, and nothing will be.
+
         Raises:
+            Unreachable: who knows does not answer; the moment is looked at again.
             TemporaryError: the gateway does not answer.
         """
         ...
@@ -32,6 +40,17 @@ class GatewayMetrics(Protocol):
 class ReplicaMetrics(Protocol):
     """A source of what replicas use."""
 
-    async def read(self, replicas: Sequence[Replica]) -> Mapping[str, Reading]:
-        """The counter `cpu_microseconds` and the gauge `memory_bytes` of each that runs, by uid."""
+    async def read(
+        self, replicas: Sequence[Replica], last: Mapping[str, Reading], at_ms: int, /
+    ) -> Mapping[str, Reading]:
+        """The counter `cpu_microseconds` and the gauge `memory_bytes` of each that is known, by uid.
+
+        Args:
+            replicas: those that lived since their last reading.
+            last: that reading, by uid.
+            at_ms: the moment that is looked at, as for a gateway.
+
+        Raises:
+            Unreachable: who knows does not answer; the moment is looked at again.
+        """
         ...

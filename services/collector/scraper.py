@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Iterable, Mapping
 import structlog
 
 from services.collector.domain.counters import Accrual, Reading, Scrapes, accrue, after, born
-from services.collector.domain.world import Running, of_replica, of_requests
+from services.collector.domain.world import Replica, Running, of_replica, of_requests
 from services.collector.metrics import SCRAPES
 from services.collector.ports import GatewayMetrics, ReplicaMetrics
-from so1s.errors import TemporaryError
+from so1s.errors import TemporaryError, Unreachable
 
 log = structlog.get_logger()
 
@@ -23,10 +23,13 @@ class Scraper:
         self._replicas = replicas
         self._accruals: dict[str, Accrual] = {}
         self._scrapes = Scrapes()
+        self._over: set[str] = set()
+        """The uids of replicas that were read after their end."""
 
     def resume(self, readings: Mapping[str, Reading]) -> None:
         """Go on from the readings that the store knows, and forget the rest."""
         self._scrapes = Scrapes()
+        self._over = set()
         self._accruals = {subject: after(reading) for subject, reading in readings.items()}
 
     def accrual(self, subject: str, last: Reading) -> Accrual:
@@ -49,30 +52,62 @@ class Scraper:
             self._accruals.pop(subject, None)
 
     async def scrape(self, running: Running, now_ms: int) -> None:
-        """Look once; a source that does not answer is left out."""
-        alive = [replica for replica in running.replicas.values() if replica.ended_ms is None]
-        for uid, reading in (await _answer("replicas", self._replicas.read(alive)) or {}).items():
-            self._add(of_replica(uid), running.replicas[uid].started_ms, reading)
-        counted = await _answer("gateway", self._gateway.read())
-        self._scrapes = self._scrapes.and_one(answered=counted is not None)
+        """Look once; a source that does not answer is left out.
+
+        Raises:
+            Unreachable: a source that knows the past does not answer: later it will tell of this moment.
+        """
+        await self._scrape_replicas(running, now_ms)
+        await self._scrape_gateway(running, now_ms)
+
+    async def _scrape_replicas(self, running: Running, now_ms: int) -> None:
+        last = {uid: self._last(of_replica(uid), each.started_ms) for uid, each in running.replicas.items()}
+        due = [each for each in running.replicas.values() if self._is_due(each, last[each.uid], now_ms)]
+        _, readings = await _answer("replicas", self._replicas.read(due, last, now_ms))
+        self._over |= {each.uid for each in due if each.ended_ms is not None and each.ended_ms <= now_ms}
+        for uid, reading in (readings or {}).items():
+            self._add(of_replica(uid), last[uid], reading)
+
+    def _is_due(self, replica: Replica, last: Reading, now_ms: int) -> bool:
+        """Whether it lived since its last reading; after its end it is read once."""
+        ended = replica.ended_ms is not None and (replica.ended_ms <= last.at_ms or replica.uid in self._over)
+        return replica.started_ms < now_ms and not ended
+
+    async def _scrape_gateway(self, running: Running, now_ms: int) -> None:
+        known = [each for each in running.deployments.values() if running.replicas_of(each)]
+        last = {
+            each.cluster: self._last(of_requests(each), running.replicas_of(each)[0].started_ms)
+            for each in known
+        }
+        answered, counted = await _answer("gateway", self._gateway.read(last, now_ms))
+        if answered and counted is None:
+            return  # of this moment nobody knows whether the gateway answered
+        self._scrapes = self._scrapes.and_one(answered=answered)
         if counted is None:
             return
-        for deployment in running.deployments.values():
-            if first_ms := running.first_start_ms(deployment):
-                # A variant that the gateway says nothing of has answered nothing.
-                reading = counted.get(deployment.cluster, Reading(now_ms, {}))
-                self._add(of_requests(deployment), first_ms, reading)
+        for each in known:
+            # A variant that the gateway says nothing of has answered nothing.
+            reading = counted.get(each.cluster, Reading(now_ms, {}))
+            self._add(of_requests(each), last[each.cluster], reading)
 
-    def _add(self, subject: str, born_ms: int, reading: Reading) -> None:
-        self._accruals[subject] = accrue(self.accrual(subject, born(born_ms)), reading)
+    def _last(self, subject: str, born_ms: int) -> Reading:
+        return self.accrual(subject, born(born_ms)).last
+
+    def _add(self, subject: str, last: Reading, reading: Reading) -> None:
+        self._accruals[subject] = accrue(self.accrual(subject, last), reading)
 
 
-async def _answer(source: str, answer: Awaitable[Mapping[str, Reading]]) -> Mapping[str, Reading] | None:
+async def _answer(
+    source: str, answer: Awaitable[Mapping[str, Reading] | None]
+) -> tuple[bool, Mapping[str, Reading] | None]:
+    """Whether a source answered, and what; nothing where it does not know."""
     try:
         readings = await answer
     except TemporaryError as error:
         SCRAPES.labels(source, "failed").inc()
+        if isinstance(error, Unreachable):
+            raise
         log.warning("scrape failed", source=source, reason=str(error))
-        return None
-    SCRAPES.labels(source, "read").inc()
-    return readings
+        return False, None
+    SCRAPES.labels(source, "unknown" if readings is None else "read").inc()
+    return True, readings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -11,9 +11,55 @@ from so1s.events.names import Account, Name
 from so1s.settings import ServiceSettings
 
 
-class Settings(ServiceSettings):
+class ClusterSettings(ServiceSettings):
+    """What `source = "cluster"` needs."""
+
+    kubeconfig: Path | None = None
+    """Where the Kubernetes cluster is; the one that this pod runs in where it is absent."""
+    namespace_prefix: str = Field(default="so1s-", pattern="^[a-z0-9-]{1,20}$")
+    """An account's namespace is this and its name, as the deployer is told."""
+    gpu_resource: str = "nvidia.com/gpu"
+    """What a GPU is called among a node's resources."""
+    prometheus_url: str = "http://prometheus-operated.monitoring:9090"
+    """Of Prometheus, or of what speaks its API; with the path before `/api/v1` where there is one."""
+    prometheus_token: SecretStr | None = None
+    """A bearer token."""
+    prometheus_token_file: Path | None = None
+    """A file with one, read for each request: a service account's is renewed every hour."""
+    prometheus_ca_file: Path | None = None
+    """PEM file of a private authority; the system's where it is absent."""
+    prometheus_timeout_seconds: float = Field(default=30.0, gt=0)
+    """For one query: 30 s is beyond what a query of one window takes on a busy server."""
+    gateway_metrics: Literal["istio", "envoy"] = "istio"
+    """Istio's telemetry, or Envoy's own statistics, where its cluster names are Istio's."""
+    gateway_matchers: str | None = None
+    """PromQL label matchers that tell the gateway's series from other proxies', such as
+    `reporter="source",source_workload="istio-ingressgateway"`; by default `reporter="source"` for Istio."""
+    gateway_up: str = 'up{namespace="istio-system",pod=~"istio-ingressgateway-.+"}'
+    """A PromQL selector of `up` that finds the gateway's pods: without one that is scraped, nothing is known
+    of its requests."""
+    settle_seconds: float = Field(default=30.0, ge=0)
+    """How long after a window everything is known of it: a scrape's interval and a little."""
+    stale_seconds: float = Field(default=90.0, gt=0)
+    """What was scraped last so long ago says nothing of the present: three scrapes of half a minute."""
+    lookback_seconds: float = Field(default=3600.0, gt=0)
+    """A gateway's pod that Prometheus could not scrape for so long, while it scraped others, is taken for a
+    new one whose counters began at zero; a longer time costs Prometheus more memory for each query."""
+    reach_seconds: float = Field(default=86_400.0, gt=0)
+    """How far back windows are caught up one by one, under what Prometheus retains; older ones are gaps."""
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.prometheus_token and self.prometheus_token_file:
+            raise ValueError("allowed: prometheus_token or prometheus_token_file, not both")
+        return self
+
+
+class Settings(ClusterSettings):
     """Each field as `SO1S_FIELD`."""
 
+    source: Literal["laptop", "cluster"] = "laptop"
+    """What is sampled: processes of this machine, by scrapes; or pods, by watches and Prometheus."""
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - whoever owns state needs one
     """An SQLAlchemy URL: `sqlite+aiosqlite:///PATH` or `postgresql+asyncpg://…`; it holds the cursors."""
     world_dir: Path = Path(".so1s/world")
@@ -25,7 +71,8 @@ class Settings(ServiceSettings):
     operator_account: Account = "so1s"
     """Whose the gateway is, since it serves every tenant."""
     window_seconds: int = Field(default=5, ge=1, le=3600)
-    """The grid of samples: short enough for a laptop's demo to bill and watch what it does."""
+    """The grid of samples: short enough for a laptop's demo to bill and watch what it does. A cluster's
+    windows must hold a scrape or two of its Prometheus: 60 s."""
     scrape_seconds: float = Field(default=1.0, gt=0)
     """Between two looks at the counters: at most so much is lost where something dies."""
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Table, Text, delete, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.collector.domain.counters import Reading
@@ -37,6 +49,11 @@ async def all_cursors(connection: AsyncConnection) -> dict[str, Cursor]:
         )
         for row in rows
     }
+
+
+async def sampled_until(connection: AsyncConnection) -> int | None:
+    """How far anything was sampled; None where nothing was yet."""
+    return await connection.scalar(select(func.max(cursors.c.sampled_until_ms)))
 
 
 async def advance(tx: Transaction, subject: str, before: Cursor | None, after: Cursor) -> bool:

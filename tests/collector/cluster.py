@@ -71,7 +71,7 @@ class FakeGateway:
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
 
-    async def read(self) -> Mapping[str, Reading]:
+    async def read(self, *_) -> Mapping[str, Reading]:
         if self._cluster.gateway is None:
             raise TemporaryError("the gateway is away")
         now_ms = self._cluster.now_ms
@@ -82,7 +82,7 @@ class FakeProcesses:
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
 
-    async def read(self, replicas: Sequence[Replica]) -> Mapping[str, Reading]:
+    async def read(self, replicas: Sequence[Replica], *_) -> Mapping[str, Reading]:
         return {each.uid: self._reading(each.uid) for each in replicas if each.uid in self._cluster.cpu}
 
     def _reading(self, uid: str) -> Reading:

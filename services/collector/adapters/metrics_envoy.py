@@ -28,8 +28,8 @@ class EnvoyMetrics:
         self._admin = admin
         self._now_ms = now_ms
 
-    async def read(self) -> Mapping[str, Reading]:
-        """Scrape the counters of all clusters.
+    async def read(self, *_: object) -> Mapping[str, Reading]:
+        """Scrape the counters of all clusters, as they are now.
 
         Raises:
             TemporaryError: Envoy does not answer.

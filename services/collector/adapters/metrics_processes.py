@@ -22,8 +22,8 @@ class ProcessMetrics:
         self._now_ms = now_ms
         self._highest: dict[str, int] = {}
 
-    async def read(self, replicas: Sequence[Replica]) -> Mapping[str, Reading]:
-        """Read the processes of the replicas that run."""
+    async def read(self, replicas: Sequence[Replica], *_: object) -> Mapping[str, Reading]:
+        """Read the processes of the replicas that run now."""
         return await asyncio.to_thread(self._read_all, replicas)
 
     def _read_all(self, replicas: Sequence[Replica]) -> dict[str, Reading]:

@@ -21,6 +21,8 @@ class Reading:
     """Momentary values, by name."""
     epoch: str = ""
     """Another value means that the counters began anew: a process id and its start, for example."""
+    lost: bool = False
+    """The source itself says that something before this was not counted."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Accrual:
     """Of each gauge over time: its value times milliseconds."""
     readings: int = 0
     reset: bool = False
-    """Something was lost: what was counted between the last reading and a reset."""
+    """Something was lost, such as what was counted between the last reading and a reset."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def accrue(accrual: Accrual, reading: Reading) -> Accrual:
         increases=_sum(accrual.increases, steps),
         integrals=_sum(accrual.integrals, areas),
         readings=accrual.readings + 1,
-        reset=accrual.reset or reset,
+        reset=accrual.reset or reset or reading.lost,
     )
 
 

@@ -70,10 +70,16 @@ def replica_samples(replica: Replica, found: list[Portion], *, window_seconds: i
             **_names(replica, portion.window, window_seconds),
             replica=replica.uid,
             quantities=reserved(replica, portion.alive.length_ms) | used(portion.accrual),
-            quality=portion.quality,
+            quality=_quality(replica, portion),
         )
         for portion in found
     ]
+
+
+def _quality(replica: Replica, portion: Portion) -> Quality:
+    """The window of an end that nobody saw is not complete, whatever was read."""
+    unsure = replica.end_estimated and portion.alive.end_ms == replica.ended_ms
+    return "partial" if unsure and portion.quality == "complete" else portion.quality
 
 
 def corrections(

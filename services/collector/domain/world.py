@@ -30,6 +30,10 @@ class Replica:
     ended_ms: int | None
     cause: Cause
     """What the replica was started for."""
+    pod: str | None = None
+    """Its pod's name; None where it is a process of this machine."""
+    end_estimated: bool = False
+    """It ended while nobody watched: its end is the best that is known."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,229 @@
+"""What gateways and replicas counted, from the Prometheus of a cluster.
+
+A gateway's requests are Istio's telemetry, or Envoy's own statistics of its clusters; what a replica uses is
+cAdvisor's, of the pod's inference server.
+
+https://istio.io/latest/docs/reference/config/metrics/
+https://www.envoyproxy.io/docs/envoy/latest/configuration/upstream/cluster_manager/cluster_stats
+https://github.com/google/cadvisor/blob/master/docs/storage/prometheus.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from services.collector.adapters.prometheus.api import Value
+from services.collector.adapters.prometheus.history import History, by_moment, onward
+from services.collector.domain.counters import Reading
+from services.collector.domain.samples import CPU_MICROSECONDS, ERRORS, MEMORY_BYTES, REQUESTS, bucket
+from services.collector.domain.world import Replica
+from so1s.errors import TemporaryError
+from so1s.kubernetes import labels
+
+_CPU = "container_cpu_usage_seconds_total"
+_MEMORY = "container_memory_working_set_bytes"
+_BY_POD = "namespace, pod"
+_ANSWERED = "12345"
+"""The classes of answers; Istio's code 0 is a caller who left before there was one."""
+
+Counters = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a gateway's metrics are called."""
+
+    requests: str
+    latencies: str
+    """Buckets, in milliseconds."""
+    destination: str
+    """The label that names a deployment's Service."""
+    code: str
+    """The label whose first character is the class of the answer."""
+    matchers: str
+    """What tells the gateway's series from those of other proxies, in PromQL."""
+
+
+ISTIO = Dialect(
+    "istio_requests_total",
+    "istio_request_duration_milliseconds_bucket",
+    destination="destination_service",
+    code="response_code",
+    matchers='reporter="source"',
+)
+ENVOY = Dialect(
+    "envoy_cluster_upstream_rq_xx",
+    "envoy_cluster_upstream_rq_time_bucket",
+    destination="envoy_cluster_name",
+    code="envoy_response_code_class",
+    matchers="",
+)
+
+
+class PrometheusGateway:
+    """GatewayMetrics by a dialect."""
+
+    def __init__(self, history: History, dialect: Dialect, *, up: str, namespace_prefix: str) -> None:
+        """Take where and what.
+
+        Args:
+            history: of Prometheus.
+            dialect: of the gateway.
+            up: a PromQL selector of `up` that finds the gateway's pods.
+            namespace_prefix: an account's namespace is this and its name.
+        """
+        self._history = history
+        self._dialect = dialect
+        self._up = up
+        prefix = re.escape(namespace_prefix)
+        # Envoy's name of a cluster ends with the Service's host: `outbound|80||fraud.so1s-risk.svc.DOMAIN`.
+        self._host = re.compile(rf"(?:.*\|)?(?P<service>[^.|]+)\.{prefix}(?P<account>[^.]+)\.svc\..+")
+        ours = f'{dialect.destination}=~".*[.]{_in_promql(prefix)}[^.]+[.]svc[.].+"'
+        self._matchers = ",".join(filter(None, [dialect.matchers, ours]))
+
+    async def read(self, last: Mapping[str, Reading], at_ms: int) -> Mapping[str, Reading] | None:
+        """What was counted until a moment, by cluster.
+
+        Raises:
+            Unreachable: Prometheus does not answer.
+            TemporaryError: the gateway did not answer it.
+        """
+        up = await self._history.fresh(self._up, "", at_ms)
+        if not up:
+            return None
+        if not up[0].number:
+            raise TemporaryError("the gateway does not answer Prometheus")
+        readings = dict(last)
+        for since_ms, clusters in by_moment(last, at_ms).items():
+            lost = since_ms is not None and not await self._history.fresh(self._up, "", since_ms)
+            gained, reset = ({}, set()) if lost else await self._gains(since_ms, at_ms)
+            for cluster in clusters:
+                gain = gained.get(cluster, {})
+                readings[cluster] = onward(last[cluster], at_ms, gain, lost=lost or cluster in reset)
+        return readings
+
+    async def _gains(self, since_ms: int | None, at_ms: int) -> tuple[Mapping[str, Counters], set[str]]:
+        """What each cluster's counters gained, and which of them lost something."""
+        told = self._dialect
+        requests, latencies = await asyncio.gather(
+            self._history.gains(
+                f"{told.requests}{{{self._matchers}}}", f"{told.destination}, {told.code}", since_ms, at_ms
+            ),
+            self._history.gains(
+                f"{told.latencies}{{{self._matchers}}}", f"{told.destination}, le", since_ms, at_ms
+            ),
+        )
+        gained: defaultdict[str, Counters] = defaultdict(dict)
+        counted = [*self._requests(requests.gained), *self._latencies(latencies.gained)]
+        for cluster, counter, value in counted:
+            gained[cluster][counter] = gained[cluster].get(counter, 0) + value
+        reset = {cluster for value in requests.reset if (cluster := self._cluster(value))}
+        return gained, reset
+
+    def _requests(self, values: Iterable[Value]) -> Iterator[tuple[str, str, int]]:
+        for value in values:
+            kind = value.labels.get(self._dialect.code, "")[:1]
+            if kind and kind in _ANSWERED and (cluster := self._cluster(value)):
+                yield cluster, REQUESTS, round(value.number)
+                if kind == "5":
+                    yield cluster, ERRORS, round(value.number)
+
+    def _latencies(self, values: Iterable[Value]) -> Iterator[tuple[str, str, int]]:
+        for value in values:
+            if cluster := self._cluster(value):
+                yield cluster, bucket(float(value.labels["le"])), round(value.number)
+
+    def _cluster(self, value: Value) -> str | None:
+        """The name that the collector gives a deployment's requests."""
+        found = self._host.fullmatch(value.labels.get(self._dialect.destination, ""))
+        return f"{found['account']}--{found['service']}" if found else None
+
+
+class PrometheusReplicas:
+    """ReplicaMetrics by cAdvisor."""
+
+    def __init__(self, history: History, *, namespace_prefix: str) -> None:
+        """Take where, and what an account's namespace begins with."""
+        self._history = history
+        self._prefix = namespace_prefix
+        ours = _in_promql(re.escape(namespace_prefix))
+        self._matchers = f'{{namespace=~"{ours}.+",container="{labels.SERVER}"}}'
+
+    async def read(
+        self, replicas: Sequence[Replica], last: Mapping[str, Reading], at_ms: int
+    ) -> Mapping[str, Reading]:
+        """What was used until a moment, or until the end of those that ended before.
+
+        Raises:
+            Unreachable: Prometheus does not answer.
+        """
+        if not replicas:
+            return {}
+        found = {replica.uid: replica for replica in replicas}
+        fresh = _by_pod(await self._history.fresh(_CPU + self._matchers, _BY_POD, at_ms))
+        readings: dict[str, Reading] = {}
+        for since_ms, uids in by_moment({uid: last[uid] for uid in found}, at_ms).items():
+            first_ms = min(last[uid].at_ms for uid in uids)
+            used = await self._used(since_ms, first_ms, at_ms)
+            for replica in (found[uid] for uid in uids):
+                pod = (f"{self._prefix}{replica.account}", replica.pod or "")
+                ended = replica.ended_ms is not None and replica.ended_ms <= at_ms
+                if (ended or pod in fresh) and pod in used.cpu:
+                    readings[replica.uid] = used.reading(pod, last[replica.uid], _end_ms(replica, at_ms))
+        return readings
+
+    async def _used(self, since_ms: int | None, first_ms: int, at_ms: int) -> _Used:
+        history, cpu = self._history, _CPU + self._matchers
+        gains, memory = await asyncio.gather(
+            history.gains(cpu, _BY_POD, since_ms, at_ms),
+            history.average(_MEMORY + self._matchers, _BY_POD, first_ms, at_ms),
+        )
+        known = None if since_ms is None else await history.known(cpu, _BY_POD, since_ms)
+        return _Used(
+            _by_pod(gains.gained),
+            _by_pod(memory),
+            set(_by_pod(gains.reset)),
+            None if known is None else set(_by_pod(known)),
+        )
+
+
+Pod = tuple[str, str]
+"""Namespace and name."""
+
+
+@dataclass(frozen=True)
+class _Used:
+    """What pods used in a span."""
+
+    cpu: Mapping[Pod, float]
+    """Seconds."""
+    memory: Mapping[Pod, float]
+    """Bytes, on average."""
+    reset: set[Pod]
+    known: set[Pod] | None
+    """Those that Prometheus knew at the span's begin; None where they began in it."""
+
+    def reading(self, pod: Pod, last: Reading, at_ms: int) -> Reading:
+        """The reading of a pod that follows on its last one."""
+        forgotten = self.known is not None and pod not in self.known
+        gained = {} if forgotten else {CPU_MICROSECONDS: round(self.cpu[pod] * 1_000_000)}
+        reading = onward(last, at_ms, gained, lost=forgotten or pod in self.reset)
+        gauges = {MEMORY_BYTES: round(self.memory[pod])} if pod in self.memory else {}
+        return Reading(at_ms, reading.counters, gauges, lost=reading.lost)
+
+
+def _by_pod(values: Iterable[Value]) -> dict[Pod, float]:
+    return {(each.labels.get("namespace", ""), each.labels.get("pod", "")): each.number for each in values}
+
+
+def _end_ms(replica: Replica, at_ms: int) -> int:
+    return at_ms if replica.ended_ms is None else min(at_ms, replica.ended_ms)
+
+
+def _in_promql(pattern: str) -> str:
+    """A regular expression within a PromQL string."""
+    return pattern.replace("\\", "\\\\")

@@ -1,0 +1,106 @@
+"""What counters gained between two moments of the past, in whole series.
+
+`increase()` extrapolates to the ends of its range: a request would become 1.07 of one. So the difference is
+taken of what a series said last before either moment, each series by itself: where a counter was reset, or
+is new, what it says is what it gained. Nothing is lost or doubled where one moment follows on the other.
+
+https://prometheus.io/docs/prometheus/latest/querying/operators/#vector-matching-keywords
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from services.collector.adapters.prometheus.api import Prometheus, Value
+from services.collector.domain.counters import Reading
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How old what Prometheus knows may be."""
+
+    stale_ms: int
+    """What was scraped last so long before a moment says nothing of that moment."""
+    lookback_ms: int
+    """A series that was away for so long is taken for a new one, whose counter began at zero."""
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What counters gained until a moment."""
+
+    gained: Sequence[Value]
+    reset: Sequence[Value]
+    """Those that lost something: what was counted between the last scrape and a reset."""
+
+
+class History:
+    """Asks Prometheus of the past."""
+
+    def __init__(self, prometheus: Prometheus, freshness: Freshness) -> None:
+        self._prometheus = prometheus
+        self._freshness = freshness
+
+    async def gains(self, series: str, by: str, since_ms: int | None, until_ms: int) -> Gains:
+        """What counters gained.
+
+        Args:
+            series: a PromQL selector of counters.
+            by: the labels to sum by, with commas between them.
+            since_ms: None for the counters' beginning.
+            until_ms: the later moment.
+        """
+        now = self._latest(series)
+        if since_ms is None:
+            return Gains(await self.query(f"sum by ({by}) ({now})", until_ms), [])
+        before = self._latest(series, until_ms - since_ms)
+        gained, reset = await asyncio.gather(
+            self.query(f"sum by ({by}) (({now} - {before} >= 0) or {now})", until_ms),
+            self.query(f"count by ({by}) ({now} - {before} < 0)", until_ms),
+        )
+        return Gains(gained, reset)
+
+    async def fresh(self, series: str, by: str, at_ms: int) -> list[Value]:
+        """The largest value of each group of series that was scraped shortly before a moment."""
+        return await self.query(
+            f"max by ({by}) (last_over_time({series}[{self._freshness.stale_ms}ms]))", at_ms
+        )
+
+    async def known(self, series: str, by: str, at_ms: int) -> list[Value]:
+        """How many series of each group there were."""
+        return await self.query(f"count by ({by}) ({self._latest(series)})", at_ms)
+
+    async def average(self, series: str, by: str, since_ms: int, until_ms: int) -> list[Value]:
+        """The average of gauges over a span; of several that follow on one another, the largest."""
+        span = f"{max(1, until_ms - since_ms)}ms"
+        return await self.query(f"max by ({by}) (avg_over_time({series}[{span}]))", until_ms)
+
+    async def query(self, promql: str, at_ms: int) -> list[Value]:
+        """Evaluate any query."""
+        return await self._prometheus.query(promql, at_ms)
+
+    def _latest(self, series: str, before_ms: int = 0) -> str:
+        offset = f" offset {before_ms}ms" if before_ms else ""
+        return f"last_over_time({series}[{self._freshness.lookback_ms}ms]{offset})"
+
+
+def by_moment(last: Mapping[str, Reading], until_ms: int) -> dict[int | None, list[str]]:
+    """Subjects by the moment of their last reading: None where nothing was counted by then.
+
+    Left out are those that were read at this moment or later already.
+    """
+    found: defaultdict[int | None, list[str]] = defaultdict(list)
+    for subject, reading in last.items():
+        if reading.at_ms < until_ms:
+            found[reading.at_ms if reading.counters else None].append(subject)
+    return dict(found)
+
+
+def onward(last: Reading, at_ms: int, gained: Mapping[str, int], *, lost: bool) -> Reading:
+    """The reading that follows: counters that go on growing, over all that came and went."""
+    names: Iterable[str] = {**last.counters, **gained}
+    counters = {name: last.counters.get(name, 0) + gained.get(name, 0) for name in names}
+    return Reading(at_ms, counters, lost=lost)
