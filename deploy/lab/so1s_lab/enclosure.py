@@ -21,8 +21,9 @@ from so1s_local.supervisor import Lock, PlatformRunsError
 LOCK = Path("/run/so1s-lab/lock")
 """A machine has one node: the bridge and the kubelet's control groups bear fixed names."""
 BRIDGE = "so1s-lab0"
-NODE_ADDRESS = "10.88.0.1"
-POD_ADDRESSES = "10.88.0.0/24"
+NODE_ADDRESS = "198.18.77.1"
+POD_ADDRESSES = "198.18.77.0/24"
+"""Of a range that is kept for tests of networks (RFC 2544), so that no network of this machine has it."""
 
 _KERNEL_SETTINGS = [
     Path("/proc/sys") / name
