@@ -91,6 +91,11 @@ demo: install ## Run the main job on embedded parts, verify every step, clean up
 up: install ## Keep the platform running on this machine until Ctrl-C (CONFIG=my.toml)
 	@$(BIN)/python -m so1s_local up $(if $(CONFIG),--config $(CONFIG))
 
+.PHONY: token
+token: install ## Make a token for this machine's console (ACCOUNT=risk SCOPE=publish)
+	@SO1S_DATABASE_URL=sqlite+aiosqlite:///$(CURDIR)/.so1s/db/console.db \
+	  $(BIN)/python -m services.console token create --account $(or $(ACCOUNT),risk) --scope $(or $(SCOPE),publish)
+
 .PHONY: lab
 lab: install ## Keep a real control plane, Istio and the other parts running until Ctrl-C
 	@$(BIN)/python -m so1s_lab setup

@@ -6,7 +6,6 @@ import time
 
 from services.console import audit, chains
 from services.console.adapters.uploads_directory import DirectoryUploads
-from services.console.adapters.uploads_s3 import S3Uploads
 from services.console.api import artifacts, events, token
 from services.console.api import chains as chains_api
 from services.console.api.chains import News
@@ -54,6 +53,8 @@ def build(settings: Settings) -> Service:
 def _uploads(settings: Settings) -> tuple[Uploads, Receiver | None]:
     """Where artifacts go, and who takes the bytes where the place itself cannot."""
     if settings.artifacts.startswith("s3://"):
+        from services.console.adapters.uploads_s3 import S3Uploads  # a laptop needs no boto3
+
         return S3Uploads(settings), None
     directory = DirectoryUploads(settings.artifacts, settings.upload_url_seconds)
     return directory, directory

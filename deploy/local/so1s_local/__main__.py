@@ -65,7 +65,7 @@ def _welcome(plan: Plan) -> Panel:
         f"endpoints  http://ENDPOINT--ACCOUNT.{platform.domain}:{plan.ports['gateway']}\n"
         f"Slack      {platform.slack}\n"
         f"Kafka      {platform.kafka}\n"
-        f"HTTP       {platform.services['console']}   for pipelines without Kafka; `make token` makes a token\n"
+        f"HTTP       {platform.services.get('console', 'no console')}   (its tokens: make token)\n"
         f"artifacts  {plan.artifacts}\n\n"
         "[bold].venv/bin/so1s publish DIR --model NAME --wait[/]   serve a model\n"
         "[bold].venv/bin/so1s status[/]                            see what serves",
