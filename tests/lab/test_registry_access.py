@@ -12,9 +12,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from services.builder import app
 from services.builder.adapters.images_registry import RegistryImages
 from services.builder.adapters.registry import Registry
 from services.builder.domain.image import Layer
+from services.builder.settings import Settings
 from so1s.errors import TemporaryError
 from so1s_lab.registry import Registry as RegistryPart
 from tests.builder.test_builder_images_port import CONFIG, packed
@@ -32,8 +34,17 @@ def small(tmp_path) -> tuple[Layer, Path]:
     return packed(tmp_path, uuid.uuid4().bytes)
 
 
-async def test_a_private_authority_is_trusted_where_it_is_named(tls_registry, prefix, small):
-    images = RegistryImages(client(tls_registry), prefix=prefix)
+async def test_a_private_authority_is_trusted_where_the_settings_name_it(tls_registry, prefix, small):
+    images = app.make_images(
+        Settings(
+            database_url=SecretStr("sqlite://"),
+            image_registry=f"{tls_registry.url}/{prefix}",
+            image_registry_user=tls_registry.username,
+            image_registry_password=SecretStr(tls_registry.password),
+            image_registry_ca_file=tls_registry.ca_file,
+            base_image=f"{tls_registry.host}/so1s/base@sha256:{'0' * 64}",
+        )
+    )
     await images.add(*small)
     assert await images.publish("risk/fraud:1", CONFIG, [small[0]])
 
