@@ -32,7 +32,9 @@ async def run(root: Path, stage: Stage) -> None:
     plan = Plan(_settings(root), state_of(root))
     supervisor = Supervisor(plan, output=Logs(plan.log_dir).write, progress=_progress(stage))
     await supervisor.clear()
-    with stage.step("Start the embedded broker, seven services, Envoy and a local Slack, each its own process"):
+    with stage.step(
+        "Start the embedded broker, seven services, Envoy and a local Slack, each its own process"
+    ):
         await supervisor.__aenter__()
     try:
         await Story(plan, stage).tell()
