@@ -50,6 +50,11 @@ class Node:
         self._kubelet = Path()
         self._port, self._health_port = any_port(), any_port()
 
+    @property
+    def address(self) -> str:
+        """`HOST:PORT` of the kubelet."""
+        return f"{NODE_ADDRESS}:{self._port}"
+
     def prepare(self) -> None:
         """Build the kubelet, make the image of its pods' sandboxes, and write the configuration."""
         if os.geteuid() != 0:

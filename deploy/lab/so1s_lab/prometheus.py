@@ -19,13 +19,17 @@ class Prometheus:
 
     name = "prometheus"
 
-    def __init__(self, directory: Path, *, rules: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, directory: Path, *, rules: Sequence[Path] = (), jobs: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         """Describe a server.
 
         Args:
             directory: its own.
             rules: files of recording and alerting rules.
+            jobs: what it scrapes beside what it is told by `scrape`.
         """
+        self._jobs = jobs
         self._directory = directory
         self._rules = rules
         self._port = any_port()
@@ -76,5 +80,5 @@ class Prometheus:
         return {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "rule_files": [str(file.absolute()) for file in self._rules],
-            "scrape_configs": [{"job_name": "lab", "file_sd_configs": [found]}],
+            "scrape_configs": [{"job_name": "lab", "file_sd_configs": [found]}, *self._jobs],
         }
