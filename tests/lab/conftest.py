@@ -26,6 +26,7 @@ from tests.lab.parts import (  # noqa: F401 - fixtures
     postgres,
     postgres_part,
     prometheus,
+    prometheus_adapter,
     registry,
     s3,
     tls_registry,

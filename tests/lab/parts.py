@@ -9,11 +9,13 @@ import pytest
 from deploy.images import base
 from so1s.blocking import wait_for
 from so1s_lab import CHECKOUT, LAB_DIR
+from so1s_lab.control_plane import ControlPlane
 from so1s_lab.kafka import Kafka
 from so1s_lab.part import Part
 from so1s_lab.pki import Authority
 from so1s_lab.postgres import Postgres
 from so1s_lab.prometheus import Prometheus
+from so1s_lab.prometheus_adapter import PrometheusAdapter
 from so1s_lab.registry import Registry
 from so1s_lab.runner import Runner
 from so1s_lab.s3 import S3
@@ -85,6 +87,18 @@ def prometheus(lab: Runner, start: Start) -> Prometheus:
     """Prometheus with the rules that we ship: `prometheus.scrape(job, "HOST:PORT")`."""
     rules = [CHECKOUT / "deploy" / "rules" / "prometheus.yaml"]
     return _started(Prometheus(lab.directory("prometheus"), rules=rules), start)
+
+
+@pytest.fixture(scope="session")
+def prometheus_adapter(
+    lab: Runner, kubernetes: ControlPlane, prometheus: Prometheus, start: Start
+) -> PrometheusAdapter:
+    """Prometheus Adapter with the rules that we ship: autoscalers may ask for pods' metrics."""
+    rules = CHECKOUT / "deploy" / "rules" / "prometheus-adapter.yaml"
+    adapter = PrometheusAdapter(lab.directory("prometheus-adapter"), kubernetes, prometheus, rules=rules)
+    start(adapter)
+    wait_for(adapter.register())
+    return adapter
 
 
 def _started(part: P, start: Start) -> P:
