@@ -34,9 +34,9 @@ def _group() -> None:
 @app.command()
 def setup() -> None:
     """Install the Debian packages that parts need, where this is root on a Debian, and build the programs."""
-    for package in install_missing():
-        console.print(f"[green]✓[/] installed {package}")
     try:
+        for package in install_missing():
+            console.print(f"[green]✓[/] installed {package}")
         for program in PROGRAMS:
             program.build()
     except MissingPartError as missing:

@@ -44,13 +44,19 @@ def package_version(program_name: str) -> str:
 
 
 def install_missing() -> list[str]:
-    """Install the packages of what is missing, where this is root on a Debian; answers what was installed."""
+    """Install the packages of what is missing, where this is root on a Debian; answers what was installed.
+
+    Raises:
+        MissingPartError: they cannot be installed.
+    """
     missing = sorted({package for name, package in PACKAGES.items() if not _find(name)})
     if not missing or os.geteuid() != 0 or not shutil.which("apt-get"):
         return []
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (["apt-get", "update", "-qq"], _install(*missing)):
-        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - ours
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        if done.returncode:
+            raise MissingPartError(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
     return missing
 
 
