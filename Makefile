@@ -101,6 +101,10 @@ lab: install ## Keep a real control plane, Istio and the other parts running unt
 	@$(BIN)/python -m so1s_lab setup
 	@$(BIN)/python -m so1s_lab up
 
+.PHONY: images
+images: install ## Make the image of every service (REGISTRY=host/prefix pushes them, TAG=…)
+	@$(BIN)/python -m deploy.images $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TAG),--tag $(TAG))
+
 .PHONY: clean
 clean: ## Remove what the other commands made
 	@rm -rf .venv .tools .so1s .pytest_cache .ruff_cache .hypothesis
