@@ -40,8 +40,9 @@ class ClusterSettings(ServiceSettings):
     of its requests."""
     settle_seconds: float = Field(default=30.0, ge=0)
     """How long after a window everything is known of it: a scrape's interval and a little."""
-    stale_seconds: float = Field(default=90.0, gt=0)
-    """What was scraped last so long ago says nothing of the present: three scrapes of half a minute."""
+    stale_seconds: float = Field(default=45.0, gt=0)
+    """What was scraped last so long ago says nothing of the present: more than a scrape's interval, or every
+    window has gaps; less than a window, or one in which nothing was scraped counts as known."""
     lookback_seconds: float = Field(default=3600.0, gt=0)
     """A gateway's pod that Prometheus could not scrape for so long, while it scraped others, is taken for a
     new one whose counters began at zero; a longer time costs Prometheus more memory for each query."""

@@ -1,0 +1,288 @@
+"""A collector on a real Prometheus, whose past each test makes up."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from services.collector.adapters.metrics_prometheus import (
+    ENVOY,
+    ISTIO,
+    PrometheusGateway,
+    PrometheusReplicas,
+)
+from services.collector.adapters.prometheus.api import Prometheus
+from services.collector.adapters.prometheus.history import Freshness, History
+from services.collector.domain.world import Gateway
+from services.collector.scraper import Scraper
+from services.collector.timeline import Timeline
+from services.collector.watchers import Sampler
+from so1s.events import GatewaySampled, HealthSampled, UsageSampled
+from tests.collector.cluster import DEPLOYMENT, MIB, REPLICA, FakeCluster, FakeWorld
+from tests.collector.conftest import said, store  # noqa: F401 - fixtures
+from tests.lab.conftest import skipped_where_missing
+from tests.lab.recorded import Values, recorded
+
+WINDOW = 60
+SETTLE = 10
+BEGIN = int(time.time()) // 7200 * 7200 - 2 * 86_400
+"""Two days ago."""
+MINUTES = 20
+FRESHNESS = Freshness(stale_ms=45_000, lookback_ms=600_000)
+HOST = "fraud.so1s-risk.svc.cluster.local"
+POD = replace(REPLICA, pod="fraud-1", started_ms=BEGIN * 1000)
+CPU = 'container_cpu_usage_seconds_total{namespace="so1s-risk",pod="fraud-1",container="server",id="a"}'
+MEMORY = 'container_memory_working_set_bytes{namespace="so1s-risk",pod="fraud-1",container="server",id="a"}'
+UP = 'up{job="gateway",instance="a"}'
+UP_TOO = 'up{job="gateway",instance="b"}'
+
+
+def requests(instance: str = "a", code: int = 200) -> str:
+    return (
+        f'istio_requests_total{{reporter="source",destination_service="{HOST}",'
+        f'response_code="{code}",instance="{instance}"}}'
+    )
+
+
+def latency(bound: str) -> str:
+    return (
+        f'istio_request_duration_milliseconds_bucket{{reporter="source",destination_service="{HOST}",'
+        f'le="{bound}",instance="a"}}'
+    )
+
+
+def always(value: float) -> Values:
+    return lambda _: value
+
+
+def growing(by_second: float, begin: float = 0) -> Values:
+    return lambda second: begin + second * by_second
+
+
+def between(values: Values, first: int, last: int) -> Values:
+    return lambda second: values(second) if first <= second <= last else None
+
+
+def without(values: Values, first: int, last: int) -> Values:
+    return lambda second: None if first < second < last else values(second)
+
+
+class Collector:
+    """A collector that goes through the past, window by window."""
+
+    def __init__(self, url: str, cursors: Any, cluster: FakeCluster, dialect: Any) -> None:
+        self._url, self._store, self._cluster, self._dialect = url, cursors, cluster, dialect
+        self.clock_ms = 0
+
+    async def go(self, first: int, last: int) -> None:
+        """Start anew, and look at each window's end from one minute to another."""
+        timeline = Timeline(
+            self._store,
+            lambda: self.clock_ms,
+            window_seconds=WINDOW,
+            settle_seconds=SETTLE,
+            reach_seconds=86_400,
+        )
+        async with httpx.AsyncClient(base_url=self._url, trust_env=False) as http:
+            history = History(Prometheus(http), FRESHNESS)
+            gateway = PrometheusGateway(
+                history, self._dialect, up='up{job="gateway"}', namespace_prefix="so1s-"
+            )
+            sampler = Sampler(
+                store=self._store,
+                world=FakeWorld(self._cluster),
+                scraper=Scraper(gateway, PrometheusReplicas(history, namespace_prefix="so1s-")),
+                gateway=Gateway("so1s", "istio"),
+                window_seconds=WINDOW,
+                now_ms=timeline.now_ms,
+            )
+            self.clock_ms = (BEGIN + first * WINDOW + SETTLE) * 1000
+            await timeline.follow(sampler.look)
+            self.clock_ms = (BEGIN + last * WINDOW + SETTLE) * 1000
+            while timeline.now_ms() + SETTLE * 1000 < self.clock_ms:
+                await timeline.follow(sampler.look)
+
+
+@pytest.fixture
+def past(store):  # noqa: F811
+    """Makes a past, and a collector of one deployment with one replica: `past({series: values})`."""
+    cluster = FakeCluster()
+    cluster.run(POD)
+    cluster.deploy(DEPLOYMENT)
+    opened = []
+
+    def make(series: dict[str, Values], dialect: Any = ISTIO) -> tuple[Collector, FakeCluster]:
+        server = recorded(series, BEGIN, MINUTES * 60)
+        with skipped_where_missing():
+            prometheus = server.__enter__()
+        opened.append(server)
+        return Collector(prometheus.url, store, cluster, dialect), cluster
+
+    yield make
+    for server in opened:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def usage(said) -> Callable[..., Any]:  # noqa: F811
+    """What was said of a replica, by minute."""
+
+    async def read(replica: str) -> dict[int, UsageSampled]:
+        found = [each.event for each in await said(UsageSampled) if each.event.replica == replica]
+        minutes = [(int(each.window_start.timestamp()) - BEGIN) // WINDOW for each in found]
+        assert sorted(minutes) == sorted(set(minutes)), "a window was said twice"
+        return dict(zip(minutes, found, strict=True))
+
+    return read
+
+
+def counted(found: dict[int, UsageSampled], meter: str = "requests") -> dict[int, int | None]:
+    return {minute: each.quantities.get(meter) for minute, each in found.items()}
+
+
+async def test_a_windows_usage_is_what_was_counted_in_it(past, usage):
+    steady = {UP: always(1), CPU: growing(0.25), MEMORY: always(100 * MIB), requests(): growing(2)}
+    collector, _ = past(steady | {requests(code=404): growing(1), requests(code=0): growing(5)})
+    await collector.go(0, 4)
+    assert counted(await usage("gateway")) == dict.fromkeys(range(4), 180)
+    used = await usage("u1")
+    assert counted(used, "cpu_used") == dict.fromkeys(range(4), 15_000_000)
+    assert counted(used, "memory_used") == dict.fromkeys(range(4), 100 * 60_000)
+    assert {each.quality for each in [*used.values(), *(await usage("gateway")).values()]} == {"complete"}
+
+
+async def test_health_is_what_the_gateway_saw(past, said):  # noqa: F811
+    latencies = {latency("10"): growing(2), latency("20"): growing(3), latency("+Inf"): growing(3)}
+    collector, _ = past({UP: always(1), requests(): growing(2), requests(code=503): growing(1)} | latencies)
+    await collector.go(0, 2)
+    health = [each.event for each in await said(HealthSampled)]
+    assert [(each.requests, each.errors) for each in health] == [(180, 60)] * 2
+    assert [each.latency_p90_ms for each in health] == [pytest.approx(17.0)] * 2
+
+
+async def test_envoys_own_names_are_understood(past, usage):
+    cluster = f'envoy_cluster_name="outbound|80||{HOST}"'
+    name = f'envoy_cluster_upstream_rq_xx{{envoy_response_code_class="2",{cluster}}}'
+    collector, _ = past({UP: always(1), name: growing(3)}, ENVOY)
+    await collector.go(0, 2)
+    assert counted(await usage("gateway")) == {0: 180, 1: 180}
+
+
+async def test_deployments_of_other_installations_are_not_counted(past, usage):
+    collector, _ = past({UP: always(1), requests().replace("so1s-risk", "other-risk"): growing(3)})
+    await collector.go(0, 2)
+    assert counted(await usage("gateway")) == {0: 0, 1: 0}
+
+
+async def test_a_collector_that_was_away_says_each_window_once_and_in_full(past, usage):
+    collector, _ = past({UP: always(1), CPU: growing(0.5), requests(): growing(1)})
+    await collector.go(0, 3)
+    await collector.go(12, 12)
+    await collector.go(12, 15)
+    assert counted(await usage("gateway")) == dict.fromkeys(range(15), 60)
+    assert counted(await usage("u1"), "cpu_used") == dict.fromkeys(range(15), 30_000_000)
+    assert {each.quality for each in (await usage("gateway")).values()} == {"complete"}
+
+
+async def test_what_prometheus_did_not_see_is_a_gap_and_is_counted_after_it(past, usage, said):  # noqa: F811
+    away = (180, 600)
+    series = {UP: always(1), CPU: growing(0.5), MEMORY: always(MIB), requests(): growing(1)}
+    collector, _ = past({name: without(values, *away) for name, values in series.items()})
+    await collector.go(0, 14)
+    found = await usage("gateway")
+    assert counted(found) == dict.fromkeys(range(14), 60) | dict.fromkeys(range(3, 9)) | {9: 420}
+    assert {minute: each.quality for minute, each in found.items() if each.quality != "complete"} == (
+        dict.fromkeys(range(3, 9), "gap") | {9: "partial"}
+    )
+    cpu = counted(await usage("u1"), "cpu_used")
+    assert sum(filter(None, cpu.values())) == 14 * 30_000_000
+    assert cpu[6] is None
+    gateway = [each.event for each in await said(GatewaySampled)]
+    assert all(each.answered == each.scrapes for each in gateway)
+    assert len(gateway) == 14 - 6
+
+
+async def test_a_gateway_that_does_not_answer_prometheus_is_told_of(past, usage, said):  # noqa: F811
+    collector, _ = past({UP: lambda second: 0 if 170 < second < 250 else 1, requests(): growing(1)})
+    await collector.go(0, 6)
+    down = [each.event for each in await said(GatewaySampled) if each.event.answered == 0]
+    assert [int(each.window_start.timestamp() - BEGIN) // WINDOW for each in down] == [2, 3]
+    assert counted(await usage("gateway")) == {0: 60, 1: 60, 2: None, 3: None, 4: 180, 5: 60}
+
+
+async def test_gateways_that_come_and_go_are_counted_each_for_itself(past, usage):
+    old = between(growing(1, begin=1000), 0, 200)
+    new = between(growing(2, begin=-360), 180, MINUTES * 60)
+    collector, _ = past(
+        {UP: always(1), UP_TOO: between(always(1), 180, 9999), requests("a"): old, requests("b"): new}
+    )
+    await collector.go(0, 1)
+    await collector.go(1, 18)  # beyond the time after which the old one is forgotten
+    found = counted(await usage("gateway"))
+    assert found[0] == 1000 + 60  # before it was first looked at, it had counted for this deployment, too
+    assert sum(found.values()) == 1000 + 195 + 2 * (18 * 60 - 180)
+
+
+async def test_a_reset_counts_from_zero_and_is_partial(past, usage):
+    collector, _ = past({UP: always(1), requests(): lambda second: second if second < 150 else second - 150})
+    await collector.go(0, 5)
+    found = await usage("gateway")
+    assert counted(found) == {0: 60, 1: 60, 2: 30, 3: 60, 4: 60}
+    assert [each.quality for each in found.values()] == [
+        "complete",
+        "complete",
+        "partial",
+        "complete",
+        "complete",
+    ]
+
+
+async def test_a_prometheus_that_lost_its_past_counts_nothing_again(past, usage, store, said):  # noqa: F811
+    series = {UP: always(1), CPU: growing(0.5), requests(): growing(1, begin=5000)}
+    whole, _ = past(series)
+    await whole.go(0, 4)
+    emptied, _ = past({name: between(values, 600, 9999) for name, values in series.items()})
+    await emptied.go(4, 14)
+    found = await usage("gateway")
+    assert counted(found)[0] == 5060
+    assert {minute: counted(found)[minute] for minute in range(4, 14)} == (
+        dict.fromkeys(range(4, 9)) | {9: 0} | dict.fromkeys(range(10, 14), 60)
+    )
+    assert found[9].quality == "partial"
+    cpu = counted(await usage("u1"), "cpu_used")
+    assert [cpu[minute] for minute in (3, 8, 9, 10)] == [30_000_000, None, 0, 30_000_000]
+
+
+async def test_what_a_replica_used_until_its_end_is_counted(past, usage):
+    collector, cluster = past(
+        {UP: always(1), CPU: between(growing(1), 0, 105), MEMORY: between(always(MIB), 0, 105)}
+    )
+    cluster.end("u1", (BEGIN + 107) * 1000)
+    await collector.go(0, 5)
+    found = await usage("u1")
+    assert counted(found, "gpu_reserved") == {0: 60_000, 1: 47_000}
+    assert counted(found, "cpu_used") == {0: 60_000_000, 1: 45_000_000}
+    assert counted(found, "memory_used") == {0: 60_000, 1: 47_000}
+    assert [each.quality for each in found.values()] == ["complete", "complete"]
+
+
+async def test_a_container_that_is_started_again_is_counted_on(past, usage):
+    again = CPU.replace('id="a"', 'id="b"')
+    collector, _ = past(
+        {UP: always(1), CPU: between(growing(1), 0, 150), again: between(growing(1, begin=-165), 165, 9999)}
+    )
+    await collector.go(0, 14)
+    found = counted(await usage("u1"), "cpu_used")
+    assert sum(found.values()) == (150 + 14 * 60 - 165) * 1_000_000
+    assert all(0 < used <= 60_000_000 for used in found.values())
+
+
+async def test_an_end_that_nobody_saw_makes_its_window_partial(past, usage):
+    collector, cluster = past({UP: always(1), CPU: between(growing(1), 0, 105)})
+    ended = replace(POD, ended_ms=(BEGIN + 107) * 1000, end_estimated=True)
+    cluster.run(ended)
+    await collector.go(0, 3)
+    assert [each.quality for each in (await usage("u1")).values()] == ["complete", "partial"]
