@@ -56,8 +56,7 @@ async def scale(
     recorded = await store.find(tx, request.account, request.deployment)
     if recorded is None or not recorded.serves_on:
         return _unknown(request, recorded)
-    wanted = recorded.kept.model_copy(update={"scaling": request.scaling})
-    return await _become(tx, request, recorded, wanted)
+    return await _become(tx, request, recorded, options.rescaled(recorded.kept, request.scaling))
 
 
 @consumer.on(DeploymentRollbackRequested, rejected=refuse)

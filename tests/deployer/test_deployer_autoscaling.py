@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from services.deployer.domain.autoscaling import (
     Behavior,
     History,
+    Limit,
     Metric,
     Sample,
+    behavior_for,
     decide,
     recommend,
     replicas_for,
 )
+from so1s.events import Scaling
 
 
 def metric(target, *values, name="cpu_percent"):
@@ -111,6 +114,49 @@ def test_after_the_window_the_number_falls():
 def test_growth_is_bounded_within_a_period():
     assert steps([100, 100, 100, 100, 100]) == [5, 10, 20, 40, 80]
     assert steps([100, 100, 100], every=5.0) == [5, 5, 5]  # all within one period of 15 s
+
+
+def test_a_peak_shorter_than_the_window_brings_no_replica():
+    patient = Behavior(scale_up_window_seconds=60)
+    assert steps([2, 2, 9, 9, 9, 2], bounds=(2, 9), behavior=patient) == [2] * 6
+
+
+def test_the_lowest_recommendation_of_the_window_is_what_comes():
+    patient = Behavior(scale_up_window_seconds=40, scale_up=Limit(replicas=100))
+    assert steps([1, 5, 3, 9, 9], behavior=patient) == [1, 1, 1, 3, 3]
+
+
+def test_so_many_come_and_go_within_a_minute():
+    asked = Scaling(scale_up_replicas_per_minute=2, scale_down_replicas_per_minute=3)
+    slow = behavior_for(asked, Behavior(scale_down_window_seconds=0))
+    assert steps([20] * 9, behavior=slow) == [3, 3, 3, 3, 5, 5, 5, 5, 7]
+    down = steps([12] * 29 + [1] * 9, behavior=slow)
+    assert down[28:] == [11, 8, 8, 8, 8, 5, 5, 5, 5, 2]
+
+
+def test_what_went_within_the_period_may_come_back_beside_its_limit():
+    """A policy bounds the change since the period began: what left in it is not counted against growth."""
+    quick = Behavior(scale_down_window_seconds=0, scale_up=Limit(replicas=1, period_seconds=60))
+    history = History(moves=((990.0, -4),))
+    wanted = [metric(100, *[1000] * 2)]
+    assert decide(2, (1, 99), wanted, history=history, behavior=quick, now=1000.0).replicas == 7
+
+
+def test_what_is_not_said_of_the_speed_is_the_default():
+    default = Behavior(scale_down_window_seconds=60)
+    assert behavior_for(Scaling(), default) == default
+    said = Scaling(scale_up_window_seconds=0, scale_down_window_seconds=0, scale_up_replicas_per_minute=2)
+    assert behavior_for(said, default) == Behavior(
+        scale_up_window_seconds=0, scale_down_window_seconds=0, scale_up=Limit(2, period_seconds=60)
+    )
+
+
+@given(st.lists(st.floats(0, 300), min_size=1, max_size=30), st.integers(1, 9), st.integers(5, 60))
+def test_no_minute_sees_more_replicas_come_than_is_said(loads, most, every):
+    asked = behavior_for(Scaling(scale_up_replicas_per_minute=most), Behavior())
+    sizes = [1, *steps(sorted(loads), behavior=asked, every=every)]
+    decisions = -(-60 // every)  # in a minute
+    assert all(after - before <= most for before, after in zip(sizes, sizes[decisions:], strict=False))
 
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=40), st.integers(1, 5), st.integers(0, 20))

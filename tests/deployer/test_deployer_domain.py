@@ -118,6 +118,15 @@ def test_requests_are_counted_per_second():
     assert value({"requests_per_second": 5.0}, change(requests=(100.0, 150.0))) == 5.0
 
 
+def test_requests_in_work_or_waiting_are_counted_as_they_are_now():
+    busy = replace(change(), after=Reading(110.0, 8, in_flight=3.0))
+    assert value({"concurrency": 2}, busy) == 3.0
+
+
+def test_how_busy_gpus_are_is_not_known_of_processes():
+    assert value({"gpu_percent": 80}, change()) is None
+
+
 def test_a_quantile_is_interpolated_within_its_bucket():
     inf = float("inf")
     buckets = ({0.1: 10.0, 0.2: 10.0, inf: 10.0}, {0.1: 60.0, 0.2: 110.0, inf: 110.0})

@@ -172,6 +172,16 @@ def test_a_request_that_breaks_a_rule_is_refused_with_the_rule(event_class, fiel
     assert says in failed.message
 
 
+def test_an_upload_with_a_gpu_target_and_no_gpu_is_refused_before_it_is_built():
+    deploy = {"resources": {"gpus": 0}, "scaling": {"gpu_percent": 80}}
+    fields = {"account": "risk", "model": "fraud", "version": "1", "artifact": {"uri": "s3://ml/fraud.onnx"}}
+    with pytest.raises(InvalidInput) as caught:
+        ModelUploaded.from_json(json.dumps(fields | {"deploy": deploy}).encode())
+    [problem] = caught.value.problems
+    assert (problem.field, problem.value) == ("deploy.scaling.gpu_percent", "80")
+    assert "resources.gpus is at least 1" in problem.allowed
+
+
 @pytest.mark.parametrize("bound", ["min_replicas", "max_replicas"])
 def test_an_upload_that_asks_for_no_replica_is_refused_before_it_is_built(bound):
     fields = {"account": "risk", "model": "fraud", "version": "1", "artifact": {"uri": "s3://ml/fraud.skops"}}
@@ -228,6 +238,18 @@ async def test_scaling_changes_the_bounds_and_nothing_else(tell, store):
     await tell(DeploymentScaleRequested(**NAMES, scaling=scaling, requested_by="jiho"))
     now = await recorded(store)
     assert (now.revision, now.workload) == (2, wanted("1", labels={"team": "a"}, scaling=scaling))
+
+
+async def test_a_gpu_target_is_refused_where_replicas_have_no_gpu(tell):
+    await tell(requested())
+    scaling = Scaling(max_replicas=5, gpu_percent=80)
+    with pytest.raises(InvalidInput, match=r"scaling\.gpu_percent: 80 .* resources\.gpus is at least 1"):
+        await tell(DeploymentScaleRequested(**NAMES, scaling=scaling, requested_by="jiho"))
+    with pytest.raises(InvalidInput, match=r"scaling\.gpu_percent: 80"):
+        await tell(built(deploy=DeployOptions(scaling=ScalingOptions(gpu_percent=80))))
+    options = DeployOptions(resources=ResourceOptions(gpus=1), scaling=ScalingOptions(gpu_percent=80))
+    [asked] = await tell(built(deploy=options))
+    assert asked.workload.scaling.gpu_percent == 80
 
 
 async def test_rolling_back_makes_the_earlier_workload_a_new_revision(tell, store):

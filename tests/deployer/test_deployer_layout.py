@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.deployer.adapters.processes.layout import ImageProblem, host_platform, remove_leftovers, unpack
-from services.deployer.adapters.processes.scraper import parse
+from services.deployer.adapters.processes.scraper import served
+from services.deployer.domain.readings import Reading
 from so1s.events import Image
 from tests.deployer.stand_in import Layout, tar
 
@@ -115,15 +116,17 @@ def test_an_index_is_no_image(layout, directory):
         unpack(image.reference, directory)
 
 
-@given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))
-def test_predictions_are_counted_and_other_requests_are_not(plain, inferred, probes):
+@given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))
+def test_predictions_are_counted_and_other_requests_are_not(plain, inferred, probes, waiting):
     text = (
         f'http_requests_total{{route="/predict",status="200"}} {plain}\n'
         f'http_requests_total{{route="/v2/models/{{name}}/infer",status="500"}} {inferred}\n'
         f'http_requests_total{{route="/v2/health/ready",status="200"}} {probes}\n'
         f'http_request_duration_seconds_bucket{{route="/predict",le="0.1"}} {plain}\n'
         f'http_request_duration_seconds_bucket{{route="/predict",le="+Inf"}} {plain}\n'
+        f"http_requests_in_flight {waiting}\n"
     )
-    requests, buckets = parse(text)
-    assert requests == plain + inferred
-    assert buckets == {0.1: plain, float("inf"): plain}
+    reading = served(Reading(at=0.0, process=7), text)
+    assert reading.requests == plain + inferred
+    assert reading.seconds_buckets == {0.1: plain, float("inf"): plain}
+    assert reading.in_flight == waiting

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from so1s.events.workload import ScalingBehavior
 
 TOLERANCE = 0.1
 """A ratio this near to 1 changes nothing."""
@@ -36,15 +38,24 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """Within a period the number may move by so many replicas or by that share, whichever is more."""
+
+    replicas: int = 0
+    percent: int = 0
+    period_seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
 class Behavior:
     """How fast the number may move; the defaults are Kubernetes' own."""
 
+    scale_up_window_seconds: float = 0.0
+    """The lowest recommendation within it holds, so that a peak does not cost replicas."""
     scale_down_window_seconds: float = 300.0
     """The highest recommendation within it holds, so that a dip does not cost replicas."""
-    scale_up_pods: int = 4
-    scale_up_percent: int = 100
-    """Within a period a number may grow by that many replicas or by that share, whichever is more."""
-    scale_up_period_seconds: float = 15.0
+    scale_up: Limit = Limit(replicas=4, percent=100)
+    scale_down: Limit = Limit(percent=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +64,8 @@ class History:
 
     recommendations: tuple[tuple[float, int], ...] = ()
     """(seconds since the epoch, replicas)."""
-    sizes: tuple[tuple[float, int], ...] = ()
-    """(seconds since the epoch, replicas before the decision)."""
+    moves: tuple[tuple[float, int], ...] = ()
+    """(seconds since the epoch, replicas more or less)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,18 @@ class Decision:
     replicas: int
     reason: str
     history: History = field(repr=False)
+
+
+def behavior_for(scaling: ScalingBehavior, default: Behavior) -> Behavior:
+    """How fast the number may move: as it is said, and where nothing is said by default."""
+    up, down = scaling.scale_up_replicas_per_minute, scaling.scale_down_replicas_per_minute
+    said = {
+        "scale_up_window_seconds": scaling.scale_up_window_seconds,
+        "scale_down_window_seconds": scaling.scale_down_window_seconds,
+        "scale_up": up and Limit(replicas=up, period_seconds=60),
+        "scale_down": down and Limit(replicas=down, period_seconds=60),
+    }
+    return replace(default, **{name: value for name, value in said.items() if value is not None})
 
 
 def replicas_for(current: int, metric: Metric) -> int | None:
@@ -139,21 +162,55 @@ def decide(
     if not metrics:
         return Decision(bounds[0], "a fixed number", History())
     wanted, reason = recommend(current, metrics)
-    recommendations = _within(history.recommendations, now - behavior.scale_down_window_seconds)
-    recommendations = (*recommendations, (now, wanted))
-    sizes = _within(history.sizes, now - behavior.scale_up_period_seconds)
+    recommendations = (*history.recommendations, (now, wanted))
+    stable = _stabilised(current, recommendations, behavior, now)
+    limited = _limited(current, stable, history.moves, behavior, now)
+    replicas = min(max(limited, bounds[0]), bounds[1])
+    moves = ((now, replicas - current),) if replicas != current else ()
+    return Decision(replicas, reason, _recent(recommendations, (*history.moves, *moves), behavior, now))
+
+
+def _stabilised(
+    current: int, recommendations: tuple[tuple[float, int], ...], behavior: Behavior, now: float
+) -> int:
+    """The number, moved no further than every recommendation of the window in that direction asks for."""
+    newest = recommendations[-1:]
+    up = _within(recommendations[:-1], now - behavior.scale_up_window_seconds) + newest
+    down = _within(recommendations[:-1], now - behavior.scale_down_window_seconds) + newest
+    return min(max(current, min(count for _, count in up)), max(count for _, count in down))
+
+
+def _limited(
+    current: int, wanted: int, moves: tuple[tuple[float, int], ...], behavior: Behavior, now: float
+) -> int:
+    """The number, moved no further than is left of the period's limit."""
+    if wanted > current:
+        limit = behavior.scale_up
+        start = current - _moved(moves, now - limit.period_seconds)
+        most = max(start + limit.replicas, math.ceil(_exact(start * (1 + limit.percent / 100))))
+        return min(wanted, max(most, current))
     if wanted < current:
-        highest = max(count for _, count in recommendations)
-        wanted = min(current, highest)
-    elif wanted > current:
-        wanted = min(wanted, _scale_up_limit(min([current, *(count for _, count in sizes)]), behavior))
-    replicas = min(max(wanted, bounds[0]), bounds[1])
-    return Decision(replicas, reason, History(recommendations, (*sizes, (now, current))))
+        limit = behavior.scale_down
+        start = current - _moved(moves, now - limit.period_seconds)
+        least = min(start - limit.replicas, math.floor(_exact(start * (1 - limit.percent / 100))))
+        return max(wanted, min(least, current))
+    return current
 
 
-def _scale_up_limit(at_period_start: int, behavior: Behavior) -> int:
-    by_share = math.ceil(at_period_start * (1 + behavior.scale_up_percent / 100))
-    return max(at_period_start + behavior.scale_up_pods, by_share)
+def _moved(moves: tuple[tuple[float, int], ...], since: float) -> int:
+    return sum(change for _, change in _within(moves, since))
+
+
+def _recent(
+    recommendations: tuple[tuple[float, int], ...],
+    moves: tuple[tuple[float, int], ...],
+    behavior: Behavior,
+    now: float,
+) -> History:
+    """What the next decisions look at."""
+    window = max(behavior.scale_up_window_seconds, behavior.scale_down_window_seconds)
+    period = max(behavior.scale_up.period_seconds, behavior.scale_down.period_seconds)
+    return History(_within(recommendations, now - window), _within(moves, now - period))
 
 
 def _within(entries: tuple[tuple[float, int], ...], since: float) -> tuple[tuple[float, int], ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from so1s.errors import InvalidInput
 from so1s.events import DeploymentRequested, DeployOptions, ImageBuilt, Resources, Scaling, Workload
 from so1s.events.event import Value
 from so1s.events.workload import Strategy
+from so1s.validation import checked
 
 _DEFAULT = "account default"
 _MODEL_NAME = "model name"
@@ -29,7 +29,8 @@ def request(built: ImageBuilt, options: DeployOptions, defaults: Defaults) -> De
     Raises:
         InvalidInput: the options contradict each other.
     """
-    workload = Workload(
+    workload = checked(
+        Workload,
         model=built.model,
         version=built.version,
         image=built.image,
@@ -53,6 +54,15 @@ def request(built: ImageBuilt, options: DeployOptions, defaults: Defaults) -> De
     )
 
 
+def rescaled(workload: Workload, scaling: Scaling) -> Workload:
+    """The workload with another number of replicas.
+
+    Raises:
+        InvalidInput: the targets do not fit what a replica reserves.
+    """
+    return checked(Workload, **workload.model_dump(exclude={"scaling"}), scaling=scaling)
+
+
 def _scaling(options: DeployOptions, defaults: Scaling) -> Scaling:
     """The defaults under what is said; a bound that is not said gives way to the one that is."""
     said = _said(options.scaling)
@@ -63,10 +73,7 @@ def _scaling(options: DeployOptions, defaults: Scaling) -> Scaling:
     elif "min_replicas" not in said:
         least = min(least, most)
     whole = defaults.model_dump() | said | {"min_replicas": least, "max_replicas": most}
-    try:
-        return Scaling(**whole)
-    except ValidationError as error:
-        raise InvalidInput.from_pydantic(error) from error
+    return checked(Scaling, **whole)
 
 
 def sources(options: DeployOptions, known: dict[str, str]) -> dict[str, str]:

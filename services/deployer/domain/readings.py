@@ -24,6 +24,8 @@ class Reading:
     """Predictions answered; None where they could not be read."""
     seconds_buckets: Mapping[float, float] = field(default_factory=dict)
     """Predictions answered within so many seconds, cumulative, by upper bound; `inf` counts all."""
+    in_flight: float | None = None
+    """Predictions in work or waiting; None where they could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ def metrics(scaling: Scaling, resources: Resources, changes: Sequence[Change]) -
     """The metrics for which a target is set, one sample a replica."""
     values: dict[str, Callable[[Change], float | None]] = {
         "cpu_percent": partial(cpu_percent, reserved_millicores=resources.cpu_millicores),
+        "gpu_percent": gpu_percent,
         "requests_per_second": requests_per_second,
+        "concurrency": concurrency,
         "latency_p90_ms": partial(latency_ms, quantile=0.9),
         "latency_p99_ms": partial(latency_ms, quantile=0.99),
     }
@@ -65,10 +69,20 @@ def cpu_percent(change: Change, reserved_millicores: int) -> float | None:
     return used / change.seconds / (reserved_millicores / 1000) * 100
 
 
+def gpu_percent(_change: Change) -> float | None:
+    """Never known: a process says nothing of the GPUs that it uses."""
+    return None
+
+
 def requests_per_second(change: Change) -> float | None:
     """Predictions answered per second."""
     answered = _growth(change, "requests")
     return None if answered is None or not change.seconds else answered / change.seconds
+
+
+def concurrency(change: Change) -> float | None:
+    """Predictions in work or waiting."""
+    return change.after.in_flight
 
 
 def latency_ms(change: Change, quantile: float) -> float | None:

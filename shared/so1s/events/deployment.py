@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from so1s.events.event import Event, Value
 from so1s.events.names import Actor, Labels, Name, Version
-from so1s.events.workload import AlertRule, Image, Percent, Resources, Scaling, Strategy
+from so1s.events.workload import AlertRule, Image, Percent, Resources, Scaling, Strategy, require_gpus
 
 Revision = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -43,6 +43,11 @@ class Workload(Value):
     user: Actor
     labels: Labels = {}
     alerts: list[AlertRule] = []
+
+    @model_validator(mode="after")
+    def _gpus_where_they_are_held(self) -> Self:
+        require_gpus(self.scaling, self.resources.gpus)
+        return self
 
 
 class DeploymentRequested(Event, key=("account", "deployment")):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from so1s.events.event import Event, Value
 from so1s.events.names import Actor, Labels, Name, Version
-from so1s.events.workload import AlertRule, DeployOptions
+from so1s.events.workload import AlertRule, DeployOptions, require_gpus
 
 Format = Literal["onnx", "skops"]
 """A serialisation that the builder can serve."""
@@ -64,3 +64,9 @@ class ModelUploaded(Event, key=("account", "model")):
     """What is said here overrides the model's `so1s.yaml`; null builds the image alone."""
     alerts: list[AlertRule] | None = None
     """Overrides the model's `so1s.yaml`."""
+
+    @model_validator(mode="after")
+    def _gpus_where_they_are_held(self) -> Self:
+        if self.deploy:
+            require_gpus(self.deploy.scaling, self.deploy.resources.gpus, "deploy")
+        return self

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from so1s.events.event import Value
 from so1s.events.names import Digest, Name
@@ -19,6 +20,8 @@ Replicas = Annotated[int, Field(ge=1, le=1000)]
 """Nothing wakes a deployment that has none, so it keeps at least one."""
 Percent = Annotated[int, Field(ge=0, le=100)]
 PositiveMilliseconds = Annotated[float, Field(gt=0)]
+WindowSeconds = Annotated[int, Field(ge=0, le=3600)]
+ReplicasPerMinute = Annotated[int, Field(ge=1, le=1000)]
 
 
 class ResourceOptions(Value):
@@ -42,20 +45,39 @@ class ScalingTargets(Value):
 
     cpu_percent: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Of the reserved CPU, averaged over the replicas."""
+    gpu_percent: Annotated[int, Field(ge=1, le=100)] | None = None
+    """How busy the reserved GPUs are, averaged over the replicas; needs `resources.gpus`."""
     requests_per_second: Annotated[float, Field(gt=0)] | None = None
-    """Per replica."""
+    """Predictions answered, per replica."""
+    concurrency: Annotated[float, Field(gt=0)] | None = None
+    """Requests in work or waiting, per replica."""
     latency_p90_ms: PositiveMilliseconds | None = None
+    """The time to answer that nine of ten requests stay below."""
     latency_p99_ms: PositiveMilliseconds | None = None
+    """The time to answer that 99 of 100 requests stay below."""
 
 
-class ScalingOptions(ScalingTargets):
+class ScalingBehavior(Value):
+    """How fast an autoscaler moves the number of replicas; the platform's default where it is absent."""
+
+    scale_up_window_seconds: WindowSeconds | None = None
+    """More replicas come only once the targets asked for them all that time."""
+    scale_down_window_seconds: WindowSeconds | None = None
+    """Replicas go only once the targets could do without them all that time, so that a dip costs none."""
+    scale_up_replicas_per_minute: ReplicasPerMinute | None = None
+    """At most so many come within a minute."""
+    scale_down_replicas_per_minute: ReplicasPerMinute | None = None
+    """At most so many go within a minute."""
+
+
+class ScalingOptions(ScalingBehavior, ScalingTargets):
     """How many replicas, as far as it is said."""
 
     min_replicas: Replicas | None = None
     max_replicas: Replicas | None = None
 
 
-class Scaling(ScalingTargets):
+class Scaling(ScalingBehavior, ScalingTargets):
     """How many replicas; fixed where both bounds are the same."""
 
     min_replicas: Replicas = 1
@@ -66,6 +88,25 @@ class Scaling(ScalingTargets):
         if self.max_replicas < self.min_replicas:
             raise ValueError(f"allowed: max_replicas of at least min_replicas, {self.min_replicas}")
         return self
+
+
+def require_gpus(targets: ScalingTargets, gpus: int | None, *at: str) -> None:
+    """Refuse a GPU target without a GPU: for the validator of an event that says both.
+
+    Args:
+        targets: of `scaling`.
+        gpus: what one replica reserves; None where it is not said.
+        at: the names that lead to `scaling`.
+
+    Raises:
+        ValidationError: it names the field, its value and what is allowed.
+    """
+    if targets.gpu_percent is None or gpus != 0:
+        return
+    problem = PydanticCustomError("needs_gpus", "allowed: only where resources.gpus is at least 1; it is 0")
+    field = (*at, "scaling", "gpu_percent")
+    line = InitErrorDetails(type=problem, loc=field, input=targets.gpu_percent)
+    raise ValidationError.from_exception_data("scaling", [line])
 
 
 class DeployOptions(Value):

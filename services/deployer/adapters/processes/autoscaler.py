@@ -10,7 +10,7 @@ import structlog
 
 from services.deployer.adapters.processes import scraper
 from services.deployer.adapters.processes.replica import Parts, Replica
-from services.deployer.domain.autoscaling import History, decide
+from services.deployer.domain.autoscaling import History, behavior_for, decide
 from services.deployer.domain.readings import Change, Reading, metrics
 from so1s.events import Scaling, Workload
 from so1s.events.workload import ScalingTargets
@@ -45,7 +45,7 @@ class Autoscaler:
             (scaling.min_replicas, scaling.max_replicas),
             metrics(scaling, workload.resources, changes),
             history=self._history,
-            behavior=self._parts.options.behavior,
+            behavior=behavior_for(scaling, self._parts.options.behavior),
             now=time.time(),
         )
         self._history = decision.history

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -23,24 +24,24 @@ async def read(http: httpx.AsyncClient, record: ReplicaRecord) -> Reading:
         text = (await http.get(f"{record.url}/metrics")).raise_for_status().text
     except httpx.HTTPError:
         return reading
-    requests, buckets = parse(text)
-    return Reading(reading.at, reading.process, cpu_seconds, requests, buckets)
+    return served(reading, text)
 
 
-def parse(text: str) -> tuple[float, dict[float, float]]:
-    """The predictions answered, and the cumulative buckets of their durations, of all routes together."""
-    requests = 0.0
+def served(reading: Reading, text: str) -> Reading:
+    """The reading with what the server says of itself: its predictions, of all routes together."""
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    predictions = [sample for sample in samples if _is_prediction(sample.labels.get("route", ""))]
     buckets: dict[float, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if not _is_prediction(sample.labels.get("route", "")):
-                continue
-            if sample.name == "http_requests_total":
-                requests += sample.value
-            elif sample.name == "http_request_duration_seconds_bucket":
-                bound = float(sample.labels["le"])
-                buckets[bound] = buckets.get(bound, 0.0) + sample.value
-    return requests, buckets
+    for sample in predictions:
+        if sample.name == "http_request_duration_seconds_bucket":
+            bound = float(sample.labels["le"])
+            buckets[bound] = buckets.get(bound, 0.0) + sample.value
+    return replace(
+        reading,
+        requests=sum(each.value for each in predictions if each.name == "http_requests_total"),
+        seconds_buckets=buckets,
+        in_flight=next((each.value for each in samples if each.name == "http_requests_in_flight"), None),
+    )
 
 
 def _is_prediction(route: str) -> bool:
