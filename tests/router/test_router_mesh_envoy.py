@@ -48,7 +48,8 @@ async def all_answer(caller: Caller, deployment: Deployment) -> None:
 
     async def all_did() -> bool:
         answer = await caller.call(f"{deployment.name}--risk.so1s.localhost")
-        answered.add(answer.json().get("replica"))
+        if answer.status_code == 200:
+            answered.add(answer.json()["replica"])
         return answered >= {replica.name for replica in deployment.replicas}
 
     await eventually(all_did)
