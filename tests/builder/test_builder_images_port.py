@@ -86,6 +86,15 @@ async def test_a_layer_is_there_once_it_was_added_and_may_be_added_again(place, 
     assert await place.images.has(layer)
 
 
+async def test_builders_that_add_the_same_layer_at_once_all_succeed(place, tmp_path):
+    content = uuid.uuid4().bytes * 100_000
+
+    layers = await asyncio.gather(*(added(place, tmp_path, content) for _ in range(4)))
+
+    assert len(set(layers)) == 1
+    assert await place.images.has(layers[0])
+
+
 async def test_an_image_has_its_layers_in_order_and_every_digest_verifies(place, model, tmp_path):
     layers = [await added(place, tmp_path, uuid.uuid4().bytes * size) for size in (1, 1000, 100_000)]
     name = f"{model}:3"

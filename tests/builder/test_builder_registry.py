@@ -235,6 +235,13 @@ async def test_a_manifest_that_is_stored_as_another_one_is_not_taken_for_stored(
         await session.put_manifest("a", "3", Document.of(MANIFEST, {}))
 
 
+async def test_a_blob_that_another_builder_mounts_at_this_moment_is_waited_for(fake, session):
+    errors = {"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown to registry"}]}
+    fake.fail("PUT", httpx.Response(400, json=errors))
+    await session.put_manifest("a", "3", Document.of(MANIFEST, {}))
+    assert fake.count("PUT") == 2
+
+
 async def test_a_document_whose_bytes_have_another_digest_is_refused(fake, session):
     fake.manifests[DIGEST] = b"{}"
     with pytest.raises(TemporaryError, match="is broken"):

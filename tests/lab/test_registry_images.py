@@ -23,6 +23,7 @@ from tests.builder.test_builder_images_port import (
     test_a_name_moves_to_the_newest_image_and_all_others_stay,
     test_an_image_has_its_layers_in_order_and_every_digest_verifies,
     test_an_image_stands_on_the_host_unless_it_is_told_of_a_base,
+    test_builders_that_add_the_same_layer_at_once_all_succeed,
     test_builders_that_publish_at_once_lose_nothing,
 )
 

@@ -35,6 +35,8 @@ _CHUNK_BYTES = 32 * 1024 * 1024
 _DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 _MANIFESTS = f"{MANIFEST}, {INDEX}, {_DOCKER_MANIFEST}, {_DOCKER_INDEX}"
+_LINKING = "MANIFEST_BLOB_UNKNOWN"
+"""What a registry says of a blob that is there, while another builder mounts it into the same repository."""
 _TOO_MANY = httpx.codes.TOO_MANY_REQUESTS
 
 
@@ -159,7 +161,7 @@ class Session:
         if response.is_success or (or_absent and response.status_code == httpx.codes.NOT_FOUND):
             return response
         problem = f"{self._client.base_url} refuses {method} {response.url.path}: {_words(response)}"
-        if response.is_server_error or response.status_code == _TOO_MANY:
+        if response.is_server_error or response.status_code == _TOO_MANY or _LINKING in problem:
             raise RegistryAway(problem)
         raise TemporaryError(problem)
 
