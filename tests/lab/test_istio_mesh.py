@@ -177,12 +177,15 @@ async def test_a_host_of_the_domain_that_no_endpoint_has_is_answered_404_in_json
     assert answer.headers["content-type"] == "application/json"
 
 
-async def test_a_host_keeps_its_route_until_the_next_one_has_a_ready_replica(mesh, caller, deploy):
+async def test_a_host_keeps_its_route_until_the_next_one_has_a_ready_replica(
+    mesh, caller, deploy, api, namespace
+):
     await serve(mesh, route("fraud", 1, deploy("fraud").arm(1)))
     following = deploy("fraud-next", replicas=0)
     after = route("fraud", 2, following.arm(1))
+    told = await api.get(NETWORKING, "VirtualService", namespace, "fraud--risk")
     assert await mesh.apply([after]) == [HOST]
-    assert await mesh.served(HOST) == [1]
+    assert await api.get(NETWORKING, "VirtualService", namespace, "fraud--risk") == told
     following.replicas = [deploy.start("fraud-next-0")]
     following.list_replicas()
     await serve(mesh, after)
