@@ -14,8 +14,10 @@ from so1s_local.process import Unit
 _PROGRAM = MavenProgram("kafka", artifact="kafka_2.13")
 _CLUSTER_ID = "c28xcy1sYWItY2x1c3Rlcg"
 """Any 16 bytes in base64."""
-_JAVA_OPTIONS = ("-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""For a start in seconds on a machine that does more than this."""
+_JAVA_OPTIONS = (
+    *("-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),  # it starts in seconds beside other work
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+)
 
 
 class Kafka:
