@@ -69,8 +69,10 @@ def _cluster(settings: Settings) -> Cluster:
 
 def _kubernetes(settings: Settings) -> Cluster:
     from services.deployer.adapters.cluster_kubernetes import ClusterKubernetes
+    from services.deployer.adapters.kubernetes.keda import Keda
     from services.deployer.adapters.kubernetes.options import Options
 
+    keda = Keda(settings.prometheus_url, settings.keda_authentication)
     namespace, _, name = (settings.image_pull_secret or "").partition("/")
     options = Options(
         namespace_prefix=settings.namespace_prefix,
@@ -80,6 +82,7 @@ def _kubernetes(settings: Settings) -> Cluster:
         node_selector=settings.node_selector,
         tolerations=settings.tolerations,
         image_pull_secret=(namespace, name) if name else None,
+        keda=keda if settings.autoscaling_provider == "keda" else None,
         startup_seconds=settings.startup_seconds,
         rollout_seconds=settings.deadline_seconds,
         drain_seconds=settings.replica_drain_seconds,

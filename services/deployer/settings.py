@@ -69,6 +69,14 @@ class Settings(ServiceSettings):
     scale_down_window_seconds: float = Field(default=60.0, ge=0)
     """How long a dip must last before replicas go. Kubernetes takes 300 s."""
 
+    autoscaling_provider: Literal["prometheus-adapter", "keda"] = "prometheus-adapter"
+    """Who serves a cluster's autoscalers. Where it was KEDA and shall be no more, its ScaledObjects must be
+    deleted by hand."""
+    prometheus_url: str = "http://prometheus-operated.monitoring:9090"
+    """Where KEDA finds what our rules record."""
+    keda_authentication: str = ""
+    """The ClusterTriggerAuthentication that KEDA uses there; empty for none."""
+
     kubeconfig: Path | None = None
     """Where the Kubernetes cluster is; the one that this pod runs in where it is absent."""
     namespace_prefix: str = Field(default="so1s-", pattern="^[a-z0-9-]{1,20}$")

@@ -1,5 +1,6 @@
 """What the Kubernetes adapter makes of a deployment and of what a cluster shows; the lab asks a real API."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from services.deployer.adapters.kubernetes.autoscaler import autoscaler
 from services.deployer.adapters.kubernetes.drift import differences
+from services.deployer.adapters.kubernetes.keda import Keda, scaled_object, total
 from services.deployer.adapters.kubernetes.pod import Pod
+from services.deployer.adapters.kubernetes.pod_metrics import POD_METRICS
 from services.deployer.adapters.kubernetes.room import room
 from services.deployer.domain.capacity import Capacity, refusal_on_nodes
 from so1s.events import Resources, Scaling
@@ -64,6 +67,46 @@ def test_each_target_is_a_metric_of_the_autoscaler():
     assert cpu["resource"]["target"] == {"type": "Utilization", "averageUtilization": 70}
     assert requests["pods"]["target"] == {"type": "AverageValue", "averageValue": "12500m"}
     assert latency["pods"]["metric"] == {"name": "so1s_latency_p90_milliseconds"}
+
+
+def test_an_autoscaler_is_as_fast_as_is_said():
+    said = Scaling(max_replicas=4, concurrency=2, scale_up_window_seconds=0, scale_down_replicas_per_minute=3)
+    assert autoscaler("fraud", said)["behavior"] == {
+        "scaleUp": {"stabilizationWindowSeconds": 0},
+        "scaleDown": {"policies": [{"type": "Pods", "value": 3, "periodSeconds": 60}]},
+    }
+
+
+def test_where_nothing_is_said_of_its_speed_it_is_the_clusters():
+    assert "behavior" not in autoscaler("fraud", Scaling(max_replicas=4, concurrency=2))
+
+
+def test_kedas_object_has_the_same_bounds_targets_and_speed():
+    said = Scaling(max_replicas=4, cpu_percent=70, latency_p90_ms=50, scale_down_window_seconds=30)
+    spec = scaled_object("fraud", "so1s-risk", said, Keda("http://prometheus", authentication="token"))
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 4)
+    cpu, latency = spec["triggers"]
+    assert (cpu["metricType"], cpu["metadata"]) == ("Utilization", {"value": "70"})
+    assert (latency["metricType"], latency["metadata"]["threshold"]) == ("AverageValue", "50.0")
+    assert latency["authenticationRef"] == {"name": "token", "kind": "ClusterTriggerAuthentication"}
+    assert (
+        spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == autoscaler("fraud", said)["behavior"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("pod", "counts"),
+    [
+        ("fraud-5d4f8c7b9-x2x4z", True),
+        ("fraud--candidate-5d4f8c7b9-x2x4z", False),
+        ("fraud-next-5d4f8c7b9-x2x4z", False),
+        ("fraud-5d4f8c7b9", False),
+    ],
+)
+def test_keda_sums_over_the_pods_of_one_deployment(pod, counts):
+    query = total(POD_METRICS[0], "so1s-risk", "fraud")
+    [pattern] = re.findall(r'pod=~"(.*)"', query)
+    assert bool(re.fullmatch(pattern, pod)) == counts
 
 
 def _node(name, **allocatable):

@@ -1,26 +1,45 @@
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from services.deployer.adapters.kubernetes.autoscaler import autoscaler
+from services.deployer.adapters.kubernetes.keda import Keda, scaled_object
 from services.deployer.adapters.kubernetes.pod_metrics import POD_METRICS
 from services.deployer.rules import files, recording, serving
 from so1s.events import Scaling
 from so1s_runtime.manifest import Manifest
 from so1s_runtime.metrics import Metrics
 
+ALL = Scaling(
+    max_replicas=4,
+    cpu_percent=70,
+    gpu_percent=80,
+    requests_per_second=10,
+    concurrency=2,
+    latency_p90_ms=50,
+    latency_p99_ms=90,
+)
 
-def asked_for() -> set[str]:
-    """The names in an autoscaler that has every target which is a pod's figure."""
-    scaling = Scaling(max_replicas=4, requests_per_second=10, latency_p90_ms=50, latency_p99_ms=90)
-    return {each["pods"]["metric"]["name"] for each in autoscaler("fraud", scaling)["metrics"]}
+
+def names(word: str, text: str) -> set[str]:
+    return set(re.findall(rf"\b{word}_\w+", text))
+
+
+RECORDED = {rule["record"] for group in recording()["groups"] for rule in group["rules"]}
 
 
 def test_each_figure_that_an_autoscaler_asks_for_is_recorded_and_served():
-    recorded = {rule["record"] for group in recording()["groups"] for rule in group["rules"]}
     served = {rule["seriesQuery"].split("{")[0] for rule in serving()["rules"]}
-    assert recorded == served == asked_for()
+    asked = names("so1s", json.dumps(autoscaler("fraud", ALL)))
+    assert RECORDED == served == asked
+
+
+def test_each_figure_that_keda_asks_for_is_recorded():
+    triggers = scaled_object("fraud", "so1s-risk", ALL, Keda("http://prometheus"))["triggers"]
+    queries = [each["metadata"]["query"] for each in triggers if each["type"] == "prometheus"]
+    assert names("so1s", " ".join(queries)) == RECORDED
 
 
 @pytest.mark.parametrize("metric", POD_METRICS, ids=lambda metric: metric.name)
@@ -28,9 +47,10 @@ def test_each_figure_is_made_of_what_the_inference_server_counts(metric):
     server = Metrics(Manifest(name="fraud", version="3", format="onnx", file="m", signature=None), lambda: 0)
     server.answered("/v2/models/{name}/infer", 200, 0.1)
     exposition = server.exposition().decode()
-    asked = set(re.findall(r"http_\w+", metric.query))
-    assert asked
-    assert all(f"{name}{{" in exposition for name in asked)
+    query = metric.query("1m")
+    asked = names("http", query)
+    assert asked or "DCGM" in query
+    assert all(re.search(rf"^{name}[{{ ]", exposition, re.MULTILINE) for name in asked)
 
 
 @pytest.mark.parametrize("name", files())

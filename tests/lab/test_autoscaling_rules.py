@@ -23,10 +23,16 @@ def promtool() -> Path:
 
 @pytest.fixture
 def finds(promtool: Path, tmp_path: Path):
-    """Whether the rules record these values, by figure, of a pod whose counters grow by so much a minute."""
+    """Whether the rules record these values, by figure, of a pod."""
 
-    def check(growing: dict[str, int], expected: dict[str, float]) -> None:
-        series = [{"series": name, "values": f"0+{step / 2}x{2 * MINUTES}"} for name, step in growing.items()]
+    def check(
+        expected: dict[str, float],
+        growing: dict[str, int] | None = None,
+        steady: dict[str, float] | None = None,
+    ) -> None:
+        """Counters grow by so much a minute; gauges stay."""
+        values = {name: f"0+{step / 2}x{2 * MINUTES}" for name, step in (growing or {}).items()}
+        values |= {name: f"{value}x{2 * MINUTES}" for name, value in (steady or {}).items()}
         tests = [
             {
                 "expr": f"round({figure}, 0.001)",
@@ -35,6 +41,7 @@ def finds(promtool: Path, tmp_path: Path):
             }
             for figure, value in expected.items()
         ]
+        series = [{"series": name, "values": each} for name, each in values.items()]
         document: dict[str, Any] = {
             "rule_files": [str(RULES)],
             "evaluation_interval": "15s",
@@ -62,15 +69,42 @@ def test_predictions_are_counted_by_second_and_probes_are_not(finds):
         requests("/v2/models/{name}/infer"): 30,
         requests("/v2/health/live"): 60,
     }
-    finds(growing, {"so1s_requests_per_second": 2.0})
+    finds({"so1s_requests_per_second": 2.0}, growing)
 
 
 def test_latencies_are_quantiles_in_milliseconds(finds):
     growing = {requests("/predict"): 100, bucket("0.1"): 80, bucket("0.2"): 100, bucket("+Inf"): 100}
-    finds(growing, {"so1s_latency_p90_milliseconds": 150.0, "so1s_latency_p99_milliseconds": 195.0})
+    finds({"so1s_latency_p90_milliseconds": 150.0, "so1s_latency_p99_milliseconds": 195.0}, growing)
 
 
-def test_a_pod_that_answers_nothing_has_no_latency(finds):
+IDLE = ("so1s_requests_per_second", "so1s_latency_p90_milliseconds", "so1s_latency_p99_milliseconds")
+WAITING = f"http_requests_in_flight{{{POD}}}"
+
+
+def test_a_pod_that_answers_nothing_any_more_has_no_latency(finds):
     growing = {requests("/predict"): 0, bucket("0.1"): 0, bucket("+Inf"): 0}
-    idle = {"so1s_requests_per_second", "so1s_latency_p90_milliseconds", "so1s_latency_p99_milliseconds"}
-    finds(growing, dict.fromkeys(idle, 0.0))
+    finds(dict.fromkeys(IDLE, 0.0), growing, {WAITING: 0})
+
+
+def test_a_pod_that_nobody_asked_yet_is_idle_and_not_unknown(finds):
+    finds(dict.fromkeys(IDLE, 0.0), steady={WAITING: 0})
+
+
+def test_requests_in_work_or_waiting_are_averaged(finds):
+    finds({"so1s_concurrency": 3.0}, steady={WAITING: 3})
+
+
+EXPORTER = 'namespace="gpu-operator",pod="dcgm-1"'
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        POD,
+        f'exported_namespace="so1s-risk",exported_pod="fraud-1",{EXPORTER}',
+    ],
+    ids=["named by the exporter", "renamed by Prometheus"],
+)
+def test_a_pods_gpus_are_averaged_however_its_name_is_kept(finds, labels):
+    gpus = {f'DCGM_FI_DEV_GPU_UTIL{{gpu="{number}",{labels}}}': busy for number, busy in enumerate((40, 80))}
+    finds({"so1s_gpu_percent": 60.0}, steady=gpus)

@@ -1,8 +1,9 @@
 """Kubernetes as the cluster: server-side apply of what is wanted, watches of what is there.
 
 A deployment is a Deployment of its name in its account's namespace, and what that one owns: a Service,
-a PodDisruptionBudget, and a HorizontalPodAutoscaler where its bounds differ. A candidate is a second
-Deployment beside it, `NAME--candidate`, with a Service of its own that checks call.
+a PodDisruptionBudget, and where an autoscaler decides on it a HorizontalPodAutoscaler, or what KEDA makes
+one of. A candidate is a second Deployment beside it, `NAME--candidate`, with a Service of its own that checks
+call.
 
 The number of replicas is applied apart from the rest, by a field manager of its own: with an autoscaler
 it is not applied at all, save once where it lies outside of the bounds.
@@ -46,6 +47,8 @@ _VERSIONS = {
     "PodDisruptionBudget": "policy/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
 }
+_KEDA_VERSIONS = {"ScaledObject": "keda.sh/v1alpha1"}
+_AUTOSCALERS = {"HorizontalPodAutoscaler", "ScaledObject"}
 
 
 class ClusterKubernetes:
@@ -60,6 +63,7 @@ class ClusterKubernetes:
         """
         self._options = options
         self._kubeconfig = kubeconfig
+        self._versions = _VERSIONS | (_KEDA_VERSIONS if options.keda else {})
         self._mirrors: dict[str, Mirror] = {}
         self._changed: Callable[[], None] = _nobody
         self._accounts: dict[str, float] = {}
@@ -75,7 +79,7 @@ class ClusterKubernetes:
         """Read what is there, and watch it."""
         async with contextlib.AsyncExitStack() as stack:
             self._api: Api = await stack.enter_async_context(connect(self._kubeconfig))
-            for kind, version in _VERSIONS.items():
+            for kind, version in self._versions.items():
                 mirror = self._api.mirror(version, kind, label_selector=names.MANAGED)
                 mirror.on_change(self._notify)
                 self._mirrors[kind] = await stack.enter_async_context(mirror)
@@ -160,10 +164,12 @@ class ClusterKubernetes:
     async def _apply_stable(self, deployment: Deployment) -> None:
         live = await self._bring(manifests.workload(deployment, self._options))
         await self._resize(live, *_bounds(deployment))
-        for manifest in manifests.beside(deployment, self._options, live):
+        beside = manifests.beside(deployment, self._options, live)
+        # One autoscaler must be gone before another one comes: KEDA refuses a second one.
+        for kind in (_AUTOSCALERS & self._versions.keys()) - {manifest["kind"] for manifest in beside}:
+            await self._delete(deployment.account, deployment.name, kind)
+        for manifest in beside:
             await self._bring(manifest)
-        if not manifests.is_autoscaled(deployment):
-            await self._delete(deployment.account, deployment.name, "HorizontalPodAutoscaler")
 
     async def _apply_candidate(self, deployment: Deployment) -> None:
         if candidate := deployment.candidate:
@@ -195,7 +201,7 @@ class ClusterKubernetes:
     async def _delete(self, account: str, name: str, kind: str) -> None:
         meta = {"namespace": self._options.namespace(account), "name": name}
         if self._live(kind, meta):
-            await self._api.delete(_VERSIONS[kind], kind, **meta)
+            await self._api.delete(self._versions[kind], kind, **meta)
 
     async def _tail(self, account: str, pod: str, lines: int, *, previous: bool) -> list[str]:
         where = path("v1", "Pod", self._options.namespace(account), pod) + "/log"
@@ -245,7 +251,7 @@ class ClusterKubernetes:
 
 def _bounds(deployment: Deployment) -> tuple[int, int]:
     scaling = deployment.workload.scaling
-    return scaling.min_replicas, scaling.max_replicas
+    return scaling.min_replicas, scaling.min_replicas if scaling.is_fixed else scaling.max_replicas
 
 
 def _nobody() -> None:

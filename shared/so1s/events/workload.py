@@ -78,10 +78,16 @@ class ScalingOptions(ScalingBehavior, ScalingTargets):
 
 
 class Scaling(ScalingBehavior, ScalingTargets):
-    """How many replicas; fixed where both bounds are the same."""
+    """How many replicas: `min_replicas` where both bounds are the same or no target is set."""
 
     min_replicas: Replicas = 1
     max_replicas: Replicas = 1
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the number is `min_replicas`, so that no autoscaler decides on it."""
+        targets = (getattr(self, name) for name in ScalingTargets.model_fields)
+        return self.min_replicas == self.max_replicas or all(target is None for target in targets)
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:

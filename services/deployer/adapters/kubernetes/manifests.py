@@ -8,6 +8,7 @@ from typing import Any
 
 from services.deployer.adapters.kubernetes import names
 from services.deployer.adapters.kubernetes.autoscaler import autoscaler
+from services.deployer.adapters.kubernetes.keda import scaled_object
 from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.adapters.kubernetes.pods import pod_spec
 from services.deployer.domain.template import template
@@ -104,8 +105,7 @@ def beside_candidate(deployment: Deployment, options: Options, owner: Manifest) 
 
 def is_autoscaled(deployment: Deployment) -> bool:
     """Whether an autoscaler decides on the number of replicas."""
-    scaling = deployment.workload.scaling
-    return scaling.min_replicas != scaling.max_replicas
+    return not deployment.workload.scaling.is_fixed
 
 
 def service(deployment: Deployment, options: Options, *, candidate: bool = False) -> Manifest:
@@ -136,12 +136,15 @@ def _disruption_budget(deployment: Deployment, options: Options) -> Manifest:
 
 
 def _autoscaler(deployment: Deployment, options: Options) -> Manifest:
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": _meta(deployment, options),
-        "spec": autoscaler(deployment.name, deployment.workload.scaling),
-    }
+    name, scaling = deployment.name, deployment.workload.scaling
+    # Without the revision, nothing would differ where a target is said no more, and it would stay.
+    revision = {"annotations": {story.REVISION: str(deployment.revision)}}
+    meta = {"metadata": _meta(deployment, options) | revision}
+    if options.keda:
+        spec = scaled_object(name, options.namespace(deployment.account), scaling, options.keda)
+        return {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", **meta, "spec": spec}
+    spec = autoscaler(name, scaling)
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", **meta, "spec": spec}
 
 
 def _owned(manifest: Manifest, owner: Manifest) -> Manifest:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.deployer.adapters.kubernetes.keda import Keda
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -21,6 +23,8 @@ class Options:
     tolerations: list[dict[str, Any]] = field(default_factory=list)
     image_pull_secret: tuple[str, str] | None = None
     """Namespace and name of the Secret by which nodes pull images; each account's namespace gets a copy."""
+    keda: Keda | None = None
+    """How autoscalers are made by KEDA; None where Prometheus Adapter serves those of the cluster itself."""
     startup_seconds: float = 120.0
     """A replica that is not ready after this is started again."""
     rollout_seconds: float = 600.0

@@ -12,8 +12,7 @@ from services.deployer.adapters.processes import scraper
 from services.deployer.adapters.processes.replica import Parts, Replica
 from services.deployer.domain.autoscaling import History, behavior_for, decide
 from services.deployer.domain.readings import Change, Reading, metrics
-from so1s.events import Scaling, Workload
-from so1s.events.workload import ScalingTargets
+from so1s.events import Workload
 
 log = structlog.get_logger()
 
@@ -32,7 +31,7 @@ class Autoscaler:
         """Keep within the bounds at once, and decide anew once a period."""
         scaling = workload.scaling
         self.desired = min(max(self.desired, scaling.min_replicas), scaling.max_replicas)
-        if not _targets(scaling):
+        if scaling.is_fixed:
             self.desired = scaling.min_replicas
         elif time.monotonic() >= self._next_at:
             self._next_at = time.monotonic() + self._parts.options.autoscale_period_seconds
@@ -64,7 +63,3 @@ class Autoscaler:
             Change(before.get(record.uid), reading, ready=record.takes_traffic)
             for record, reading in zip(records, readings, strict=True)
         ]
-
-
-def _targets(scaling: Scaling) -> bool:
-    return any(getattr(scaling, name) is not None for name in ScalingTargets.model_fields)
