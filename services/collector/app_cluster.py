@@ -78,6 +78,7 @@ def _http(settings: ClusterSettings) -> httpx.AsyncClient:
         timeout=settings.prometheus_timeout_seconds,
         headers={"authorization": f"Bearer {token.get_secret_value()}"} if token else {},
         auth=TokenFile(settings.prometheus_token_file) if settings.prometheus_token_file else None,
+        limits=httpx.Limits(max_keepalive_connections=0),  # a few queries in each window need none kept open
         verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
         trust_env=False,
     )

@@ -5,9 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import structlog
+
 from services.collector.domain.grid import floor
 from services.collector.store import sampled_until
+from so1s.errors import Unreachable
 from so1s.store import Store
+
+log = structlog.get_logger()
+
+_AGAIN_SECONDS = 2.0
 
 
 class Timeline:
@@ -56,8 +63,12 @@ class Timeline:
         if (early_ms := moment_ms + self._settle_ms - self._clock_ms()) > 0:
             await asyncio.sleep(early_ms / 1000)
         self._now_ms = moment_ms
-        await look()
-        self._looked_ms = moment_ms
+        try:
+            await look()
+            self._looked_ms = moment_ms
+        except Unreachable as error:
+            log.warning("nothing is sampled until its source answers", reason=str(error))
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _next(self) -> int:
         async with self._store.read() as connection:
