@@ -1,31 +1,23 @@
 """The `Mesh` port on a real API server, istiod and Envoy, as the laptop's mesh is held to it."""
 
 import asyncio
-import contextlib
 import copy
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 
 from services.router import app_istio
-from services.router.adapters.istio.gateways import GatewayService, Probe
-from services.router.adapters.istio.manifests import Gateway, Sharing
+from services.router.adapters.istio.gateways import GatewayService
+from services.router.adapters.istio.manifests import Gateway
 from services.router.adapters.istio.objects import Key, Objects
-from services.router.adapters.mesh_istio import IstioMesh
 from services.router.domain.route import Arm, Route
 from services.router.settings import Settings
 from so1s.errors import Unreachable
-from so1s.kubernetes import Api, connect
 from so1s.kubernetes.errors import Conflict
-from so1s.loop import Loop
-from so1s_lab.control_plane import ControlPlane
-from so1s_lab.istio import Istio
-from tests.lab.istio_world import Deploy, connect_as, own_address, permissions
-from tests.router.gateway import Caller, eventually, free_ports, route, serve
+from tests.lab.istio_mesh.world import HOST, NETWORKING, Mesh, own_address
+from tests.router.gateway import eventually, free_ports, route, serve
 from tests.router.test_router_mesh_conformance import (  # noqa: F401 - the port's promises
     test_a_host_that_it_was_not_told_of_is_served_by_no_gateway,
     test_a_mesh_serves_the_routes_that_it_was_told,
@@ -43,115 +35,6 @@ from tests.router.test_router_mesh_envoy import (  # noqa: F401 - what callers m
     test_scaling_down_lets_requests_in_flight_finish,
     test_traffic_splits_by_the_weights,
 )
-
-HOST = "fraud--risk.so1s.localhost"
-NETWORKING = "networking.istio.io/v1"
-
-
-def user_of(namespace: str) -> str:
-    """As whom a test's mesh speaks with the API server."""
-    return f"router-of-{namespace}"
-
-
-class Mesh(IstioMesh):
-    """A mesh in a test's namespaces, and what keeps it informed."""
-
-    def __init__(
-        self,
-        kubernetes: ControlPlane,
-        istio: Istio,
-        namespace: str,
-        http: httpx.AsyncClient,
-        bind: str = "127.0.0.1",
-        **given: Any,
-    ):
-        own = Gateway(
-            namespace,
-            "so1s",
-            selector=istio.gateway_labels,
-            domain="so1s.localhost",
-            port=istio.port,
-            credential=None,
-            bind=bind,
-        )
-        parts = {
-            "connect": partial(connect_as, kubernetes.kubeconfig, user_of(namespace)),
-            "probe": Probe(http, "http"),
-            "gateways": [f"127.0.0.1:{istio.port}"],
-            "sharing": Sharing(namespace, f"{namespace}/so1s", (), "so1s.localhost", timeout_seconds=10),
-            "gateway": own,
-            "health_wait_seconds": 1,
-            "patience_seconds": 0.2,
-        } | given
-        super().__init__(**parts)
-
-    async def __aenter__(self):
-        self.begin()
-        await eventually(self.takes)
-        return self
-
-    def begin(self) -> None:
-        # Again and again, since an API server takes a moment to know what a new user may do.
-        follow = Loop("follow", self.follow, every_seconds=0.1)
-        self.following = asyncio.create_task(follow.run())
-
-    async def __aexit__(self, *_):
-        self.following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.following
-
-    async def takes(self, *routes: Route) -> bool:
-        try:
-            await self.apply(routes)
-        except Unreachable:
-            return False
-        return True
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=15, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-def caller(istio: Istio, http: httpx.AsyncClient) -> Caller:
-    return Caller(http, istio.url)
-
-
-@pytest.fixture
-def deploy(kubernetes: ControlPlane, namespace: str) -> Iterator[Deploy]:
-    deploy = Deploy(kubernetes.kubeconfig, namespace)
-    yield deploy
-    for replica in deploy.started:
-        replica.kill()
-
-
-@pytest.fixture
-async def api(kubernetes: ControlPlane) -> AsyncIterator[Api]:
-    async with connect(kubernetes.kubeconfig) as api:
-        yield api
-
-
-@pytest.fixture
-async def make_mesh(
-    kubernetes: ControlPlane, istio: Istio, namespace: str, http: httpx.AsyncClient, api: Api
-) -> AsyncIterator[Callable[..., Mesh]]:
-    """Makes meshes that may do what the router may do in a cluster."""
-    user = user_of(namespace)
-    for manifest in permissions(namespace, user):
-        await api.apply(manifest, manager="test")
-    yield partial(Mesh, kubernetes, istio, namespace, http)
-    for kind in ("ClusterRole", "ClusterRoleBinding"):
-        await api.delete("rbac.authorization.k8s.io/v1", kind, None, user)
-
-
-@pytest.fixture
-async def mesh(make_mesh: Callable[..., Mesh]) -> AsyncIterator[Mesh]:
-    """A mesh that serves nothing yet, by a Gateway of its own."""
-    async with make_mesh() as mesh:
-        yield mesh
-        await serve(mesh, gone=HOST)  # the next test's first revision of it shall not be this one's
 
 
 @pytest.fixture

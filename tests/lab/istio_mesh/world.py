@@ -1,18 +1,29 @@
 """A world for tests of the router's mesh: replicas behind Kubernetes Services, and their gateway's Istio."""
 
+import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from services.router.domain.route import Arm
+from services.router.adapters.istio.gateways import Probe
+from services.router.adapters.istio.manifests import Gateway, Sharing
+from services.router.adapters.mesh_istio import IstioMesh
+from services.router.domain.route import Arm, Route
 from so1s.blocking import wait_for
+from so1s.errors import Unreachable
 from so1s.kubernetes import Api, connect
-from tests.router.gateway import Replica
+from so1s.loop import Loop
+from so1s_lab.control_plane import ControlPlane
+from so1s_lab.istio import Istio
+from tests.router.gateway import Replica, eventually
 
 
 def own_address() -> str:
@@ -27,6 +38,8 @@ def own_address() -> str:
         return probe.getsockname()[0]
 
 
+HOST = "fraud--risk.so1s.localhost"
+NETWORKING = "networking.istio.io/v1"
 WRITE = ["list", "watch", "create", "patch", "update", "delete"]
 ANYWHERE = [
     {"apiGroups": ["networking.istio.io"], "resources": ["destinationrules"], "verbs": WRITE},
@@ -155,3 +168,63 @@ class Deploy:
     def start(self, name: str) -> Replica:
         self.started.append(Replica(name, address=self.address))
         return self.started[-1]
+
+
+def user_of(namespace: str) -> str:
+    """As whom a test's mesh speaks with the API server."""
+    return f"router-of-{namespace}"
+
+
+class Mesh(IstioMesh):
+    """A mesh in a test's namespaces, and what keeps it informed."""
+
+    def __init__(
+        self,
+        kubernetes: ControlPlane,
+        istio: Istio,
+        namespace: str,
+        http: httpx.AsyncClient,
+        bind: str = "127.0.0.1",
+        **given: Any,
+    ):
+        own = Gateway(
+            namespace,
+            "so1s",
+            selector=istio.gateway_labels,
+            domain="so1s.localhost",
+            port=istio.port,
+            credential=None,
+            bind=bind,
+        )
+        parts = {
+            "connect": partial(connect_as, kubernetes.kubeconfig, user_of(namespace)),
+            "probe": Probe(http, "http"),
+            "gateways": [f"127.0.0.1:{istio.port}"],
+            "sharing": Sharing(namespace, f"{namespace}/so1s", (), "so1s.localhost", timeout_seconds=10),
+            "gateway": own,
+            "health_wait_seconds": 1,
+            "patience_seconds": 0.2,
+        } | given
+        super().__init__(**parts)
+
+    async def __aenter__(self):
+        self.begin()
+        await eventually(self.takes)
+        return self
+
+    def begin(self) -> None:
+        # Again and again, since an API server takes a moment to know what a new user may do.
+        follow = Loop("follow", self.follow, every_seconds=0.1)
+        self.following = asyncio.create_task(follow.run())
+
+    async def __aexit__(self, *_):
+        self.following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.following
+
+    async def takes(self, *routes: Route) -> bool:
+        try:
+            await self.apply(routes)
+        except Unreachable:
+            return False
+        return True
