@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from so1s.flow import BuildFailed, DeploymentFailed, FlowFailed, RoutesRejected, Serving, Step
     from so1s.pipeline import NotServing, PublishedModel, publish_model
     from so1s.platform import ClientSettings
-    from so1s.publisher import AsyncPublisher, Publisher, TopicMissing
+    from so1s.publisher import AsyncPublisher, Publisher
+    from so1s.ways.http import Unauthorized
+    from so1s.ways.kafka import TopicMissing
 
 _MODULES = {
     "AsyncPublisher": "publisher",
@@ -34,7 +36,8 @@ _MODULES = {
     "Serving": "flow",
     "So1sError": "errors",
     "Step": "flow",
-    "TopicMissing": "publisher",
+    "TopicMissing": "ways.kafka",
+    "Unauthorized": "ways.http",
     "Unreachable": "errors",
     "publish_model": "pipeline",
 }
@@ -55,6 +58,7 @@ __all__ = [
     "So1sError",
     "Step",
     "TopicMissing",
+    "Unauthorized",
     "Unreachable",
     "publish_model",
 ]

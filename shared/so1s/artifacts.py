@@ -29,12 +29,13 @@ _PART_BYTES = 16 * 1024 * 1024
 class Target(Protocol):
     """Where uploads go."""
 
-    def uri(self, key: str) -> str:
-        """The artifact's URI."""
-        ...
+    def put(self, file: Path, prefix: str, sha256: str) -> str:
+        """Send a file's bytes, where they are not there already; answers the artifact's URI.
 
-    def put(self, file: Path, key: str) -> None:
-        """Send a file's bytes, where they are not there already.
+        Args:
+            file: what to send.
+            prefix: `ACCOUNT/MODEL/VERSION`.
+            sha256: of its bytes.
 
         Raises:
             Unreachable: the place does not answer.
@@ -50,15 +51,15 @@ class DirectoryTarget:
         self._base = base
         self._root = Path(unquote(urlsplit(base, allow_fragments=False).path))
 
-    def uri(self, key: str) -> str:
+    def put(self, file: Path, prefix: str, sha256: str) -> str:
         """See `Target`."""
+        key = _key(file, prefix, sha256)
+        if not (self._root / key).exists():
+            self._copy(file, self._root / key)
         return self._base + quote(key)
 
-    def put(self, file: Path, key: str) -> None:
-        """See `Target`."""
-        final = self._root / key
-        if final.exists():
-            return
+    @staticmethod
+    def _copy(file: Path, final: Path) -> None:
         final.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=final.parent, prefix=".") as beside:
             copied = Path(beside) / "part"
@@ -74,12 +75,13 @@ class S3Target:
         self._bucket, _, self._prefix = base.removeprefix("s3://").partition("/")
         self._s3 = _client(settings)
 
-    def uri(self, key: str) -> str:
+    def put(self, file: Path, prefix: str, sha256: str) -> str:
         """See `Target`."""
+        key = _key(file, prefix, sha256)
+        self._send(file, key)
         return self._base + key
 
-    def put(self, file: Path, key: str) -> None:
-        """See `Target`."""
+    def _send(self, file: Path, key: str) -> None:
         from boto3.exceptions import S3UploadFailedError
         from boto3.s3.transfer import TransferConfig
         from botocore.exceptions import BotoCoreError, ClientError
@@ -89,7 +91,7 @@ class S3Target:
             if not self._has(self._prefix + key, file.stat().st_size):
                 self._s3.upload_file(str(file), self._bucket, self._prefix + key, Config=parts)
         except (ClientError, S3UploadFailedError) as error:
-            raise So1sError(f"{self.uri(key)} cannot be written: {error}") from error
+            raise So1sError(f"{self._base}{key} cannot be written: {error}") from error
         except BotoCoreError as error:
             raise Unreachable(f"{self._base} does not answer: {error}") from error
 
@@ -103,11 +105,15 @@ class S3Target:
 
 
 def target(settings: ClientSettings) -> Target:
-    """Where uploads go, as `SO1S_ARTIFACTS` says.
+    """Where uploads go: to where the console says, or as `SO1S_ARTIFACTS` does.
 
     Raises:
         InvalidInput: it says nothing, or nothing that can be used.
     """
+    if settings.url:
+        from so1s.ways.uploads import ConsoleTarget
+
+        return ConsoleTarget(settings)
     base = settings.artifacts or ""
     if base.startswith("s3://") and base.endswith("/"):
         return S3Target(base, settings)
@@ -137,10 +143,8 @@ def upload(path: Path, to: Target, *, prefix: str) -> Artifact:
     """
     with _as_file(path) as file:
         sha256 = _sha256(file)
-        key = f"{prefix}/{sha256}/{file.name}"
-        artifact = Artifact(uri=to.uri(key), sha256=sha256, size_bytes=file.stat().st_size)
-        to.put(file, key)
-    return artifact
+        size_bytes = file.stat().st_size
+        return Artifact(uri=to.put(file, prefix, sha256), sha256=sha256, size_bytes=size_bytes)
 
 
 def fingerprint(path: Path) -> str:
@@ -151,6 +155,10 @@ def fingerprint(path: Path) -> str:
     """
     with _as_file(path) as file:
         return _sha256(file)
+
+
+def _key(file: Path, prefix: str, sha256: str) -> str:
+    return f"{prefix}/{sha256}/{file.name}"
 
 
 def _sha256(file: Path) -> str:

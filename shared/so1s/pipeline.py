@@ -15,24 +15,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiokafka import ConsumerRecord
-from aiokafka.errors import KafkaError
-
 from so1s.artifacts import target, upload
 from so1s.blocking import wait_for
-from so1s.broker.reader import Reader, correlation_id, decoded
-from so1s.errors import InvalidInput, So1sError
+from so1s.errors import InvalidInput, So1sError, Unreachable
 from so1s.events import AlertRule, Artifact, DeployOptions, Lineage, ModelUploaded, ScalingOptions
-from so1s.flow import TOLD_BY, Flow, FlowFailed, Serving, Step
+from so1s.events.envelope import Received
+from so1s.flow import Flow, FlowFailed, Serving, Step
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.platform import ClientSettings
-from so1s.publisher import SOURCE, Publisher, unreachable
+from so1s.publisher import SOURCE, Publisher
 from so1s.validation import checked
+from so1s.ways import Way, way_to
 
 OnStep = Callable[[Step], None]
 
 _AGAIN_SECONDS = 0.5
-"""Between two tries to read from a Kafka that is away."""
+"""Between two tries to hear from a platform that is away."""
 
 _WAITS_FOR = {
     "": "the event to appear on its topic",
@@ -67,31 +65,32 @@ class PublishedModel:
             timeout_seconds: from now.
             on_step: told each step as it is reached, the past ones first.
 
-        Kafka may be away for a while meanwhile.
+        The platform may be away for a while meanwhile.
 
         Raises:
             BuildFailed: it did not become an image; ends with the log's last lines.
             DeploymentFailed: its replicas did not become ready; ends with the log's last lines.
             RoutesRejected: its route was refused, or a required check failed.
             NotServing: the time is over; a TimeoutError that says how far it got.
-            Unreachable: Kafka did not answer in all that time.
+            Unreachable: the platform did not answer in all that time.
         """
         return wait_for(self._wait(timeout_seconds, on_step or _ignore))
 
     async def _wait(self, timeout_seconds: float, on_step: OnStep) -> Serving:
         following = _Following(Flow(self.event.model, self.event.version), on_step)
-        away: KafkaError | None = None
+        way = way_to(self.settings)
+        away: Unreachable | None = None
         try:
             async with asyncio.timeout(timeout_seconds):
                 while True:
                     try:
-                        return await following.to_its_end(self.settings, self.event_id)
-                    except KafkaError as error:  # the flow goes on without us: so do we
+                        return await following.to_its_end(way, self.event_id)
+                    except Unreachable as error:  # the flow goes on without us: so do we
                         away = error
                     await asyncio.sleep(_AGAIN_SECONDS)
         except TimeoutError as error:
             if away and not following.began:
-                raise unreachable(self.settings, away) from error
+                raise away from error
             raise NotServing(following.how_far(timeout_seconds)) from error
 
 
@@ -116,7 +115,7 @@ def publish_model(
         model: the series that the version belongs to.
         path: a file, a directory, or the URI of what is uploaded already (`s3://…`).
         version: its name, for ever; `[A-Za-z0-9._-]`, at most 63 characters.
-        account: whose it is; `SO1S_ACCOUNT` where it is absent.
+        account: whose it is; `SO1S_ACCOUNT` where it is absent, or else the token's.
         format: recognised from the bytes where it is absent.
         uploaded_by: who is charged for it; where it is absent, the Airflow DAG, the login, or `unknown`.
         lineage: where it comes from: `run_url`, `commit`, `dataset_uri`.
@@ -129,11 +128,12 @@ def publish_model(
     Raises:
         InvalidInput: with each field that breaks a rule, its value and what is allowed.
         TopicMissing: the platform was never started.
-        Unreachable: Kafka or S3 does not answer.
+        Unauthorized: the token is not valid.
+        Unreachable: Kafka, the console or S3 does not answer.
     """
     settings = settings or ClientSettings.load()
     values = {
-        "account": account or settings.account,
+        "account": account or account_meant(settings),
         "model": model,
         "version": version,
         "artifact": {"uri": str(path) if _is_uri(path) else "file:///not-uploaded-yet"},
@@ -157,6 +157,20 @@ def _upload(path: Path, event: ModelUploaded, settings: ClientSettings) -> Artif
     if described.is_file():
         ModelFile.parse(described.read_bytes())  # a typing error shows here, not in a build's log
     return upload(path, target(settings), prefix=f"{event.account}/{event.model}/{event.version}")
+
+
+def account_meant(settings: ClientSettings) -> str | None:
+    """The account that settings mean: the one they name, or else their token's; None where nothing says it.
+
+    Raises:
+        Unauthorized: the token is not valid.
+        Unreachable: the console does not answer.
+    """
+    if settings.account or not settings.url:
+        return settings.account
+    from so1s.ways.http import token_info
+
+    return token_info(settings).account
 
 
 def _is_uri(path: str | Path) -> bool:
@@ -206,21 +220,18 @@ class _Following:
         """Whether any of its events was seen."""
         return bool(self._flow.steps)
 
-    async def to_its_end(self, settings: ClientSettings, chain: str) -> Serving:
-        async with Reader(settings, [each.topic.name for each in TOLD_BY]) as reader:
-            self._see([record async for record in reader.past()], chain)
-            async with aclosing(reader.coming()) as coming:
-                while self._flow.end is None:
-                    self._see([await anext(coming)], chain)
+    async def to_its_end(self, way: Way, chain: str) -> Serving:
+        async with aclosing(way.chain(chain)) as told:
+            while self._flow.end is None:
+                self._see(await anext(told))
         if isinstance(self._flow.end, FlowFailed):
             raise self._flow.end
         return self._flow.end
 
-    def _see(self, records: list[ConsumerRecord], chain: str) -> None:
-        """Take the events of the chain in the order of their times: partitions are read in any order."""
-        received = [decoded(record) for record in records if correlation_id(record) == chain]
+    def _see(self, received: list[Received[Any]]) -> None:
+        """Take events of the chain in the order of their times: they may come in any order."""
         known = len(self._flow.steps)
-        for each in sorted(filter(None, received), key=lambda each: str(each.time)):
+        for each in sorted(received, key=lambda each: str(each.time)):
             if (each.source, each.id) not in self._told:  # delivery is at least once
                 self._told.add((each.source, each.id))
                 self._flow = self._flow.after(each)

@@ -1,7 +1,8 @@
 """Where a platform is: what pipelines, consumers and the command line need to reach it.
 
 The supervisor of a laptop writes `.so1s/platform.json`; who works below that directory finds it by walking
-up. The environment wins over it, each field as `SO1S_FIELD`; `SO1S_KAFKA` means another platform altogether.
+up. The environment wins over it, each field as `SO1S_FIELD`; `SO1S_KAFKA` or `SO1S_URL` means another
+platform altogether. Where neither is there, a client takes what `so1s login` kept.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from so1s.errors import InvalidInput
+from so1s.login import Login
 from so1s.settings import KafkaSettings, ServiceSettings
+
+_WHERE = frozenset({"kafka", "url"})
+"""What says which platform is meant."""
 
 STATE_DIR = ".so1s"
 FILE_NAME = "platform.json"
@@ -91,8 +96,8 @@ class PlatformSettings(KafkaSettings):
 
     @property
     def found(self) -> bool:
-        """Whether anything said where Kafka is."""
-        return "kafka" in self.model_fields_set
+        """Whether anything said where the platform is."""
+        return not self.model_fields_set.isdisjoint(_WHERE)
 
     @classmethod
     def settings_customise_sources(
@@ -120,6 +125,10 @@ class ConsumerSettings(PlatformSettings, ServiceSettings):
 class ClientSettings(PlatformSettings):
     """What a client of a platform is told."""
 
+    url: str | None = None
+    """Of a platform's console: whoever has a token publishes and waits over HTTP, without Kafka."""
+    token: SecretStr | None = None
+    """`so1s_…`, of that console."""
     account: str | None = None
     """Whose models these are."""
     artifacts: str | None = None
@@ -142,15 +151,41 @@ class ClientSettings(PlatformSettings):
     """Without keys, boto3 finds credentials itself, such as a pod's identity."""
     s3_secret_access_key: SecretStr | None = None
 
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *args: Any, **sources: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where nothing else says which platform is meant, it is that of the login."""
+        nearer = super().settings_customise_sources(settings_cls, *args, **sources)
+        return (*nearer, _LoginSource(settings_cls))
 
-class _PlatformSource(PydanticBaseSettingsSource):
-    """Settings that the laptop's platform announces."""
+
+class _FileSource(PydanticBaseSettingsSource):
+    """Settings of a file."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic's signature
         return None, field_name, False  # all fields are read at once
 
+
+class _LoginSource(_FileSource):
+    """Settings that `so1s login` kept."""
+
     def __call__(self) -> dict[str, Any]:
-        another_is_meant = "kafka" in self.current_state
+        known = self.current_state
+        meant = known.get("url")
+        if "token" in known or (meant is None and not _WHERE.isdisjoint(known)):
+            return {}
+        login = Login.find()
+        if login is None or meant not in {None, login.url}:
+            return {}
+        return login.model_dump()
+
+
+class _PlatformSource(_FileSource):
+    """Settings that the laptop's platform announces."""
+
+    def __call__(self) -> dict[str, Any]:
+        another_is_meant = not _WHERE.isdisjoint(self.current_state)
         platform = None if another_is_meant else Platform.find()
         if platform is None:
             return {}

@@ -3,7 +3,8 @@
     with Publisher() as publisher:
         publisher.publish(WeightsChanged(account="risk", endpoint="fraud", weights={"fraud": 1}), id=run_id)
 
-`SO1S_KAFKA` and its kin say where Kafka is; below the directory of a laptop's platform nothing need be said.
+`SO1S_KAFKA` and its kin say where Kafka is, `SO1S_URL` and `SO1S_TOKEN` where a console is; below the
+directory of a laptop's platform, and after `so1s login`, nothing need be said.
 """
 
 from __future__ import annotations
@@ -12,43 +13,29 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from functools import partial
 from typing import Self, TypeVar
 
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
-
 from so1s.blocking import LoopThread
-from so1s.broker.producer import Producer
-from so1s.errors import Refused, So1sError, Unreachable
-from so1s.events.codec import encode
+from so1s.errors import Unreachable
 from so1s.events.envelope import Cause
 from so1s.events.event import Event
 from so1s.events.ids import content_id
 from so1s.platform import ClientSettings
 from so1s.settings import KafkaSettings
+from so1s.ways import way_to
 
 SOURCE = "so1s/publisher"
 """Who says an event, where the caller names no other source."""
 
 
 PATIENCE_SECONDS = 15.0
-"""How long Kafka may be away: a broker that restarts is back by then."""
+"""How long a platform may be away: a broker that restarts is back by then."""
 _AGAIN_SECONDS = 0.5
-_TRYING = "Kafka does not answer at %s; trying again for %g s"
+_TRYING = "%s; trying again for %g s"
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-class TopicMissing(So1sError):
-    """The topic of an event does not exist."""
-
-    def __init__(self, topic: str) -> None:
-        super().__init__(
-            f"Kafka has no topic {topic}; a service makes its topics when it starts, and `so1s topics apply` "
-            "makes all of them (an operator who forbids that: `so1s topics export`)"
-        )
 
 
 class AsyncPublisher:
@@ -60,25 +47,32 @@ class AsyncPublisher:
         """Make a publisher.
 
         Args:
-            settings: how to reach Kafka; the environment and the laptop's platform say where it is absent.
-            patience_seconds: how long Kafka may be away before that is an error.
+            settings: how to reach the platform; its environment, or the laptop's, says where it is absent.
+            patience_seconds: how long the platform may be away before that is an error.
+
+        Raises:
+            InvalidInput: a setting is missing or wrong.
         """
-        self._settings = settings or ClientSettings.load()
+        self._way = way_to(settings or ClientSettings.load())
         self._patience_seconds = patience_seconds
-        self._producer = Producer(self._settings)
 
     async def __aenter__(self) -> Self:
         """Connect.
 
         Raises:
-            Unreachable: no broker answers.
+            Unreachable: nobody answers.
+            Unauthorized: the token is not valid.
         """
-        await self._patiently(self._producer.start)
+        try:
+            await self._patiently(self._way.open)
+        except BaseException:
+            await self._way.close()
+            raise
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         """Send what waits, and disconnect."""
-        await self._producer.stop()
+        await self._way.close()
 
     async def publish(
         self,
@@ -88,7 +82,7 @@ class AsyncPublisher:
         source: str = SOURCE,
         cause: Cause | None = None,
     ) -> str:
-        """Publish an event; returns its id when every in-sync broker has it.
+        """Publish an event; returns its id when the platform will not lose it.
 
         Args:
             event: what is said.
@@ -100,34 +94,29 @@ class AsyncPublisher:
         Raises:
             TopicMissing: the event's topic does not exist.
             Refused: Kafka will not have it, such as for want of a permission.
-            Unreachable: the brokers do not answer.
-            InvalidInput: the event is too large.
+            Unauthorized: the token is not valid any more.
+            Unreachable: nobody answers.
+            InvalidInput: the event is too large, or the token does not allow it.
         """
         event_id = id or content_id(source, event.type, event.key, event.to_json())
-        record = encode(event, id=event_id, source=source, time=datetime.now(UTC), cause=cause)
-        try:
-            await self._patiently(partial(self._producer.send, [record]))
-        except Refused as refused:
-            if isinstance(refused.errors[event_id], UnknownTopicOrPartitionError):
-                raise TopicMissing(event.topic.name) from refused
-            raise
+        await self._patiently(partial(self._way.say, event, id=event_id, source=source, cause=cause))
         return event_id
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do what Kafka must be there for; where it is away, try again for a while."""
-        away: Exception | None = None
+        """Do what the platform must be there for; where it is away, try again for a while."""
+        away: Unreachable | None = None
         try:
             async with asyncio.timeout(self._patience_seconds):
                 while True:
                     try:
                         return await work()
-                    except KafkaError as error:
+                    except Unreachable as error:
                         if away is None:
-                            log.warning(_TRYING, self._settings.kafka, self._patience_seconds)
+                            log.warning(_TRYING, str(error).partition(";")[0], self._patience_seconds)
                         away = error
                     await asyncio.sleep(_AGAIN_SECONDS)
         except TimeoutError as error:
-            raise unreachable(self._settings, away or error) from error
+            raise away or self._way.away(error) from error
 
 
 class Publisher:
@@ -168,11 +157,3 @@ class Publisher:
     ) -> str:
         """Publish an event; see `AsyncPublisher.publish`."""
         return self._thread.run(self._publisher.publish(event, id=id, source=source, cause=cause))
-
-
-def unreachable(settings: KafkaSettings, error: Exception) -> Unreachable:
-    """The error of a Kafka that does not answer."""
-    return Unreachable(
-        f"Kafka does not answer at {settings.kafka} ({type(error).__name__}); "
-        "set SO1S_KAFKA, or start a platform with `make up`; `so1s doctor` looks closer"
-    )

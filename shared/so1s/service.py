@@ -39,9 +39,9 @@ from so1s.health import Health
 from so1s.loop import Leadership, Loop
 from so1s.metrics import OUTBOX_DEPTH, OUTBOX_REFUSED
 from so1s.platform import ConsumerSettings
-from so1s.publisher import unreachable
 from so1s.settings import ServiceSettings
 from so1s.store import Store
+from so1s.ways.kafka import unreachable
 
 log = structlog.get_logger()
 

@@ -2,7 +2,11 @@
 
 import asyncio
 
+import httpx
+import pytest
+
 from services.console.app import build
+from services.console.metrics import WAITS
 from so1s import events
 from so1s.broker.reader import Reader
 from so1s.events.codec import decode
@@ -66,3 +70,11 @@ async def test_an_event_that_was_accepted_while_kafka_was_away_arrives_once_when
         assert [each.id for each in await read(kafka, events.ModelUploaded)] == ["while-away"]
     finally:
         await asyncio.to_thread(broker.stop)
+
+
+async def test_a_client_that_gives_up_waiting_is_noticed(console, serve, eventually):
+    token = await console.token()
+    async with serve(console.service) as served:
+        with pytest.raises(httpx.ReadTimeout):
+            await served.http.get("/v1/chains/x?wait_seconds=30", headers=bearer(token), timeout=0.5)
+        await eventually(lambda: WAITS._value.get() == 0, seconds=5)

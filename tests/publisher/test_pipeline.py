@@ -3,10 +3,12 @@
 import asyncio
 import hashlib
 import tarfile
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 import so1s
@@ -15,11 +17,16 @@ from so1s.errors import InvalidInput
 from so1s.events.envelope import Cause
 from so1s.platform import ClientSettings
 from so1s.publisher import Publisher
+from so1s.settings import KafkaSettings
+from so1s.ways.http import client_options
 from tests import played_events as played
 
 
-@pytest.fixture
-def laptop(settings, tmp_path) -> ClientSettings:
+@pytest.fixture(params=["kafka", "http"])
+def laptop(request, settings, tmp_path) -> ClientSettings:
+    """The settings of a client, of each way to a platform."""
+    if request.param == "http":
+        return request.getfixturevalue("over_http")
     return settings.model_copy(update={"artifacts": f"file://{tmp_path}/artifacts/", "account": "risk"})
 
 
@@ -45,9 +52,22 @@ def publish(laptop, out, model, **options):
 def answer(laptop, published, *answers):
     """Say events as the services would: each is caused by the upload's chain."""
     cause = Cause(published.event_id, published.event_id)
-    with Publisher(laptop) as publisher:
-        for each in answers:
-            publisher.publish(each, source="so1s/played", cause=cause)
+    with Publisher(KafkaSettings(kafka=laptop.kafka)) as publisher:
+        said = {publisher.publish(each, source="so1s/played", cause=cause) for each in answers}
+    if laptop.url:
+        _until_console_knows(laptop, published, said)
+
+
+def _until_console_knows(laptop, published, said):
+    deadline = time.monotonic() + 10
+    with httpx.Client(**client_options(laptop)) as http:
+        while not said <= {each["id"] for each in _events(http, published.event_id)}:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def _events(http, chain):
+    return http.get(f"/v1/chains/{chain}").json()["events"]
 
 
 def test_a_pod_whose_user_has_no_name_can_publish(laptop, out, model, monkeypatch):
@@ -140,6 +160,7 @@ def test_a_broken_so1s_yaml_is_told_before_anything_is_uploaded(laptop, out, mod
 
 
 @pytest.mark.parametrize("name", ["account", "artifacts"])
+@pytest.mark.parametrize("laptop", ["kafka"], indirect=True)
 def test_a_missing_setting_is_named_by_its_variable(laptop, out, model, name):
     with pytest.raises(InvalidInput, match=f"SO1S_{name.upper()}"):
         publish(laptop.model_copy(update={name: None}), out, model)

@@ -12,7 +12,8 @@ from so1s.events import Event, WeightsChanged
 from so1s.events import event as event_module
 from so1s.events.codec import decode
 from so1s.platform import ClientSettings
-from so1s.publisher import AsyncPublisher, Publisher, TopicMissing
+from so1s.publisher import AsyncPublisher, Publisher
+from so1s.ways.kafka import TopicMissing
 
 
 def weights() -> WeightsChanged:

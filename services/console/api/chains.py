@@ -33,22 +33,22 @@ class News:
     """Who waits at once; further ones are answered at once."""
     waiting: int = 0
 
-    async def wait(self, account: str, correlation_id: str, known: int, seconds: float) -> None:
-        """Return when a chain has more events than are known, or the time is over."""
+    async def wait(self, request: Request, chain: tuple[str, str], known: int, seconds: float) -> None:
+        """Return when a chain has more events than are known, the time is over, or nobody listens."""
         if self.waiting >= self.most:
             return
         self.waiting += 1
         WAITS.set(self.waiting)
         try:
-            await self._look(account, correlation_id, known, time.monotonic() + seconds)
+            await self._look(request, chain, known, time.monotonic() + seconds)
         finally:
             self.waiting -= 1
             WAITS.set(self.waiting)
 
-    async def _look(self, account: str, correlation_id: str, known: int, deadline: float) -> None:
-        while time.monotonic() < deadline:
+    async def _look(self, request: Request, chain: tuple[str, str], known: int, deadline: float) -> None:
+        while time.monotonic() < deadline and not await request.is_disconnected():
             async with self.store.read() as connection:
-                if await chains.size(connection, account, correlation_id) > known:
+                if await chains.size(connection, *chain) > known:
                     return
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -62,12 +62,12 @@ def routes(door: Door, store: Store, news: News) -> list[Route]:
 
     async def chain(request: Request) -> Response:
         token = await door.admit(request)
-        correlation_id = request.path_params["id"]
+        asked = (token.account, request.path_params["id"])
         known = _integer(request, "known", 1_000_000)
         if seconds := _integer(request, "wait_seconds", _LONGEST_WAIT_SECONDS):
-            await news.wait(token.account, correlation_id, known, seconds)
+            await news.wait(request, asked, known, seconds)
         async with store.read() as connection:
-            events = await chains.read(connection, token.account, correlation_id)
+            events = await chains.read(connection, *asked)
         return Response(f'{{"events": [{", ".join(events)}]}}', media_type="application/json")
 
     return [Route("/v1/chains/{id:path}", answering(chain))]

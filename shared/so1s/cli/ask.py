@@ -15,7 +15,8 @@ from so1s.broker.reader import Reader, decoded
 from so1s.errors import So1sError
 from so1s.events import Event
 from so1s.platform import ClientSettings
-from so1s.publisher import AsyncPublisher, unreachable
+from so1s.publisher import AsyncPublisher
+from so1s.ways.kafka import unreachable
 
 T = TypeVar("T")
 
