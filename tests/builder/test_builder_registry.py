@@ -1,6 +1,5 @@
 """The client for registries, against one that fails when it is told to."""
 
-import hashlib
 import itertools
 import json
 from collections.abc import AsyncIterator
@@ -400,22 +399,34 @@ async def test_a_password_is_not_sent_in_the_clear_on_behalf_of_an_encrypted_reg
     assert guarded.asked == []
 
 
-async def test_a_store_that_a_registry_lets_bytes_lie_in_sees_no_credentials():
-    seen = []
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_a_store_that_a_registry_lets_bytes_lie_in_sees_no_credentials(method):
+    data = b"{}"
+    seen: list[httpx.Request] = []
 
     def serve(request: httpx.Request) -> httpx.Response:
         seen.append(request)
         if request.url.host == "store.example":
-            return httpx.Response(200, content=b"{}")
+            return httpx.Response(200, content=data)
         if "Authorization" not in request.headers:
             return httpx.Response(401, headers={"WWW-Authenticate": 'Basic realm="r"'})
-        return httpx.Response(307, headers={"Location": "https://store.example/x"})
+        if request.method == "HEAD":
+            return httpx.Response(404)
+        status = 202 if request.method == "POST" else 307
+        return httpx.Response(status, headers={"Location": "https://store.example/v2/a/blobs/x"})
+
+    async def whole(_offset: int, _length: int) -> bytes:
+        return data
 
     auth = RegistryAuth("registry.example", "robot", SecretStr("secret"))
+    transport = httpx.MockTransport(serve)
     async with httpx.AsyncClient(
-        transport=httpx.MockTransport(serve), base_url=URL, auth=auth, follow_redirects=True
+        transport=transport, base_url=URL, auth=auth, follow_redirects=True
     ) as client:
-        await Session(client).json("a", f"sha256:{hashlib.sha256(b'{}').hexdigest()}", "blobs")
+        if method == "GET":
+            await Session(client).json("a", digest_of(data), "blobs")
+        else:
+            await Session(client).put_blob("a", digest_of(data), len(data), whole)
 
-    assert seen[-1].url.host == "store.example"
+    assert (seen[-1].method, seen[-1].url.host) == (method, "store.example")
     assert "Authorization" not in seen[-1].headers
