@@ -44,9 +44,9 @@ def _read(config: Path, host: str) -> tuple[str | None, SecretStr | None]:
     try:
         said = json.loads(config.read_bytes())
         entry = said.get("auths", {}).get(host)
-        if not entry:
+        if entry is None and host not in said.get("credHelpers", {}):
             return None, None
-        user, _, password = base64.b64decode(entry.get("auth", "")).decode().partition(":")
+        user, _, password = base64.b64decode((entry or {}).get("auth", "")).decode().partition(":")
     except (ValueError, AttributeError, binascii.Error) as error:
         raise ValueError(f"{config}: not as docker login writes it: {type(error).__name__}") from None
     if not user:

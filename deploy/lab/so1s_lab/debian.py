@@ -14,6 +14,7 @@ PACKAGES = {
     "java": "default-jre-headless",
     "mmdebstrap": "mmdebstrap",
     "mvn": "maven",
+    "podman": "podman",
     "prometheus": "prometheus",
     "containerd": "containerd",
     "runc": "runc",

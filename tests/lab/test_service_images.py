@@ -1,0 +1,125 @@
+"""Images of services: the same bytes wherever they are made, and what they say of themselves."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.images import base
+from deploy.images.credentials import Credentials
+from deploy.images.pushing import Destination
+from so1s_lab import CHECKOUT, LAB_DIR
+
+SERVICE = "billing"
+
+
+@pytest.fixture(scope="module")
+def layout(base_image) -> Path:
+    return LAB_DIR / "images" / f"base-{base.fingerprint()}"
+
+
+def make(directory: Path, layout: Path, *, umask: int = 0o022, **environment: str) -> Path:
+    """Make the image of a service; answers the layout that has it."""
+    line = [sys.executable, "-m", "deploy.images", SERVICE, "--tag", "1"]
+    subprocess.run(
+        [*line, "--directory", str(directory), "--base", str(layout)],
+        cwd=CHECKOUT,
+        env=os.environ | environment,
+        umask=umask,
+        check=True,
+    )
+    return directory / "layout"
+
+
+def manifest(layout: Path) -> dict:
+    (entry,) = json.loads((layout / "index.json").read_bytes())["manifests"]
+    return entry | json.loads(blob(layout, entry["digest"]).read_bytes())
+
+
+def blob(layout: Path, digest: str) -> Path:
+    return layout / "blobs" / digest.replace(":", "/")
+
+
+@pytest.fixture(scope="module")
+def made(layout, tmp_path_factory) -> Path:
+    return make(tmp_path_factory.mktemp("images"), layout)
+
+
+def test_an_image_is_the_same_whoever_makes_it(made, layout, tmp_path):
+    again = make(tmp_path, layout, umask=0o077, TZ="Asia/Seoul", LC_ALL="C", PYTHONHASHSEED="7")
+    assert manifest(again)["layers"] == manifest(made)["layers"]
+    assert manifest(again)["digest"] == manifest(made)["digest"]
+
+
+def test_an_image_is_the_base_the_locked_libraries_and_the_code(made, layout):
+    layers = manifest(made)["layers"]
+    assert layers[:-2] == manifest(layout)["layers"]
+    config = json.loads(blob(made, manifest(made)["config"]["digest"]).read_bytes())
+    assert len(config["rootfs"]["diff_ids"]) == len(layers)
+    said = config["config"]
+    assert said["User"] == "65532:65532"
+    assert said["Entrypoint"] == ["python3", "-P", "-m", f"services.{SERVICE}"]
+    assert said["Labels"]["org.opencontainers.image.base.digest"] == manifest(layout)["digest"]
+
+
+def test_libraries_are_packed_once(made, layout):
+    before = blob(made, manifest(made)["layers"][-2]["digest"]).stat()
+    make(made.parent, layout)
+    after = blob(made, manifest(made)["layers"][-2]["digest"]).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_nothing_but_images_is_left(made):
+    assert sorted(path.name for path in made.parent.iterdir()) == ["layout", "libraries"]
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "prefix"),
+    [
+        ("registry.example/so1s", "https://registry.example", "so1s/"),
+        ("http://127.0.0.1:5000/a/b/", "http://127.0.0.1:5000", "a/b/"),
+        ("registry.example", "https://registry.example", ""),
+    ],
+)
+def test_a_registry_speaks_tls_unless_it_is_told_otherwise(text, url, prefix):
+    destination = Destination.parse(text)
+    assert (destination.url, destination.prefix) == (url, prefix)
+
+
+@pytest.mark.parametrize("text", ["https://me:secret@registry.example/so1s", "ftp://registry.example", ""])
+def test_a_registry_is_no_place_for_credentials(text):
+    with pytest.raises(ValueError, match="HOST/PREFIX") as refused:
+        Destination.parse(text)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_password_is_found_where_docker_keeps_it(tmp_path, monkeypatch):
+    auth = base64.b64encode(b"me:se:cret").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"registry.example": {"auth": auth}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    user, password = Credentials().of("registry.example")
+    assert (user, password.get_secret_value()) == ("me", "se:cret")
+    assert Credentials().of("another.example") == (None, None)
+
+
+def test_the_environment_comes_before_what_docker_keeps(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("broken")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with pytest.raises(ValueError, match=r"config\.json"):
+        Credentials().of("registry.example")
+    monkeypatch.setenv("SO1S_IMAGE_REGISTRY_USER", "you")
+    monkeypatch.setenv("SO1S_IMAGE_REGISTRY_PASSWORD", "other")
+    user, password = Credentials().of("registry.example")
+    assert (user, password.get_secret_value()) == ("you", "other")
+
+
+def test_a_credential_helper_is_named_as_what_is_missing(tmp_path, monkeypatch):
+    kept = {"auths": {"registry.example": {}}, "credsStore": "desktop"}
+    (tmp_path / "config.json").write_text(json.dumps(kept))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with pytest.raises(ValueError, match="SO1S_IMAGE_REGISTRY_USER"):
+        Credentials().of("registry.example")
