@@ -62,4 +62,4 @@ def _probe(settings: Settings) -> Probe:
     ca_file = settings.istio_probe_ca_file
     verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
     http = httpx.AsyncClient(timeout=_PROBE_TIMEOUT_SECONDS, verify=verify, trust_env=False)
-    return Probe(http, settings.istio_probe_scheme)
+    return Probe(http, settings.probe_scheme)

@@ -36,10 +36,15 @@ class IstioSettings(ServiceSettings):
     """`NAMESPACE/NAME` of the Service before the gateway's pods."""
     istio_service_port: str = "http2"
     """The name of its port for endpoints; Istio's own charts call that for HTTPS `https`."""
-    istio_probe_scheme: Literal["http", "https"] = "http"
-    """What the gateway's pods speak on that port."""
+    istio_probe_scheme: Literal["http", "https"] | None = None
+    """What the gateway's pods speak on that port; where it is absent, HTTPS if a certificate is named."""
     istio_probe_ca_file: Path | None = None
     """PEM file of the authority of the gateway's certificate; the system's where it is absent."""
+
+    @property
+    def probe_scheme(self) -> Literal["http", "https"]:
+        """What gateways are asked by."""
+        return self.istio_probe_scheme or ("https" if self.istio_credential else "http")
 
 
 class Settings(IstioSettings):

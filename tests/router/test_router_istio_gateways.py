@@ -13,6 +13,7 @@ import trustme
 
 from services.router.adapters.istio.endpoints import addresses
 from services.router.adapters.istio.gateways import Probe
+from services.router.settings import Settings
 
 HOST = "fraud--risk.so1s.localhost"
 
@@ -85,3 +86,12 @@ async def test_a_gateway_that_is_away_counts_as_one_that_does_not_serve(secure):
     trusting = ssl.create_default_context(cafile=ca_file)
     async with httpx.AsyncClient(verify=trusting, trust_env=False) as http:
         assert await Probe(http, "https").revisions(["127.0.0.1:1", address], HOST) == [None, 7]
+
+
+def test_gateways_with_a_certificate_of_ours_are_asked_by_https():
+    def scheme(**given) -> str:
+        return Settings(database_url="sqlite+aiosqlite://", **given).probe_scheme
+
+    assert scheme() == "http"
+    assert scheme(istio_credential="wildcard") == "https"
+    assert scheme(istio_credential="wildcard", istio_probe_scheme="http") == "http"

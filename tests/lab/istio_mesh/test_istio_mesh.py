@@ -27,6 +27,7 @@ from tests.router.test_router_mesh_conformance import (  # noqa: F401 - the port
     test_a_route_that_it_is_told_no_more_is_gone,
 )
 from tests.router.test_router_mesh_envoy import (  # noqa: F401 - what callers meet at every gateway
+    Load,
     all_answer,
     test_a_detached_variant_finishes_its_requests,
     test_a_host_is_one_label_of_the_domain_and_any_port,
@@ -79,6 +80,15 @@ async def test_a_route_to_no_replica_is_better_than_a_wrong_one_after_a_while(me
     await serve(mesh, route("fraud", 1, deploy("fraud").arm(1)))
     await serve(mesh, route("fraud", 2, deploy("fraud-next", replicas=0).arm(1)))
     assert (await caller.call(HOST)).status_code == 503
+
+
+async def test_no_request_fails_when_a_variant_takes_all_traffic_as_soon_as_it_is_there(mesh, caller, deploy):
+    await serve(mesh, route("fraud", 1, deploy("fraud-1").arm(1)))
+    async with Load(caller, HOST) as load:
+        for revision in range(2, 6):
+            await serve(mesh, route("fraud", revision, deploy(f"fraud-{revision}").arm(1)))
+            await load.more(20)
+    assert load.failures == []
 
 
 async def test_a_replica_that_fails_beside_a_healthy_one_is_left_alone(mesh, caller, deploy, http):
