@@ -10,6 +10,8 @@ from pydantic import Field, SecretStr, model_validator
 from so1s.events.names import Account, Name
 from so1s.settings import ServiceSettings
 
+_WINDOW_SECONDS = {"laptop": 5, "cluster": 60}
+
 
 class ClusterSettings(ServiceSettings):
     """What `source = "cluster"` needs."""
@@ -71,14 +73,17 @@ class Settings(ClusterSettings):
     """What people call it."""
     operator_account: Account = "so1s"
     """Whose the gateway is, since it serves every tenant."""
-    window_seconds: int = Field(default=5, ge=1, le=3600)
-    """The grid of samples: short enough for a laptop's demo to bill and watch what it does. A cluster's
-    windows must hold a scrape or two of its Prometheus: 60 s."""
+    window_seconds: int = Field(
+        default_factory=lambda known: _WINDOW_SECONDS[known.get("source", "laptop")], ge=1, le=3600
+    )
+    """The grid of samples. On a laptop 5 s: short enough to bill and watch what a demo does. In a cluster
+    60 s, which hold some scrapes of its Prometheus."""
     scrape_seconds: float = Field(default=1.0, gt=0)
     """Between two looks at the counters: at most so much is lost where something dies."""
 
     @model_validator(mode="after")
     def _looks_often_enough(self) -> Self:
-        if self.scrape_seconds > self.window_seconds:
-            raise ValueError(f"scrape_seconds: allowed: at most window_seconds, {self.window_seconds}")
+        name = "scrape_seconds" if self.source == "laptop" else "stale_seconds"
+        if getattr(self, name) > self.window_seconds:
+            raise ValueError(f"{name}: allowed: at most window_seconds, {self.window_seconds}")
         return self

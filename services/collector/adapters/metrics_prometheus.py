@@ -108,13 +108,16 @@ class PrometheusGateway:
 
     async def _gains(self, since_ms: int | None, at_ms: int) -> tuple[Mapping[str, Counters], set[str]]:
         """What each cluster's counters gained, and which of them lost something."""
-        told = self._dialect
+        told, history = self._dialect, self._history
+        counts, buckets = (f"{name}{{{self._matchers}}}" for name in (told.requests, told.latencies))
         requests, latencies = await asyncio.gather(
-            self._history.gains(
-                f"{told.requests}{{{self._matchers}}}", f"{told.destination}, {told.code}", since_ms, at_ms
-            ),
-            self._history.gains(
-                f"{told.latencies}{{{self._matchers}}}", f"{told.destination}, le", since_ms, at_ms
+            history.gains(counts, f"{told.destination}, {told.code}", since_ms, at_ms),
+            history.gains(
+                buckets,
+                f"{told.destination}, le",
+                since_ms,
+                at_ms,
+                lookback_ms=history.shortest_lookback_ms,  # twenty times as many; nobody pays by them
             ),
         )
         gained: defaultdict[str, Counters] = defaultdict(dict)

@@ -43,8 +43,12 @@ class History:
     def __init__(self, prometheus: Prometheus, freshness: Freshness) -> None:
         self._prometheus = prometheus
         self._freshness = freshness
+        self.shortest_lookback_ms = 2 * freshness.stale_ms
+        """Just enough for what was scraped before a moment of which something is known."""
 
-    async def gains(self, series: str, by: str, since_ms: int | None, until_ms: int) -> Gains:
+    async def gains(
+        self, series: str, by: str, since_ms: int | None, until_ms: int, *, lookback_ms: int | None = None
+    ) -> Gains:
         """What counters gained.
 
         Args:
@@ -52,11 +56,13 @@ class History:
             by: the labels to sum by, with commas between them.
             since_ms: None for the counters' beginning.
             until_ms: the later moment.
+            lookback_ms: shorter than the usual one where series are many and exactness is not needed.
         """
-        now = self._latest(series)
+        over_ms = lookback_ms or self._freshness.lookback_ms
+        now = _latest(series, over_ms)
         if since_ms is None:
             return Gains(await self.query(f"sum by ({by}) ({now})", until_ms), [])
-        before = self._latest(series, until_ms - since_ms)
+        before = _latest(series, over_ms, until_ms - since_ms)
         gained, reset = await asyncio.gather(
             self.query(f"sum by ({by}) (({now} - {before} >= 0) or {now})", until_ms),
             self.query(f"count by ({by}) ({now} - {before} < 0)", until_ms),
@@ -65,26 +71,26 @@ class History:
 
     async def fresh(self, series: str, by: str, at_ms: int) -> list[Value]:
         """The largest value of each group of series that was scraped shortly before a moment."""
-        return await self.query(
-            f"max by ({by}) (last_over_time({series}[{self._freshness.stale_ms}ms]))", at_ms
-        )
+        return await self.query(f"max by ({by}) ({_latest(series, self._freshness.stale_ms)})", at_ms)
 
     async def known(self, series: str, by: str, at_ms: int) -> list[Value]:
         """How many series of each group there were."""
-        return await self.query(f"count by ({by}) ({self._latest(series)})", at_ms)
+        return await self.query(f"count by ({by}) ({_latest(series, self._freshness.lookback_ms)})", at_ms)
 
     async def average(self, series: str, by: str, since_ms: int, until_ms: int) -> list[Value]:
-        """The average of gauges over a span; of several that follow on one another, the largest."""
-        span = f"{max(1, until_ms - since_ms)}ms"
-        return await self.query(f"max by ({by}) (avg_over_time({series}[{span}]))", until_ms)
+        """The average of gauges over a span, at most the lookback; of several in turn, the largest."""
+        span_ms = max(1, min(until_ms - since_ms, self._freshness.lookback_ms))
+        return await self.query(f"max by ({by}) (avg_over_time({series}[{span_ms}ms]))", until_ms)
 
     async def query(self, promql: str, at_ms: int) -> list[Value]:
         """Evaluate any query."""
         return await self._prometheus.query(promql, at_ms)
 
-    def _latest(self, series: str, before_ms: int = 0) -> str:
-        offset = f" offset {before_ms}ms" if before_ms else ""
-        return f"last_over_time({series}[{self._freshness.lookback_ms}ms]{offset})"
+
+def _latest(series: str, over_ms: int, before_ms: int = 0) -> str:
+    """The last value of each series in a span, which ends so long before the moment of the query."""
+    offset = f" offset {before_ms}ms" if before_ms else ""
+    return f"last_over_time({series}[{over_ms}ms]{offset})"
 
 
 def by_moment(last: Mapping[str, Reading], until_ms: int) -> dict[int | None, list[str]]:

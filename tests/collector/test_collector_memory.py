@@ -1,0 +1,44 @@
+from dataclasses import replace
+
+import pytest
+
+from services.collector.adapters.kubernetes import memory
+from services.collector.settings import Settings
+from tests.collector.cluster import REPLICA, START_MS
+
+both = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
+ENDED = replace(REPLICA, uid="u2", pod="fraud-2", ended_ms=START_MS + 5, end_estimated=True)
+
+
+@both
+async def test_replicas_are_remembered_as_they_are(store):
+    async with store.transaction() as tx:
+        await memory.remember(tx, [REPLICA, replace(ENDED, ended_ms=None)])
+        await memory.remember(tx, [ENDED])
+        await memory.watch_until(tx, START_MS)
+        await memory.watch_until(tx, START_MS + 9)
+    async with store.read() as connection:
+        assert await memory.all_replicas(connection) == {"u1": REPLICA, "u2": ENDED}
+        assert await memory.watched_until(connection) == START_MS + 9
+
+
+@both
+async def test_replicas_that_live_are_never_forgotten(store):
+    async with store.transaction() as tx:
+        await memory.remember(tx, [REPLICA, ENDED])
+        await memory.forget(tx, ENDED.ended_ms + 1)
+    async with store.read() as connection:
+        assert await memory.all_replicas(connection) == {"u1": REPLICA}
+
+
+async def test_nothing_was_watched_at_first(store):
+    async with store.read() as connection:
+        assert await memory.watched_until(connection) is None
+
+
+def test_a_clusters_windows_hold_its_scrapes():
+    url = "sqlite+aiosqlite://"
+    assert Settings(database_url=url).window_seconds == 5
+    assert Settings(database_url=url, source="cluster").window_seconds == 60
+    with pytest.raises(ValueError, match="stale_seconds: allowed: at most window_seconds, 5"):
+        Settings(database_url=url, source="cluster", window_seconds=5)
