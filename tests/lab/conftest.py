@@ -20,6 +20,7 @@ from so1s_lab.node import Node
 from so1s_lab.part import MissingPartError, Part
 from so1s_lab.runner import Runner
 from tests.lab.parts import (  # noqa: F401 - fixtures
+    autoscaling_rules,
     base_image,
     kafka,
     kafka_part,

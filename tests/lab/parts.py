@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from deploy.images import base
+from services.deployer import rules
 from so1s.blocking import wait_for
-from so1s_lab import CHECKOUT, LAB_DIR
+from so1s_lab import LAB_DIR
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.kafka import Kafka
 from so1s_lab.part import Part
@@ -83,19 +85,27 @@ def postgres(postgres_part: Postgres) -> str:
 
 
 @pytest.fixture(scope="session")
-def prometheus(lab: Runner, start: Start) -> Prometheus:
-    """Prometheus with the rules that we ship: `prometheus.scrape(job, "HOST:PORT")`."""
-    rules = [CHECKOUT / "deploy" / "rules" / "prometheus.yaml"]
-    return _started(Prometheus(lab.directory("prometheus"), rules=rules), start)
+def autoscaling_rules(lab: Runner) -> Path:
+    """The directory of our rules for autoscalers, at a test's pace: of the last five scrapes, each second."""
+    directory = lab.directory("autoscaling-rules")
+    rules.write(directory, over="5s", every="1s")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def prometheus(lab: Runner, autoscaling_rules: Path, start: Start) -> Prometheus:
+    """Prometheus with our rules: `prometheus.scrape(job, "HOST:PORT")`."""
+    files = [autoscaling_rules / "prometheus.yaml"]
+    return _started(Prometheus(lab.directory("prometheus"), rules=files), start)
 
 
 @pytest.fixture(scope="session")
 def prometheus_adapter(
-    lab: Runner, kubernetes: ControlPlane, prometheus: Prometheus, start: Start
+    lab: Runner, kubernetes: ControlPlane, prometheus: Prometheus, autoscaling_rules: Path, start: Start
 ) -> PrometheusAdapter:
-    """Prometheus Adapter with the rules that we ship: autoscalers may ask for pods' metrics."""
-    rules = CHECKOUT / "deploy" / "rules" / "prometheus-adapter.yaml"
-    adapter = PrometheusAdapter(lab.directory("prometheus-adapter"), kubernetes, prometheus, rules=rules)
+    """Prometheus Adapter with our rules: autoscalers may ask for pods' metrics."""
+    file = autoscaling_rules / "prometheus-adapter.yaml"
+    adapter = PrometheusAdapter(lab.directory("prometheus-adapter"), kubernetes, prometheus, rules=file)
     start(adapter)
     wait_for(adapter.register())
     return adapter
