@@ -244,6 +244,18 @@ async def test_no_route_is_told_while_nobody_knows_what_is_there(mesh, deploy):
     assert await mesh.apply([wanted]) == []
 
 
+async def test_a_router_that_takes_over_changes_nothing(mesh, make_mesh, deploy, api, namespace):
+    wanted = route("fraud", 1, deploy("fraud").arm(1))
+    await serve(mesh, wanted)
+    before = await api.get(NETWORKING, "VirtualService", namespace, "fraud--risk")
+    following = make_mesh()
+    following.begin()
+    await eventually(partial(following.takes, wanted))
+    assert await following.apply([wanted]) == []
+    assert await api.get(NETWORKING, "VirtualService", namespace, "fraud--risk") == before
+    await following.__aexit__()
+
+
 async def test_every_ready_pod_of_the_gateways_service_is_asked(make_mesh, istio, namespace, deploy, api):
     address = own_address()
     pods = {
