@@ -126,6 +126,21 @@ async def test_scale_to_a_number_fixes_it(so1s, answering, http):
     assert asked == [events.Scaling(min_replicas=3, max_replicas=3, cpu_percent=60)]
 
 
+async def test_scale_can_say_all_that_the_event_can(so1s, answering, http):
+    http.answers["/v1/deployments"] = DEPLOYMENTS
+    asked = []
+
+    def answer(request):
+        asked.append(request.scaling)
+        return [played.ready("fraud")]
+
+    said = dict.fromkeys(events.ScalingOptions.model_fields, 7)
+    options = [word for name in said for word in (f"--{name.replace('_', '-')}", "7")]
+    async with answering(events.DeploymentScaleRequested, answer):
+        await so1s("scale", "fraud", *options)
+    assert asked == [events.Scaling(**said)]
+
+
 async def test_a_rollback_that_waits_for_its_checks_says_so(so1s, answering, http):
     http.answers["/v1/deployments"] = DEPLOYMENTS
     candidate = played.ready("fraud", revision=2).model_copy(

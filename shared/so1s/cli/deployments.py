@@ -55,9 +55,15 @@ def scale(
     min_replicas: int | None = None,
     max_replicas: int | None = None,
     cpu_percent: int | None = None,
+    gpu_percent: int | None = None,
     requests_per_second: float | None = None,
+    concurrency: float | None = None,
     latency_p90_ms: float | None = None,
     latency_p99_ms: float | None = None,
+    scale_up_window_seconds: int | None = None,
+    scale_down_window_seconds: int | None = None,
+    scale_up_replicas_per_minute: int | None = None,
+    scale_down_replicas_per_minute: int | None = None,
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 300,
 ) -> None:
@@ -68,9 +74,15 @@ def scale(
         "min_replicas": replicas if min_replicas is None else min_replicas,
         "max_replicas": replicas if max_replicas is None else max_replicas,
         "cpu_percent": cpu_percent,
+        "gpu_percent": gpu_percent,
         "requests_per_second": requests_per_second,
+        "concurrency": concurrency,
         "latency_p90_ms": latency_p90_ms,
         "latency_p99_ms": latency_p99_ms,
+        "scale_up_window_seconds": scale_up_window_seconds,
+        "scale_down_window_seconds": scale_down_window_seconds,
+        "scale_up_replicas_per_minute": scale_up_replicas_per_minute,
+        "scale_down_replicas_per_minute": scale_down_replicas_per_minute,
     }
     changes = {name: value for name, value in said.items() if value is not None}
     if not changes:
