@@ -7,6 +7,7 @@ published → built → ready → serving
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -106,6 +107,21 @@ class Flow:
     def last(self) -> str:
         """The step that was reached last; empty where none was."""
         return self.steps[-1].name if self.steps else ""
+
+
+def in_order(received: Iterable[Received[Any]]) -> list[Received[Any]]:
+    """Events in the order in which they happened: by their times, none before its cause, as clocks differ."""
+    known = {each.id: each for each in received}
+
+    def moment(each: Received[Any], later: frozenset[str] = frozenset()) -> tuple[float, int, float]:
+        own = each.time.timestamp() if each.time else 0.0
+        cause = known.get(each.cause_id)
+        if cause is None or cause.id in later | {each.id}:  # a stranger may say that it caused itself
+            return own, 0, own
+        at, depth, _ = moment(cause, later | {each.id})
+        return max(own, at), depth + 1, own
+
+    return sorted(received, key=moment)
 
 
 def _published(flow: Flow, event: events.ModelUploaded, seconds: float) -> Flow:

@@ -5,6 +5,7 @@ It lies in the user's configuration directory: `$XDG_CONFIG_HOME/so1s/login.json
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -26,11 +27,11 @@ class Login(BaseModel):
         """Write the file, readable by its owner alone from its first byte on."""
         path = location()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        said = self.model_copy(update={"token": self.token.get_secret_value()})
+        said = self.model_dump() | {"token": self.token.get_secret_value()}
         beside = path.with_suffix(".new")
         beside.unlink(missing_ok=True)
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(said.model_dump_json(warnings=False) + "\n")
+            file.write(json.dumps(said, indent=1) + "\n")
         beside.replace(path)
         return path
 

@@ -20,7 +20,7 @@ from so1s.blocking import wait_for
 from so1s.errors import InvalidInput, So1sError, Unreachable
 from so1s.events import AlertRule, Artifact, DeployOptions, Lineage, ModelUploaded, ScalingOptions
 from so1s.events.envelope import Received
-from so1s.flow import Flow, FlowFailed, Serving, Step
+from so1s.flow import TOLD_BY, Flow, FlowFailed, Serving, Step, in_order
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.platform import ClientSettings
 from so1s.publisher import SOURCE, Publisher
@@ -211,8 +211,9 @@ class _Following:
     """A flow on its way."""
 
     def __init__(self, flow: Flow, on_step: OnStep) -> None:
-        self._flow = flow
+        self._start = self._flow = flow
         self._on_step = on_step
+        self._events: dict[tuple[str, str], Received[Any]] = {}
         self._told: set[tuple[str, str]] = set()
 
     @property
@@ -221,7 +222,7 @@ class _Following:
         return bool(self._flow.steps)
 
     async def to_its_end(self, way: Way, chain: str) -> Serving:
-        async with aclosing(way.chain(chain)) as told:
+        async with aclosing(way.chain(chain, TOLD_BY)) as told:
             while self._flow.end is None:
                 self._see(await anext(told))
         if isinstance(self._flow.end, FlowFailed):
@@ -229,14 +230,16 @@ class _Following:
         return self._flow.end
 
     def _see(self, received: list[Received[Any]]) -> None:
-        """Take events of the chain in the order of their times: they may come in any order."""
-        known = len(self._flow.steps)
-        for each in sorted(received, key=lambda each: str(each.time)):
-            if (each.source, each.id) not in self._told:  # delivery is at least once
-                self._told.add((each.source, each.id))
-                self._flow = self._flow.after(each)
-        for step in self._flow.steps[known:]:
-            self._on_step(step)
+        """Look at the flow anew with what came: events come in any order, and again and again."""
+        for each in received:
+            self._events.setdefault((each.source, each.id), each)  # said again, it has a later time
+        self._flow = self._start
+        for each in in_order(self._events.values()):
+            self._flow = self._flow.after(each)
+        for step in self._flow.steps:
+            if (step.name, step.detail) not in self._told:
+                self._told.add((step.name, step.detail))
+                self._on_step(step)
 
     def how_far(self, seconds: float) -> str:
         flow = self._flow

@@ -144,6 +144,7 @@ class ClientSettings(PlatformSettings):
     collector_url: str | None = None
     billing_url: str | None = None
     alerter_url: str | None = None
+    console_url: str | None = None
     s3_endpoint_url: str | None = None
     """Of a store that is not AWS."""
     s3_region: str | None = None

@@ -16,6 +16,7 @@ from so1s.cli import (
     events,
     explain,
     history,
+    login,
     model,
     new,
     predict,
@@ -46,6 +47,8 @@ def _everywhere(
     context.obj = {"terminal": Terminal(output)}
 
 
+app.command()(login.login)
+app.command()(login.logout)
 app.add_typer(model.app, name="model")
 app.command()(publish.publish)
 app.command()(predict.predict)

@@ -1,4 +1,4 @@
-"""Requests over Kafka: say an event, and see what the services answer."""
+"""Requests: say an event, and see what the services answer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
 
-from so1s.broker.reader import Reader, decoded
 from so1s.errors import So1sError
 from so1s.events import Event
+from so1s.events.envelope import Received
 from so1s.platform import ClientSettings
 from so1s.publisher import AsyncPublisher
+from so1s.ways import way_to
 from so1s.ways.kafka import unreachable
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ class Interrupted(So1sError):
 
 
 def run(settings: ClientSettings, work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that talks to Kafka.
+    """Run a coroutine that reads Kafka.
 
     Raises:
         Unreachable: Kafka does not answer.
@@ -49,7 +50,7 @@ def run(settings: ClientSettings, work: Coroutine[Any, Any, T]) -> T:
 
 def say(settings: ClientSettings, request: Event) -> str:
     """Publish a request and leave it at that; answers its id."""
-    return run(settings, _say(settings, request))
+    return asyncio.run(_say(settings, request, str(uuid.uuid4())))
 
 
 def ask(
@@ -76,19 +77,19 @@ def ask(
     Raises:
         NoAnswer: the last one did not come in time.
         Interrupted: a person pressed Ctrl-C; the request is published.
-        Unreachable: Kafka does not answer.
+        Unreachable: the platform does not answer.
         TopicMissing: the platform was never started.
     """
     asking = _Asking(settings, request, answers, last, hear, look)
     name = type(request).__name__
     try:
-        run(settings, asking.until_answered(timeout_seconds))
+        asyncio.run(asking.until_answered(timeout_seconds))
     except TimeoutError as error:
         so_far = ", ".join(type(each).__name__ for each in asking.seen) or "nothing"
         after = f"and after {timeout_seconds:g} s the answer is {so_far}"
         raise NoAnswer(f"{name} was published, {after}; {_STANDS}") from error
     except KeyboardInterrupt:
-        if not asking.event_id:
+        if not asking.is_published:
             raise
         raise Interrupted(f"{name} was published; {_STANDS}") from None
     return asking.seen
@@ -104,28 +105,23 @@ class _Asking:
     last: Callable[[Event], bool]
     hear: Callable[[Event], None]
     look: Callable[[str], None] | None
-    event_id: str = ""
-    """Empty before it is published."""
+    event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    is_published: bool = False
     seen: list[Event] = field(default_factory=list)
 
     async def until_answered(self, timeout_seconds: float) -> None:
         """Publish the request, and collect answers up to the last one."""
-        topics = [each.topic.name for each in self.answers]
-        async with asyncio.timeout(timeout_seconds), Reader(self.settings, topics) as reader:
-            await reader.skip_to_end()
-            self.event_id = await _say(self.settings, self.request)
-            async with self._looking(), aclosing(self._coming(reader)) as events:
+        chain = way_to(self.settings).chain(self.event_id, self.answers, begins=True)
+        async with asyncio.timeout(timeout_seconds), aclosing(chain) as told:
+            await anext(told)
+            await _say(self.settings, self.request, self.event_id)
+            self.is_published = True
+            async with self._looking(), aclosing(_each(told)) as events:
                 async for event in events:
                     self.seen.append(event)
                     if self.last(event):
                         return
                     self.hear(event)
-
-    async def _coming(self, reader: Reader) -> AsyncGenerator[Event, None]:
-        async for record in reader.coming():
-            received = decoded(record)
-            if received and received.correlation_id == self.event_id:
-                yield received.event
 
     @asynccontextmanager
     async def _looking(self) -> AsyncGenerator[None, None]:
@@ -142,6 +138,16 @@ class _Asking:
             await asyncio.to_thread(self.look, self.event_id)
 
 
-async def _say(settings: ClientSettings, request: Event) -> str:
+async def _each(told: AsyncGenerator[list[Received], None]) -> AsyncGenerator[Event, None]:
+    """Events one by one, each once."""
+    known = set()
+    async for batch in told:
+        for each in batch:
+            if (each.source, each.id) not in known:
+                known.add((each.source, each.id))
+                yield each.event
+
+
+async def _say(settings: ClientSettings, request: Event, event_id: str) -> str:
     async with AsyncPublisher(settings) as publisher:
-        return await publisher.publish(request, id=str(uuid.uuid4()), source=SOURCE)
+        return await publisher.publish(request, id=event_id, source=SOURCE)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from so1s.errors import InvalidInput
+from so1s.pipeline import account_meant
 from so1s.platform import ClientSettings
 
 Account = Annotated[
@@ -18,7 +19,9 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the answe
 TimeoutSeconds = Annotated[float, typer.Option("--timeout-seconds", min=0.1, help="How long to wait.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the change.")]
 
-NO_PLATFORM = "no platform is here: run `make up` and stay below its directory, or set SO1S_KAFKA"
+NO_PLATFORM = (
+    "no platform is here: run `make up` and stay below its directory, set SO1S_KAFKA, or `so1s login URL`"
+)
 
 
 def account_of(settings: ClientSettings, said: str | None) -> str:
@@ -26,8 +29,9 @@ def account_of(settings: ClientSettings, said: str | None) -> str:
 
     Raises:
         InvalidInput: nothing says which.
+        Unauthorized: the token is not valid.
     """
-    account = said or settings.account
+    account = said or account_meant(settings)
     if not account:
         lost = "" if settings.found else f"; {NO_PLATFORM}"
         allowed = f"allowed: --account NAME, or SO1S_ACCOUNT in the environment{lost}"

@@ -137,7 +137,9 @@ def _tell(screen: Terminal, published: PublishedModel) -> None:
     said = {"model": published.name, "event_id": published.event_id, "artifact": event.artifact}
     screen.show(said, lambda _: f"published  {published.name}")
     if not screen.is_json:
-        screen.note(f"so1s explain {published.name} shows what becomes of it")
+        over_http = "say --wait to see what becomes of it; to say it again is safe"
+        over_kafka = f"so1s explain {published.name} shows what becomes of it"
+        screen.note(over_http if published.settings.url else over_kafka)
 
 
 def _watch(screen: Terminal, published: PublishedModel, timeout_seconds: float) -> None:

@@ -19,7 +19,7 @@ from so1s.platform import ClientSettings
 
 app = typer.Typer(no_args_is_help=True, help="The topics of the platform: see, make, or export them.")
 
-SERVICES = ("builder", "deployer", "router", "collector", "billing", "alerter")
+SERVICES = ("builder", "deployer", "router", "collector", "billing", "alerter", "console")
 _COLUMNS = {"topic": "topic", "partitions": "partitions", "retention_days": "days", "state": "state"}
 
 Consumers = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from so1s.errors import InvalidInput, Problem, So1sError, Unreachable
 from so1s.events.codec import unwrap
 from so1s.events.envelope import Cause, Received
-from so1s.events.event import Event, catalogue
+from so1s.events.event import Event
 from so1s.events.structured import written
 from so1s.platform import ClientSettings
 
@@ -68,15 +68,19 @@ class HttpWay:
         headers = {"content-type": _STRUCTURED}
         await self._ask(self._http, "POST", "/v1/events", content=body, headers=headers)
 
-    async def chain(self, correlation_id: str) -> AsyncGenerator[list[Received[Any]], None]:
+    async def chain(
+        self, correlation_id: str, kinds: Sequence[type[Event]], *, begins: bool = False
+    ) -> AsyncGenerator[list[Received[Any]], None]:
         """See `Way`."""
+        if begins:
+            yield []
         path, known = f"/v1/chains/{quote(correlation_id, safe='')}", 0
         async with httpx.AsyncClient(**self._options) as http:
             while True:
                 asked = {"known": known, "wait_seconds": _WAIT_SECONDS}
                 answer = await self._ask(http, "GET", path, params=asked, timeout=_SECONDS + _WAIT_SECONDS)
                 events = answer.json()["events"]
-                yield _known_here(events)
+                yield _of(kinds, events)
                 if len(events) == known:
                     await asyncio.sleep(_PAUSE_SECONDS)
                 known = len(events)
@@ -191,12 +195,11 @@ def _received(event: Event, event_id: str, source: str, cause: Cause | None) -> 
     )
 
 
-def _known_here(events: list[Any]) -> list[Received[Any]]:
-    """Those whose types this version knows."""
-    envelopes = [unwrap((), json.dumps(each).encode()) for each in events]
-    classes = catalogue()
-    known = []
-    for each in envelopes:
-        with suppress(KeyError, InvalidInput):  # a newer platform may say more
-            known.append(each.open(classes[each.type]))
-    return known
+def _of(kinds: Sequence[type[Event]], events: list[Any]) -> list[Received[Any]]:
+    classes = {each.type: each for each in kinds}
+    found = []
+    for each in events:
+        envelope = unwrap((), json.dumps(each).encode())
+        with suppress(KeyError, InvalidInput):  # a newer platform may say it in another way
+            found.append(envelope.open(classes[envelope.type]))
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,6 @@ from so1s.errors import Refused, So1sError, Unreachable
 from so1s.events.codec import encode
 from so1s.events.envelope import Cause, Received
 from so1s.events.event import Event
-from so1s.flow import TOLD_BY
 from so1s.settings import KafkaSettings
 
 
@@ -60,10 +59,14 @@ class KafkaWay:
                 raise TopicMissing(event.topic.name) from refused
             raise
 
-    async def chain(self, correlation_id: str) -> AsyncGenerator[list[Received[Any]], None]:
+    async def chain(
+        self, correlation_id: str, kinds: Sequence[type[Event]], *, begins: bool = False
+    ) -> AsyncGenerator[list[Received[Any]], None]:
         """See `Way`."""
         try:
-            async with Reader(self._settings, [each.topic.name for each in TOLD_BY]) as reader:
+            async with Reader(self._settings, [each.topic.name for each in kinds]) as reader:
+                if begins:
+                    await reader.skip_to_end()
                 yield _of(correlation_id, [record async for record in reader.past()])
                 async with aclosing(reader.coming()) as coming:
                     async for record in coming:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
 from so1s.errors import Unreachable
@@ -37,10 +37,18 @@ class Way(Protocol):
         """
         ...
 
-    def chain(self, correlation_id: str) -> AsyncGenerator[list[Received[Any]], None]:
-        """The events that a flow is made of, in one chain: all that happened so far, then what comes.
+    def chain(
+        self, correlation_id: str, kinds: Sequence[type[Event]], *, begins: bool = False
+    ) -> AsyncGenerator[list[Received[Any]], None]:
+        """The events of some kinds in one chain: all that happened so far, then what comes.
 
         Without end, and some of them again and again. It needs no `open`.
+
+        Args:
+            correlation_id: of the chain.
+            kinds: the event types that are of interest.
+            begins: the chain has no event yet: the first list is empty, and comes as soon as no event can be
+                missed any more.
 
         Raises:
             Unreachable: nobody answers.

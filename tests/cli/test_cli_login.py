@@ -1,0 +1,135 @@
+"""A person at a terminal who has a token, and cannot reach Kafka."""
+
+import asyncio
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import uuid
+from functools import partial
+
+import pytest
+
+from so1s import events
+from so1s.blocking import LoopThread
+from so1s.settings import KafkaSettings
+from tests import played_events as played
+from tests.console.serving import Console
+from tests.played_services import playing
+
+
+@pytest.fixture(scope="module")
+def console(broker, tmp_path_factory):
+    """The URL of a console, and a token of it."""
+    console = Console(broker, tmp_path_factory.mktemp("console"))
+    with LoopThread() as thread:
+        thread.run(console.start())
+        yield console.url, thread.run(console.token("publish", "operate")).get_secret_value()
+        thread.run(console.stop())
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("KAFKA", "URL", "TOKEN", "ACCOUNT"):
+        monkeypatch.delenv(f"SO1S_{name}", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def login(so1s, home, monkeypatch):
+    def call(url, token, *arguments):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{token}\n"))
+        return so1s("login", url, *arguments)
+
+    return call
+
+
+def test_a_token_is_read_checked_and_kept_for_its_owner(login, so1s, home, console):
+    url, token = console
+    result = login(url + "/", token)
+    assert result.code == 0
+    assert f"logged in at {url} as account risk; scopes: operate, publish; until " in result.out
+    assert token not in result.out + result.err
+    file = home / "config" / "so1s" / "login.json"
+    assert json.loads(file.read_text()) == {"url": url, "token": token, "account": "risk"}
+    assert so1s("logout").out == "the token is forgotten\n"
+    assert not file.exists()
+    assert so1s("logout").out == "no token was kept\n"
+
+
+def test_a_token_that_is_not_valid_is_not_kept(login, home, console):
+    result = login(console[0], f"so1s_{'0' * 12}_{'0' * 64}")
+    assert (result.code, result.out) == (1, "")
+    assert "the token is missing or not known" in result.err
+    assert not (home / "config").exists()
+
+
+def test_an_empty_token_is_asked_for(login, console):
+    result = login(console[0], "")
+    assert result.code == 2
+    assert "token is missing" in result.err
+
+
+def test_the_token_is_not_echoed(home, console):
+    url, token = console
+    terminal, inside = pty.openpty()
+    command = [sys.executable, "-c", "from so1s.cli import main; main()", "login", url]
+    with subprocess.Popen(
+        command, stdin=inside, stdout=inside, stderr=inside, start_new_session=True
+    ) as child:
+        os.close(inside)
+        shown = _read(terminal, until=b"token:")
+        os.write(terminal, f"{token}\n".encode())
+        shown += _read(terminal, until=b"logged in")
+        os.close(terminal)
+    assert child.returncode == 0
+    assert token.encode() not in shown
+
+
+def _read(terminal, *, until):
+    """What a terminal shows up to some words; it hangs up where they do not come."""
+    shown = b""
+    while until not in shown:
+        shown += os.read(terminal, 1024)
+    return shown
+
+
+def test_a_platform_that_is_nearer_is_told(login, console, home, monkeypatch):
+    monkeypatch.setenv("SO1S_KAFKA", "127.0.0.1:1")
+    assert "something else is nearer" in login(*console).err
+
+
+@pytest.fixture
+def answering(broker):
+    """Play a service at its Kafka: answer each event of a class with events that it caused."""
+    return partial(playing, KafkaSettings(kafka=broker))
+
+
+async def test_a_model_is_published_until_it_serves_without_kafka(login, so1s, answering, console, home):
+    model = f"m-{uuid.uuid4().hex[:8]}"
+    (home / "out.onnx").write_bytes(b"weights")
+    login(*console)
+    answers = [played.built(model), played.ready(model), played.applied(model)]
+    async with answering(events.ModelUploaded, lambda _: answers):
+        publish = ("publish", "out.onnx", "--model", model, "--version", "3", "--wait")
+        result = await asyncio.to_thread(so1s, *publish)
+    assert result.code == 0, result.err
+    first, *_, last = [line.split()[0] for line in result.lines]
+    assert (first, last) == ("published", "serving")  # what happens at once is heard of in any order
+
+
+async def test_weights_are_set_and_acknowledged_without_kafka(login, so1s, answering, console):
+    login(*console)
+    async with answering(events.WeightsChanged, lambda _: [played.applied("fraud", 7)]):
+        result = await asyncio.to_thread(so1s, "weights", "set", "fraud", "fraud=1")
+    assert (result.code, result.out) == (0, "revision 7 applied in 12 ms\n"), result.err
+
+
+def test_what_the_token_does_not_allow_ends_with_2_and_names_the_field(login, so1s, console):
+    login(*console)
+    result = so1s("weights", "set", "fraud", "fraud=1", "--account", "shop", "--no-wait")
+    assert result.code == 2
+    assert "account: 'shop' is not allowed; allowed: 'risk', the account of this token" in result.err
