@@ -33,7 +33,8 @@ class ClusterSettings(ServiceSettings):
     prometheus_timeout_seconds: float = Field(default=30.0, gt=0)
     """For one query: 30 s is beyond what a query of one window takes on a busy server."""
     gateway_metrics: Literal["istio", "envoy"] = "istio"
-    """Istio's telemetry, or Envoy's own statistics, where its cluster names are Istio's."""
+    """Istio's telemetry; or the statistics of its proxies' clusters, which an operator must let them keep
+    (`proxyStatsMatcher`, with `cluster.outbound` as a prefix)."""
     gateway_matchers: str | None = None
     """PromQL label matchers that tell the gateway's series from other proxies', such as
     `reporter="source",source_workload="istio-ingressgateway"`; by default `reporter="source"` for Istio."""

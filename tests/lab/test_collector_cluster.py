@@ -49,8 +49,8 @@ class Exporter:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         text = (
-            f'envoy_cluster_upstream_rq_xx{{envoy_response_code_class="2",'
-            f'envoy_cluster_name="outbound|80||{self._host}"}} {self.counted}\n'
+            f'envoy_cluster_upstream_rq{{response_code_class="2xx",'
+            f'cluster_name="outbound|80||{self._host}"}} {self.counted}\n'
             f"container_cpu_usage_seconds_total{{{self._pod}}} {self.counted / 100}\n"
             f"container_memory_working_set_bytes{{{self._pod}}} {2**20}\n"
         )

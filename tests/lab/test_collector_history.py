@@ -164,11 +164,14 @@ async def test_health_is_what_the_gateway_saw(past, said):  # noqa: F811
 
 
 async def test_envoys_own_names_are_understood(past, usage):
-    cluster = f'envoy_cluster_name="outbound|80||{HOST}"'
-    name = f'envoy_cluster_upstream_rq_xx{{envoy_response_code_class="2",{cluster}}}'
-    collector, _ = past({UP: always(1), name: growing(3)}, ENVOY)
+    cluster = f'cluster_name="outbound|80||{HOST}"'
+    answers = {
+        f'envoy_cluster_upstream_rq{{response_code_class="{each}",{cluster}}}' for each in ("2xx", "5xx")
+    }
+    one_by_one = f'envoy_cluster_upstream_rq{{response_code="200",{cluster}}}'
+    collector, _ = past({UP: always(1), one_by_one: growing(3), **dict.fromkeys(answers, growing(3))}, ENVOY)
     await collector.go(0, 2)
-    assert counted(await usage("gateway")) == {0: 180, 1: 180}
+    assert counted(await usage("gateway")) == {0: 360, 1: 360}
 
 
 async def test_deployments_of_other_installations_are_not_counted(past, usage):

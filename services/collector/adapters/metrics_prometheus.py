@@ -55,11 +55,11 @@ ISTIO = Dialect(
     code="response_code",
     matchers='reporter="source"',
 )
-ENVOY = Dialect(
-    "envoy_cluster_upstream_rq_xx",
+ENVOY = Dialect(  # with the labels that Istio's proxies give their statistics
+    "envoy_cluster_upstream_rq",
     "envoy_cluster_upstream_rq_time_bucket",
-    destination="envoy_cluster_name",
-    code="envoy_response_code_class",
+    destination="cluster_name",
+    code="response_code_class",
     matchers="",
 )
 
@@ -109,7 +109,8 @@ class PrometheusGateway:
     async def _gains(self, since_ms: int | None, at_ms: int) -> tuple[Mapping[str, Counters], set[str]]:
         """What each cluster's counters gained, and which of them lost something."""
         told, history = self._dialect, self._history
-        counts, buckets = (f"{name}{{{self._matchers}}}" for name in (told.requests, told.latencies))
+        counts = f'{told.requests}{{{self._matchers},{told.code}!=""}}'
+        buckets = f"{told.latencies}{{{self._matchers}}}"
         requests, latencies = await asyncio.gather(
             history.gains(counts, f"{told.destination}, {told.code}", since_ms, at_ms),
             history.gains(
