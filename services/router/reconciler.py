@@ -25,6 +25,8 @@ log = structlog.get_logger()
 _PROBE_SECONDS = 0.01
 _PROBES = 10
 """A gateway takes a route within milliseconds as a rule: worth a moment's wait before the next round."""
+_AT_ONCE = 16
+"""Hosts that are asked at the same time."""
 
 
 @dataclass
@@ -38,6 +40,10 @@ class Reconciler:
     drift_seconds: float
     """How often the mesh is compared with the routes where nothing is pending."""
     compared_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        """Few enough at once for the pools of connections."""
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def step(self) -> None:
         """One round: cheap unless a route is pending, or the mesh is due to be compared."""
@@ -64,7 +70,7 @@ class Reconciler:
         metrics.PENDING.set(len(pending))
         await self._apply(courses)
         for _ in range(_PROBES):
-            pending = [course for course in pending if not await self._arrived(course)]
+            pending = await self._not_arrived(pending)
             if all(course.late for course in pending):
                 return
             await asyncio.sleep(_PROBE_SECONDS)
@@ -77,6 +83,14 @@ class Reconciler:
         if drifted := settled.intersection(changed):
             metrics.DRIFT.inc(len(drifted))
             log.warning("another hand changed the mesh; it is restored", hosts=sorted(drifted))
+
+    async def _not_arrived(self, pending: Sequence[Course]) -> list[Course]:
+        arrived = await asyncio.gather(*map(self._in_turn, pending))
+        return [course for course, is_there in zip(pending, arrived, strict=True) if not is_there]
+
+    async def _in_turn(self, course: Course) -> bool:
+        async with self._turns:
+            return await self._arrived(course)
 
     async def _arrived(self, course: Course) -> bool:
         """Whether every gateway answers with a route's revision; tells it, or that it is late."""
@@ -117,15 +131,18 @@ class Reconciler:
 
     async def _tell_delay(self, course: Course, serving: int, gateways: int) -> None:
         now = datetime.now(UTC).timestamp()
-        if course.late or now - course.since < self.waits.deadlines.apply:
-            return
         endpoint = course.endpoint
+        refusal = self.mesh.refusals().get(self.urls.host(endpoint), "")
+        in_time = now - course.since < self.waits.deadlines.apply and not refusal
+        if course.late or in_time:
+            return
         degraded = RoutesDegraded(
             account=endpoint.account,
             endpoint=endpoint.name,
             revision=endpoint.revision,
             gateways_serving=serving,
             gateways=gateways,
+            reason=refusal,
         )
         async with self.store.transaction(course.cause) as tx:
             if await progress.degrade(tx, endpoint):

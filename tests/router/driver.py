@@ -21,13 +21,14 @@ URLS = PublicUrls("http", "so1s.localhost", 8080)
 
 @dataclass
 class MemoryMesh:
-    """Gateways that keep routes in memory; those in `stuck` take nothing new."""
+    """Gateways that keep routes in memory; those in `stuck` take nothing new, none takes a host in `refused`."""
 
     gateways: list[dict[str, Route]] = field(default_factory=lambda: [{}])
     stuck: set[int] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
 
     async def apply(self, routes: Sequence[Route]) -> Sequence[str]:
-        wanted = {route.host: route for route in routes}
+        wanted = {route.host: route for route in routes if route.host not in self.refused}
         free = [gateway for number, gateway in enumerate(self.gateways) if number not in self.stuck]
         hosts = set().union(wanted, *free)
         changed = {host for host in hosts if any(gateway.get(host) != wanted.get(host) for gateway in free)}
@@ -40,7 +41,7 @@ class MemoryMesh:
         return [gateway[host].revision if host in gateway else None for gateway in self.gateways]
 
     def refusals(self) -> Mapping[str, str]:
-        return {}
+        return self.refused
 
 
 class Said:

@@ -512,6 +512,23 @@ async def test_a_gateway_that_stays_behind_is_told_at_the_deadline_and_when_it_c
     assert [type(event) for event in await router.turn()] == [RoutesApplied]
 
 
+async def test_a_route_that_the_mesh_refuses_is_told_of_at_once_in_its_words(router):
+    router.mesh.refused = {HOST: "weight: 300 is too much"}
+    assert await router.take(ready()) == [
+        RoutesDegraded(
+            account="risk",
+            endpoint="fraud",
+            revision=1,
+            gateways_serving=0,
+            gateways=1,
+            reason="weight: 300 is too much",
+        )
+    ]
+    assert await router.turn() == []
+    router.mesh.refused = {}
+    assert [type(event) for event in await router.turn()] == [RoutesApplied]
+
+
 async def test_a_route_that_another_hand_changed_comes_back(router):
     await router.take(ready())
     kept = router.mesh.gateways[0].copy()

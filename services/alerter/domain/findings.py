@@ -83,8 +83,8 @@ def routes_degraded(rule: Rule, degraded: RoutesDegraded, at: datetime) -> Findi
         severity=rule.severity,
         subject=Subject.of(degraded.account, endpoint=degraded.endpoint),
         headline=f"{degraded.endpoint} is not served alike everywhere",
-        observed=f"{degraded.gateways_serving} of {degraded.gateways} gateways answer revision"
-        f" {degraded.revision}",
+        observed=degraded.reason
+        or f"{degraded.gateways_serving} of {degraded.gateways} gateways answer revision {degraded.revision}",
         allowed="all of them, within the deadline",
         hint=f"so1s weights show {degraded.endpoint} --account {degraded.account}",
         began_at=at,

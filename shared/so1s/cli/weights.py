@@ -101,9 +101,8 @@ def obstacles(change: dict[str, Any]) -> str:
 
 def _lag(event: Event) -> str:
     assert isinstance(event, RoutesDegraded)
-    return (
-        f"{event.gateways_serving} of {event.gateways} gateways answer with revision {event.revision} by now"
-    )
+    serving = f"{event.gateways_serving} of {event.gateways} gateways answer with revision {event.revision}"
+    return f"{serving}: {event.reason}" if event.reason else f"{serving} by now"
 
 
 @app.command("show")

@@ -57,12 +57,14 @@ class RoutesRejected(Event, key=("account", "endpoint")):
 
 
 class RoutesDegraded(Event, key=("account", "endpoint")):
-    """Some gateways do not answer with a revision within the deadline."""
+    """Some gateways do not answer with a revision within the deadline, or the mesh refuses it."""
 
     endpoint: Name
     revision: Revision
     gateways_serving: Annotated[int, Field(ge=0)]
     gateways: Annotated[int, Field(ge=1)]
+    reason: str = ""
+    """The mesh's own words, where it refuses the route."""
 
 
 class VariantReleased(Event, key=("account", "deployment")):
