@@ -21,7 +21,7 @@ URLS = PublicUrls("http", "so1s.localhost", 8080)
 
 @dataclass
 class MemoryMesh:
-    """Gateways that keep routes in memory; those in `stuck` take nothing new, none takes a host in `refused`."""
+    """Gateways that keep routes in memory; those in `stuck` take nothing new, none a host in `refused`."""
 
     gateways: list[dict[str, Route]] = field(default_factory=lambda: [{}])
     stuck: set[int] = field(default_factory=set)
