@@ -1,4 +1,7 @@
-"""An uploaded model scales by its latency: pods of a real kubelet, under load through Istio's gateway."""
+"""An uploaded model scales by its latency: pods of a real kubelet, under load through Istio's gateway.
+
+A scenario for the platform of `test_whole_chain.py`, which runs it: there is one real node, and one Kafka.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +10,8 @@ from so1s.kubernetes import connect
 from so1s_lab.prometheus import Prometheus
 from so1s_local.demo.load import Load
 from tests.deployer.conftest import until
-from tests.lab.cluster import InCluster, cluster_prometheus, parts, platform
+from tests.lab.cluster import InCluster
 from tests.lab.slow_model import write_slow_model
-
-# ruff: noqa: F401, F811 - what is imported are fixtures
 
 SCALING = {
     "max_replicas": 4,
