@@ -74,6 +74,11 @@ def test_a_pod_whose_deployment_was_never_seen_is_a_replica_all_the_same():
     assert (replica.user, replica.labels, replica.cause) == ("unknown", {}, Cause("u1", "u1", ""))
 
 
+def test_restarts_are_those_of_the_server():
+    statuses = [{"name": "proxy", "restartCount": 9}, {"name": "server", "restartCount": 2}]
+    assert read(pod(containerStatuses=statuses)).restarts == 2
+
+
 DELETED = {"deletionTimestamp": "2027-01-01T00:01:00Z"}
 AT_30 = finished("2027-01-01T00:00:30Z")
 GONE = [{"type": "Ready", "status": "False", "lastTransitionTime": "2027-01-01T00:00:25Z"}]
@@ -120,6 +125,12 @@ def test_whose_a_replica_is_was_said_when_it_was_first_seen():
     relabelled = replace(REPLICA, labels={"team": "other"}, ended_ms=NOW_MS)
     (ended,) = changes({"u1": REPLICA}, {"u1": relabelled}, NOW_MS).values()
     assert ended == replace(REPLICA, ended_ms=NOW_MS)
+
+
+def test_restarts_of_a_replica_that_lives_are_news():
+    looped = replace(REPLICA, restarts=3)
+    assert changes({"u1": REPLICA}, {"u1": looped}, NOW_MS) == {"u1": looped}
+    assert changes({"u1": looped}, {"u1": looped}, NOW_MS) == {}
 
 
 moments = st.integers(START_MS - 10_000, START_MS + 100_000)

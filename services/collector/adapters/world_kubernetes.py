@@ -97,7 +97,7 @@ class WorldKubernetes:
         await self._remember(changes(self._known, seen, self._watched_until_ms), now_ms)
         for uid in gone:
             self._gone.pop(uid, None)
-        restarts = self._restarts(there.values())
+        restarts = _restarts(self._known.values())
         found = [
             _deployment(owner, body, restarts[owner[:2]])
             for owner, body in stories.items()
@@ -147,14 +147,6 @@ class WorldKubernetes:
             body, at_ms = gone[uid]
             yield uid, removal(replica, at_ms, self._watched_until_ms, pods.deadline_ms(body))
 
-    def _restarts(self, found: Iterable[Object]) -> Counter[tuple[str, str]]:
-        """Of the servers that are there, by account and deployment."""
-        counted: Counter[tuple[str, str]] = Counter()
-        for pod in found:
-            if owner := self._owner(pod):
-                counted[owner[:2]] += pods.restarts(pod)
-        return counted
-
     def _owner(self, body: Object) -> Owner | None:
         """Whose an object is; None where it is another installation's, or its labels are gone."""
         meta = body["metadata"]
@@ -168,6 +160,14 @@ class WorldKubernetes:
     def _remove(self, body: Object) -> None:
         if self._owner(body):
             self._gone[body["metadata"]["uid"]] = (body, self._now_ms())
+
+
+def _restarts(replicas: Iterable[Replica]) -> Counter[tuple[str, str]]:
+    """By account and deployment, with those of replicas that ended since yesterday."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for replica in replicas:
+        counted[replica.account, replica.deployment] += replica.restarts
+    return counted
 
 
 def _deployment(owner: Owner, body: Object, restarts: int) -> Deployment:

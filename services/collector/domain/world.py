@@ -32,6 +32,8 @@ class Replica:
     """What the replica was started for."""
     pod: str | None = None
     """Its pod's name; None where it is a process of this machine."""
+    restarts: int = 0
+    """How many times its server was started again within its pod."""
     end_estimated: bool = False
     """It ended while nobody watched: its end is the best that is known."""
 

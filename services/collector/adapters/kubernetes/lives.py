@@ -42,17 +42,20 @@ def changes(
     """
     began = {uid: replica for uid, replica in seen.items() if uid not in known}
     alive = {uid: replica for uid, replica in known.items() if replica.ended_ms is None}
-    told = {
-        uid: _ended(replica, end_ms, estimated=seen[uid].end_estimated)
-        for uid, replica in alive.items()
-        if uid in seen and (end_ms := seen[uid].ended_ms) is not None
-    }
+    went_on = {uid: _now(replica, seen[uid]) for uid, replica in alive.items() if uid in seen}
+    told = {uid: replica for uid, replica in went_on.items() if replica != alive[uid]}
     missed = {
         uid: _ended(replica, watched_until_ms, estimated=True)
         for uid, replica in alive.items()
         if uid not in seen
     }
     return began | told | missed
+
+
+def _now(replica: Replica, seen: Replica) -> Replica:
+    """A replica that is known, with what happens to one that lives."""
+    now = replace(replica, restarts=max(replica.restarts, seen.restarts))
+    return now if seen.ended_ms is None else _ended(now, seen.ended_ms, estimated=seen.end_estimated)
 
 
 def _ended(replica: Replica, end_ms: int, *, estimated: bool) -> Replica:

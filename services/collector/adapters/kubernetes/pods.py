@@ -52,6 +52,7 @@ def replica(pod: Object, story: Mapping[str, str], gpu_resource: str) -> Replica
         ended_ms=end_ms(pod),
         cause=_cause(meta["uid"], story),
         pod=meta["name"],
+        restarts=_server(pod).get("restartCount", 0),
     )
 
 
@@ -74,11 +75,6 @@ def deadline_ms(pod: Object) -> int | None:
     """When a pod that was told to end is killed at the latest."""
     text = pod["metadata"].get("deletionTimestamp")
     return _ms(text) if text else None
-
-
-def restarts(pod: Object) -> int:
-    """How many times its server was started again."""
-    return _server(pod).get("restartCount", 0)
 
 
 def _reserved(pod: Object) -> Mapping[str, str]:
