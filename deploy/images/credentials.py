@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
+import subprocess
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,7 +33,7 @@ class Credentials(BaseSettings):
         """The user and the password for a registry; nobody where none are known.
 
         Raises:
-            ValueError: the file is broken, or has the password elsewhere.
+            ValueError: the file is broken, or names a program that is not there.
         """
         if self.user is not None or not self.docker_config.exists():
             return self.user, self.password
@@ -40,18 +41,36 @@ class Credentials(BaseSettings):
 
 
 def _read(config: Path, host: str) -> tuple[str | None, SecretStr | None]:
-    """https://docs.docker.com/reference/cli/docker/login/: base64 of `USER:PASSWORD` under `auths`."""
+    """https://docs.docker.com/reference/cli/docker/login/#credential-stores."""
+    said = _parsed(config)
+    helper = said.get("credHelpers", {}).get(host) or said.get("credsStore")
+    if helper:
+        return _ask(helper, host)
+    entry = said.get("auths", {}).get(host)
+    if not entry:
+        return None, None
     try:
-        said = json.loads(config.read_bytes())
-        entry = said.get("auths", {}).get(host)
-        if entry is None and host not in said.get("credHelpers", {}):
-            return None, None
-        user, _, password = base64.b64decode((entry or {}).get("auth", "")).decode().partition(":")
-    except (ValueError, AttributeError, binascii.Error) as error:
-        raise ValueError(f"{config}: not as docker login writes it: {type(error).__name__}") from None
-    if not user:
-        raise ValueError(
-            f"{config}: a credential helper has the password of {host}: "
-            "set SO1S_IMAGE_REGISTRY_USER and SO1S_IMAGE_REGISTRY_PASSWORD"
-        )
+        user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+    except (KeyError, ValueError):
+        raise ValueError(f"{config}: auths.{host}.auth: allowed: base64 of USER:PASSWORD") from None
     return user, SecretStr(password)
+
+
+def _parsed(config: Path) -> dict[str, Any]:
+    try:
+        return json.loads(config.read_bytes())
+    except ValueError:  # which shows the file's text
+        raise ValueError(f"{config}: it is no JSON") from None
+
+
+def _ask(helper: str, host: str) -> tuple[str | None, SecretStr | None]:
+    """https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol."""
+    line = [f"docker-credential-{helper}", "get"]
+    try:
+        answer = subprocess.run(line, input=host, capture_output=True, text=True, check=True)  # noqa: S603 - the user's own
+    except FileNotFoundError:
+        raise ValueError(f"{line[0]}, which has the password of {host}, is not installed") from None
+    except subprocess.CalledProcessError:
+        return None, None  # it knows none
+    said = json.loads(answer.stdout)
+    return said["Username"], SecretStr(said["Secret"])

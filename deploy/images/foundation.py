@@ -24,18 +24,18 @@ class Foundation:
 
     def __init__(self, layout: Path) -> None:
         self._layout = layout
-        (entry,) = self._json(layout / "index.json")["manifests"]
+        (entry,) = _json(layout / "index.json")["manifests"]
         self.digest: str = entry["digest"]
-        self._manifest = self._json(self.blob(self.digest))
+        self._manifest = _json(self.blob(self.digest))
 
     def blob(self, digest: str) -> Path:
         """The file of a blob."""
-        return self._layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
+        return _blob(self._layout, digest)
 
     @property
     def image(self) -> Base:
         """As others stand on it."""
-        config = self._json(self.blob(self._manifest["config"]["digest"]))
+        config = _json(self.blob(self._manifest["config"]["digest"]))
         described = zip(self._manifest["layers"], config["rootfs"]["diff_ids"], strict=True)
         layers = tuple(
             Layer(each["digest"], diff_id, each["size"], each["mediaType"]) for each, diff_id in described
@@ -64,8 +64,23 @@ class Foundation:
         program.chmod(0o755)
         return program
 
-    def _json(self, path: Path) -> Mapping[str, Any]:
-        return json.loads(path.read_bytes())
+
+def referenced(layout: Path) -> set[str]:
+    """The digests of all that the images of a layout consist of."""
+    if not (layout / "index.json").exists():
+        return set()
+    images = {entry["digest"] for entry in _json(layout / "index.json")["manifests"]}
+    manifests = [_json(_blob(layout, digest)) for digest in images]
+    parts = [part for manifest in manifests for part in (manifest["config"], *manifest["layers"])]
+    return images | {part["digest"] for part in parts}
+
+
+def _blob(layout: Path, digest: str) -> Path:
+    return layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    return json.loads(path.read_bytes())
 
 
 def _part(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:

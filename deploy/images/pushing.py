@@ -35,7 +35,9 @@ class Destination:
         """
         parts = urlsplit(text if "://" in text else f"https://{text}")
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
-            raise ValueError("registry: allowed: HOST/PREFIX, or http://HOST/PREFIX; credentials come otherwise")
+            raise ValueError(
+                "registry: allowed: HOST/PREFIX, or http://HOST/PREFIX; credentials come otherwise"
+            )
         prefix = f"{parts.path.strip('/')}/".lstrip("/")
         return cls(f"{parts.scheme}://{parts.netloc}", parts.netloc, prefix)
 

@@ -13,8 +13,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Self
 
+from filelock import FileLock
+
 from deploy.images import sources
-from deploy.images.foundation import Foundation
+from deploy.images.foundation import Foundation, referenced
 from deploy.images.libraries import install
 from deploy.images.recipe import CODE_ROOT, configuration
 from services.builder.adapters.images_layout import LayoutImages
@@ -59,16 +61,20 @@ class Workshop:
         self._foundation = Foundation(base)
         self._base = self._foundation.image
         self._images = LayoutImages(self.layout)
+        self._lock = FileLock(directory / "lock")
 
     def __enter__(self) -> Self:
-        """Begin to work."""
+        """Begin to work, once nobody else does; what no image needs any more is removed."""
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
+        self._tidy()
         self._temporary = tempfile.TemporaryDirectory(dir=self._directory, prefix="making-")
         return self
 
     def __exit__(self, *_error: object) -> None:
         """Clean up."""
         self._temporary.cleanup()
+        self._lock.release()
 
     async def make(self, name: str, tag: str) -> Made:
         """Make the image of a service, and name it `NAME:TAG` in the layout.
@@ -89,6 +95,14 @@ class Workshop:
         image = await self._images.publish(f"{name}:{tag}", config, [*self._base.layers, *layers])
         seconds = time.monotonic() - began
         return Made(name, image.digest, image.size_bytes, seconds, cached=kept is not None)
+
+    def _tidy(self) -> None:
+        for left in self._directory.glob("making-*"):  # of a run that was killed
+            shutil.rmtree(left)
+        needed = referenced(self.layout)
+        for blob in self.layout.glob("blobs/sha256/*"):
+            if f"sha256:{blob.name}" not in needed:
+                blob.unlink()
 
     @property
     def _work(self) -> Path:

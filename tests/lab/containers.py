@@ -83,14 +83,8 @@ class Podman:
         return path
 
     def _script(self) -> str:
-        """Runs in namespaces of its own: what is mounted, and /run, is seen by nobody else."""
-        return (
-            "mount --make-rprivate /\n"
-            "mount -t tmpfs tmpfs /run\n"
-            # Not in place of the shell, which waits for the orphans of its namespace.
-            f"podman system service --time=0 {self.url} &\n"
-            "wait -n\n"
-        )
+        # Not in place of the shell, which waits for the orphans of its namespace.
+        return f"podman system service --time=0 {self.url} &\nwait -n\n"
 
     def _engine(self) -> str:
         return (

@@ -8,19 +8,26 @@ import contextlib
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_PRIVATE = [Path("/etc/cni"), Path("/run"), Path("/var/lib/containers")]
+"""Where podman writes whatever it is told; in these namespaces, in memory."""
+_MOUNTS = "; ".join(
+    ["mount --make-rprivate /", *(f"mount -t tmpfs tmpfs {directory}" for directory in _PRIVATE)]
+)
 
 
 def main(script: str, group: str) -> int:
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
-    line = ["setpriv", "--pdeathsig", "KILL", *namespaces, "bash", "-eu", script]
+    inner = ["bash", "-euc", f'{_MOUNTS}; exec bash -eu "$0"', script]
+    line = ["setpriv", "--pdeathsig", "KILL", *namespaces, *inner]
     _remove_groups(group.rpartition("-")[0])
     try:
-        with subprocess.Popen(line) as child:
+        with _mount_points(), subprocess.Popen(line) as child:
 
             def end(*_received) -> None:
                 for first in psutil.Process(child.pid).children():
@@ -30,6 +37,18 @@ def main(script: str, group: str) -> int:
             return child.wait()
     finally:
         _remove_groups(group)
+
+
+@contextlib.contextmanager
+def _mount_points() -> Iterator[None]:
+    made = [directory for directory in _PRIVATE if not directory.exists()]
+    for directory in made:
+        directory.mkdir()
+    try:
+        yield
+    finally:
+        for directory in made:
+            directory.rmdir()
 
 
 def _remove_groups(prefix: str) -> None:

@@ -73,10 +73,6 @@ def test_libraries_are_packed_once(made, layout):
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_nothing_but_images_is_left(made):
-    assert sorted(path.name for path in made.parent.iterdir()) == ["layout", "libraries"]
-
-
 @pytest.mark.parametrize(
     ("text", "url", "prefix"),
     [
@@ -117,9 +113,24 @@ def test_the_environment_comes_before_what_docker_keeps(tmp_path, monkeypatch):
     assert (user, password.get_secret_value()) == ("you", "other")
 
 
-def test_a_credential_helper_is_named_as_what_is_missing(tmp_path, monkeypatch):
-    kept = {"auths": {"registry.example": {}}, "credsStore": "desktop"}
-    (tmp_path / "config.json").write_text(json.dumps(kept))
+def test_a_credential_helper_is_asked(tmp_path, monkeypatch):
+    helper = tmp_path / "docker-credential-made"
+    helper.write_text('#!/bin/sh\nread host\necho \'{"Username": "\'$host\'", "Secret": "its"}\'\n')
+    (tmp_path / "config.json").write_text('{"credHelpers": {"registry.example": "made"}}')
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    with pytest.raises(ValueError, match="SO1S_IMAGE_REGISTRY_USER"):
+    with pytest.raises(ValueError, match="docker-credential-made"):
         Credentials().of("registry.example")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    user, password = Credentials().of("registry.example")
+    assert (user, password.get_secret_value()) == ("registry.example", "its")
+
+
+def test_what_no_image_needs_any_more_is_removed(made, layout):
+    garbage = blob(made, "sha256:" + "0" * 64)
+    garbage.write_bytes(b"an older layer")
+    (made.parent / "making-killed").mkdir()
+    make(made.parent, layout)
+    assert sorted(path.name for path in made.parent.iterdir()) == ["layout", "libraries", "lock"]
+    assert not garbage.exists()
+    assert all(blob(made, each["digest"]).exists() for each in manifest(made)["layers"])
