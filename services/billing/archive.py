@@ -1,7 +1,4 @@
-"""The archive: accepted events as CloudEvents JSON, and the bill that follows from them alone.
-
-https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
-"""
+"""The archive: accepted events as CloudEvents JSON, and the bill that follows from them alone."""
 
 from __future__ import annotations
 
@@ -19,24 +16,6 @@ from so1s.events import UsageCorrected, UsageSampled
 from so1s.events.envelope import Received
 
 _CLASSES: dict[str, type[UsageSampled]] = {each.type: each for each in (UsageSampled, UsageCorrected)}
-
-
-def written(received: Received[UsageSampled]) -> str:
-    """An event with its attributes, as it is archived."""
-    attributes = {
-        "specversion": "1.0",
-        "type": received.event.type,
-        "source": received.source,
-        "id": received.id,
-        "time": received.time.isoformat() if received.time else None,
-        "subject": received.event.key,
-        "datacontenttype": "application/json",
-        "correlationid": received.correlation_id,
-        "causationid": received.cause_id,
-        "traceparent": received.traceparent,
-    }
-    said = json.dumps({name: value for name, value in attributes.items() if value})
-    return f'{said[:-1]}, "data": {received.event.to_json().decode()}}}'
 
 
 def read(text: str) -> Received[UsageSampled]:

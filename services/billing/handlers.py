@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.billing.archive import written
 from services.billing.domain.ledger import Entry, entry
 from services.billing.domain.prices import PriceBook, added
 from services.billing.domain.windows import figures, joined, window_key
@@ -21,6 +20,7 @@ from services.billing.store import (
 from so1s.errors import TemporaryError
 from so1s.events import UsageCorrected, UsageSampled
 from so1s.events.envelope import Received
+from so1s.events.structured import written
 from so1s.service import Consumer
 from so1s.store import Transaction
 

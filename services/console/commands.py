@@ -39,6 +39,8 @@ app.add_typer(token_app, name="token")
 T = TypeVar("T")
 
 screen = Console(highlight=False, soft_wrap=True)
+if not screen.is_terminal:
+    screen.width = 200  # a program reads it, or a file keeps it
 beside = Console(stderr=True, highlight=False, soft_wrap=True)
 
 OfAccount = Annotated[str | None, typer.Option("--account", help="Of one account alone.")]

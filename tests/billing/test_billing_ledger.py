@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.billing.archive import read, written
+from services.billing.archive import read
 from services.billing.domain.bill import DIMENSIONS, difference, lines
 from services.billing.domain.ledger import entry
 from services.billing.domain.windows import figures, joined, window_key
 from so1s.errors import InvalidInput
+from so1s.events.structured import written
 from tests.billing.usage import PRICES, corrected, histories, received, sampled
 
 

@@ -133,3 +133,17 @@ def test_what_the_token_does_not_allow_ends_with_2_and_names_the_field(login, so
     result = so1s("weights", "set", "fraud", "fraud=1", "--account", "shop", "--no-wait")
     assert result.code == 2
     assert "account: 'shop' is not allowed; allowed: 'risk', the account of this token" in result.err
+
+
+def test_the_doctor_looks_at_what_the_token_reaches(login, so1s, console, monkeypatch):
+    url, token = console
+    login(url, token)
+    result = so1s("doctor")
+    assert result.code == 0
+    assert f"✓ console   {url}: account risk, operate, publish, until " in result.out
+    monkeypatch.setenv("SO1S_URL", url)
+    monkeypatch.setenv("SO1S_TOKEN", f"so1s_{'0' * 12}_{'0' * 64}")
+    result = so1s("doctor")
+    assert result.code == 3
+    assert "✗ console" in result.out
+    assert "not known" in result.out

@@ -21,7 +21,9 @@ from so1s.cli.exit_codes import UNREACHABLE
 from so1s.cli.options import NO_PLATFORM
 from so1s.cli.terminal import terminal
 from so1s.cli.topics import SERVICES
+from so1s.errors import So1sError
 from so1s.platform import ClientSettings
+from so1s.ways.http import token_info
 
 _SECONDS = 5.0
 
@@ -50,6 +52,9 @@ def examine(settings: ClientSettings) -> Iterator[Finding]:
     yield _settings(settings)
     if not settings.found:
         return
+    if settings.url:
+        yield _console(settings)  # all that a token reaches
+        return
     yield _kafka(settings)
     for service in SERVICES:
         yield _http(service, getattr(settings, f"{service}_url"), "/readyz")
@@ -64,6 +69,16 @@ def _settings(settings: ClientSettings) -> Finding:
         )
     found, _, advice = NO_PLATFORM.partition(": ")
     return Finding("platform", ok=False, found=found, advice=advice)
+
+
+def _console(settings: ClientSettings) -> Finding:
+    try:
+        info = token_info(settings)
+    except So1sError as error:
+        found, _, advice = str(error).partition("; ")
+        return Finding("console", ok=False, found=found, advice=advice)
+    about = f"account {info.account}, {', '.join(info.scopes)}, until {info.expires_at}"
+    return Finding("console", ok=True, found=f"{settings.url}: {about}")
 
 
 def _kafka(settings: ClientSettings) -> Finding:
