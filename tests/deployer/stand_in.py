@@ -29,19 +29,24 @@ print("serving", model["version"], flush=True)
 if model.get("crash"):
     sys.exit("the model is broken: " + model["crash"])
 ready_at = time.time() + model.get("start_seconds", 0)
-answered = 0
+answered = waiting = 0
+counting = threading.Lock()
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        global answered
+        global answered, waiting
         if self.path == "/v2/health/ready":
             return self.answer(200 if time.time() >= ready_at else 503)
         if self.path == "/metrics":
             text = f'http_requests_total{{route="/predict",status="200"}} {answered}\\n'
+            text += f"http_requests_in_flight {waiting}\\n"
             return self.answer(200, text.encode())
         if self.path.startswith("/predict"):
+            with counting:
+                waiting += 1
             time.sleep(float(self.path.partition("seconds=")[2] or 0))
-            answered += 1
+            with counting:
+                waiting, answered = waiting - 1, answered + 1
             about = {"version": model["version"], "pid": os.getpid(), "marker": MARKER}
             about |= {"environment": dict(os.environ), "path": sys.path, "sid": os.getsid(0)}
             return self.answer(200, json.dumps(about).encode())

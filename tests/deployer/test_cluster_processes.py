@@ -288,3 +288,27 @@ async def test_load_brings_replicas_and_quiet_takes_them_away(cluster, machine):
     async with in_background(load()):
         assert (await settled(cluster, ready=3)).desired == 3
     assert (await settled(cluster, ready=1)).desired == 1
+
+
+async def test_requests_in_work_bring_replicas_no_faster_than_is_said(cluster, machine):
+    scaling = Scaling(max_replicas=3, concurrency=1, scale_up_replicas_per_minute=1)
+    await cluster.apply(deployment(workload(machine.image("1"), "1", scaling=scaling)))
+    await settled(cluster, ready=1)
+    answered = 0
+
+    async def load():
+        nonlocal answered
+        while True:
+            await ask(machine.traffic()[-1], "/predict?seconds=0.1")
+            answered += 1
+
+    async with in_background(asyncio.gather(*(load() for _ in range(8)))):
+        await settled(cluster, ready=2)
+        enough = answered + 80  # in the time of four decisions, each of which asks for more
+
+        async def are_answered():
+            return answered >= enough
+
+        await until(are_answered)
+        assert (await settled(cluster, ready=2)).desired == 2
+    assert (await settled(cluster, ready=1)).desired == 1

@@ -29,7 +29,7 @@ async def replicas(machine: Kubernetes, servers: Servers, count: int) -> None:
         servers.run(machine.names())
         return len(machine.names()) == count
 
-    await until(are_there, seconds=60)
+    await until(are_there, seconds=120)
 
 
 def autoscaler(machine: Kubernetes) -> dict[str, Any]:
