@@ -34,10 +34,12 @@ class Watching:
         self._connect = partial(connect, kubeconfig)
         self._kept = kept
         self._naming = Naming(prefix, "nvidia.com/gpu")
+        self.ahead_ms = 0
+        """By how much the collectors' clock is ahead."""
 
     @contextlib.asynccontextmanager
     async def world(self) -> AsyncGenerator[WorldKubernetes]:
-        made = WorldKubernetes(self._connect, self._kept, self._naming, now_ms)
+        made = WorldKubernetes(self._connect, self._kept, self._naming, lambda: now_ms() + self.ahead_ms)
         following = asyncio.create_task(made.follow())
         try:
             yield made
@@ -102,6 +104,26 @@ async def test_a_pod_that_is_deleted_ends_when_it_goes(cluster, machine, watchin
         await eventually(replaced)
 
 
+async def test_a_removal_is_known_exactly_however_seldom_the_world_is_read(
+    cluster,  # noqa: F811
+    machine,  # noqa: F811
+    watching,
+    eventually,
+    monkeypatch,
+):
+    monkeypatch.setattr("services.collector.adapters.world_kubernetes._TAKE_EVERY_SECONDS", 0.05)
+    await serving(cluster, machine)
+    async with watching.world() as world:
+        (first,) = await alive(world)
+        watching.ahead_ms = 60_000
+        await eventually(lambda: world._watched_until_ms > now_ms() + 30_000)
+        await machine.api.delete("v1", "Pod", machine.namespace, first.pod)
+        await eventually(lambda: world._known[first.uid].ended_ms)
+    over = world._known[first.uid]
+    assert over.ended_ms > now_ms() + 30_000
+    assert not over.end_estimated
+
+
 async def test_a_pod_ends_when_its_server_did(cluster, machine, watching, kubernetes, eventually):  # noqa: F811
     await serving(cluster, machine)
     async with watching.world() as world, kubernetes.client() as api:
@@ -136,7 +158,7 @@ async def test_an_end_is_remembered_by_the_collectors_that_follow(cluster, machi
         seen_ms = now_ms()
         seen = (await world.read()).replicas[first.uid]
     await machine.api.delete("v1", "Pod", machine.namespace, second.pod)
-    await eventually(lambda: second.pod not in machine.names())
+    await eventually(lambda: second.pod not in machine.objects("Pod"))
     for _ in range(2):
         async with watching.world() as later:
             replicas = (await later.read()).replicas

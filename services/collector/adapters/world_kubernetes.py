@@ -8,6 +8,7 @@ that went while nobody watched, the last moment at which it was known to be ther
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -26,8 +27,8 @@ from so1s.store import Store
 log = structlog.get_logger()
 
 _DAY_MS = 86_400_000
-_RECORD_EVERY_MS = 5_000
-"""How exactly it is known after a restart until when everything was watched."""
+_TAKE_EVERY_SECONDS = 5.0
+"""How exactly it is known, after a restart or a silence, until when everything was watched."""
 _FIRST_LIST_SECONDS = 30.0
 
 Object = dict[str, Any]
@@ -66,7 +67,7 @@ class WorldKubernetes:
         self._gone: dict[str, tuple[Object, int]] = {}
         """Pods whose removal was watched, and when, by uid; until they are remembered."""
         self._watched_until_ms = 0
-        self._recorded_ms = 0
+        self._taking = asyncio.Lock()
 
     async def follow(self) -> None:
         """Watch until cancelled; what is remembered is read anew, since another replica may have led."""
@@ -78,7 +79,7 @@ class WorldKubernetes:
                 await self._recall()
                 self._watched.set()
                 try:
-                    await asyncio.Event().wait()
+                    await self._take_again_and_again()
                 finally:
                     self._watched.clear()
 
@@ -89,14 +90,7 @@ class WorldKubernetes:
             Unreachable: the API server does not answer, so that nobody knows.
         """
         await self._wait()
-        now_ms = self._now_ms()
-        stories = {owner: body for body in self._deployments.objects.values() if (owner := self._owner(body))}
-        there = {pod["metadata"]["uid"]: pod for pod in self._pods.objects.values() if self._owner(pod)}
-        gone = dict(self._gone)
-        seen = dict(self._replicas(there.values(), stories)) | dict(self._removed(gone, stories))
-        await self._remember(changes(self._known, seen, self._watched_until_ms), now_ms)
-        for uid in gone:
-            self._gone.pop(uid, None)
+        stories = await self._take()
         restarts = _restarts(self._known.values())
         found = [
             _deployment(owner, body, restarts[owner[:2]])
@@ -114,19 +108,41 @@ class WorldKubernetes:
 
     async def _recall(self) -> None:
         self._gone = {}
-        async with self._store.read() as connection:
+        async with self._taking, self._store.read() as connection:
             self._known = await memory.all_replicas(connection)
             self._watched_until_ms = await memory.watched_until(connection) or self._now_ms()
 
+    async def _take_again_and_again(self) -> None:
+        """However seldom it is read."""
+        while True:
+            with contextlib.suppress(Unreachable):
+                await self._take()
+            await asyncio.sleep(_TAKE_EVERY_SECONDS)
+
+    async def _take(self) -> Mapping[Owner, Object]:
+        """Take in what the watches show; answers the Deployments.
+
+        Raises:
+            Unreachable: a watch is cut off.
+        """
+        async with self._taking:
+            now_ms = self._now_ms()
+            bodies = self._deployments.objects.values()
+            stories = {owner: body for body in bodies if (owner := self._owner(body))}
+            there = [pod for pod in self._pods.objects.values() if self._owner(pod)]
+            gone = dict(self._gone)
+            seen = dict(self._replicas(there, stories)) | dict(self._removed(gone, stories))
+            await self._remember(changes(self._known, seen, self._watched_until_ms), now_ms)
+            for uid in gone:
+                self._gone.pop(uid, None)
+            return stories
+
     async def _remember(self, changed: Mapping[str, Replica], now_ms: int) -> None:
-        """Keep what is new; where nothing is, say now and then that everything was watched."""
         horizon_ms = now_ms - _DAY_MS
-        if changed or now_ms - self._recorded_ms >= _RECORD_EVERY_MS:
-            async with self._store.transaction() as tx:
-                await memory.remember(tx, changed.values())
-                await memory.forget(tx, horizon_ms)
-                await memory.watch_until(tx, now_ms)
-            self._recorded_ms = now_ms
+        async with self._store.transaction() as tx:
+            await memory.remember(tx, changed.values())
+            await memory.forget(tx, horizon_ms)
+            await memory.watch_until(tx, now_ms)
         known = {**self._known, **changed}
         self._known = {uid: each for uid, each in known.items() if (each.ended_ms or now_ms) >= horizon_ms}
         self._watched_until_ms = now_ms
