@@ -98,6 +98,8 @@ def test_every_option_reaches_the_event(so1s, laptop, model, out):
         "--latency-p90-ms": "50",
         "--alert": "availability_below=0.99,for_seconds=300",
     }
+    scaling = dict.fromkeys(set(events.ScalingOptions.model_fields) - {"max_replicas", "latency_p90_ms"}, 2)
+    options |= {f"--{name.replace('_', '-')}": "2" for name in scaling} | {"--gpus": "1"}
     given = [part for pair in options.items() for part in pair]
     said = so1s("publish", "out", "--model", model, *given, "-o", "json")
     assert said.code == 0, said.err
@@ -111,8 +113,8 @@ def test_every_option_reaches_the_event(so1s, laptop, model, out):
         initial_percent=10,
         requires=["quality"],
         strategy="static",
-        resources=events.ResourceOptions(memory_mib=1024),
-        scaling=events.ScalingOptions(max_replicas=4, latency_p90_ms=50.0),
+        resources=events.ResourceOptions(memory_mib=1024, gpus=1),
+        scaling=events.ScalingOptions(max_replicas=4, latency_p90_ms=50.0, **scaling),
     )
     assert event.alerts == [events.AlertRule(availability_below=0.99, for_seconds=300)]
     assert (event.uploaded_by, event.labels) == ("airflow:risk_daily", {"team": "fraud-ds"})

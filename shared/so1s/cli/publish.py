@@ -59,9 +59,15 @@ def publish(
     min_replicas: Whole = None,
     max_replicas: Whole = None,
     cpu_percent: Annotated[int | None, typer.Option(help="Autoscaling target, of the reserved CPU.")] = None,
+    gpu_percent: Annotated[int | None, typer.Option(help="Autoscaling target, of the reserved GPUs.")] = None,
     requests_per_second: Annotated[float | None, typer.Option(help="Autoscaling target, a replica.")] = None,
+    concurrency: Annotated[float | None, typer.Option(help="Autoscaling target, a replica.")] = None,
     latency_p90_ms: Annotated[float | None, typer.Option(help="Autoscaling target.")] = None,
     latency_p99_ms: Annotated[float | None, typer.Option(help="Autoscaling target.")] = None,
+    scale_up_window_seconds: Annotated[int | None, typer.Option(help="How long targets must ask.")] = None,
+    scale_down_window_seconds: Annotated[int | None, typer.Option(help="How long a dip must last.")] = None,
+    scale_up_replicas_per_minute: Annotated[int | None, typer.Option(help="At most so many come.")] = None,
+    scale_down_replicas_per_minute: Annotated[int | None, typer.Option(help="At most so many go.")] = None,
     alert: Annotated[
         list[str], typer.Option(help="A rule, such as availability_below=0.99,for_seconds=300.")
     ] = [],  # noqa: B006 - typer copies it
@@ -77,9 +83,15 @@ def publish(
         "min_replicas": min_replicas,
         "max_replicas": max_replicas,
         "cpu_percent": cpu_percent,
+        "gpu_percent": gpu_percent,
         "requests_per_second": requests_per_second,
+        "concurrency": concurrency,
         "latency_p90_ms": latency_p90_ms,
         "latency_p99_ms": latency_p99_ms,
+        "scale_up_window_seconds": scale_up_window_seconds,
+        "scale_down_window_seconds": scale_down_window_seconds,
+        "scale_up_replicas_per_minute": scale_up_replicas_per_minute,
+        "scale_down_replicas_per_minute": scale_down_replicas_per_minute,
     }
     deploy = {
         "deployment": deployment,
