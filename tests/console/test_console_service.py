@@ -1,6 +1,11 @@
 """A console on a real server, with a real broker."""
 
 import asyncio
+import os
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -15,7 +20,7 @@ from so1s.publisher import AsyncPublisher
 from so1s.settings import KafkaSettings
 from so1s_broker import Broker
 from tests import played_events as played
-from tests.console.conftest import bearer, uploaded
+from tests.console.conftest import MIGRATIONS, bearer, uploaded
 
 
 async def read(kafka, event_class):
@@ -78,3 +83,88 @@ async def test_a_client_that_gives_up_waiting_is_noticed(console, serve, eventua
         with pytest.raises(httpx.ReadTimeout):
             await served.http.get("/v1/chains/x?wait_seconds=30", headers=bearer(token), timeout=0.5)
         await eventually(lambda: WAITS._value.get() == 0, seconds=5)
+
+
+async def test_an_event_that_was_accepted_outlives_a_crash_of_console_and_kafka(
+    settings, eventually, tmp_path
+):
+    broker = Broker(tmp_path / "kafka")
+    broker.start()
+    kafka = broker.bootstrap_servers
+    told = {
+        "SO1S_KAFKA": kafka,
+        "SO1S_DATABASE_URL": settings.database_url.get_secret_value(),
+        "SO1S_ARTIFACTS": settings.artifacts,
+        "SO1S_INSTANCE": "console-0",
+        "SO1S_HTTP_PORT": str(free_port()),
+    }
+    console = Crashing(told)
+    try:
+        await console.start(eventually)
+        answer = await console.say(uploaded("before-the-crash"), before=broker.kill)
+        assert answer.status_code == 202
+        await console.kill()
+        await asyncio.to_thread(broker.start)
+        await console.start(eventually)
+        await eventually(lambda: read(kafka, events.ModelUploaded), seconds=30)
+        assert [each.id for each in await read(kafka, events.ModelUploaded)] == ["before-the-crash"]
+    finally:
+        await console.kill()
+        await asyncio.to_thread(broker.stop)
+
+
+class Crashing:
+    """A console as a process of its own, which a test kills."""
+
+    def __init__(self, told: dict[str, str]) -> None:
+        self._told = os.environ | told
+        self._url = f"http://127.0.0.1:{told['SO1S_HTTP_PORT']}"
+
+    async def start(self, eventually) -> None:
+        command = (sys.executable, "-m", "services.console")
+        self._process = await asyncio.create_subprocess_exec(*command, env=self._told, stdout=DEVNULL)
+        await eventually(self._is_ready, seconds=30)
+
+    async def _is_ready(self) -> bool:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            try:
+                return (await http.get(f"{self._url}/readyz")).is_success
+            except httpx.TransportError:
+                return False
+
+    async def say(self, event: dict, *, before: Callable[[], None]) -> httpx.Response:
+        create = (sys.executable, "-m", "services.console", "token", "create")
+        making = await asyncio.create_subprocess_exec(
+            *create, "--account", "risk", "--scope", "publish", env=self._told, stdout=PIPE, stderr=DEVNULL
+        )
+        token = (await making.communicate())[0].decode().strip()
+        await asyncio.to_thread(before)
+        headers = bearer(token) | {"content-type": "application/cloudevents+json"}
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return await http.post(f"{self._url}/v1/events", json=event, headers=headers)
+
+    async def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+async def test_a_body_that_does_not_arrive_is_refused(settings, serve):
+    service = build(settings.model_copy(update={"body_seconds": 0.2}))
+    await service.store.migrate(MIGRATIONS)
+    async with serve(service) as console:
+        host, port = console.http.base_url.host, console.http.base_url.port
+        headers = {"host": "console", "content-length": "10", "content-type": "application/cloudevents+json"}
+        said = headers | bearer(await console.token())
+        lines = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(f"POST /v1/events HTTP/1.1\r\n{lines}\r\n{{".encode())
+        async with asyncio.timeout(5):
+            assert b" 408 " in await reader.readline()
+        writer.close()
+    await service.store.close()
