@@ -64,7 +64,8 @@ class Scraper:
         last = {uid: self._last(of_replica(uid), each.started_ms) for uid, each in running.replicas.items()}
         due = [each for each in running.replicas.values() if self._is_due(each, last[each.uid], now_ms)]
         _, readings = await _answer("replicas", self._replicas.read(due, last, now_ms))
-        self._over |= {each.uid for each in due if each.ended_ms is not None and each.ended_ms <= now_ms}
+        over = {each.uid for each in due if each.ended_ms is not None and each.ended_ms <= now_ms}
+        self._over = (self._over | over) & running.replicas.keys()
         for uid, reading in (readings or {}).items():
             self._add(of_replica(uid), last[uid], reading)
 
@@ -74,10 +75,10 @@ class Scraper:
         return replica.started_ms < now_ms and not ended
 
     async def _scrape_gateway(self, running: Running, now_ms: int) -> None:
-        known = [each for each in running.deployments.values() if running.replicas_of(each)]
         last = {
-            each.cluster: self._last(of_requests(each), running.replicas_of(each)[0].started_ms)
-            for each in known
+            each.cluster: self._last(of_requests(each), first_ms)
+            for each in running.deployments.values()
+            if (first_ms := running.first_start_ms(each))
         }
         answered, counted = await _answer("gateway", self._gateway.read(last, now_ms))
         if answered and counted is None:
@@ -85,10 +86,10 @@ class Scraper:
         self._scrapes = self._scrapes.and_one(answered=answered)
         if counted is None:
             return
-        for each in known:
+        for cluster, before in last.items():
             # A variant that the gateway says nothing of has answered nothing.
-            reading = counted.get(each.cluster, Reading(now_ms, {}))
-            self._add(of_requests(each), last[each.cluster], reading)
+            reading = counted.get(cluster, Reading(now_ms, {}))
+            self._add(of_requests(running.deployments[cluster]), before, reading)
 
     def _last(self, subject: str, born_ms: int) -> Reading:
         return self.accrual(subject, born(born_ms)).last
