@@ -2,6 +2,9 @@
 
 from so1s.events import UsageSampled
 from tests.lab.cluster import InCluster, cluster_prometheus, parts, platform
+from tests.lab.scaling_chain import (
+    test_a_served_model_grows_to_four_replicas_under_load_and_shrinks_to_one_and_no_request_fails,
+)
 from tests.scenarios.running import until
 from tests.scenarios.test_chain import (
     test_a_later_version_takes_over_and_no_request_fails,
