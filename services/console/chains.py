@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.console.domain.refusal import said_before
 from services.console.tables import chain_events
 from so1s.errors import InvalidInput
-from so1s.events.envelope import Received
+from so1s.events.codec import unwrap
+from so1s.events.envelope import Envelope, Received
 from so1s.events.structured import written
 from so1s.store import Transaction, upsert
 
@@ -54,10 +56,27 @@ async def check(tx: Transaction, account: str, correlation_id: str) -> None:
         raise InvalidInput.of("correlationid", correlation_id, allowed)
 
 
+async def check_id(tx: Transaction, said: Received) -> None:
+    """Let an id be said again only with what it was said with: consumers would take other data for known.
+
+    Raises:
+        Refusal: it was said with something else.
+    """
+    row = _row(said, 0)
+    statement = select(chain_events.c.event).where(*(chain_events.c[key] == row[key] for key in _KEYS))
+    known = (await tx.execute(statement)).scalar_one_or_none()
+    if known and not _is_same(unwrap((), known.encode()), said):
+        raise said_before(said.id)
+
+
 async def prune(tx: Transaction, days: int) -> None:
     """Forget what came longer ago."""
     horizon = tx.now.timestamp() - days * 86_400
     await tx.execute(delete(chain_events).where(chain_events.c.received_at < horizon))
+
+
+def _is_same(known: Envelope, said: Received) -> bool:
+    return known.type == said.event.type and known.open(type(said.event)).event == said.event
 
 
 def _is(account: str, correlation_id: str) -> ColumnElement[bool]:

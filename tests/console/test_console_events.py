@@ -63,6 +63,17 @@ async def test_an_event_that_is_sent_again_is_recorded_once(console):
     assert len(await console.waiting()) == 1
 
 
+@both
+async def test_an_id_that_is_said_again_with_other_data_is_refused(console):
+    token = await console.token()
+    await console.post(token, uploaded())
+    answer = await console.post(token, uploaded(version="4"))
+    assert answer.status_code == 409
+    assert answer.json()["problems"][0]["field"] == "id"
+    assert (await console.post(token, [uploaded("a"), uploaded("a", version="4")])).status_code == 409
+    assert len(await console.waiting()) == 1
+
+
 async def test_the_same_id_of_another_account_or_source_is_another_event(console):
     mine, theirs = await console.token(), await console.token(account="shop")
     await console.post(mine, uploaded())

@@ -45,6 +45,7 @@ async def _accept(
         for each in admitted:
             if not begins_a_chain(each):
                 await chains.check(tx, token.account, each.correlation_id)
+            await chains.check_id(tx, each)
             subject = f"{each.event.type} {each.id}"
             await audit.note(tx, token.actor, "event.accepted", account=token.account, subject=subject)
             await chains.remember(tx, [each])

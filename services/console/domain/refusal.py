@@ -32,6 +32,12 @@ def forbidden(field: str, value: str, allowed: str) -> Refusal:
     return Refusal(403, "The token does not allow this", str(problem), problems=[problem])
 
 
+def said_before(event_id: str) -> Refusal:
+    """An id that stands for something else already."""
+    problem = Problem("id", shown(event_id), "allowed: another id, as this one was said with other data")
+    return Refusal(409, "Said before", str(problem), problems=[problem])
+
+
 def too_slow(seconds: float) -> Refusal:
     """A body that takes too long to arrive."""
     return Refusal(408, "Too slow", f"the body did not arrive; allowed: at most {seconds:g} s")
