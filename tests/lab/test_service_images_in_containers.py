@@ -1,5 +1,6 @@
 """Each service's own image, in a container beside Kafka and PostgreSQL in containers of their own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import boto3
 import httpx
 import pytest
 from testcontainers.core.container import DockerContainer
@@ -27,6 +29,7 @@ from so1s_lab.ports import any_port
 from so1s_lab.readiness import listens
 from tests import played_events
 from tests.billing.usage import sampled
+from tests.builder.conftest import estimator, skops_model  # noqa: F401 - fixtures
 from tests.lab.containers import Podman, podman, pull  # noqa: F401 - fixtures
 from tests.lab.containers_images import ServerImages
 from tests.scenarios.running import until
@@ -97,13 +100,15 @@ def run(podman: Podman, pull) -> Iterator[Callable[..., DockerContainer]]:  # no
         restrictions = {
             "network_mode": "host",
             "read_only": True,
-            "tmpfs": {"/tmp": "rw,mode=1777"},
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges"],
             "cgroup_parent": f"/{podman.control_group}",
         }
         container = DockerContainer(reference, env=settings)
-        container.tmpfs = restrictions.pop("tmpfs")
+        container.tmpfs = {"/tmp": "rw,exec,mode=1777"}  # libraries are loaded from there
+        if authorities := os.environ.get("SSL_CERT_FILE"):
+            container.with_volume_mapping(authorities, authorities)  # by which a package index is known
+            container.with_env("SSL_CERT_FILE", authorities)
         containers.append(container.with_kwargs(**restrictions))
         return container.start()
 
@@ -152,6 +157,7 @@ class Running:
             return any([self.account in (record.key or b"").decode() async for record in reader.past()])
 
     async def say(self, event: Event) -> None:
+        """Publish an event, as one of the account."""
         async with AsyncPublisher(self.kafka) as publisher:
             await publisher.publish(event.model_copy(update={"account": self.account}))
 
@@ -224,23 +230,33 @@ CASES = {
 }
 
 
+@pytest.fixture(scope="session")
+def start_service(image, platform, run) -> Callable[..., Running]:
+    """Runs a service's image until it is ready: `start_service(name, SO1S_FIELD=value)`."""
+
+    def start(name: str, *, account: str | None = None, **settings: object) -> Running:
+        port, account = any_port(), account or f"c{uuid.uuid4().hex[:8]}"
+        container = run(
+            image(name),
+            SO1S_KAFKA=platform.kafka,
+            SO1S_DATABASE_URL=platform.database_url,
+            SO1S_DATABASE_SCHEMA=f"{name}_{uuid.uuid4().hex}",
+            SO1S_HTTP_HOST="127.0.0.1",
+            SO1S_HTTP_PORT=port,
+            SO1S_OPERATOR_ACCOUNT=account,
+            **settings,
+        )
+        kafka = KafkaSettings(kafka=platform.kafka)
+        running = Running(container, f"http://127.0.0.1:{port}", kafka, account)
+        until(running.is_ready, 60)
+        return running
+
+    return start
+
+
 @pytest.fixture(scope="module", params=sources.services())
-def service(request, image, platform, run) -> Running:
-    name, port, account = request.param, any_port(), f"c{uuid.uuid4().hex[:8]}"
-    schema = f"{name}_{uuid.uuid4().hex[:8]}"
-    container = run(
-        image(name),
-        SO1S_KAFKA=platform.kafka,
-        SO1S_DATABASE_URL=platform.database_url,
-        SO1S_DATABASE_SCHEMA=schema,
-        SO1S_HTTP_HOST="127.0.0.1",
-        SO1S_HTTP_PORT=port,
-        SO1S_OPERATOR_ACCOUNT=account,
-        **CASES[name].settings,
-    )
-    running = Running(container, f"http://127.0.0.1:{port}", KafkaSettings(kafka=platform.kafka), account)
-    until(running.is_ready, 60)
-    return running
+def service(request, start_service) -> Running:
+    return start_service(request.param, **CASES[request.param].settings)
 
 
 @pytest.fixture
@@ -269,3 +285,46 @@ def test_a_service_stops_in_order_within_its_grace_and_starts_again(service: Run
     assert (wrapped.attrs["State"]["ExitCode"], seconds < GRACE_SECONDS / 2) == (0, True)
     wrapped.start()
     until(service.is_ready, 60)
+
+
+@pytest.fixture
+def bucket(s3, skops_model) -> str:  # noqa: F811 - the fixture
+    """Has a model of the account `uploads`."""
+    name = f"builds-{uuid.uuid4().hex[:8]}"
+    keys = {"aws_access_key_id": s3.access_key, "aws_secret_access_key": s3.secret_key}
+    client = boto3.client("s3", endpoint_url=s3.endpoint, region_name=s3.region, **keys)
+    client.create_bucket(Bucket=name)
+    client.put_object(Bucket=name, Key="uploads/fraud.skops", Body=skops_model)
+    return name
+
+
+@pytest.fixture
+def builder(start_service, bucket, s3, registry, base_image) -> Running:
+    """A builder that has all that a cluster's has."""
+    return start_service(
+        "builder",
+        account="uploads",
+        SO1S_ARTIFACT_PREFIXES=json.dumps([f"s3://{bucket}/{{account}}/"]),
+        SO1S_BASE_IMAGE=base_image,
+        SO1S_IMAGE_REGISTRY=f"{registry.url}/so1s/images",
+        SO1S_IMAGE_REGISTRY_PASSWORD=registry.password,
+        SO1S_IMAGE_REGISTRY_USER=registry.username,
+        SO1S_PREPARED_FORMATS="[]",
+        SO1S_S3_ACCESS_KEY_ID=s3.access_key,
+        SO1S_S3_ENDPOINT_URL=s3.endpoint,
+        SO1S_S3_REGION=s3.region,
+        SO1S_S3_SECRET_ACCESS_KEY=s3.secret_key,
+    )
+
+
+async def test_a_builder_builds_what_a_pipeline_uploads(builder: Running, bucket, eventually):
+    artifact = events.Artifact(uri=f"s3://{bucket}/{builder.account}/fraud.skops")
+
+    await builder.say(UPLOADED.model_copy(update={"artifact": artifact}))
+
+    await eventually(lambda: _any_said(builder, events.ImageBuilt, events.BuildFailed), seconds=120)
+    assert await builder.said(events.ImageBuilt), builder.shell("cat /tmp/.so1s/builder/logs/*/*/*/*")
+
+
+async def _any_said(running: Running, *kinds: type[Event]) -> bool:
+    return any([await running.said(kind) for kind in kinds])
