@@ -109,10 +109,10 @@ async def console(settings) -> AsyncIterator[Asked]:
 @pytest.fixture
 def serve():
     """Runs a console's HTTP side on a real server."""
-    return _Serving
+    return Serving
 
 
-class _Serving:
+class Serving:
     def __init__(self, service: Service) -> None:
         self._service = service
         config = uvicorn.Config(service.app, port=0, log_config=None, lifespan="off", access_log=False)

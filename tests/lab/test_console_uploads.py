@@ -1,5 +1,6 @@
 """Uploads by URLs that the console signs, on an S3 that enforces signatures and checksums."""
 
+import asyncio
 import contextlib
 
 import boto3
@@ -8,9 +9,13 @@ import pytest
 from pydantic import SecretStr
 
 from services.console.adapters.uploads_s3 import S3Uploads
+from services.console.app import build
 from services.console.domain.upload import Upload
-from services.console.settings import UploadSettings
-from tests.console.conftest import digest
+from services.console.settings import Settings, UploadSettings
+from so1s.artifacts import target
+from so1s.artifacts import upload as upload_file
+from so1s.platform import ClientSettings
+from tests.console.conftest import MIGRATIONS, Serving, digest
 
 BODY = b"weights" * 100_000
 
@@ -75,3 +80,21 @@ async def test_a_signed_url_ends(settings, eventually):
         return (await send(offer.put, b"x" * len(BODY))).status_code == 403
 
     await eventually(is_refused)
+
+
+async def test_a_pipeline_with_a_token_sends_its_bytes_to_s3_and_its_token_nowhere(s3, settings, tmp_path):
+    file = tmp_path / "model.onnx"
+    file.write_bytes(BODY)
+    said = settings.model_dump() | {"database_url": f"sqlite+aiosqlite:///{tmp_path}/console.db"}
+    service = build(Settings(**said | {"kafka": "127.0.0.1:1"}))
+    await service.store.migrate(MIGRATIONS)
+    async with Serving(service) as console:
+        url, token = str(console.http.base_url).rstrip("/"), await console.token("publish")
+        pipeline = ClientSettings(kafka="127.0.0.1:1", url=url, token=SecretStr(token))
+        artifact = await asyncio.to_thread(upload_file, file, target(pipeline), prefix="risk/fraud/9")
+        key = artifact.uri.removeprefix("s3://uploads/")
+        found = _store(s3).get_object(Bucket="uploads", Key=key)
+        assert found["Body"].read() == BODY
+        again = await asyncio.to_thread(upload_file, file, target(pipeline), prefix="risk/fraud/9")
+        assert again == artifact
+    await service.store.close()
