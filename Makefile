@@ -84,8 +84,9 @@ verify: install ## Regenerate what is generated; fail where that changes the tre
 	  { git status --short $(GENERATED); echo "→ commit what was generated"; exit 1; }
 
 .PHONY: demo
-demo: install ## Run the main job on embedded parts, verify every step, clean up
-	@$(BIN)/python -m so1s_local.demo
+demo: install ## Run the main job on embedded parts, verify every step, clean up (CLUSTER=lab: on a real cluster)
+	@$(if $(CLUSTER),$(BIN)/python -m so1s_lab setup)
+	@$(BIN)/python -m $(if $(CLUSTER),so1s_lab,so1s_local).demo
 
 .PHONY: up
 up: install ## Keep the platform running on this machine until Ctrl-C (CONFIG=my.toml)

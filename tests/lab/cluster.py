@@ -12,7 +12,6 @@ import pytest
 from so1s.blocking import wait_for
 from so1s.kubernetes import connect
 from so1s.kubernetes.paths import path
-from so1s.platform import ClientSettings
 from so1s_lab.discovery import PodDiscovery, jobs
 from so1s_lab.installation import Installation, Parts
 from so1s_lab.platform import ClusterPlan
@@ -27,11 +26,6 @@ class InCluster(Running):
     def __init__(self, directory: Path, installation: Installation, **settings: Any) -> None:
         self._installation = installation
         super().__init__(directory, partial(ClusterPlan, world=installation.world), **settings)
-
-    def start(self) -> None:
-        super().start()
-        at = {"kafka": self.at.kafka, "artifacts": self.at.artifacts}
-        self.client = ClientSettings(**at, **self._installation.s3)
 
     def living(self, deployment: str, account: str = ACCOUNT) -> list[dict[str, Any]]:
         """What a deployment's pods say of themselves."""

@@ -3,7 +3,6 @@
 import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,8 +16,9 @@ from so1s_lab.kwok import NodePool, add_nodes
 from so1s_lab.manifests import create
 from so1s_lab.manifests import namespace as namespace_manifest
 from so1s_lab.node import Node
-from so1s_lab.part import MissingPartError, Part
+from so1s_lab.part import Part
 from so1s_lab.runner import Runner
+from tests.lab.missing import skipped_where_missing
 from tests.lab.parts import (  # noqa: F401 - fixtures
     autoscaling_rules,
     base_image,
@@ -32,9 +32,6 @@ from tests.lab.parts import (  # noqa: F401 - fixtures
     s3,
     tls_registry,
 )
-
-REQUIRED = os.environ.get("SO1S_LAB_REQUIRED") == "1"
-"""Where set, a part that cannot run fails the tests that need it; elsewhere they are skipped."""
 
 Start = Callable[..., None]
 
@@ -57,15 +54,6 @@ def lab() -> Iterator[Runner]:
 def _names(process: psutil.Process, directory: Path) -> bool:
     """Whether a process was given a file of a directory."""
     return str(directory) in " ".join(process.info["cmdline"] or [])
-
-
-@contextmanager
-def skipped_where_missing() -> Iterator[None]:
-    """Skip the test, with the reason, where a part cannot run on this machine."""
-    try:
-        yield
-    except MissingPartError as missing:
-        (pytest.fail if REQUIRED else pytest.skip)(str(missing))
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,14 @@
 """What a cluster's services lean on beside Kubernetes, each part started once for the session."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from deploy.images import base
 from services.deployer import rules
 from so1s.blocking import wait_for
-from so1s_lab import LAB_DIR
+from so1s_lab.base_image import push_base
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.kafka import Kafka
 from so1s_lab.part import Part
@@ -21,7 +19,7 @@ from so1s_lab.prometheus_adapter import PrometheusAdapter
 from so1s_lab.registry import Registry
 from so1s_lab.runner import Runner
 from so1s_lab.s3 import S3
-from tests.lab.pushing import push
+from tests.lab.missing import skipped_where_missing
 
 P = TypeVar("P", bound=Part)
 Start = Callable[..., None]
@@ -61,15 +59,8 @@ def tls_registry(lab: Runner, start: Start) -> Registry:
 @pytest.fixture(scope="session")
 def base_image(registry: Registry) -> str:
     """The reference, by digest, of a base of Debian packages in the registry; made once for the checkout."""
-    layout = LAB_DIR / "images" / f"base-{base.fingerprint()}"
-    layout.parent.mkdir(parents=True, exist_ok=True)
-    if not layout.exists():
-        try:
-            base.build(layout)
-        except base.RecipeError as missing:
-            (pytest.fail if os.environ.get("SO1S_LAB_REQUIRED") == "1" else pytest.skip)(str(missing))
-    digest = wait_for(push(layout, registry, "so1s/base"))
-    return f"{registry.host}/so1s/base@{digest}"
+    with skipped_where_missing():
+        return wait_for(push_base(registry))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from so1s.events import Resources, Scaling
 from so1s.kubernetes import Refused
 from so1s_lab.keda import scaled_objects
 from tests.deployer.conftest import deployment, settled, until, workload
-from tests.lab.conftest import skipped_where_missing
+from tests.lab.missing import skipped_where_missing
 from tests.lab.test_cluster_kubernetes import Kubernetes, machine  # noqa: F401 - fixture
 
 # ruff: noqa: F811 - fixtures

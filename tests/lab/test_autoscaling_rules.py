@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from so1s_lab.debian import program
-from tests.lab.conftest import skipped_where_missing
+from tests.lab.missing import skipped_where_missing
 
 RULES = Path("deploy/rules/prometheus.yaml").absolute()
 POD = 'namespace="so1s-risk",pod="fraud-1"'

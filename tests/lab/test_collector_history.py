@@ -23,7 +23,7 @@ from services.collector.watchers import Sampler
 from so1s.events import GatewaySampled, HealthSampled, UsageSampled
 from tests.collector.cluster import DEPLOYMENT, MIB, REPLICA, FakeCluster, FakeWorld
 from tests.collector.conftest import said, store  # noqa: F401 - fixtures
-from tests.lab.conftest import skipped_where_missing
+from tests.lab.missing import skipped_where_missing
 from tests.lab.recorded import Values, recorded
 
 WINDOW = 60

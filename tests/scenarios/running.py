@@ -61,7 +61,7 @@ class Running:
         self.supervisor = Supervisor(self.plan, output=logs.write, progress=lambda _name, _seconds: None)
         self.run(self.supervisor.__aenter__())
         self.at = self.plan.platform()
-        self.client = ClientSettings(kafka=self.at.kafka, artifacts=self.at.artifacts)
+        self.client = self.plan.client()
 
     def announced(self) -> dict[str, Any]:
         """Where the parts are, as the supervisor told all who look for it."""

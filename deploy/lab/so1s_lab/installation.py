@@ -61,7 +61,7 @@ class Installation:
         return self._parts.kubernetes.kubeconfig
 
     @property
-    def s3(self) -> dict[str, str]:
+    def _s3(self) -> Told:
         """How services and pipelines reach S3."""
         store = self._parts.s3
         return {
@@ -85,6 +85,7 @@ class Installation:
             kafka=self._parts.kafka,
             gateway=self._parts.istio.url,
             artifacts=f"s3://{self._bucket}/",
+            pipelines=self._s3,
             common={"database_url": self._parts.postgres.url},
             services={each: own.get(each, {}) | {"database_schema": f"{self.name}_{each}"} for each in names},
         )
@@ -113,7 +114,7 @@ class Installation:
             "image_registry_user": registry.username,
             "image_registry_password": registry.password,
             "base_image": self._parts.base_image,
-            **self.s3,
+            **self._s3,
         }
 
     @property

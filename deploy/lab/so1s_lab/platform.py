@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from so1s.platform import Platform
+from so1s.platform import ClientSettings, Platform
 from so1s_local.process import Unit
 from so1s_local.settings import LocalSettings
 from so1s_local.units import Plan
@@ -26,6 +26,8 @@ class World:
     """Where callers reach the mesh, such as `http://127.0.0.1:8080`."""
     artifacts: str
     """Where pipelines put what they upload: `s3://BUCKET/`."""
+    pipelines: Told
+    """What pipelines are told, beside where Kafka and the artifacts are."""
     common: Told
     """What every service is told."""
     services: dict[str, Told]
@@ -44,6 +46,11 @@ class ClusterPlan(Plan):
         world = self._world
         found = {"kafka": world.kafka, "gateway": world.gateway, "artifacts": world.artifacts}
         return super().platform().model_copy(update=found)
+
+    def client(self) -> ClientSettings:
+        """What a pipeline on this platform is told."""
+        at = self.platform()
+        return ClientSettings(kafka=at.kafka, artifacts=at.artifacts, **self._world.pipelines)
 
     def embedded(self) -> list[Unit]:
         """The local Slack API."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from so1s.platform import Platform
+from so1s.platform import ClientSettings, Platform
 from so1s_broker import binary
 from so1s_local.ports import Ports
 from so1s_local.process import Unit, python
@@ -60,6 +60,11 @@ class Plan:
             account=self.settings.account,
             services={name: f"http://{self._address(name)}" for name in self.settings.services},
         )
+
+    def client(self) -> ClientSettings:
+        """What a pipeline on this platform is told."""
+        at = self.platform()
+        return ClientSettings(kafka=at.kafka, artifacts=at.artifacts)
 
     def embedded(self) -> list[Unit]:
         """The parts that stand for what a cluster has: they start first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -13,11 +14,10 @@ from rich.panel import Panel
 
 from so1s.errors import So1sError
 from so1s_local.demo.stage import Stage, StepFailed
-from so1s_local.demo.story import Story, state_of
+from so1s_local.demo.story import replica_process, state_of, tell
 from so1s_local.interrupt import until_interrupted
-from so1s_local.output import Logs
 from so1s_local.settings import LocalSettings, load
-from so1s_local.supervisor import PlatformRunsError, Supervisor
+from so1s_local.supervisor import PlatformRunsError
 from so1s_local.units import Plan
 
 _WINDOW_SECONDS = 2
@@ -30,16 +30,8 @@ _EXPECTED = (StepFailed, PlatformRunsError, So1sError, TimeoutError, httpx.HTTPE
 async def run(root: Path, stage: Stage) -> None:
     """Start a platform of its own, tell the story on it, and stop it."""
     plan = Plan(_settings(root), state_of(root))
-    supervisor = Supervisor(plan, output=Logs(plan.log_dir).write, progress=_progress(stage))
-    await supervisor.clear()
-    with stage.step(
-        "Start the embedded broker, seven services, Envoy and a local Slack, each its own process"
-    ):
-        await supervisor.__aenter__()
-    try:
-        await Story(plan, stage).tell()
-    finally:
-        await supervisor.stop()
+    title = "Start the embedded broker, seven services, Envoy and a local Slack, each its own process"
+    await tell(plan, stage, title, partial(replica_process, plan))
 
 
 def main() -> int:
@@ -71,13 +63,6 @@ def _settings(root: Path) -> LocalSettings:
     }
     changes = {"window_seconds": _WINDOW_SECONDS, "account": "clinic", "services": services}
     return shipped.model_copy(update=changes)
-
-
-def _progress(stage: Stage):  # noqa: ANN202 - a closure that the supervisor's Progress describes
-    def progress(name: str, seconds: float) -> None:
-        stage.fact(f"{name:<10} {seconds:.1f} s")
-
-    return progress
 
 
 def _farewell(seconds: float) -> Panel:

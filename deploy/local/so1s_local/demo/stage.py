@@ -36,6 +36,10 @@ class Stage:
         """Something that happened."""
         self.console.print(f"  [green]✓[/] {text}")
 
+    def started(self, name: str, seconds: float) -> None:
+        """A part that is ready."""
+        self.fact(f"{name:<24} {seconds:.1f} s")
+
     def say(self, text: str) -> None:
         """Anything else."""
         self.console.print(f"  {text}")

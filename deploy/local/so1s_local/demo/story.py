@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 from rich.text import Text
 
 import so1s
-from so1s.platform import ClientSettings
 from so1s_local.demo.load import Load, Tally, binomial_bounds
 from so1s_local.demo.models import Trained, train
 from so1s_local.demo.stage import Stage, table
+from so1s_local.output import Logs
 from so1s_local.slack_terminal import render
+from so1s_local.supervisor import Supervisor
 from so1s_local.units import Plan
 
 ENDPOINT = "tumour"
@@ -36,16 +38,21 @@ _SERVE_SECONDS = 120
 _INCIDENT_SECONDS = 60
 
 
+FindReplica = Callable[[str], psutil.Process]
+"""Finds the process of a deployment's replica."""
+
+
 class Story:
     """What the steps share."""
 
-    def __init__(self, plan: Plan, stage: Stage) -> None:
+    def __init__(self, plan: Plan, stage: Stage, find_replica: FindReplica) -> None:
         self.platform = plan.platform()
         self.stage = stage
         self.trained: list[Trained] = []
         self.urls: dict[str, str] = {}
         self._plan = plan
-        self._client = ClientSettings(kafka=self.platform.kafka, artifacts=self.platform.artifacts)
+        self._client = plan.client()
+        self._find_replica = find_replica
         self._http = httpx.AsyncClient(trust_env=False, timeout=30)
 
     async def tell(self) -> None:
@@ -91,8 +98,9 @@ class Story:
         with self.stage.step("Break a variant: availability falls, Slack hears of it, it recovers by itself"):
             await self._set_weights({"tumour-forest": 100, "tumour": 0})
             async with self._load(clients=2):
-                frozen = self._freeze("tumour-forest")
-                self.stage.fact(f"stopped the replica's process, {frozen}, as a hang would")
+                process = await asyncio.to_thread(self._find_replica, "tumour-forest")
+                process.suspend()
+                self.stage.fact(f"stopped the replica's process, {process.pid}, as a hang would")
                 opened = await self._message(resolved=False)
                 self.stage.show(render(opened))
                 resolved = await self._message(resolved=True)
@@ -173,14 +181,6 @@ class Story:
                 )
         self.stage.show(shown)
 
-    def _freeze(self, deployment: str) -> int:
-        for path in sorted((self._plan.world_dir / "replicas").glob("*.json")):
-            replica = json.loads(path.read_text())
-            if replica["deployment"] == deployment and not replica["ended_at"]:
-                os.kill(replica["pid"], signal.SIGSTOP)
-                return replica["pid"]
-        raise LookupError(f"no replica of {deployment}")
-
     async def _message(self, *, resolved: bool) -> dict[str, Any]:
         async with asyncio.timeout(_INCIDENT_SECONDS):
             while True:
@@ -214,6 +214,38 @@ class Story:
         self.stage.show(Text.from_ansi(printed.decode().rstrip()))
         if child.returncode:
             self.stage.check(holds=False, text=f"the command ended with {child.returncode}")
+
+
+async def tell(plan: Plan, stage: Stage, start: str, find_replica: FindReplica) -> None:
+    """Start a platform, tell the story on it, and stop it.
+
+    Args:
+        plan: of the platform; its state is cleared before.
+        stage: to tell it on.
+        start: the title of the first step.
+        find_replica: finds the process of a deployment's replica.
+    """
+    supervisor = Supervisor(plan, output=Logs(plan.log_dir).write, progress=stage.started)
+    await supervisor.clear()
+    with stage.step(start):
+        await supervisor.__aenter__()
+    try:
+        await Story(plan, stage, find_replica).tell()
+    finally:
+        await supervisor.stop()
+
+
+def replica_process(plan: Plan, deployment: str) -> psutil.Process:
+    """The process of a replica on this machine.
+
+    Raises:
+        LookupError: there is none.
+    """
+    for path in sorted((plan.world_dir / "replicas").glob("*.json")):
+        replica = json.loads(path.read_text())
+        if replica["deployment"] == deployment and not replica["ended_at"]:
+            return psutil.Process(replica["pid"])
+    raise LookupError(f"no replica of {deployment}")
 
 
 def state_of(root: Path) -> Path:
