@@ -82,7 +82,7 @@ async def test_a_signed_url_ends(settings, eventually):
     await eventually(is_refused)
 
 
-async def test_a_pipeline_with_a_token_sends_its_bytes_to_s3_and_its_token_nowhere(s3, settings, tmp_path):
+async def test_a_pipeline_with_a_token_sends_its_bytes_to_s3(s3, settings, tmp_path):
     file = tmp_path / "model.onnx"
     file.write_bytes(BODY)
     said = settings.model_dump() | {"database_url": f"sqlite+aiosqlite:///{tmp_path}/console.db"}

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from pydantic import SecretStr
@@ -13,6 +14,7 @@ from so1s.events import WeightsChanged
 from so1s.login import Login
 from so1s.platform import ClientSettings, Platform
 from so1s.publisher import AsyncPublisher, Publisher
+from so1s.ways.uploads import ConsoleTarget
 from tests import played_events as played
 from tests.console.serving import Console
 
@@ -83,28 +85,45 @@ def test_a_missing_token_is_named(pipeline):
         Publisher(pipeline.model_copy(update={"token": None}))
 
 
-def test_what_is_no_console_is_told_so(pipeline, http_404):
+def test_what_is_no_console_is_told_so(pipeline, elsewhere):
     with pytest.raises(So1sError, match="HTTP 404, which is no answer of a console"):
-        Publisher(pipeline.model_copy(update={"url": http_404})).__enter__()
+        Publisher(pipeline.model_copy(update={"url": elsewhere[0]})).__enter__()
 
 
 @pytest.fixture
-def http_404():
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+def elsewhere():
+    """A server that is no console: its URL, and the headers of what is put there."""
+    put = []
 
-    class Nothing(BaseHTTPRequestHandler):
+    class Elsewhere(BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_error(404)
+
+        def do_PUT(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            put.append({name.lower(): value for name, value in self.headers.items()})
+            self.send_response(200)
+            self.end_headers()
 
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Nothing) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}", put
         server.shutdown()
         thread.join()
+
+
+def test_bytes_that_go_elsewhere_take_no_token_along(pipeline, model, elsewhere):
+    url, put = elsewhere
+    size = str(model.stat().st_size)
+    upload = {"method": "PUT", "url": f"{url}/model?signature=x", "headers": {"content-length": size}}
+    ConsoleTarget(pipeline)._send(model, upload)
+    (headers,) = put
+    assert "authorization" not in headers
+    assert (headers["content-length"], headers.get("transfer-encoding")) == (size, None)
 
 
 def test_publishing_and_waiting_outlive_a_restart_of_the_console(settings, tmp_path):
