@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.console.domain import binding
@@ -14,6 +14,8 @@ from services.console.domain.scopes import Scope
 from services.console.domain.token import Credential, Token
 from so1s.errors import InvalidInput
 from tests.console.conftest import uploaded
+
+unhurried = settings(deadline=None)  # a busy machine is no defect
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 TOKEN = Token("a" * 12, "", "risk", frozenset(Scope), "", 0.0, "operator:me", 1e12)
@@ -38,11 +40,13 @@ def taken(headers, body):
     return 0
 
 
+@unhurried
 @given(media_types, st.binary(max_size=200), st.dictionaries(header_names, st.text(max_size=20)))
 def test_any_bytes_are_refused(media_type, body, headers):
     assert taken(headers | {"content-type": media_type}, body) == 0
 
 
+@unhurried
 @given(st.sampled_from(["id", "source", "type", "specversion", "data", "correlationid", "time"]), json_values)
 def test_any_value_of_an_attribute_is_taken_or_refused(name, value):
     body = json.dumps(uploaded() | {name: value}).encode()
@@ -50,6 +54,7 @@ def test_any_value_of_an_attribute_is_taken_or_refused(name, value):
     taken({"content-type": binding.BATCH}, b"[" + body + b"]")
 
 
+@unhurried
 @given(st.sampled_from(["account", "model", "version", "artifact", "labels", "deploy", "x"]), json_values)
 def test_any_value_of_a_field_is_taken_or_refused(name, value):
     body = json.dumps(uploaded(**{name: value})).encode()
@@ -58,6 +63,7 @@ def test_any_value_of_a_field_is_taken_or_refused(name, value):
         assert taken({"content-type": binding.STRUCTURED}, body) == (value == "risk")
 
 
+@unhurried
 @given(st.text(max_size=300))
 def test_no_source_lets_a_tenant_speak_for_others(source):
     body = json.dumps(uploaded() | {"source": source}).encode()
@@ -91,6 +97,7 @@ def test_a_hostile_body_is_refused(media_type, body):
     assert taken({"content-type": media_type}, body) == 0
 
 
+@unhurried
 @given(st.text(max_size=120))
 def test_only_tokens_are_read_as_tokens(text):
     said = Credential.parse(text)
