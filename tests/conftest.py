@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from so1s_broker import Broker
@@ -17,6 +18,10 @@ from so1s_broker import Broker
 # pytest-asyncio asks for the current loop before it sets its own: where none was ever set, Python 3.11
 # makes one that nobody closes, and its warning is an error.
 asyncio.set_event_loop(None)
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("so1s", deadline=None)
+hypothesis.settings.load_profile("so1s")
 
 # Modules beside the tests whose assertions say what was compared, too.
 pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit")

@@ -23,9 +23,11 @@ from tests.scenarios.running import ACCOUNT, Running
 class InCluster(Running):
     """The platform on the lab's parts."""
 
-    def __init__(self, directory: Path, installation: Installation, **settings: Any) -> None:
+    def __init__(
+        self, directory: Path, installation: Installation, plan: type[ClusterPlan], **settings: Any
+    ) -> None:
         self._installation = installation
-        super().__init__(directory, partial(ClusterPlan, world=installation.world), **settings)
+        super().__init__(directory, partial(plan, world=installation.world), **settings)
 
     def living(self, deployment: str, account: str = ACCOUNT) -> list[dict[str, Any]]:
         """What a deployment's pods say of themselves."""
@@ -62,11 +64,16 @@ def parts(request: pytest.FixtureRequest) -> Parts:
 def platform(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InCluster]:
     """So1s on the cluster; its services are processes of this machine."""
     installation = Installation(f"w{uuid.uuid4().hex[:6]}", parts)
+    yield from running(installation, tmp_path_factory.mktemp("platform"), ClusterPlan)
+
+
+def running(installation: Installation, directory: Path, plan: type[ClusterPlan]) -> Iterator[InCluster]:
+    """A platform while it runs."""
     wait_for(installation.prepare())
-    running = InCluster(tmp_path_factory.mktemp("platform"), installation, window_seconds=5)
+    made = InCluster(directory, installation, plan, window_seconds=5)
     try:
-        running.start()
-        yield running
-        running.stop()
+        made.start()
+        yield made
+        made.stop()
     finally:
-        running.close()
+        made.close()

@@ -82,7 +82,7 @@ class Plan:
         state = str(self.state_dir / "slack.json")
         command = python("so1s_local.slack", "--port", str(self.ports["slack"]), "--state", state)
         token = {"SO1S_SLACK_TOKEN": self._slack_token}
-        return Unit("slack", command, _answers(f"http://{self._address('slack')}/"), token)
+        return Unit("slack", command, answers(f"http://{self._address('slack')}/"), token)
 
     def services(self) -> list[Unit]:
         """The services, each a process of its own as it would be a pod."""
@@ -90,7 +90,7 @@ class Plan:
             Unit(
                 name,
                 python(f"services.{name}"),
-                _answers(f"http://{self._address(name)}/readyz"),
+                answers(f"http://{self._address(name)}/readyz"),
                 self.environment(name),
             )
             for name in self.settings.services
@@ -100,7 +100,7 @@ class Plan:
         """Envoy, as the router configures it."""
         bootstrap = self.world_dir / "envoy" / "bootstrap.json"
         options = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"]
-        ready = _answers(f"http://{self._address('envoy_admin')}/ready")
+        ready = answers(f"http://{self._address('envoy_admin')}/ready")
         return [
             Unit("envoy", [str(envoy_binary()), "-c", str(bootstrap), *options], ready, requires=bootstrap)
         ]
@@ -155,7 +155,9 @@ def envoy_binary() -> Path:
     return next(Path(str(file.locate())).resolve() for file in files if file.name == "envoy")
 
 
-def _answers(url: str) -> Callable[[], Awaitable[bool]]:
+def answers(url: str) -> Callable[[], Awaitable[bool]]:
+    """What is ready once a URL answers well."""
+
     async def ready() -> bool:
         try:
             async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
