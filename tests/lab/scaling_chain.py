@@ -1,27 +1,34 @@
-"""An uploaded model scales by its latency: pods of a real kubelet, under load through Istio's gateway.
+"""An uploaded model scales by its latency and its CPU: real pods, under load through Istio's gateway.
 
 A scenario for the platform of `test_whole_chain.py`, which runs it: there is one real node, and one Kafka.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
+import pytest
+
+from so1s.blocking import wait_for
 from so1s.kubernetes import connect
+from so1s_lab.control_plane import ControlPlane
+from so1s_lab.metrics_server import MetricsServer
 from so1s_lab.prometheus import Prometheus
+from so1s_lab.runner import Runner
 from so1s_local.demo.load import Load
 from tests.deployer.conftest import until
 from tests.lab.cluster import InCluster
 from tests.lab.slow_model import write_slow_model
 
-SCALING = {
-    "max_replicas": 4,
-    "latency_p90_ms": 150,
-    "scale_up_window_seconds": 0,
-    "scale_down_window_seconds": 5,
-}
+QUICKLY = {"scale_up_window_seconds": 0, "scale_down_window_seconds": 5}
 SLOW, QUICK = {"x": [600]}, {"x": [1]}
 """Bodies of requests: a fifth of a second of one core, and nothing."""
 _PORT = 8080
+
+
+Condition = Callable[[], Awaitable[bool]]
 
 
 class Replicas:
@@ -32,7 +39,7 @@ class Replicas:
         self._prometheus = prometheus
         self._told: set[str] = set()
 
-    def are(self, count: int) -> Any:
+    def are(self, count: int) -> Condition:
         """Whether so many are there and all of them ready."""
 
         async def condition() -> bool:
@@ -56,25 +63,60 @@ def _is_ready(pod: Mapping[str, Any]) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
-def test_a_served_model_grows_to_four_replicas_under_load_and_shrinks_to_one_and_no_request_fails(
-    platform: InCluster, kubernetes, prometheus, prometheus_adapter, tmp_path
-):
-    path = write_slow_model(tmp_path / "slow.onnx")
-    serving = platform.serve("elastic", path=path, deploy={"scaling": SCALING})
+async def _answers_until(condition: Condition, url: str, gateway: str) -> Counter[int]:
+    """The statuses of a few requests a second, until a condition holds."""
+    answers: Counter[int] = Counter()
 
-    async def grow_and_shrink() -> None:
-        selector = "so1s.io/deployment=elastic"
+    async def holds() -> bool:
+        answers[(await http.post("/predict", json=QUICK)).status_code] += 1
+        return await condition()
+
+    headers = {"host": urlsplit(url).netloc}
+    async with httpx.AsyncClient(base_url=gateway, headers=headers, trust_env=False, timeout=10) as http:
+        await until(holds, seconds=120)
+    return answers
+
+
+@pytest.fixture(scope="session")
+def metrics_server(lab: Runner, kubernetes: ControlPlane, start) -> MetricsServer:
+    """What pods use, as an autoscaler is told of it."""
+    server = MetricsServer(lab.directory("metrics-server"), kubernetes)
+    start(server)
+    wait_for(server.register())
+    return server
+
+
+@pytest.fixture
+def grows_and_shrinks(platform: InCluster, kubernetes: ControlPlane, prometheus: Prometheus, tmp_path):
+    """Load a model until it has so many replicas, then leave it nearly alone until it has one again."""
+
+    def check(model: str, scaling: dict[str, float]) -> None:
+        path = write_slow_model(tmp_path / "slow.onnx")
+        serving = platform.serve(model, path=path, deploy={"scaling": scaling | QUICKLY})
+        platform.run(_load(serving.url, f"so1s.io/deployment={model}", scaling["max_replicas"]))
+
+    async def _load(url: str, selector: str, most: int) -> None:
         async with (
             connect(kubernetes.kubeconfig) as api,
             api.mirror("v1", "Pod", label_selector=selector) as pods,
         ):
             replicas = Replicas(pods.objects, prometheus)
             await until(replicas.are(1))
-            async with Load(serving.url, platform.at.gateway, SLOW, clients=4) as slow:
-                await until(replicas.are(4), seconds=120)
-                await slow.answered(20)
-            async with Load(serving.url, platform.at.gateway, QUICK, clients=1) as quick:
-                await until(replicas.are(1), seconds=120)
-        assert (slow.failed, quick.failed) == (0, 0), (slow.tally, quick.tally)
+            async with Load(url, platform.at.gateway, SLOW, clients=4) as load:
+                await until(replicas.are(most), seconds=120)
+                await load.answered(20)
+            answers = await _answers_until(replicas.are(1), url, platform.at.gateway)
+        assert load.failed == 0, load.tally
+        assert set(answers) == {200}
 
-    platform.run(grow_and_shrink())
+    return check
+
+
+def test_a_model_grows_to_four_replicas_by_its_latency_and_shrinks_to_one_and_no_request_fails(
+    prometheus_adapter, grows_and_shrinks
+):
+    grows_and_shrinks("slow", {"max_replicas": 4, "latency_p90_ms": 150})
+
+
+def test_a_model_grows_by_the_cpu_that_it_uses_and_no_request_fails(metrics_server, grows_and_shrinks):
+    grows_and_shrinks("busy", {"max_replicas": 2, "cpu_percent": 400})

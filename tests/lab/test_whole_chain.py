@@ -3,7 +3,10 @@
 from so1s.events import UsageSampled
 from tests.lab.cluster import InCluster, cluster_prometheus, parts, platform
 from tests.lab.scaling_chain import (
-    test_a_served_model_grows_to_four_replicas_under_load_and_shrinks_to_one_and_no_request_fails,
+    grows_and_shrinks,
+    metrics_server,
+    test_a_model_grows_by_the_cpu_that_it_uses_and_no_request_fails,
+    test_a_model_grows_to_four_replicas_by_its_latency_and_shrinks_to_one_and_no_request_fails,
 )
 from tests.scenarios.running import until
 from tests.scenarios.test_chain import (
