@@ -26,7 +26,7 @@ class Credentials(BaseSettings):
     password: SecretStr | None = None
     ca_file: Path | None = None
     """PEM file of a private authority; the system's where it is absent."""
-    docker_config: Path = Field(default_factory=_docker_config, validation_alias="SO1S_DOCKER_CONFIG")
+    docker_config: Path = Field(default_factory=_docker_config)
     """Read where no user is said."""
 
     def of(self, host: str) -> tuple[str | None, SecretStr | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shlex
+import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,6 +53,9 @@ class Foundation:
         """Unpack its Python into a new directory, and answer a program that runs it on this machine.
 
         Bytecode is the same then whichever Python this machine has.
+
+        Raises:
+            ValueError: it does not run here.
         """
         system = directory / "system"
         for layer in self._manifest["layers"]:
@@ -62,6 +66,9 @@ class Foundation:
         program = directory / "python"
         program.write_text(_script(system))
         program.chmod(0o755)
+        tried = subprocess.run([program, "-S", "-c", ""], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        if tried.returncode:
+            raise ValueError(f"the base's Python does not run on this machine: {tried.stderr.strip()}")
         return program
 
 

@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from deploy.images import base
 from deploy.images.credentials import Credentials
@@ -64,6 +66,21 @@ def test_an_image_is_the_base_the_locked_libraries_and_the_code(made, layout):
     assert said["User"] == "65532:65532"
     assert said["Entrypoint"] == ["python3", "-P", "-m", f"services.{SERVICE}"]
     assert said["Labels"]["org.opencontainers.image.base.digest"] == manifest(layout)["digest"]
+
+
+def test_an_image_brings_bytecode_of_its_own_interpreter(made):
+    for layer in manifest(made)["layers"][-2:]:
+        names = _names(blob(made, layer["digest"]))
+        sources = [name for name in names if name.endswith(".py") and "/test" not in name]
+        compiled = [name for name in names if name.endswith(".cpython-311.pyc")]
+        assert len(compiled) > 0.95 * len(sources) > 50
+
+
+def _names(layer: Path) -> list[str]:
+    with layer.open("rb") as packed:
+        plain = zstandard.ZstdDecompressor().stream_reader(packed)
+        with tarfile.open(fileobj=plain, mode="r|") as archive:
+            return archive.getnames()
 
 
 def test_libraries_are_packed_once(made, layout):
