@@ -158,7 +158,7 @@ def test_a_replica_that_looks_for_a_node_is_in_trouble_after_a_while():
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (_container(waiting={"reason": "ImagePullBackOff", "message": "not found"}), "image"),
+        (_container(waiting={"reason": "ErrImageNeverPull", "message": "not found"}), "image"),
         (_container(waiting={"reason": "CreateContainerConfigError", "message": "runs as root"}), "image"),
         (_container(restarts=3, waiting={"reason": "CrashLoopBackOff"}), "crash_loop"),
         (_container(restarts=3, running={}), "crash_loop"),
@@ -168,6 +168,15 @@ def test_what_keeps_a_replica_from_coming_up_is_named(status, reason):
     found = _pod(**status).trouble(NOW, 5)
     assert found
     assert found.reason == reason
+
+
+def test_an_image_that_cannot_be_pulled_is_trouble_once_it_was_tried_again():
+    """The first try may come before the pull secret has reached the node."""
+    pod = _pod(**_container(waiting={"reason": "ImagePullBackOff", "message": "401 Unauthorized"}))
+    assert pod.trouble(NOW + timedelta(seconds=20), 5) is None
+    found = pod.trouble(NOW + timedelta(seconds=30), 5)
+    assert found
+    assert (found.reason, "401" in found.message) == ("image", True)
 
 
 @pytest.mark.parametrize(

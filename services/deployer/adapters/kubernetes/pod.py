@@ -11,8 +11,11 @@ from services.deployer.domain.observation import Trouble
 
 _CRASHES = 3
 """So many ends in a row of a replica that is not ready are a crash loop; Kubernetes says so later."""
+_PULL_SECONDS = 25.0
+"""So long a pull may fail, as a kubelet tries again after 10 s: the registry may have been away, or the pull
+secret of a new namespace have come to the node after the pod."""
+_PULLS_AGAIN = "ImagePullBackOff"
 _IMAGE_REASONS = {
-    "ImagePullBackOff",
     "ErrImageNeverPull",
     "InvalidImageName",
     "ImageInspectError",
@@ -69,7 +72,7 @@ class Pod:
         """Why it does not come up, if that is known."""
         if self.ready or self.ending or self.ended:
             return None
-        return self._unscheduled(now, unschedulable_seconds) or self._broken()
+        return self._unscheduled(now, unschedulable_seconds) or self._broken(now)
 
     def _unscheduled(self, now: datetime, after_seconds: float) -> Trouble | None:
         scheduled = self._condition("PodScheduled")
@@ -80,10 +83,12 @@ class Pod:
             return None
         return Trouble("no_capacity", f"no node takes replica {self.name}: {scheduled.get('message', '')}")
 
-    def _broken(self) -> Trouble | None:
+    def _broken(self, now: datetime) -> Trouble | None:
         state = self._container.get("state", {})
         waiting = state.get("waiting", {})
-        if waiting.get("reason") in _IMAGE_REASONS:
+        age = now - datetime.fromisoformat(self.created_at)
+        given_up = waiting.get("reason") == _PULLS_AGAIN and age.total_seconds() > _PULL_SECONDS
+        if given_up or waiting.get("reason") in _IMAGE_REASONS:
             return Trouble("image", f"{waiting['reason']}: {waiting.get('message', '')}")
         if self.restarts >= _CRASHES or waiting.get("reason") == "CrashLoopBackOff":
             times = max(self.restarts, 1)
