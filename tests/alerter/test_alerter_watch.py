@@ -125,7 +125,12 @@ def test_restarts_are_counted_within_their_span(turns):
 def test_a_deployment_that_was_made_again_counts_restarts_anew(turns):
     loop = rule(when={"restarts_at_least": 3, "within_seconds": 60})
     assert turns(loop, (0, {"restarts": 9}), (1, {"restarts": 0}), (2, {"restarts": 2})) == []
-    assert turns(loop, (0, {"restarts": 9}), (1, {"restarts": 1}), (2, {"restarts": 3})) == [(2, "opened")]
+    assert turns(loop, (0, {"restarts": 9}), (1, {"restarts": 1}), (2, {"restarts": 4})) == [(2, "opened")]
+
+
+def test_replicas_that_are_forgotten_with_their_restarts_alarm_nobody(turns):
+    loop = rule(when={"restarts_at_least": 3, "within_seconds": 60})
+    assert turns(loop, (0, {"restarts": 10}), (1, {"restarts": 10}), (2, {"restarts": 4})) == []
 
 
 def test_a_day_without_restarts_is_remembered_in_one_count():

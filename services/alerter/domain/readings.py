@@ -118,6 +118,6 @@ def _latency(quantile: str, value: float | None, bound: float, sample: HealthSam
 
 def _restart_loop(loop: RestartLoop, counts: list[RestartCount]) -> Reading:
     totals = [count.restarts for count in counts]
-    # A count that falls began anew: a deployment of the same name was made again.
-    growth = sum(new - old if new >= old else new for old, new in pairwise(totals))
+    # A count that falls tells of no restart: replicas were forgotten, or a deployment was made again.
+    growth = sum(max(0, new - old) for old, new in pairwise(totals))
     return Reading(growth >= loop.restarts_at_least, growth, f"{growth} restarts")
