@@ -48,6 +48,7 @@ class Reconciler:
     async def step(self) -> None:
         """One round: cheap unless a route is pending, or the mesh is due to be compared."""
         await self.waits.settle()
+        await self._release()  # what no gateway's route named even before it was to go
         now = asyncio.get_running_loop().time()
         if now - self.compared_at < self.drift_seconds and not await self._any_pending():
             return

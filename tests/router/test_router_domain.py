@@ -201,9 +201,16 @@ def test_a_variant_without_weight_retires_off_the_route():
     assert endpoint.variants["fraud-next"].state == "retiring"
 
 
-def test_a_variant_that_is_off_the_route_is_released_at_once():
+def test_a_variant_that_was_never_on_the_route_is_released_at_once():
     endpoint = retire(request(joined(ready()), "fraud-next"), "fraud-next", 1)
     assert endpoint.variants["fraud-next"].state == "released"
+
+
+def test_a_detached_variant_retires_without_a_new_route():
+    detached = decide(joined(ready(), ready("fraud-next")), {"fraud": 1})
+    endpoint = retire(detached, "fraud-next", 1)
+    assert endpoint.variants["fraud-next"].state == "retiring"
+    assert endpoint.revision == detached.revision
 
 
 def test_a_variant_with_weight_is_in_use():

@@ -332,6 +332,24 @@ async def test_a_variant_is_released_once_every_gateway_has_the_route_without_it
     assert await router.turn() == []
 
 
+async def test_a_detached_variant_is_released_only_once_no_gateway_sends_it_traffic(router):
+    router.mesh.gateways = [{}, {}]
+    await router.take(ready(), ready("fraud-next"), weights(weights={"fraud": 1, "fraud-next": 1}))
+    router.mesh.stuck = {1}
+    assert await router.take(weights(1), retiring("fraud-next")) == []
+    assert [arm.variant for arm in router.mesh.gateways[1][HOST].arms] == ["fraud", "fraud-next"]
+    router.mesh.stuck = set()
+    assert [type(event) for event in await router.turn()] == [RoutesApplied, VariantReleased]
+    assert await router.turn() == []
+
+
+async def test_a_detached_variant_that_gateways_know_nothing_of_is_released_in_the_next_round(router):
+    await router.take(ready(), ready("fraud-next"), weights(1))
+    router.reconciler.drift_seconds = float("inf")  # nothing is pending, and nothing due to be compared
+    [released] = await router.take(retiring("fraud-next"))
+    assert released == VariantReleased(account="risk", deployment="fraud-next", revision=1)
+
+
 async def test_a_deployment_that_no_endpoint_knows_is_released_at_once(router):
     [released] = await router.take(retiring("unknown"))
     assert released == VariantReleased(account="risk", deployment="unknown", revision=1)

@@ -56,8 +56,9 @@ def judge(endpoint: Endpoint, deployment: str, check: str, verdict: Verdict) -> 
 
 
 def retire(endpoint: Endpoint, deployment: str, revision: int) -> Endpoint:
-    """Take a weightless variant off the endpoint; off the route it is released at once.
+    """Take a weightless variant off the endpoint; one that was never on the route is released at once.
 
+    A detached one is off the route, but a gateway may still have a former route that names it.
     An endpoint that is left without any variant has nothing to answer with: its host goes, too.
 
     Args:
@@ -70,7 +71,8 @@ def retire(endpoint: Endpoint, deployment: str, revision: int) -> Endpoint:
     if known.state == "retiring":
         return endpoint
     attached = known.state == "attached"
-    after = endpoint.having([replace(variant, state="retiring" if attached else "released")])
+    drains = attached or known.state == "detached"
+    after = endpoint.having([replace(variant, state="retiring" if drains else "released")])
     if not after.known and not after.removed:
         return remove(after)
     return after.rerouted() if attached else after
