@@ -86,12 +86,18 @@ class Reconciler:
             log.warning("another hand changed the mesh; it is restored", hosts=sorted(drifted))
 
     async def _not_arrived(self, pending: Sequence[Course]) -> list[Course]:
-        arrived = await asyncio.gather(*map(self._in_turn, pending))
-        return [course for course, is_there in zip(pending, arrived, strict=True) if not is_there]
+        """Those that are worth another look in this round."""
+        settled = await asyncio.gather(*map(self._in_turn, pending))
+        return [course for course, is_settled in zip(pending, settled, strict=True) if not is_settled]
 
     async def _in_turn(self, course: Course) -> bool:
+        """Whether a course is done with for this round: it arrived, or nothing could be learnt of it."""
         async with self._turns:
-            return await self._arrived(course)
+            try:
+                return await self._arrived(course)
+            except Exception:
+                log.exception("a route could not be followed", endpoint=course.endpoint.key)
+                return True  # the others go on; the next round asks again
 
     async def _arrived(self, course: Course) -> bool:
         """Whether every gateway answers with a route's revision; tells it, or that it is late."""

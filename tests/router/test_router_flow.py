@@ -547,6 +547,24 @@ async def test_a_route_that_the_mesh_refuses_is_told_of_at_once_in_its_words(rou
     assert [type(event) for event in await router.turn()] == [RoutesApplied]
 
 
+async def test_a_host_that_cannot_be_asked_holds_up_no_other(router, monkeypatch):
+    async def served(host):
+        if host == HOST:
+            raise ConnectionError("nobody knows the gateways of this host")
+        return await MemoryMesh.served(router.mesh, host)
+
+    await router.take(ready("churn", endpoint="churn"), ready("churn-next", endpoint="churn"))
+    monkeypatch.setattr(router.mesh, "served", served)
+    said = await router.take(ready(), retiring("churn-next"))
+    assert [(type(event), event.account) for event in said] == [
+        (RoutesApplied, "risk"),
+        (VariantReleased, "risk"),
+    ]
+    monkeypatch.undo()
+    [applied] = await router.turn()
+    assert applied.host == HOST
+
+
 async def test_a_route_that_another_hand_changed_comes_back(router):
     await router.take(ready())
     kept = router.mesh.gateways[0].copy()

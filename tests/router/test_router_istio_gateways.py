@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -13,6 +13,7 @@ import trustme
 
 from services.router.adapters.istio.endpoints import addresses
 from services.router.adapters.istio.gateways import Probe
+from services.router.adapters.mesh_envoy import EnvoyMesh
 from services.router.settings import Settings
 
 HOST = "fraud--risk.so1s.localhost"
@@ -53,8 +54,18 @@ class _Gateway(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+def serving(server: HTTPServer) -> Iterator[str]:
+    """The address of a server while it runs."""
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
 @pytest.fixture
-def secure(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
+def secure(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """The address of a gateway with a wildcard certificate, and the file of its authority."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -62,12 +73,8 @@ def secure(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     server = HTTPServer(("127.0.0.1", 0), _Gateway)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"127.0.0.1:{server.server_port}", tmp_path / "ca.pem"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    for address in serving(server):
+        yield address, tmp_path / "ca.pem"
 
 
 async def test_a_gateway_with_a_certificate_is_asked_as_the_host_and_verified(secure):
@@ -79,6 +86,36 @@ async def test_a_gateway_with_a_certificate_is_asked_as_the_host_and_verified(se
         assert await Probe(http, "https").revisions([address], "fraud.example") == [None]
     async with httpx.AsyncClient(trust_env=False) as stranger:
         assert await Probe(stranger, "https").revisions([address], HOST) == [None]
+
+
+@pytest.fixture
+def strange(request) -> Iterator[str]:
+    """The address of what answers 200 to everybody, with a body that no gateway has."""
+
+    class Strange(_Gateway):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("content-length", str(len(request.param)))
+            self.end_headers()
+            self.wfile.write(request.param)
+
+    yield from serving(HTTPServer(("127.0.0.1", 0), Strange))
+
+
+@pytest.mark.parametrize("strange", [b"<html>", b"\xff", b"{}", b"[7]", b"null", b""], indirect=True)
+async def test_something_else_that_answers_in_a_gateways_place_serves_no_revision(strange, tmp_path):
+    host, port = strange.split(":")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        assert await Probe(http, "http").revisions([strange], HOST) == [None]
+        mesh = EnvoyMesh(
+            http,
+            directory=tmp_path,
+            gateway=(host, int(port)),
+            admin_port=1,
+            request_timeout_seconds=1,
+            health_wait_seconds=1,
+        )
+        assert await mesh.served(HOST) == [None]
 
 
 async def test_a_gateway_that_is_away_counts_as_one_that_does_not_serve(secure):

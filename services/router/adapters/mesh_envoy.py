@@ -52,6 +52,7 @@ from services.router.adapters.envoy_routes import (
     virtual_host,
     virtual_host_name,
 )
+from services.router.adapters.served_revision import served_revision
 from services.router.domain.route import Route
 
 _Hosts = dict[str, Resource]
@@ -105,11 +106,7 @@ class EnvoyMesh:
     async def served(self, host: str) -> Sequence[int | None]:
         """Ask the one gateway."""
         address, port = self._gateway
-        try:
-            answer = await self._http.get(f"http://{address}:{port}{REVISION_PATH}", headers={"host": host})
-        except httpx.HTTPError:
-            return [None]
-        return [answer.json()["revision"] if answer.status_code == httpx.codes.OK else None]
+        return [await served_revision(self._http, f"http://{address}:{port}{REVISION_PATH}", host)]
 
     def refusals(self) -> Mapping[str, str]:
         """None: Envoy takes every route that these files can say."""

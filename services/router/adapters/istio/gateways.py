@@ -10,6 +10,7 @@ import httpx
 
 from services.router.adapters.istio.endpoints import API_VERSION, KIND, addresses, slices_of
 from services.router.adapters.istio.manifests import REVISION_PATH
+from services.router.adapters.served_revision import served_revision
 from so1s.kubernetes import Api, Mirror
 
 
@@ -45,12 +46,5 @@ class Probe:
 
     async def revisions(self, gateways: Sequence[str], host: str) -> Sequence[int | None]:
         """The revision that the gateway at each `HOST:PORT` answers with; None where it has none."""
-        return await asyncio.gather(*(self._revision(gateway, host) for gateway in gateways))
-
-    async def _revision(self, gateway: str, host: str) -> int | None:
-        url = f"{self.scheme}://{gateway}{REVISION_PATH}"
-        try:
-            answer = await self.http.get(url, headers={"host": host}, extensions={"sni_hostname": host})
-        except httpx.HTTPError:
-            return None
-        return answer.json()["revision"] if answer.status_code == httpx.codes.OK else None
+        urls = [f"{self.scheme}://{gateway}{REVISION_PATH}" for gateway in gateways]
+        return await asyncio.gather(*(served_revision(self.http, url, host) for url in urls))
