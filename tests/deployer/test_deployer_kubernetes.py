@@ -8,15 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.deployer.adapters.kubernetes.advice import Advice
 from services.deployer.adapters.kubernetes.autoscaler import autoscaler
 from services.deployer.adapters.kubernetes.drift import differences
 from services.deployer.adapters.kubernetes.keda import Keda, scaled_object, total
+from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.adapters.kubernetes.pod import Pod
 from services.deployer.adapters.kubernetes.pod_metrics import POD_METRICS
 from services.deployer.adapters.kubernetes.room import room
 from services.deployer.domain.capacity import Capacity, refusal_on_nodes
+from services.deployer.domain.observation import Observation, Trouble
+from so1s.errors import TemporaryError
 from so1s.events import Resources, Scaling
-from so1s.kubernetes import quantities
+from so1s.kubernetes import Refused, quantities
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -133,6 +137,46 @@ def test_a_refusal_speaks_of_the_node_that_comes_nearest():
     assert "nearest of 2 nodes, large" in said
     assert "short by 100 millicores of 400 free" in said
     assert "1 replica of 400 millicores, 512 MiB would fit" in said
+
+
+class _Nodes:
+    """An API of one node, or none that answers."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.reads = []
+
+    async def read(self, where, _query):
+        self.reads.append(where)
+        if self.error:
+            raise self.error
+        return {"items": [_node("a", cpu="1", memory="1Gi")] if where.endswith("nodes") else []}
+
+
+def _short_of_room(name):
+    figures = dict.fromkeys(("desired", "updated", "ready", "total", "restarts"), 0)
+    trouble = Trouble("no_capacity", "0/1 nodes are available.")
+    story = {"revision": 1, "candidate": False, "service": "", "url": "", "trouble": trouble}
+    return Observation("risk", name, **figures, **story)
+
+
+OPTIONS = Options("", "cluster.local", gpu_resource="gpu", gpu_scheduler="")
+LARGE = {("risk", name): Resources(cpu_millicores=2000, memory_mib=64) for name in ("fraud", "churn")}
+
+
+async def test_all_that_are_short_of_room_are_advised_by_one_look():
+    nodes, advice = _Nodes(), Advice(OPTIONS)
+    short = [_short_of_room("fraud"), _short_of_room("churn")]
+    for _ in range(2):
+        advised = await advice.give(nodes, short, LARGE)
+        assert all("1 replica of 1000 millicores" in each.trouble.message for each in advised)
+    assert nodes.reads == ["/api/v1/nodes", "/api/v1/pods"]
+
+
+@pytest.mark.parametrize("error", [Refused("nodes is forbidden"), TemporaryError("timed out")])
+async def test_who_is_short_of_room_is_observed_without_advice_where_the_nodes_cannot_be_read(error):
+    short = [_short_of_room("fraud")]
+    assert await Advice(OPTIONS).give(_Nodes(error), short, LARGE) == short
 
 
 def _pod(**status):

@@ -10,9 +10,11 @@ import pytest
 
 from services.deployer.adapters.cluster_kubernetes import ClusterKubernetes
 from services.deployer.adapters.kubernetes.options import Options
+from services.deployer.domain.observation import Trouble
 from services.deployer.ports import Cluster
+from so1s.errors import TemporaryError
 from so1s.events import Image, Resources, Scaling
-from so1s.kubernetes import Api, connect
+from so1s.kubernetes import Api, Refused, connect
 from so1s_lab.control_plane import ControlPlane
 from tests.deployer.conftest import deployment, seen, settled, until, workload
 from tests.deployer.test_cluster_conformance import (  # noqa: F401 - the port's promises that need no HTTP
@@ -225,6 +227,34 @@ async def test_a_replica_that_finds_no_node_is_told_of_and_what_served_serves(cl
     assert "Insufficient cpu" in trouble.message
     assert "millicores, 64 MiB would fit" in trouble.message
     assert (await seen(cluster)).ready == 1
+
+
+@pytest.mark.parametrize("error", [Refused("nodes is forbidden"), TemporaryError("timed out")])
+async def test_where_the_room_cannot_be_read_every_deployment_is_observed_all_the_same(
+    cluster, machine, error
+):
+    await serving(cluster, machine)
+    huge = workload(machine.image("2"), "2", resources=Resources(cpu_millicores=200_000, memory_mib=64))
+    for name in ("large", "larger"):
+        await cluster.apply(deployment(huge, name=name))
+    looks = []
+
+    async def read(where: str, query: dict[str, str]) -> Any:
+        looks.append((where, query))
+        raise error
+
+    cluster._api.read = read
+
+    async def told() -> dict[str, Trouble | None] | None:
+        found = {each.deployment: each.trouble for each in await cluster.observe()}
+        return found if found["large"] and found["larger"] else None
+
+    found = await until(told)
+    assert found["fraud"] is None
+    assert "Insufficient cpu" in found["large"].message
+    looked = len(looks)
+    assert await told() == found
+    assert len(looks) == looked, "the room is read once for each trouble"
 
 
 async def test_what_a_quota_does_not_allow_is_told_of(cluster, machine):

@@ -23,12 +23,11 @@ from typing import Any, Self
 import structlog
 
 from services.deployer.adapters.kubernetes import manifests, names
+from services.deployer.adapters.kubernetes.advice import Advice
 from services.deployer.adapters.kubernetes.drift import differences
 from services.deployer.adapters.kubernetes.observing import Parts, gather, observe
 from services.deployer.adapters.kubernetes.options import Options
-from services.deployer.adapters.kubernetes.room import read_room
 from services.deployer.domain import rollout
-from services.deployer.domain.capacity import refusal_on_nodes
 from services.deployer.domain.observation import Observation, Trouble
 from services.deployer.ports import Deployment
 from so1s.errors import TemporaryError
@@ -71,8 +70,7 @@ class ClusterKubernetes:
         self._refused: dict[names.Key, tuple[Deployment, str]] = {}
         """What the API did not take, and why."""
         self._applied: dict[names.Key, Deployment] = {}
-        self._advice: dict[names.Key, str] = {}
-        """What would fit, of each deployment whose replicas find no node."""
+        self._advice = Advice(options)
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -99,7 +97,7 @@ class ClusterKubernetes:
         """
         key = (deployment.account, deployment.name)
         self._applied[key] = deployment.candidate or deployment
-        self._advice.pop(key, None)
+        self._advice.forget(key)
         try:
             await self._apply_account(deployment.account)
             await self._apply_stable(deployment)
@@ -113,7 +111,7 @@ class ClusterKubernetes:
 
     async def remove(self, account: str, name: str) -> None:
         """Let the Deployments go; what they own goes with them."""
-        for remembered in (self._refused, self._applied, self._advice):
+        for remembered in (self._refused, self._applied):
             remembered.pop((account, name), None)
         for candidate in (True, False):
             await self._delete(account, names.object_name(name, candidate=candidate), "Deployment")
@@ -129,7 +127,8 @@ class ClusterKubernetes:
         for key in self._refused:
             found.setdefault(key, Parts())
         seen = [self._with_refusal(observe(key, parts, self._options, now)) for key, parts in found.items()]
-        return [await self._with_advice(each) for each in seen]
+        resources = {key: each.workload.resources for key, each in self._applied.items()}
+        return await self._advice.give(self._api, seen, resources)
 
     async def logs(self, account: str, name: str, lines: int) -> list[str]:
         """The last lines of the replicas that are there; of one that was restarted, the run before too."""
@@ -231,19 +230,6 @@ class ClusterKubernetes:
             updated=0,
             trouble=Trouble("refused", reason),
         )
-
-    async def _with_advice(self, seen: Observation) -> Observation:
-        """Say what is free where replicas find no node."""
-        key = (seen.account, seen.deployment)
-        applied = self._applied.get(key)
-        if not (seen.trouble and seen.trouble.reason == "no_capacity" and applied):
-            self._advice.pop(key, None)
-            return seen
-        if key not in self._advice:  # it is read once for each trouble: the room changes all the time
-            free = await read_room(self._api, self._options)
-            self._advice[key] = refusal_on_nodes(applied.workload.resources, free)
-        message = f"{seen.trouble.message} {self._advice[key]}"
-        return replace(seen, trouble=Trouble("no_capacity", message))
 
     def _notify(self) -> None:
         self._changed()
