@@ -70,6 +70,8 @@ class Waits:
         async with self.store.transaction(member.cause) as tx:
             endpoint = await store.load(tx, member.account, member.endpoint)
             variant = endpoint.variants[member.deployment]
+            if variant.revision != member.revision:
+                return  # the next one came in between, and has its own time
             verdict = Verdict(passed=False, reason=f"no verdict within {self.deadlines.checks:g} s")
             found = dict.fromkeys(variant.unjudged, verdict)
             await store.record_verdicts(tx, member.account, member.deployment, variant.revision, found)

@@ -7,7 +7,7 @@ import pytest
 from dirty_equals import IsFloat, IsNow, IsPartialDict
 from starlette.applications import Starlette
 
-from services.router import api
+from services.router import api, progress
 from services.router.domain.deadlines import Deadlines
 from services.router.handlers import consumer
 from services.router.refusals import refuse
@@ -318,6 +318,23 @@ async def test_checks_without_a_verdict_fail_at_the_deadline_and_may_still_pass_
     assert await router.turn() == []
     [applied] = await router.take(checked("fraud-next", passed=True))
     assert applied.weights == {"fraud": 3, "fraud-next": 1}
+
+
+async def test_a_revision_that_comes_just_as_the_one_before_is_late_has_its_own_time(router, monkeypatch):
+    await router.take(ready(), ready("fraud-next", requires=["quality"]))
+    router.deadlines(Deadlines(weights=600, checks=0, apply=15))
+    late = progress.unjudged
+
+    async def overtaken(connection, before):
+        found = await late(connection, before)
+        await router.handle(ready("fraud-next", 2, requires=["quality"]))
+        return found
+
+    monkeypatch.setattr(progress, "unjudged", overtaken)
+    await router.reconciler.waits.fail_unjudged()
+    monkeypatch.undo()
+    router.deadlines(Deadlines(weights=600, checks=600, apply=15))
+    assert [type(event) for event in await router.turn()] == [RoutesApplied]
 
 
 async def test_a_variant_is_released_once_every_gateway_has_the_route_without_it(router):
