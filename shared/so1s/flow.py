@@ -29,6 +29,8 @@ TOLD_BY: tuple[type[Event], ...] = (
     events.RoutesRejected,
 )
 """The events that a flow is made of."""
+ENDED_BY = tuple(each for each in TOLD_BY if each not in {events.ModelUploaded, events.BuildStepFinished})
+"""Those of them that say how it ended."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Flow:
     def after(self, received: Received[Any]) -> Flow:
         """The flow once an event of its chain happened; an event that it is not made of changes nothing.
 
-        A later success takes an earlier failure back, as where a build was asked for again.
+        The last end counts: a failure ends each service's part, but not what others still do in the chain.
         """
         event, began = received.event, self.began or received.time
         flow = replace(self, began=began)
@@ -102,6 +104,20 @@ class Flow:
     def reached(self, name: str, detail: str, seconds: float, **changes: Any) -> Flow:
         """The flow with one more step."""
         return replace(self, steps=(*self.steps, Step(name, detail, seconds)), **changes)
+
+    def after_all(self, received: Iterable[Received[Any]]) -> Flow:
+        """The flow once events happened, which may have come in any order."""
+        flow = self
+        for each in in_order(received):
+            flow = flow.after(each)
+        return flow
+
+    @property
+    def may_be_tried_again(self) -> bool:
+        """Whether it failed for a reason that may be gone: not so where a later upload took its place."""
+        if not isinstance(self.end, FlowFailed):
+            return False
+        return getattr(self.end.event, "reason", "") != "superseded"
 
     @property
     def last(self) -> str:

@@ -20,7 +20,8 @@ from so1s.blocking import wait_for
 from so1s.errors import InvalidInput, So1sError, Unreachable
 from so1s.events import AlertRule, Artifact, DeployOptions, Lineage, ModelUploaded, ScalingOptions
 from so1s.events.envelope import Received
-from so1s.flow import TOLD_BY, Flow, FlowFailed, Serving, Step, in_order
+from so1s.events.ids import content_id, derived_id
+from so1s.flow import ENDED_BY, TOLD_BY, Flow, FlowFailed, Serving, Step
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.platform import ClientSettings
 from so1s.publisher import SOURCE, Publisher
@@ -109,7 +110,10 @@ def publish_model(
     alerts: Iterable[AlertRule | Mapping[str, Any]] | None = None,
     settings: ClientSettings | None = None,
 ) -> PublishedModel:
-    """Upload a model and publish `ModelUploaded`. Safe to repeat: a repetition is the same event.
+    """Upload a model and publish `ModelUploaded`. Safe to repeat, as schedulers do.
+
+    A repetition is the same event, and changes nothing; but where the upload has failed it is a new one, so
+    that it is built and deployed again, and waited for anew. One that a later upload superseded stays so.
 
     Args:
         model: the series that the version belongs to.
@@ -149,7 +153,20 @@ def publish_model(
     if not _is_uri(path):
         event = event.model_copy(update={"artifact": _upload(Path(path), event, settings)})
     with Publisher(settings) as publisher:
-        return PublishedModel(event, publisher.publish(event, source=SOURCE), settings)
+        event_id = _occasion(publisher, event)
+        return PublishedModel(event, publisher.publish(event, id=event_id, source=SOURCE), settings)
+
+
+def _occasion(publisher: Publisher, event: ModelUploaded) -> str:
+    """The id to say an upload with: the first one, or, after each that failed, the next one.
+
+    Each follows from the one before, so that all who try again after the same failure say the same event.
+    """
+    event_id = content_id(SOURCE, event.type, event.key, event.to_json())
+    start = Flow(event.model, event.version)
+    while start.after_all(publisher.past(event_id, ENDED_BY)).may_be_tried_again:
+        event_id = derived_id(SOURCE, event_id, event.type, event.key, ordinal=1)
+    return event_id
 
 
 def _upload(path: Path, event: ModelUploaded, settings: ClientSettings) -> Artifact:
@@ -233,9 +250,7 @@ class _Following:
         """Look at the flow anew with what came: events come in any order, and again and again."""
         for each in received:
             self._events.setdefault((each.source, each.id), each)  # said again, it has a later time
-        self._flow = self._start
-        for each in in_order(self._events.values()):
-            self._flow = self._flow.after(each)
+        self._flow = self._start.after_all(self._events.values())
         for step in self._flow.steps:
             if (step.name, step.detail) not in self._told:
                 self._told.add((step.name, step.detail))

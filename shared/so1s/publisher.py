@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from so1s.blocking import LoopThread
 from so1s.errors import Unreachable
-from so1s.events.envelope import Cause
+from so1s.events.envelope import Cause, Received
 from so1s.events.event import Event
 from so1s.events.ids import content_id
 from so1s.platform import ClientSettings
@@ -102,6 +102,15 @@ class AsyncPublisher:
         await self._patiently(partial(self._way.say, event, id=event_id, source=source, cause=cause))
         return event_id
 
+    async def past(self, chain: str, kinds: Sequence[type[Event]]) -> list[Received[Any]]:
+        """The events of some kinds that happened so far in the chain of this id.
+
+        Raises:
+            Unauthorized: the token is not valid any more.
+            Unreachable: nobody answers.
+        """
+        return await self._patiently(partial(self._way.past, chain, kinds))
+
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do what the platform must be there for; where it is away, try again for a while."""
         away: Unreachable | None = None
@@ -157,3 +166,7 @@ class Publisher:
     ) -> str:
         """Publish an event; see `AsyncPublisher.publish`."""
         return self._thread.run(self._publisher.publish(event, id=id, source=source, cause=cause))
+
+    def past(self, chain: str, kinds: Sequence[type[Event]]) -> list[Received[Any]]:
+        """What happened in a chain; see `AsyncPublisher.past`."""
+        return self._thread.run(self._publisher.past(chain, kinds))

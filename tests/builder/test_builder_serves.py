@@ -19,11 +19,13 @@ import pytest
 import zstandard
 from pydantic import SecretStr
 
+import so1s
 from services.builder import app
 from services.builder.handlers import consumer
 from services.builder.settings import Settings
 from services.builder.worker import Workers
 from so1s.events import Artifact, BuildFailed, Event, ImageBuilt, ModelUploaded
+from so1s.platform import ClientSettings
 from so1s.publisher import AsyncPublisher
 from so1s.settings import KafkaSettings
 from so1s.store import Store
@@ -182,3 +184,28 @@ async def test_a_builder_on_a_real_broker_builds_what_is_uploaded_and_shows_it(d
         log = (await http.get("/v1/builds/risk/on-broker/3/log")).text
 
     assert "image: sha256:" in log
+
+
+async def test_an_upload_that_failed_is_built_by_the_next_call_of_its_pipeline(directory, kafka, onnx_model):
+    service = app.build(settings_in(directory, kafka=kafka, prepared_formats=["onnx"]))
+    event = uploaded(directory, "away.onnx", onnx_model, "tried-again")
+    path = Path(event.artifact.uri.removeprefix("file://"))
+    await asyncio.to_thread(path.unlink)  # its store is empty for now
+    said = []
+
+    def attempt():
+        settings = ClientSettings(kafka=kafka, account="risk")
+        published = so1s.publish_model(
+            event.model, event.artifact.uri, version=event.version, deploy=None, settings=settings
+        )
+        said.append(published.event_id)
+        return published.wait_until_serving(30)
+
+    async with service.running():
+        with pytest.raises(so1s.BuildFailed, match="does not exist"):
+            await asyncio.to_thread(attempt)
+        with pytest.raises(so1s.BuildFailed, match="does not exist"):
+            await asyncio.to_thread(attempt)  # nothing was mended
+        await asyncio.to_thread(path.write_bytes, onnx_model)
+        assert await asyncio.to_thread(attempt) == so1s.Serving(None, None)
+    assert len(set(said)) == 3

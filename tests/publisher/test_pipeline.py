@@ -15,6 +15,7 @@ import so1s
 from so1s import events
 from so1s.errors import InvalidInput
 from so1s.events.envelope import Cause
+from so1s.events.ids import content_id
 from so1s.platform import ClientSettings
 from so1s.publisher import Publisher
 from so1s.settings import KafkaSettings
@@ -53,9 +54,17 @@ def answer(laptop, published, *answers):
     """Say events as the services would: each is caused by the upload's chain."""
     cause = Cause(published.event_id, published.event_id)
     with Publisher(KafkaSettings(kafka=laptop.kafka)) as publisher:
-        said = {publisher.publish(each, source="so1s/played", cause=cause) for each in answers}
+        said = {
+            publisher.publish(each, id=_id_of(each, cause), source="so1s/played", cause=cause)
+            for each in answers
+        }
     if laptop.url:
         _until_console_knows(laptop, published, said)
+
+
+def _id_of(event, cause):
+    """Another one in each chain, as those of the services are."""
+    return content_id(f"so1s/played/{cause.event_id}", event.type, event.key, event.to_json())
 
 
 def _until_console_knows(laptop, published, said):
@@ -265,10 +274,48 @@ def test_a_failed_build_raises_with_the_tail_of_its_log(laptop, out, model):
     assert raised.value.event == failed
 
 
-def test_a_build_that_was_asked_for_again_takes_the_failure_back(laptop, out, model):
-    published = publish(laptop, out, model, deploy=None)
-    answer(laptop, published, played.build_failed(model), played.built(model, deployed=False))
-    assert published.wait_until_serving(10) == so1s.Serving(None, None)
+FAILURES = {
+    "build": (played.build_failed,),
+    "deployment": (played.built, played.deployment_failed),
+    "route": (played.built, played.ready, lambda model: played.rejected(model, "requires", "quality", "x")),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_what_failed_is_tried_again_by_the_next_call_which_waits_for_the_new_try(laptop, out, model, failure):
+    first = publish(laptop, out, model)
+    answer(laptop, first, *(said(model) for said in FAILURES[failure]))
+    with pytest.raises(so1s.FlowFailed):
+        first.wait_until_serving(10)
+
+    again = publish(laptop, out, model)
+    assert (again.event, again.event_id != first.event_id) == (first.event, True)
+    with pytest.raises(so1s.NotServing, match="reached: published after"):
+        again.wait_until_serving(0.5)
+    assert publish(laptop, out, model).event_id == again.event_id  # that one goes on
+    answer(laptop, again, played.built(model), played.ready(model), played.applied(model))
+    assert again.wait_until_serving(10).revision == 7
+    assert publish(laptop, out, model).event_id == again.event_id
+
+
+def test_each_failure_is_followed_by_another_try(laptop, out, model):
+    tries = []
+    for _ in range(3):
+        tries.append(publish(laptop, out, model))
+        answer(laptop, tries[-1], played.build_failed(model))
+        with pytest.raises(so1s.BuildFailed):
+            tries[-1].wait_until_serving(10)
+    assert len({each.event_id for each in tries}) == 3
+
+
+def test_a_retry_does_not_displace_what_was_uploaded_later(laptop, out, model):
+    first = publish(laptop, out, model)
+    superseded = played.deployment_failed(model).model_copy(update={"reason": "superseded"})
+    answer(laptop, first, played.built(model), superseded)
+    again = publish(laptop, out, model)
+    assert again.event_id == first.event_id
+    with pytest.raises(so1s.DeploymentFailed, match="superseded"):
+        again.wait_until_serving(10)
 
 
 def test_a_failed_deployment_raises(laptop, out, model):

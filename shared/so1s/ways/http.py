@@ -85,6 +85,12 @@ class HttpWay:
                     await asyncio.sleep(_PAUSE_SECONDS)
                 known = len(events)
 
+    async def past(self, correlation_id: str, kinds: Sequence[type[Event]]) -> list[Received[Any]]:
+        """See `Way`."""
+        async with httpx.AsyncClient(**self._options) as http:
+            answer = await self._ask(http, "GET", f"/v1/chains/{quote(correlation_id, safe='')}")
+        return _of(kinds, answer.json()["events"])
+
     def away(self, error: BaseException) -> Unreachable:
         """See `Way`."""
         return _away(self._settings, str(error) or type(error).__name__)

@@ -74,6 +74,14 @@ class KafkaWay:
         except KafkaError as error:
             raise self.away(error) from error
 
+    async def past(self, correlation_id: str, kinds: Sequence[type[Event]]) -> list[Received[Any]]:
+        """See `Way`."""
+        try:
+            async with Reader(self._settings, [each.topic.name for each in kinds]) as reader:
+                return _of(correlation_id, [record async for record in reader.past()])
+        except KafkaError as error:
+            raise self.away(error) from error
+
     def away(self, error: BaseException) -> Unreachable:
         """See `Way`."""
         return unreachable(self._settings, error)

@@ -55,6 +55,14 @@ class Way(Protocol):
         """
         ...
 
+    async def past(self, correlation_id: str, kinds: Sequence[type[Event]]) -> list[Received[Any]]:
+        """The events of some kinds that happened in one chain so far. It needs no `open`.
+
+        Raises:
+            Unreachable: nobody answers.
+        """
+        ...
+
     def away(self, error: BaseException) -> Unreachable:
         """The error of a platform that does not answer, and what to do about it."""
         ...
