@@ -6,6 +6,7 @@ from asyncio import CancelledError
 import pytest
 
 from so1s.errors import TemporaryError
+from so1s.store import Store
 
 
 async def test_a_temporary_error_holds_its_partition_in_order_and_no_other(
@@ -40,6 +41,31 @@ async def test_what_passes_by_itself_is_tried_far_more_often_than_five_times(ben
     await bench.publish(bench.note(1))
     async with bench.service():
         await eventually(lambda: numbers == [1])
+    assert await bench.dead_letters() == []
+
+
+async def test_an_attempt_that_cannot_be_taken_back_while_the_database_is_away_is_taken_back_later(
+    bench, numbers, eventually, monkeypatch
+):
+    tries, forgive = [], Store.forgive
+
+    async def away_every_other_time(store, source, event_id):
+        tries.append(event_id)
+        if len(tries) % 2:
+            raise ConnectionRefusedError
+        await forgive(store, source, event_id)
+
+    @bench.consumer.on(bench.Noted)
+    async def remember(noted):
+        if len(tries) < 24:
+            raise ConnectionRefusedError
+        numbers.append(noted.number)
+
+    monkeypatch.setattr(Store, "forgive", away_every_other_time)
+    await bench.publish(bench.note(1))
+    async with bench.service():
+        await eventually(bench.is_done)
+    assert numbers == [1]
     assert await bench.dead_letters() == []
 
 

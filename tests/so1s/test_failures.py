@@ -6,6 +6,7 @@ import socket
 import httpx
 import pytest
 import sqlalchemy as sa
+import sqlalchemy.exc
 from aiokafka.errors import KafkaConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ def answer(status):
         OSError("Multiple exceptions: [Errno 111] Connect call failed"),
         OSError(28, "No space left on device"),
         KafkaConnectionError(),
+        sqlalchemy.exc.TimeoutError("QueuePool limit reached"),
         httpx.ConnectError("refused"),
         httpx.ReadTimeout("slow"),
         answer(500),

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+from contextlib import AsyncExitStack
 
 import pytest
 import sqlalchemy as sa
@@ -193,3 +194,12 @@ async def test_an_event_that_answers_another_cause_continues_the_chain_of_that_o
         derived_id("tester", "upload-2", said[1].type, "risk/ada", 0),
         again,
     ]
+
+
+async def test_a_loop_with_16_subjects_at_once_leaves_connections_to_the_others(store):
+    async with asyncio.timeout(10), AsyncExitStack() as busy:
+        for _ in range(16):
+            await busy.enter_async_context(store.read())
+        await busy.enter_async_context(store.transaction(CAUSE))
+        for _ in range(4):
+            await busy.enter_async_context(store.read())

@@ -37,6 +37,7 @@ class Delivery:
         self._intake = Intake(subscription, service=service, store=store)
         self._store = store
         self._sender = sender
+        self._unforgiven: set[tuple[str, str]] = set()
 
     async def one(self, record: ConsumerRecord) -> None:
         """Deliver a record; returns when its offset may move.
@@ -66,6 +67,8 @@ class Delivery:
         """Handle a record or bury it; answers the ids of what it said, where they are known."""
         if addressee(record):
             await self._store.revive(envelope.source, envelope.id)
+        if (envelope.source, envelope.id) in self._unforgiven:
+            await self._forgive(envelope)
         # Committed before the handler runs, so that an event that ends the process is found out.
         attempt = await self._store.attempt(envelope.source, envelope.id)
         if attempt.settled:
@@ -79,7 +82,7 @@ class Delivery:
             said = await self._handle(envelope)
         except (Exception, asyncio.CancelledError, SystemExit) as error:
             if is_stopping(error):  # the process ends in order: no fault of the event
-                await self._store.forgive(envelope.source, envelope.id)
+                await self._forgive(envelope)
                 raise
             await self._failed(record, envelope, attempt.number, as_exception(error))
             return None
@@ -108,10 +111,17 @@ class Delivery:
         if isinstance(error, PermanentError) or (attempt >= MAX_ATTEMPTS and not passing):
             await self._intake.bury(record, error, envelope)
             return
-        if passing:
-            await self._store.forgive(envelope.source, envelope.id)
         self._subscription.count("retried")
+        if passing:
+            await self._forgive(envelope)
         raise error
+
+    async def _forgive(self, envelope: Envelope) -> None:
+        """Take back an attempt; where the database is away, too, that happens before the next one."""
+        name = (envelope.source, envelope.id)
+        self._unforgiven.add(name)
+        await self._store.forgive(*name)
+        self._unforgiven.discard(name)
 
 
 def _context(envelope: Envelope) -> dict[str, str]:

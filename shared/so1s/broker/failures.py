@@ -10,6 +10,7 @@ import sqlite3
 import httpx
 from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 
 from so1s.errors import TemporaryError
 
@@ -17,7 +18,15 @@ _FIRST_SECONDS = 0.1
 _LONGEST_SECONDS = 30.0
 _DOUBLINGS = 12  # 0.1 s doubled so often is over the longest
 
-_PASSING = (TemporaryError, ConnectionError, TimeoutError, socket.gaierror, KafkaError, httpx.TransportError)
+_PASSING = (
+    TemporaryError,
+    ConnectionError,
+    TimeoutError,
+    NoConnectionInTime,  # every connection of the pool was in use; it is no builtin TimeoutError
+    socket.gaierror,
+    KafkaError,
+    httpx.TransportError,
+)
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _PASSING_SQLSTATES = ("08", "40", "53", "55", "57", "58")

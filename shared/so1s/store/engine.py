@@ -13,6 +13,8 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 _BUSY_MILLISECONDS = 30_000
+_POOL = {"pool_size": 20, "max_overflow": 5}
+"""Enough for a loop with 16 subjects at once, and for the handlers, the relay and the lease beside it."""
 
 
 class Database:
@@ -50,8 +52,9 @@ def create_engine(url: str, schema: str | None = None) -> AsyncEngine:
     """Make the engine of a database; see `Database`."""
     if url.startswith("postgresql"):
         settings = {"search_path": schema} if schema else {}
-        return create_async_engine(url, pool_pre_ping=True, connect_args={"server_settings": settings})
-    engine = create_async_engine(url, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
+        connecting = {"server_settings": settings}
+        return create_async_engine(url, pool_pre_ping=True, connect_args=connecting, **_POOL)
+    engine = create_async_engine(url, connect_args={"timeout": _BUSY_MILLISECONDS / 1000}, **_POOL)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)
