@@ -17,6 +17,8 @@ from so1s.events.structured import written
 from so1s.store import Transaction, upsert
 
 _MOST_READ = 500
+_READ_AGAIN = 400
+"""Of the known events, the last ones are in a page as well: another writer's may have come between them."""
 _MOST_SAID = 100
 """Events of one chain after which a tenant has to begin another one."""
 _KEYS = ["account", "correlation_id", "source", "event_id"]
@@ -34,11 +36,25 @@ async def size(connection: AsyncConnection, account: str, correlation_id: str) -
     return (await connection.execute(statement)).scalar_one()
 
 
-async def read(connection: AsyncConnection, account: str, correlation_id: str) -> list[str]:
-    """The events of an account's chain as CloudEvents JSON, in the order in which they came."""
+async def read(
+    connection: AsyncConnection, account: str, correlation_id: str, known: int = 0
+) -> tuple[list[str], int]:
+    """A page of an account's chain as CloudEvents JSON, in the order in which they came.
+
+    Args:
+        connection: to the store.
+        account: whose chain it is.
+        correlation_id: of the chain.
+        known: as many events as a reader knows; the page has the next ones.
+
+    Returns:
+        The events, and how many are known with them.
+    """
+    start = max(min(known, await size(connection, account, correlation_id)) - _READ_AGAIN, 0)
     statement = select(chain_events.c.event).where(_is(account, correlation_id))
-    statement = statement.order_by(chain_events.c.received_at, chain_events.c.event_id).limit(_MOST_READ)
-    return list(await connection.scalars(statement))
+    statement = statement.order_by(chain_events.c.received_at, chain_events.c.source, chain_events.c.event_id)
+    events = list(await connection.scalars(statement.offset(start).limit(_MOST_READ)))
+    return events, start + len(events)
 
 
 async def check(tx: Transaction, account: str, correlation_id: str) -> None:

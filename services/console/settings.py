@@ -50,7 +50,7 @@ class Settings(UploadSettings):
     ones are answered without waiting."""
     failed_attempts: int = Field(default=10, ge=1)
     """Wrong secrets of one token from one address within `failed_attempts_seconds`, after which more are
-    refused unread."""
+    told to wait. The right secret is let in all the same."""
     failed_attempts_seconds: float = Field(default=60, gt=0)
     chain_days: int = Field(default=14, ge=1)
     """How long the events of a chain can be asked for: longer than any topic of theirs keeps them."""

@@ -3,17 +3,25 @@
 import asyncio
 import json
 import time
+from contextlib import aclosing
+from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from services.console import chains
 from services.console.handlers import consumer
 from so1s import testing
+from so1s.events import RoutesApplied
 from so1s.events.codec import unwrap
+from so1s.events.envelope import Received
 from so1s.events.event import event_class
+from so1s.platform import ClientSettings
+from so1s.ways.http import HttpWay
 from tests import played_events as played
 from tests.console.conftest import bearer, uploaded
 
+NOTHING = {"known": 0, "events": []}
 both = pytest.mark.parametrize("settings", ["sqlite", "postgresql"], indirect=True)
 
 
@@ -31,6 +39,24 @@ def tell(console):
         await testing.run(consumer, event, event_id=chain, store=console.service.store)
 
     return deliver
+
+
+@pytest.fixture
+def fill(console):
+    async def remember(*numbers, ago_seconds=0):
+        """Keep events whose ids are numbers, as a replica does that began so long ago."""
+        async with console.service.store.transaction() as tx:
+            tx.now -= timedelta(seconds=ago_seconds)
+            await chains.remember(tx, [applied(number) for number in numbers])
+
+    return remember
+
+
+def applied(number):
+    event = played.applied("fraud", number)
+    return Received(
+        event, f"{number:04}", "so1s/router", None, cause_id="", correlation_id="run-7", traceparent=""
+    )
 
 
 def said(answer):
@@ -58,7 +84,7 @@ async def test_what_the_services_answer_follows(console, get, tell):
 async def test_a_chain_of_another_account_is_as_unknown_as_none(console, get, tell):
     await tell(played.build_failed("fraud"))
     stranger = await console.token(account="shop")
-    assert (await get(stranger)).json() == (await get(stranger, "nothing")).json() == {"events": []}
+    assert (await get(stranger)).json() == (await get(stranger, "nothing")).json() == NOTHING
 
 
 async def test_an_id_may_hold_slashes(console, get, tell):
@@ -116,3 +142,55 @@ async def test_old_chains_are_forgotten(console, get, tell):
         assert await chains.size(tx.connection, "risk", "run-7") == 1
         await chains.prune(tx, 0)
         assert await chains.size(tx.connection, "risk", "run-7") == 0
+
+
+@both
+async def test_a_long_chain_is_read_to_its_end_a_page_at_a_time(console, get, fill):
+    await fill(*range(1, 1101))
+    token, known, read = await console.token(), 0, set()
+    while known < 1100:
+        answer = (await get(token, known=known)).json()
+        assert len(answer["events"]) <= 500
+        assert answer["known"] > known
+        known = answer["known"]
+        read |= {int(each["id"]) for each in answer["events"]}
+    assert (known, read) == (1100, set(range(1, 1101)))
+
+
+async def test_who_knows_a_long_chain_waits_for_its_next_event(console, get, fill):
+    await fill(*range(1, 601))
+    token = await console.token()
+    waiting = asyncio.create_task(get(token, known=600, wait_seconds=20))
+    assert not (await asyncio.wait([waiting], timeout=0.5))[0]
+    await fill(601)
+    answer = (await waiting).json()
+    assert (answer["known"], answer["events"][-1]["id"]) == (601, "0601")
+
+
+async def test_an_event_that_another_replica_recorded_late_is_read_all_the_same(console, get, fill):
+    await fill(*range(1, 600))
+    await fill(601, ago_seconds=-5)
+    await fill(600)
+    answer = (await get(await console.token(), known=600)).json()
+    assert [each["id"] for each in answer["events"][-2:]] == ["0600", "0601"]
+
+
+async def test_who_knows_more_than_is_kept_is_told_what_there_is(console, get, fill):
+    await fill(1)
+    answer = (await get(await console.token(), known=700)).json()
+    assert (answer["known"], len(answer["events"])) == (1, 1)
+
+
+async def test_a_client_follows_a_long_chain_to_its_end(console, serve, fill):
+    await fill(*range(1, 601))
+    seen = set()
+    async with serve(console.service) as served:
+        settings = ClientSettings(url=str(served.http.base_url), token=SecretStr(await console.token()))
+        way = HttpWay(settings)
+        assert len(await way.past("run-7", [RoutesApplied])) == 600
+        async with asyncio.timeout(15), aclosing(way.chain("run-7", [RoutesApplied])) as told:
+            while len(seen) < 600:
+                seen |= {each.id for each in await anext(told)}
+            await fill(601)
+            while "0601" not in seen:
+                seen |= {each.id for each in await anext(told)}

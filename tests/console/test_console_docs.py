@@ -28,7 +28,7 @@ async def test_the_examples_run_one_after_the_other(console, serve, tmp_path):
         out, err = await shell.communicate()
     assert shell.returncode == 0, out + err
     assert '{"ids":["run-7"]}' in out.decode()
-    chain = json.loads(out.decode().rpartition('{"events": ')[2].removesuffix("}"))
+    chain = json.loads(out.decode().rpartition('{"known": 1, "events": ')[2].removesuffix("}"))
     assert chain[0]["source"] == "account/risk/airflow/risk_daily"
     place = f"{tmp_path}/artifacts/risk/fraud/3/{digest(b'the bytes of a model')}/model.onnx"
     assert chain[0]["data"]["artifact"]["uri"] == f"file://{place}"

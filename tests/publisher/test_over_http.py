@@ -1,6 +1,7 @@
 """A pipeline that has a token, and cannot reach Kafka."""
 
 import threading
+import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -67,6 +68,26 @@ def test_a_token_that_is_not_valid_says_what_to_do(pipeline, token):
     assert token not in str(raised.value)
 
 
+def test_wrong_secrets_of_a_token_are_told_to_wait_while_its_holder_publishes(pipeline):
+    token = pipeline.token.get_secret_value()
+    wrong = token[:-1] + ("0" if token[-1] != "0" else "1")
+    thief = pipeline.model_copy(update={"token": SecretStr(wrong)})
+    for _ in range(10):
+        with pytest.raises(so1s.Unauthorized):
+            Publisher(thief).__enter__()
+    with pytest.raises(Unreachable, match=r"too many requests.*; it may be asked again in [0-9]+ s"):
+        Publisher(thief, patience_seconds=0.2).__enter__()
+    with Publisher(pipeline) as publisher:
+        publisher.publish(weights())
+
+
+def test_a_publisher_that_asks_too_often_asks_again_when_it_was_told_to(pipeline, busy):
+    url, asked = busy
+    with Publisher(pipeline.model_copy(update={"url": url})):
+        first, second = asked
+    assert second - first >= 1
+
+
 def test_a_console_that_is_away_says_what_to_do(pipeline):
     away = pipeline.model_copy(update={"url": "http://127.0.0.1:1"})
     with pytest.raises(Unreachable, match=r"console does not answer at http://127\.0\.0\.1:1.*SO1S_URL"):
@@ -108,10 +129,33 @@ def elsewhere():
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+    yield from _serving(Elsewhere, put)
+
+
+@pytest.fixture
+def busy():
+    """A server that refuses its first request for a second: its URL, and when it was asked."""
+    asked = []
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(time.monotonic())
+            self.send_response(429 if len(asked) == 1 else 200)
+            self.send_header("retry-after", "1")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    yield from _serving(Busy, asked)
+
+
+def _serving(handler, told):
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", put
+        yield f"http://127.0.0.1:{server.server_port}", told
         server.shutdown()
         thread.join()
 

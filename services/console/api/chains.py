@@ -54,9 +54,10 @@ class News:
 
 
 def routes(door: Door, store: Store, news: News) -> list[Route]:
-    """The events of a chain of the token's account, oldest first.
+    """The events of a chain of the token's account, oldest first, a page at a time.
 
-    `?known=3&wait_seconds=20` waits until there are more than three. An account that has no such chain is
+    `?known=3&wait_seconds=20` waits until there are more than three; `known` of an answer is what the next
+    question says. An account that has no such chain is
     answered as one whose chain has no event yet.
     """
 
@@ -67,8 +68,9 @@ def routes(door: Door, store: Store, news: News) -> list[Route]:
         if seconds := _integer(request, "wait_seconds", _LONGEST_WAIT_SECONDS):
             await news.wait(request, asked, known, seconds)
         async with store.read() as connection:
-            events = await chains.read(connection, *asked)
-        return Response(f'{{"events": [{", ".join(events)}]}}', media_type="application/json")
+            events, known = await chains.read(connection, *asked, known)
+        said = f'{{"known": {known}, "events": [{", ".join(events)}]}}'
+        return Response(said, media_type="application/json")
 
     return [Route("/v1/chains/{id:path}", answering(chain))]
 

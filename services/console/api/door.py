@@ -36,24 +36,28 @@ class Door:
             scope: what the token must have; None where any token will do.
 
         Raises:
-            Refusal: there is none, it is not valid, it was wrong too often, or it lacks the scope.
+            Refusal: there is none, it is not valid (429 where it was so too often), or it lacks the scope.
         """
         said = _credential(request)
         who = (request.client.host if request.client else "", said.id if said else "")
         now = self.clock()
-        if wait := self.attempts.wait_seconds(who, now):
-            REFUSED.labels("too_often").inc()
-            detail = "too many requests with tokens that are not valid"
-            raise Refusal(429, "Too often", detail, headers={"retry-after": str(ceil(wait))})
         try:
             token = await self._identify(said, now)
         except Refusal:
-            REFUSED.labels("not_valid").inc()
-            self.attempts.failed(who, now)
+            self._count(who, now)
             raise
         if scope and scope not in token.scopes:
             raise forbidden("scope", ", ".join(sorted(token.scopes)), f"allowed: a token of scope {scope}")
         return token
+
+    def _count(self, who: tuple[str, str], now: float) -> None:
+        """Count a failure. A valid token never comes here, or whoever knows its id could lock it out."""
+        if wait := self.attempts.wait_seconds(who, now):
+            REFUSED.labels("too_often").inc()
+            detail = "too many requests with tokens that are not valid"
+            raise Refusal(429, "Too often", detail, headers={"retry-after": str(ceil(wait))})
+        REFUSED.labels("not_valid").inc()
+        self.attempts.failed(who, now)
 
     async def _identify(self, said: Credential | None, now: float) -> Token:
         if said is None:

@@ -1,4 +1,4 @@
-"""Failed attempts to prove an identity: after too many of them, more are refused unread for a while."""
+"""Failed attempts to prove an identity: after too many of them, who fails has to wait."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,12 +27,28 @@ _WAIT_SECONDS = 10
 """How long the console keeps a question for news open; one that stops waits for it."""
 _PAUSE_SECONDS = 0.5
 """Before the next question where the console did not wait."""
+_SECONDS_SAID = re.compile(r"[0-9]{1,6}")
 _STRUCTURED = "application/cloudevents+json"
+_RETRY_SECONDS = 2.0
+"""Where a console that takes no request says not when it will."""
 _UNAUTHORIZED, _TOO_OFTEN, _SERVER_ERROR = 401, 429, 500
 
 
 class Unauthorized(So1sError):
     """The console does not take the token."""
+
+
+class TooOften(Unreachable):
+    """The console takes no request of this client for some seconds."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(f"{message}; it may be asked again in {seconds:g} s")
+        self._until = time.monotonic() + seconds
+
+    @property
+    def holds(self) -> bool:
+        """Whether that time is not over yet."""
+        return time.monotonic() < self._until
 
 
 class TokenInfo(BaseModel):
@@ -50,6 +68,7 @@ class HttpWay:
         self._settings = settings
         self._options = client_options(settings)
         self._http: httpx.AsyncClient | None = None
+        self._too_often: TooOften | None = None
 
     async def open(self) -> None:
         """See `Way`."""
@@ -74,33 +93,52 @@ class HttpWay:
         """See `Way`."""
         if begins:
             yield []
-        path, known = f"/v1/chains/{quote(correlation_id, safe='')}", 0
+        known, before = 0, 0
         async with httpx.AsyncClient(**self._options) as http:
             while True:
-                asked = {"known": known, "wait_seconds": _WAIT_SECONDS}
-                answer = await self._ask(http, "GET", path, params=asked, timeout=_SECONDS + _WAIT_SECONDS)
-                events = answer.json()["events"]
+                events, known = await self._page(http, correlation_id, known, wait_seconds=_WAIT_SECONDS)
                 yield _of(kinds, events)
-                if len(events) == known:
+                if known == before:
                     await asyncio.sleep(_PAUSE_SECONDS)
-                known = len(events)
+                before = known
 
     async def past(self, correlation_id: str, kinds: Sequence[type[Event]]) -> list[Received[Any]]:
         """See `Way`."""
+        found: dict[tuple[str, str], Received[Any]] = {}
+        known, before = 0, -1
         async with httpx.AsyncClient(**self._options) as http:
-            answer = await self._ask(http, "GET", f"/v1/chains/{quote(correlation_id, safe='')}")
-        return _of(kinds, answer.json()["events"])
+            while known > before:
+                before = known
+                events, known = await self._page(http, correlation_id, known)
+                found |= {(each.source, each.id): each for each in _of(kinds, events)}
+        return list(found.values())
 
     def away(self, error: BaseException) -> Unreachable:
         """See `Way`."""
         return _away(self._settings, str(error) or type(error).__name__)
 
+    async def _page(
+        self, http: httpx.AsyncClient, correlation_id: str, known: int, *, wait_seconds: int = 0
+    ) -> tuple[list[Any], int]:
+        """The next events of a chain after those known, some of these again, and how many are known then."""
+        path = f"/v1/chains/{quote(correlation_id, safe='')}"
+        asked = {"known": known, "wait_seconds": wait_seconds}
+        answer = await self._ask(http, "GET", path, params=asked, timeout=_SECONDS + wait_seconds)
+        said = answer.json()
+        return said["events"], said["known"]
+
     async def _ask(self, http: httpx.AsyncClient, method: str, path: str, **said: Any) -> httpx.Response:
+        if self._too_often and self._too_often.holds:
+            raise self._too_often.with_traceback(None)
         try:
             answer = await http.request(method, path, **said)
         except httpx.TransportError as error:
             raise self.away(error) from error
-        check(self._settings, answer)
+        try:
+            check(self._settings, answer)
+        except TooOften as error:
+            self._too_often = error
+            raise
         return answer
 
 
@@ -159,13 +197,16 @@ def check(settings: ClientSettings, answer: httpx.Response) -> None:
     Raises:
         InvalidInput: with the fields that the console does not allow.
         Unauthorized: the token is not valid.
+        TooOften: it may be asked again later.
         Unreachable: a part behind the console is away.
         So1sError: it refuses for another reason, or is no console.
     """
     if answer.is_success:
         return
     detail, problems = _problems(answer)
-    if answer.status_code in {_UNAUTHORIZED, _TOO_OFTEN}:
+    if answer.status_code == _TOO_OFTEN:
+        raise TooOften(f"{settings.url}: {detail}", _retry_seconds(answer))
+    if answer.status_code == _UNAUTHORIZED:
         hint = f"`so1s login {settings.url}` keeps another one; SO1S_TOKEN wins over it"
         raise Unauthorized(f"{settings.url}: {detail}; {hint}")
     if answer.status_code >= _SERVER_ERROR:
@@ -181,6 +222,11 @@ def _problems(answer: httpx.Response) -> tuple[str, list[Problem]]:
         return str(said["detail"]), [Problem(**each) for each in said["problems"]]
     except (ValueError, KeyError, TypeError):
         return f"HTTP {answer.status_code}, which is no answer of a console", []
+
+
+def _retry_seconds(answer: httpx.Response) -> float:
+    said = answer.headers.get("retry-after", "")
+    return float(said) if _SECONDS_SAID.fullmatch(said) else _RETRY_SECONDS
 
 
 def _away(settings: ClientSettings, why: str) -> Unreachable:
