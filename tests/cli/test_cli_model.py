@@ -1,5 +1,7 @@
 """`so1s model`."""
 
+import zipfile
+
 import pytest
 
 
@@ -7,7 +9,8 @@ import pytest
 def out(tmp_path):
     directory = tmp_path / "out"
     directory.mkdir()
-    (directory / "model.skops").write_bytes(b"weights")
+    with zipfile.ZipFile(directory / "model.skops", "w") as archive:
+        archive.writestr("schema.json", "{}")
     return directory
 
 
@@ -66,3 +69,15 @@ def test_check_of_an_undescribed_model_says_what_to_do(so1s, out):
     result = so1s("model", "check", "out")
     assert result.code == 1
     assert "so1s model init out" in result.err
+
+
+def test_check_of_a_file_that_is_no_model_says_so(so1s, out):
+    so1s("model", "init", "out")
+    (out / "model.skops").write_bytes(b"junk")
+    result = so1s("model", "check", "out")
+    assert result.code == 1
+    assert "'model.skops' is no archive" in result.err
+
+
+def test_a_path_that_is_not_there_is_said_not_to_exist(so1s, out):
+    assert "does not exist" in so1s("model", "init", "elsewhere").err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,7 +65,15 @@ def checked(path: Path) -> ModelFile:
     for field, name in (("file", described.file), ("sample", described.sample)):
         if name and not (path / name).is_file():
             raise CheckFailed(f"{file}: {field}: {name!r} is not there")
+    _require_archive(file, described)
     return described
+
+
+def _require_archive(file: Path, described: ModelFile) -> None:
+    """A model by skops is a zip archive; what is in it the builder looks at, with the library itself."""
+    name = described.file or ""
+    if name.endswith(".skops") and not zipfile.is_zipfile(file.parent / name):
+        raise CheckFailed(f"{file}: file: {name!r} is no archive, as skops writes it")
 
 
 def signature(described: ModelFile) -> str:
@@ -98,7 +107,8 @@ def _model_of(path: Path) -> Path:
     if path.is_file() and path.suffix in FORMATS:
         return path
     if not path.is_dir():
-        raise InvalidInput.of("path", str(path), allowed)
+        missing = "" if path.exists() else "; it does not exist"
+        raise InvalidInput.of("path", str(path), allowed + missing)
     models: list[Any] = [each for each in sorted(path.iterdir()) if each.suffix in FORMATS]
     if len(models) != 1:
         found = ", ".join(each.name for each in models) or "none"
