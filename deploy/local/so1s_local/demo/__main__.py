@@ -69,7 +69,8 @@ def _farewell(seconds: float) -> Panel:
     return Panel(
         "[bold]make up[/]                                   keep the platform running\n"
         "[bold].venv/bin/so1s model init DIR[/]              describe a model of your own\n"
-        "[bold].venv/bin/so1s publish DIR --model NAME --wait[/]   and serve it",
+        "[bold].venv/bin/so1s publish DIR --model NAME --wait[/]   and serve it\n"
+        "[dim]libraries are kept in .so1s/demo for the next time; make clean removes them[/]",
         title=f"[green]everything verified in {seconds:.0f} s; nothing is left running[/]",
         subtitle="next",
         expand=False,
