@@ -29,9 +29,15 @@ consumer = Consumer("deployer")
 
 
 @consumer.on(ImageBuilt, rejected=refuse)
-async def request_deployment(built: ImageBuilt, defaults: Defaults) -> DeploymentRequested | None:
+async def request_deployment(
+    built: ImageBuilt, defaults: Defaults, tx: Transaction
+) -> DeploymentRequested | None:
     """Ask for what the upload asks for, and leave the decision to the request's own handler."""
-    return options.request(built, built.deploy, defaults) if built.deploy else None
+    if built.deploy is None:
+        return None
+    recorded = await store.look(tx.connection, built.account, built.deploy.deployment or built.model)
+    present = recorded.kept if recorded and recorded.serves_on else None
+    return options.request(built, built.deploy, defaults, present)
 
 
 @consumer.on(DeploymentRequested, rejected=refuse)

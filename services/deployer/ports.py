@@ -48,6 +48,9 @@ class Cluster(Protocol):
         A workload that differs only in what replicas do not bear (scaling, strategy, what routers
         are told) replaces none of them.
 
+        A rollout to fewer replicas keeps the number until no earlier version serves, as `rollout.size`
+        says; where that of what `observe` shows is smaller, this is to be called again.
+
         A candidate has as many replicas as a rolling update may start at first. No mesh learns of
         them. Where the candidate is applied as the deployment itself, they are taken over or make way
         for such as are; where it is no candidate any more, they end.

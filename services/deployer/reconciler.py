@@ -12,6 +12,7 @@ import structlog
 
 from services.deployer import chains
 from services.deployer import store as deployments
+from services.deployer.domain import rollout
 from services.deployer.domain.announcement import announce, figures
 from services.deployer.domain.observation import Observation
 from services.deployer.domain.progress import Deadlines, Failed, Transition, transitions
@@ -115,7 +116,7 @@ class Reconciler:
             return
         key = (recorded.account, recorded.name)
         wanted = _deployment(recorded)
-        if seen is None or self._applied.get(key) != wanted:
+        if seen is None or self._applied.get(key) != wanted or _may_shrink(wanted, seen):
             await self._cluster.apply(wanted)
             self._applied[key] = wanted
         if seen:
@@ -173,6 +174,14 @@ def _deployment(recorded: Recorded) -> Deployment:
 
 def _at(recorded: Recorded, revision: Revision) -> Deployment:
     return Deployment(recorded.account, recorded.name, revision.number, revision.workload, revision.cause)
+
+
+def _may_shrink(wanted: Deployment, seen: Observation) -> bool:
+    """Whether what was too many replicas for the rollout's sake may go now."""
+    refused = seen.trouble is not None and seen.trouble.reason == "refused"
+    if seen.candidate or refused or seen.revision != wanted.revision:
+        return False
+    return rollout.size(wanted.workload, seen.desired, seen.outdated) < seen.desired
 
 
 def _differs(recorded: Recorded, seen: Observation) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from services.deployer.domain.capacity import Capacity
-from so1s.events import Image, Resources
+from so1s.events import Image, Resources, Scaling
 from tests.deployer.conftest import ask, deployment, in_background, seen, settled, until, workload
 
 
@@ -57,6 +57,23 @@ async def test_a_rolling_update_never_has_fewer_ready_replicas_than_desired(clus
         await cluster.apply(deployment(workload(machine.image("2"), "2", replicas=2), revision=2))
         await settled(cluster, ready=2, revision=2)
     assert min(counts) == 2
+
+
+async def test_a_rollout_to_fewer_replicas_keeps_those_that_serve_until_the_new_ones_can(cluster, machine):
+    await cluster.apply(deployment(workload(machine.image("1"), "1", replicas=4)))
+    await settled(cluster, ready=4)
+    fewer = deployment(workload(machine.image("2"), "2", replicas=1), revision=2)
+    before = []
+
+    async def smaller() -> bool:
+        await cluster.apply(fewer)
+        now = await seen(cluster)
+        if now.outdated or not now.updated:
+            before.append(now.ready)
+        return (now.revision, now.updated, now.total) == (2, 1, 1)
+
+    await until(smaller)
+    assert min(before) == 4
 
 
 async def test_a_static_update_never_has_replicas_of_two_versions(cluster, machine):
@@ -187,6 +204,16 @@ async def test_a_version_that_crashes_is_told_of_while_the_old_one_serves(cluste
     assert (now.updated, now.ready) == (0, 1)
     assert any("no such tensor" in line for line in await cluster.logs("risk", "fraud", 20))
     assert {record.version for record in machine.living() if record.takes_traffic} == {"1"}
+
+
+async def test_a_version_that_crashes_takes_no_replica_though_it_asks_for_fewer(cluster, machine):
+    await cluster.apply(deployment(workload(machine.image("1"), "1", replicas=3)))
+    await settled(cluster, ready=3)
+    wide = Scaling(min_replicas=1, max_replicas=2, concurrency=1)
+    broken = workload(machine.image("2", crash="no such tensor"), "2", scaling=wide)
+    await cluster.apply(deployment(broken, revision=2))
+    assert (await until(lambda: _trouble(cluster))).reason == "crash_loop"
+    assert len(machine.traffic()) == 3
 
 
 async def test_a_deployment_recovers_from_a_bad_version_by_the_next_one(cluster, machine):

@@ -141,6 +141,36 @@ async def test_what_is_said_wins_over_the_accounts_defaults_part_by_part(tell):
     }
 
 
+async def test_an_upload_that_says_nothing_of_scaling_leaves_it_as_it_is(tell):
+    scaling = Scaling(min_replicas=10, max_replicas=12, gpu_percent=80, concurrency=4)
+    gpu = Resources(cpu_millicores=100, memory_mib=64, gpus=1)
+    await tell(requested("1", scaling=scaling, resources=gpu))
+    [request] = await tell(built(deploy=DeployOptions(resources=ResourceOptions(gpus=1))))
+    assert request.workload.scaling == scaling
+    kept = {name: layer for name, layer in request.sources.items() if name.startswith("scaling.")}
+    names = ("min_replicas", "max_replicas", "gpu_percent", "concurrency")
+    assert kept == {f"scaling.{name}": "as scaled" for name in names}
+    [without] = await tell(built())
+    assert without.workload.scaling == scaling.model_copy(update={"gpu_percent": None})
+
+
+async def test_an_upload_that_speaks_of_scaling_is_believed(tell):
+    await tell(requested("1", scaling=Scaling(min_replicas=10, max_replicas=10)))
+    [request] = await tell(built(deploy=DeployOptions(scaling=ScalingOptions(min_replicas=2))))
+    assert request.workload.scaling == Scaling(min_replicas=2, max_replicas=2)
+    assert request.sources["scaling.min_replicas"] == "event"
+
+
+async def test_an_upload_after_a_removal_has_the_accounts_default_scaling(tell, store):
+    await tell(requested("1", scaling=Scaling(min_replicas=10, max_replicas=10)))
+    await tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"))
+    await tell(VariantReleased(**NAMES, revision=1))
+    async with store.transaction() as tx:
+        await deployments.enter(tx, await deployments.find(tx, "risk", "fraud"), "removed")
+    [request] = await tell(built())
+    assert request.workload.scaling == Scaling()
+
+
 async def test_options_that_contradict_each_other_are_rejected_with_the_reason(tell):
     scaling = ScalingOptions(min_replicas=3, max_replicas=2)
     event = built(deploy=DeployOptions(deployment="fraud-next", scaling=scaling))

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from services.deployer import api
 from services.deployer import store as deployments
+from services.deployer.domain.observation import Observation
 from services.deployer.domain.progress import Deadlines
 from services.deployer.handlers import consumer
 from services.deployer.reconciler import Reconciler
@@ -297,6 +298,34 @@ async def test_scaling_is_a_ready_revision_of_its_own(deployer):
         await deployer.tell(DeploymentScaleRequested(**NAMES, scaling=scaling, requested_by="jiho"))
         ready = await deployer.once("DeploymentReady", 2)
     assert (ready.revision, ready.replicas) == (2, 2)
+
+
+class Large:
+    """A cluster whose one deployment has three replicas, of which some are of an earlier revision."""
+
+    def __init__(self):
+        self.applied = 0
+        self.outdated = 3
+
+    async def apply(self, _deployment):
+        self.applied += 1
+
+    async def observe(self):
+        figures = {"desired": 3, "updated": 3 - self.outdated, "ready": 3, "total": 3, "restarts": 0}
+        story = {"revision": 1, "candidate": False, "service": "", "url": "", "outdated": self.outdated}
+        return [Observation("risk", "fraud", **figures, **story)]
+
+
+async def test_a_deployment_that_waited_to_be_smaller_is_applied_again_once_it_may(deployer):
+    cluster = deployer.cluster = Large()
+    reconciler = deployer.make()
+    await deployer.request("1")
+    for _ in range(2):
+        await reconciler.reconcile()
+    assert cluster.applied == 1
+    cluster.outdated = 0
+    await reconciler.reconcile()
+    assert cluster.applied == 2
 
 
 async def test_a_released_deployment_goes_and_can_be_made_again(deployer, machine):

@@ -5,7 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.deployer.domain.rollout import Plan, Replica, most_replicas, plan, plan_candidate
+from services.deployer.domain.rollout import Plan, Replica, most_replicas, plan, plan_candidate, size
+from so1s.events import Image, Scaling
+from tests.deployer.conftest import workload
+
+IMAGE = Image(reference=f"oci:/images@sha256:{'a' * 64}", digest=f"sha256:{'a' * 64}", size_bytes=1)
 
 flags = st.booleans()
 
@@ -88,6 +92,16 @@ def test_every_rollout_ends_with_the_desired_replicas(strategy, desired, found, 
             found.append(Replica(one.uid, one.current, True, False, one.started_at))
     assert len(found) == desired
     assert all(replica.current and replica.ready for replica in found)
+
+
+@given(strategies, counts, counts, st.tuples(st.integers(1, 6), counts))
+def test_a_rollout_makes_nothing_smaller_before_no_earlier_version_serves(strategy, now, outdated, bounds):
+    least, more = bounds
+    scaling = Scaling(min_replicas=least, max_replicas=least + more, concurrency=1)
+    found = size(workload(IMAGE, "1", strategy=strategy, scaling=scaling), now, outdated)
+    within = min(max(now, least), least + more)
+    waits = strategy == "rolling" and outdated and within < now
+    assert found == (now if waits else within)
 
 
 def test_the_youngest_goes_first_when_there_are_too_many():

@@ -20,6 +20,7 @@ from tests.deployer.conftest import deployment, seen, settled, until, workload
 from tests.deployer.test_cluster_conformance import (  # noqa: F401 - the port's promises that need no HTTP
     test_a_removed_deployment_can_be_applied_again,
     test_a_rolling_update_never_has_fewer_ready_replicas_than_desired,
+    test_a_rollout_to_fewer_replicas_keeps_those_that_serve_until_the_new_ones_can,
     test_applying_again_replaces_no_replica,
 )
 
@@ -126,6 +127,38 @@ async def test_an_autoscaler_decides_within_its_bounds(cluster, machine):
     await settled(cluster, ready=3, revision=3)
     spec = machine.objects("HorizontalPodAutoscaler")["fraud"]["spec"]
     assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 4)
+
+
+async def test_a_version_that_finds_no_node_takes_no_replica_though_it_asks_for_fewer(cluster, machine):
+    wide = Scaling(min_replicas=4, max_replicas=6, cpu_percent=50)
+    await cluster.apply(deployment(workload(machine.image("1"), "1", scaling=wide)))
+    await settled(cluster, ready=4)
+    narrow = Scaling(min_replicas=1, max_replicas=2, cpu_percent=50)
+    huge = Resources(cpu_millicores=200_000, memory_mib=64)
+    await cluster.apply(
+        deployment(workload(machine.image("2"), "2", scaling=narrow, resources=huge), revision=2)
+    )
+    assert await until(lambda: _trouble(cluster))
+    now = await seen(cluster)
+    assert (now.desired, now.ready, now.total) == (4, 4, 5)
+    assert machine.objects("HorizontalPodAutoscaler")["fraud"]["spec"]["maxReplicas"] == 4
+    small = workload(machine.image("3"), "3", scaling=narrow)
+
+    async def smaller() -> bool:
+        await cluster.apply(deployment(small, revision=3))
+        now = await seen(cluster)
+        return (now.revision, now.updated, now.total) == (3, 2, 2)
+
+    await until(smaller)
+    await cluster.apply(deployment(small, revision=3))
+
+    def bounded() -> bool:
+        autoscaler = machine.objects("HorizontalPodAutoscaler")["fraud"]
+        strategy = machine.objects("Deployment")["fraud"]["spec"]["strategy"]
+        found = autoscaler["spec"]["maxReplicas"], strategy["rollingUpdate"]["maxSurge"]
+        return found == (2, "25%")
+
+    await until(lambda: _is(bounded))
 
 
 async def test_an_autoscaler_that_is_not_wanted_any_more_goes(cluster, machine):

@@ -6,7 +6,8 @@ one of. A candidate is a second Deployment beside it, `NAME--candidate`, with a 
 call.
 
 The number of replicas is applied apart from the rest, by a field manager of its own: with an autoscaler
-it is not applied at all, save once where it lies outside of the bounds.
+it is not applied at all, save once where it lies outside of the bounds. A rollout to fewer replicas is
+applied with the old number first, and with the new one by a later call, once no old one serves.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ import structlog
 from services.deployer.adapters.kubernetes import manifests, names
 from services.deployer.adapters.kubernetes.advice import Advice
 from services.deployer.adapters.kubernetes.drift import differences
-from services.deployer.adapters.kubernetes.observing import Parts, gather, observe
+from services.deployer.adapters.kubernetes.observing import Parts, gather, observe, outdated
 from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.domain import rollout
 from services.deployer.domain.observation import Observation, Trouble
@@ -96,8 +97,10 @@ class ClusterKubernetes:
             TemporaryError: the API does not take it now.
         """
         key = (deployment.account, deployment.name)
-        self._applied[key] = deployment.candidate or deployment
-        self._advice.forget(key)
+        newest = deployment.candidate or deployment
+        if self._applied.get(key) != newest:
+            self._applied[key] = newest
+            self._advice.forget(key)
         try:
             await self._apply_account(deployment.account)
             await self._apply_stable(deployment)
@@ -162,8 +165,10 @@ class ClusterKubernetes:
 
     async def _apply_stable(self, deployment: Deployment) -> None:
         live = await self._bring(manifests.workload(deployment, self._options))
-        await self._resize(live, *_bounds(deployment))
-        beside = manifests.beside(deployment, self._options, live)
+        parts = self._gather().get((deployment.account, deployment.name), Parts())
+        size = rollout.size(deployment.workload, _replicas(live), outdated(live, parts.pods))
+        await self._resize(live, size)
+        beside = manifests.beside(_up_to(deployment, size), self._options, live)
         # One autoscaler must be gone before another one comes: KEDA refuses a second one.
         for kind in (_AUTOSCALERS & self._versions.keys()) - {manifest["kind"] for manifest in beside}:
             await self._delete(deployment.account, deployment.name, kind)
@@ -174,7 +179,7 @@ class ClusterKubernetes:
         if candidate := deployment.candidate:
             live = await self._bring(manifests.workload(candidate, self._options, candidate=True))
             replicas = rollout.surge(candidate.workload.scaling.min_replicas)
-            await self._resize(live, replicas, replicas)
+            await self._resize(live, replicas)
             for manifest in manifests.beside_candidate(candidate, self._options, live):
                 await self._bring(manifest)
         else:
@@ -191,10 +196,8 @@ class ClusterKubernetes:
             log.info("an object is brought to what is wanted", kind=manifest["kind"], fields=differing[:5])
         return await self._api.apply(manifest, manager=names.MANAGER)
 
-    async def _resize(self, live: dict[str, Any], least: int, most: int) -> None:
-        now = live["spec"].get("replicas", 1)
-        wanted = min(max(now, least), most)
-        if wanted != now:
+    async def _resize(self, live: dict[str, Any], wanted: int) -> None:
+        if wanted != _replicas(live):
             await self._api.apply(manifests.size(live, wanted), manager=_SIZE_MANAGER)
 
     async def _delete(self, account: str, name: str, kind: str) -> None:
@@ -235,9 +238,17 @@ class ClusterKubernetes:
         self._changed()
 
 
-def _bounds(deployment: Deployment) -> tuple[int, int]:
-    scaling = deployment.workload.scaling
-    return scaling.min_replicas, scaling.min_replicas if scaling.is_fixed else scaling.max_replicas
+def _replicas(live: Mapping[str, Any]) -> int:
+    return live["spec"].get("replicas", 1)
+
+
+def _up_to(deployment: Deployment, size: int) -> Deployment:
+    """The deployment with bounds that an autoscaler leaves a size alone by which is too large for now."""
+    workload = deployment.workload
+    if workload.scaling.is_fixed or size <= workload.scaling.max_replicas:
+        return deployment
+    scaling = workload.scaling.model_copy(update={"max_replicas": size})
+    return replace(deployment, workload=workload.model_copy(update={"scaling": scaling}))
 
 
 def _nobody() -> None:

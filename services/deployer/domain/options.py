@@ -13,6 +13,7 @@ from so1s.validation import checked
 
 _DEFAULT = "account default"
 _MODEL_NAME = "model name"
+_AS_SCALED = "as scaled"
 
 
 class Defaults(Value):
@@ -23,12 +24,23 @@ class Defaults(Value):
     scaling: Scaling = Scaling()
 
 
-def request(built: ImageBuilt, options: DeployOptions, defaults: Defaults) -> DeploymentRequested:
+def request(
+    built: ImageBuilt, options: DeployOptions, defaults: Defaults, present: Workload | None = None
+) -> DeploymentRequested:
     """The deployment that an image asks for, and where each of its options comes from.
+
+    Args:
+        built: the image.
+        options: as the event and `so1s.yaml` say together.
+        defaults: of the account.
+        present: what the deployment is by now: where nothing is said of its scaling, that stays.
 
     Raises:
         InvalidInput: the options contradict each other.
     """
+    resources = defaults.resources.model_copy(update=_said(options.resources))
+    kept = present and not _said(options.scaling)
+    scaling = fitting(present.scaling, resources) if kept else _scaling(options, defaults.scaling)
     workload = checked(
         Workload,
         model=built.model,
@@ -38,8 +50,8 @@ def request(built: ImageBuilt, options: DeployOptions, defaults: Defaults) -> De
         initial_percent=options.initial_percent or 0,
         requires=options.requires or [],
         strategy=options.strategy or defaults.strategy,
-        resources=defaults.resources.model_copy(update=_said(options.resources)),
-        scaling=_scaling(options, defaults.scaling),
+        resources=resources,
+        scaling=scaling,
         user=built.user,
         labels=built.labels,
         alerts=built.alerts,
@@ -50,7 +62,7 @@ def request(built: ImageBuilt, options: DeployOptions, defaults: Defaults) -> De
         workload=workload,
         uploaded_at=built.uploaded_at,
         requested_by=built.user,
-        sources=sources(options, built.sources),
+        sources=sources(options, built.sources) | (_kept_sources(scaling) if kept else {}),
     )
 
 
@@ -61,6 +73,15 @@ def rescaled(workload: Workload, scaling: Scaling) -> Workload:
         InvalidInput: the targets do not fit what a replica reserves.
     """
     return checked(Workload, **workload.model_dump(exclude={"scaling"}), scaling=scaling)
+
+
+def fitting(scaling: Scaling, resources: Resources) -> Scaling:
+    """A deployment's scaling for another version of it: without a GPU there is no use of one to hold."""
+    return scaling if resources.gpus else scaling.model_copy(update={"gpu_percent": None})
+
+
+def _kept_sources(scaling: Scaling) -> dict[str, str]:
+    return {f"scaling.{name}": _AS_SCALED for name in _said(scaling)}
 
 
 def _scaling(options: DeployOptions, defaults: Scaling) -> Scaling:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from so1s.events import Scaling, Workload
 from so1s.events.workload import Strategy
 
 _SURGE = 0.25
@@ -35,6 +36,27 @@ class Plan:
     """Replicas of the desired template."""
     stop: tuple[str, ...] = ()
     """Uids of replicas."""
+
+
+def bounds(scaling: Scaling) -> tuple[int, int]:
+    """The least and the most replicas: the same number where no autoscaler decides."""
+    return scaling.min_replicas, scaling.min_replicas if scaling.is_fixed else scaling.max_replicas
+
+
+def size(workload: Workload, now: int, outdated: int) -> int:
+    """How many replicas a deployment shall have: more at once, fewer once no earlier version serves.
+
+    A rollout that also makes it smaller does that at its end, so that a version that never gets ready
+    takes nothing from the one that serves. `static` ends the old replicas first anyway.
+
+    Args:
+        workload: as it shall be.
+        now: the number of replicas that it has.
+        outdated: ready replicas of an earlier workload.
+    """
+    least, most = bounds(workload.scaling)
+    within = min(max(now, least), most)
+    return max(now, within) if outdated and workload.strategy == "rolling" else within
 
 
 def plan(strategy: Strategy, desired: int, replicas: Sequence[Replica]) -> Plan:

@@ -65,7 +65,6 @@ def observe(key: names.Key, parts: Parts, options: Options, now: datetime) -> Ob
     account, name = key
     applied = parts.candidate or parts.stable
     new = _current(applied, parts.candidate_pods if parts.candidate else parts.pods)
-    old = [] if parts.candidate else [each for each in parts.pods if each not in new]
     pods = [*parts.pods, *parts.candidate_pods]
     updated = sum(each.ready for each in new)
     called = names.object_name(name, candidate=parts.candidate is not None)
@@ -81,9 +80,15 @@ def observe(key: names.Key, parts: Parts, options: Options, now: datetime) -> Ob
         restarts=sum(each.restarts for each in pods),
         service=f"k8s://{options.host(account, name)}:80",
         url=f"http://{options.host(account, called)}" if updated else "",
-        outdated=sum(each.ready for each in old),
+        outdated=outdated(applied, parts.pods) if applied and not parts.candidate else 0,
         trouble=_trouble(applied, new, options, now),
     )
+
+
+def outdated(applied: Mapping[str, Any], pods: list[Pod]) -> int:
+    """How many pods are ready, and not made as a Deployment says."""
+    new = _current(applied, pods)
+    return sum(each.ready for each in pods if each not in new)
 
 
 def _current(applied: Mapping[str, Any] | None, pods: list[Pod]) -> list[Pod]:

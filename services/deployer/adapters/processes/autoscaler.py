@@ -10,6 +10,7 @@ import structlog
 
 from services.deployer.adapters.processes import scraper
 from services.deployer.adapters.processes.replica import Parts, Replica
+from services.deployer.domain import rollout
 from services.deployer.domain.autoscaling import History, behavior_for, decide
 from services.deployer.domain.readings import Change, Reading, metrics
 from so1s.events import Workload
@@ -27,13 +28,17 @@ class Autoscaler:
         self._readings: dict[str, Reading] = {}
         self._next_at = 0.0
 
-    async def step(self, workload: Workload, replicas: Sequence[Replica]) -> None:
-        """Keep within the bounds at once, and decide anew once a period."""
-        scaling = workload.scaling
-        self.desired = min(max(self.desired, scaling.min_replicas), scaling.max_replicas)
-        if scaling.is_fixed:
-            self.desired = scaling.min_replicas
-        elif time.monotonic() >= self._next_at:
+    async def step(self, workload: Workload, replicas: Sequence[Replica], outdated: int) -> None:
+        """Keep within the bounds, as soon as a rollout permits, and decide anew once a period.
+
+        Args:
+            workload: as the deployment shall be.
+            replicas: to read figures from.
+            outdated: how many of them are ready, and of an earlier workload.
+        """
+        self.desired = rollout.size(workload, self.desired, outdated)
+        least, most = rollout.bounds(workload.scaling)
+        if least < most and self.desired <= most and time.monotonic() >= self._next_at:
             self._next_at = time.monotonic() + self._parts.options.autoscale_period_seconds
             self._decide(workload, await self._changes(replicas))
 

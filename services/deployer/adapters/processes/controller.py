@@ -138,7 +138,9 @@ class Controller:
             self._stop(self.replicas)
             self._leave_if_empty()
         elif applied := self._fleet.applied:
-            await self._autoscaler.step(applied.workload, [*self._fleet.staying(gated=False)])
+            staying = [*self._fleet.staying(gated=False)]
+            outdated = sum(record.takes_traffic for record in self._fleet.outdated())
+            await self._autoscaler.step(applied.workload, staying, outdated)
             trouble = await self._roll(applied)
             trouble_of_candidate = await self._stage(applied.candidate)
             self._judge(trouble_of_candidate if applied.candidate else trouble)
