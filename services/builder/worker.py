@@ -74,10 +74,8 @@ class Worker:
     async def work(self) -> None:
         """Build until nothing waits."""
         while build := await self._claim():
-            structlog.contextvars.bind_contextvars(
-                account=build.uploaded.account, correlation_id=build.cause.correlation_id
-            )
-            with metrics.RUNNING.track_inprogress():
+            told = {"account": build.uploaded.account, "correlation_id": build.cause.correlation_id}
+            with structlog.contextvars.bound_contextvars(**told), metrics.RUNNING.track_inprogress():
                 await self._run(build)
 
     async def _claim(self) -> Build | None:
@@ -96,24 +94,28 @@ class Worker:
         path = path_of(logs, uploaded.account, uploaded.model, uploaded.version, build.number)
         with BuildLog(path) as build_log:
             build_log.write(f"build {build.number} of {build.name}, try {build.tries}")
-            async with self._directory() as directory:
-                steps = Steps(self._world, build, directory, build_log.write)
-                await self._attempt(build, steps, build_log)
+            await self._attempt(build, Steps(self._world, build, self._directory, build_log.write), build_log)
+
+    @property
+    def _directory(self) -> Path:
+        return self._terms.directory / "work" / self._name.replace("/", "_")
 
     @contextlib.asynccontextmanager
-    async def _directory(self) -> AsyncGenerator[Path, None]:
-        """An empty directory, free of what a former life of this worker left."""
-        own = self._terms.directory / "work" / self._name.replace("/", "_")
+    async def _emptied(self) -> AsyncGenerator[None, None]:
+        """Its directory is there, free of what a former life of this worker left."""
+        own = self._directory
         await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
         own.mkdir(parents=True)
         try:
-            yield own
+            yield
         finally:
             await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
 
     async def _attempt(self, build: Build, steps: Steps, build_log: BuildLog) -> None:
+        """Build; whatever happens, the build is not left running when it returns."""
         try:
-            await self._succeed(build, await self._guarded(build, steps))
+            async with self._emptied():
+                await self._succeed(build, await self._guarded(build, steps))
         except Lost:
             build_log.write("given up: the build was started anew elsewhere")
         except BuildError as error:
