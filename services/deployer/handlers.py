@@ -6,8 +6,9 @@ from datetime import datetime
 
 from services.deployer import chains, history, store
 from services.deployer.domain import gate, options
+from services.deployer.domain.history import origin, restored, rollback_target
 from services.deployer.domain.options import Defaults
-from services.deployer.domain.recorded import Recorded, lateness, staleness
+from services.deployer.domain.recorded import Recorded, lateness, staleness, unreachable
 from services.deployer.refusals import refuse, refused
 from so1s.events import (
     CheckFinished,
@@ -51,7 +52,7 @@ async def change(request: DeploymentRequested, tx: Transaction) -> DeploymentRea
         return refused(
             request.account, request.deployment, lateness(recorded, request.workload), "superseded"
         )
-    return await _become(tx, request, recorded, request.workload, request.uploaded_at)
+    return await _become(tx, request, recorded, request.workload, uploaded_at=request.uploaded_at)
 
 
 @consumer.on(DeploymentScaleRequested, rejected=refuse)
@@ -69,20 +70,18 @@ async def scale(
 async def roll_back(
     request: DeploymentRollbackRequested, tx: Transaction
 ) -> DeploymentReady | DeploymentFailed | None:
-    """Take an earlier revision's workload, as a new revision."""
+    """Take an earlier revision's workload, as a new revision; replicas stay as many as they are."""
     recorded = await store.find(tx, request.account, request.deployment)
     if recorded is None or not recorded.serves_on:
         return _unknown(request, recorded)
-    target = request.to_revision or await history.last_ready(tx, recorded) or recorded.revision - 1
-    wanted = await store.workload(tx, request.account, request.deployment, target)
-    if wanted is None:
-        allowed = f"1 to {recorded.revision - 1}" if recorded.revision > 1 else "none, it has no earlier one"
-        return refused(
-            request.account,
-            request.deployment,
-            f"to_revision: {target} is not allowed; allowed: {allowed}",
-        )
-    return await _become(tx, request, recorded, wanted)
+    life = await history.life(tx, request.account, request.deployment)
+    target = request.to_revision or rollback_target(life)
+    earlier = await store.workload(tx, request.account, request.deployment, target) if target else None
+    if target is None or earlier is None or recorded.is_at(target):
+        return refused(request.account, request.deployment, unreachable(recorded, target))
+    since = [each for each in life if each.number <= target]
+    restores = origin(since) if since else target
+    return await _become(tx, request, recorded, restored(earlier, recorded.kept), restores=restores)
 
 
 @consumer.on(CheckFinished)
@@ -135,7 +134,9 @@ async def _become(
     request: DeploymentRequested | DeploymentScaleRequested | DeploymentRollbackRequested,
     recorded: Recorded | None,
     wanted: Workload,
+    *,
     uploaded_at: datetime | None = None,
+    restores: int | None = None,
 ) -> DeploymentReady | DeploymentFailed | None:
     """Record the next revision; where the present one is so already, answer what becomes of it."""
     if recorded and recorded.is_already(wanted):
@@ -154,6 +155,7 @@ async def _become(
         wanted=wanted,
         requested_by=request.requested_by,
         uploaded_at=uploaded_at,
+        restores=restores,
     )
     return None
 

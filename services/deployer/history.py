@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.deployer.domain.history import Entry
 from services.deployer.domain.recorded import Recorded
-from services.deployer.tables import revisions
+from services.deployer.tables import deployments, revisions
 from so1s.events import DeploymentFailed, DeploymentReady, Event, Workload
 from so1s.store import Transaction
 
@@ -37,11 +37,12 @@ async def read(connection: AsyncConnection, account: str, name: str) -> list[Ent
     return [_entry(row) for row in await connection.execute(rows)]
 
 
-async def last_ready(tx: Transaction, recorded: Recorded) -> int | None:
-    """The newest revision before the present one that could serve."""
-    earlier = (_of(recorded.account, recorded.name), revisions.c.revision < recorded.revision)
-    could = select(func.max(revisions.c.revision)).where(*earlier, revisions.c.ready_at.is_not(None))
-    return (await tx.execute(could)).scalar_one()
+async def life(tx: Transaction, account: str, name: str) -> list[Entry]:
+    """All revisions since a deployment was last removed, the newest first."""
+    named = and_(deployments.c.account == account, deployments.c.name == name)
+    removed = select(deployments.c.removed_revision).where(named).scalar_subquery()
+    rows = select(revisions).where(_of(account, name), revisions.c.revision > removed)
+    return [_entry(row) for row in await tx.execute(rows.order_by(revisions.c.revision.desc()))]
 
 
 def _of(account: str, name: str) -> Any:
@@ -54,6 +55,7 @@ def _entry(row: Any) -> Entry:
         workload=Workload.model_validate_json(row.workload),
         requested_by=row.requested_by,
         requested_at=row.requested_at,
+        restores=row.restores,
         ready_at=row.ready_at,
         failure=DeploymentFailed.from_json(row.failure.encode()) if row.failure else None,
     )

@@ -116,6 +116,7 @@ async def revise(
     wanted: Workload,
     requested_by: str,
     uploaded_at: datetime | None = None,
+    restores: int | None = None,
 ) -> None:
     """Record the next revision of a deployment; it is active from now on, and waited for."""
     assert tx.cause is not None, "a revision has a cause"
@@ -128,6 +129,7 @@ async def revise(
         "uploaded_at": uploaded_at.timestamp() if uploaded_at else None,
         "requested_by": requested_by,
         "requested_at": now,
+        "restores": restores,
         "event_id": tx.cause.event_id,
         "correlation_id": tx.cause.correlation_id,
         "traceparent": tx.cause.traceparent,
@@ -149,7 +151,8 @@ async def renew_upload(tx: Transaction, recorded: Recorded, uploaded_at: datetim
 async def enter(tx: Transaction, recorded: Recorded, state: State) -> None:
     """Record a deployment's next state; one that was released serves nobody, whatever is said of it later."""
     serving = {} if state in {"active", "retiring"} else {"serving_revision": 0, "ready_revision": 0}
-    await _change(tx, recorded, {"state": state} | serving)
+    ended = {"removed_revision": recorded.revision} if state == "removed" else {}
+    await _change(tx, recorded, {"state": state} | serving | ended)
 
 
 async def tell(tx: Transaction, recorded: Recorded, figures: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ deployments = Table(
     Column("service", Text, nullable=False, default=""),
     Column("url", Text, nullable=False, default=""),
     Column("told", Integer, nullable=False, default=0),
+    Column("removed_revision", Integer, nullable=False, default=0),  # the last one before it was removed
 )
 
 revisions = Table(
@@ -45,6 +46,7 @@ revisions = Table(
     Column("uploaded_at", Float),  # where its model's upload asked for it
     Column("requested_by", Text, nullable=False),
     Column("requested_at", Float, nullable=False),
+    Column("restores", Integer),  # the revision by which its version came, where it was gone back to
     # What became of it.
     Column("ready_at", Float),
     Column("failure", Text),  # JSON of its DeploymentFailed

@@ -75,6 +75,10 @@ class Recorded:
         """Whether it is to be so anyway; what failed its checks may be tried again."""
         return self.state == "active" and self.workload == workload and not self.status.withdrawn
 
+    def is_at(self, revision: int) -> bool:
+        """Whether a revision is the present one, and to be so anyway."""
+        return revision == self.revision and self.is_already(self.workload)
+
     def is_continued_by(self, workload: Workload) -> bool:
         """Whether who waits for the present revision gets what it is about from a later one, too."""
         return _essence(self.workload) == _essence(workload)
@@ -132,6 +136,14 @@ def lateness(recorded: Recorded, late: Workload) -> str:
     serving = recorded.serving.workload if recorded.serving else None
     now = f"{serving.model}@{serving.version} serves" if serving else "none serves now"
     return f"{late.model}@{late.version} is not deployed, since a later upload of {late.model} was; {now}"
+
+
+def unreachable(recorded: Recorded, target: int | None) -> str:
+    """Why a deployment does not go back to a revision, or to none where nobody named one."""
+    if target is None:
+        return f"deployment {recorded.name} has no earlier version; to_revision may name a revision of it"
+    allowed = f"1 to {recorded.revision - 1}" if recorded.revision > 1 else "none, it has no earlier one"
+    return f"to_revision: {target} is not allowed; allowed: {allowed}"
 
 
 def continuation(wanted: Workload) -> str:

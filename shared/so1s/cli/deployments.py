@@ -100,12 +100,12 @@ def rollback(
     *,
     account: Account = None,
     to_revision: Annotated[
-        int | None, typer.Option(help="so1s history lists them; the last one that was ready where absent.")
+        int | None, typer.Option(help="so1s history lists them; the version before where absent.")
     ] = None,
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 300,
 ) -> None:
-    """Go back to an earlier revision, as a new one."""
+    """Go back to an earlier version, as a new revision. Replicas stay as many as they are."""
     settings = ClientSettings.load()
     account = account_of(settings, account)
     present = _find(settings, account, deployment)["revision"]

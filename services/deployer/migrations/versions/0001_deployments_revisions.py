@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("service", sa.Text, nullable=False),
         sa.Column("url", sa.Text, nullable=False),
         sa.Column("told", sa.Integer, nullable=False),
+        sa.Column("removed_revision", sa.Integer, nullable=False),
     )
     op.create_table(
         "revisions",
@@ -40,6 +41,7 @@ def upgrade() -> None:
         sa.Column("uploaded_at", sa.Float),
         sa.Column("requested_by", sa.Text, nullable=False),
         sa.Column("requested_at", sa.Float, nullable=False),
+        sa.Column("restores", sa.Integer),
         sa.Column("ready_at", sa.Float),
         sa.Column("failure", sa.Text),
         sa.Column("event_id", sa.String(255), nullable=False),
