@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    case,
     exists,
     func,
     or_,
@@ -171,8 +172,15 @@ async def turns(tx: Transaction, accounts: Iterable[str]) -> Mapping[str, Turn]:
 
 
 async def claim(tx: Transaction, chosen: Waiting, holder: str, lease_seconds: float) -> Build | None:
-    """Make a waiting build this worker's own; None where another one was faster."""
+    """Make a waiting build this worker's own; None where another one was faster.
+
+    Time in which it was nobody's, though it might have been built, is none of its deadline's: its start moves
+    on by that much. What a worker that died took until its lease ended counts, so that a build that kills its
+    workers comes to an end.
+    """
     now = tx.now.timestamp()
+    nobodys_since = case((builds.c.state == "running", builds.c.held_until), else_=builds.c.not_before)
+    nobodys = case((nobodys_since < now, now - nobodys_since), else_=0.0)
     statement = (
         update(builds)
         .where(_is_version(chosen.account, chosen.model, chosen.version), _may_start(holder, now))
@@ -180,7 +188,7 @@ async def claim(tx: Transaction, chosen: Waiting, holder: str, lease_seconds: fl
             state="running",
             holder=holder,
             held_until=now + lease_seconds,
-            started_at=func.coalesce(builds.c.started_at, now),
+            started_at=func.coalesce(builds.c.started_at + nobodys, now),
             tries=builds.c.tries + 1,
         )
         .returning(*builds.columns)

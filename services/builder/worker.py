@@ -212,7 +212,7 @@ class Worker:
 
     async def _give_back(self, build: Build) -> None:
         async with self._store.transaction() as tx:
-            await builds.release(tx, build, self._name, state="queued")
+            await builds.release(tx, build, self._name, state="queued", started_at=None)
 
 
 def _subject(uploaded: ModelUploaded) -> dict[str, str]:

@@ -4,15 +4,18 @@ import asyncio
 import io
 import json
 import tarfile
+import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 
 import pytest
 import structlog
 import zstandard
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from services.builder.domain.failure import BuildError
+from services.builder.store import builds
 from services.builder.worker import Worker
 from so1s.errors import TemporaryError
 from so1s.events import (
@@ -23,6 +26,7 @@ from so1s.events import (
     ImageBuilt,
     ResourceOptions,
 )
+from so1s.store import Store
 
 both_databases = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
 
@@ -192,6 +196,55 @@ async def test_a_build_past_its_deadline_fails(shop, skops_model):
 
     failed = (await shop.emitted())[-1]
     assert (failed.reason, failed.step) == ("deadline_exceeded", "model")
+
+
+async def hours_pass(store: Store) -> None:
+    """Every time that the builds know is a day ago."""
+    day, known = 86_400, builds.c
+    times = (known.queued_at, known.not_before, known.started_at, known.held_until)
+    async with store.transaction() as tx:
+        await tx.execute(update(builds).values({each.name: each - day for each in times}))
+
+
+@both_databases
+@pytest.mark.parametrize("error", [None, TemporaryError("the store is away")])
+async def test_hours_in_which_no_builder_ran_are_none_of_a_builds_deadline(shop, skops_model, error):
+    shop.inspector.hold, shop.inspector.error = error is None, error
+    await shop.say(shop.uploaded(data=skops_model))
+    async with at_work(shop.worker(deadline_seconds=60)) as task:
+        await asyncio.wait_for(shop.inspector.entered.wait(), 5)
+        if error:
+            await asyncio.wait_for(task, 5)
+    assert await shop.state() == "queued"
+
+    await hours_pass(shop.store)
+    shop.inspector.hold, shop.inspector.error = False, None
+    await shop.worker(deadline_seconds=60).work()
+    assert await shop.state() == "built"
+
+
+@both_databases
+@pytest.mark.parametrize("name", ["one", "other"])
+async def test_hours_after_a_builder_was_killed_are_none_of_a_builds_deadline(shop, skops_model, name):
+    await shop.say(shop.uploaded(data=skops_model))
+    assert await shop.worker("one", deadline_seconds=60)._claim()  # and then silence
+    await hours_pass(shop.store)
+    await shop.worker(name, deadline_seconds=60).work()
+    assert await shop.state() == "built"
+
+
+async def test_a_build_that_kills_its_builder_each_time_ends_by_its_deadline(shop, skops_model):
+    await shop.say(shop.uploaded(data=skops_model))
+
+    async def failed() -> bool:
+        worker = shop.worker(deadline_seconds=0.3)
+        build = await worker._claim()  # and dies
+        if build and time.time() > build.started_at + 0.3:
+            await worker.work()
+        return await shop.state() == "failed"
+
+    await until(failed)
+    assert (await shop.emitted())[-1].reason == "deadline_exceeded"
 
 
 async def test_a_temporary_error_puts_a_build_off_and_the_next_try_succeeds(shop, skops_model):

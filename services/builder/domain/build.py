@@ -60,7 +60,8 @@ class Build:
     tries: int
     """How often this build was started; above 1 after a crash or a temporary error."""
     started_at: float | None
-    """First start of this build, in seconds since the epoch."""
+    """From when its deadline counts, in seconds since the epoch: its first start, moved on by the time in
+    which nobody built it."""
     problem: str | None
     """What the last try met, where it was put off."""
     cancelled_by: str | None
