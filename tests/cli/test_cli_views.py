@@ -186,7 +186,7 @@ def test_a_deployments_history_tells_each_revision_and_the_way_back(so1s, http):
     assert newest.split()[:3] == ["4", "fraud@4", "serving"]
     assert failed.endswith("user:jiho   crash_loop: it ended 5 times")
     assert "2026-01-03 00:00:00 UTC" in failed
-    assert back == "back to fraud@2: so1s rollback fraud --to-revision 2"
+    assert back == "back to the version before: so1s rollback fraud"
     assert so1s("history", "fraud", "-o", "json").json == revisions
 
 

@@ -44,10 +44,8 @@ def _shown(deployment: str, revisions: list[dict[str, Any]]) -> RenderableType:
     ]
     parts: list[RenderableType] = [table(rows, _COLUMNS, empty="no revisions yet")]
     is_gone = any(each["state"] == "removed" for each in rows)
-    before = next((each for each in rows if each["state"] == "replaced"), None)
-    if before and not is_gone:
-        back = f"so1s rollback {deployment} --to-revision {before['revision']}"
-        parts += [Text(), Text(f"back to {before['serves']}: {back}", style="dim")]
+    if not is_gone and any(each["state"] == "replaced" for each in rows):
+        parts += [Text(), Text(f"back to the version before: so1s rollback {deployment}", style="dim")]
     return Group(*parts)
 
 
