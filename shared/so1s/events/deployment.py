@@ -70,7 +70,7 @@ class DeploymentRollbackRequested(Event, key=("account", "deployment")):
 
     deployment: Name
     to_revision: Revision | None = None
-    """Where it is absent the last one before the present that was ready, or the one before where none was."""
+    """Where it is absent: the version before the present one, as it was last ready."""
     requested_by: Actor
 
 
