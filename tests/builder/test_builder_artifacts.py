@@ -4,7 +4,9 @@ S3 is moto's server: it speaks the protocol, but accepts wrong checksums and sig
 """
 
 import hashlib
+import threading
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -199,3 +201,40 @@ async def test_a_store_that_does_not_answer_is_tried_again_later(into):
 
     with pytest.raises(TemporaryError):
         await s3.fetch(Location("s3://models/risk/3", "s3://models/risk/"), into, LIMITS)
+
+
+@pytest.fixture
+def refusing():
+    """An S3 that refuses whatever is asked of it, with the code in the bucket's name."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = f"<Error><Code>{self.path.split('/')[1]}</Code><Message>no</Message></Error>".encode()
+            self.send_response(403)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("AccessDenied", BuildError),
+        ("InvalidAccessKeyId", TemporaryError),
+        ("SignatureDoesNotMatch", TemporaryError),
+    ],
+)
+async def test_a_builder_whose_own_keys_are_wrong_tries_again_later(refusing, into, code, error):
+    artifacts = S3Artifacts(s3_settings(refusing))
+    with pytest.raises(error, match=code):
+        await artifacts.fetch(Location(f"s3://{code}/3.skops", f"s3://{code}/"), into, LIMITS)

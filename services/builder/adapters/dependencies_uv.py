@@ -31,6 +31,7 @@ from services.builder.layers import pack
 from services.builder.locks import LOCKS
 from services.builder.ports import Dependencies, Images, Log
 from services.builder.stop import in_thread
+from so1s.errors import TemporaryError
 from so1s.events.model import Format
 
 _RECIPE = "2"
@@ -100,14 +101,20 @@ class UvDependencies:
         """Install beside `home`, then rename: a crash leaves no half of it."""
         with tempfile.TemporaryDirectory(dir=self._directory, prefix="installing-") as temporary:
             target = Path(temporary) / "site-packages"
+            said: list[str] = []
+
+            def hear(line: str) -> None:
+                said.append(line)
+                log(line)
+
             code = await run(
                 self._command(lock, target),
                 environment=_environment(),
                 directory=Path(temporary),
-                on_line=log,
+                on_line=hear,
             )
             if code != 0:
-                raise BuildError("dependencies", f"the libraries of {lock.stem} cannot be installed")
+                raise _error(f"the libraries of {lock.stem} cannot be installed", said)
             await asyncio.to_thread(_settle, target, home / "site-packages")
 
     def _command(self, lock: Path, target: Path) -> list[str]:
@@ -148,6 +155,18 @@ def _environment() -> dict[str, str]:
     """This process's own, for uv's settings and proxies, without secrets that are no business of uv's."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)}
     return environment | {"UV_NO_PROGRESS": "1"}
+
+
+def _error(problem: str, said: list[str]) -> Exception:
+    """What a failed installation is: the lock is ours and was tried, so that an index or a disk may mend.
+
+    Bytes that are not those of the lock stay what they are.
+    """
+    if any("hash mismatch" in line.lower() for line in said):
+        return BuildError("dependencies", f"{problem}: a file has another checksum than the lock says")
+    return TemporaryError(
+        f"{problem} now: {next(filter(str.strip, reversed(said)), 'uv said nothing').strip()}"
+    )
 
 
 def _settle(target: Path, site_packages: Path) -> None:
