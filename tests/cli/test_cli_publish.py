@@ -1,5 +1,6 @@
 """`so1s publish`, beside services that the tests play."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from so1s.artifacts import fingerprint
 from so1s.events.envelope import Cause
 from so1s.publisher import Publisher
 from tests import played_events as played
+from tests.played_services import playing
 
 
 @pytest.fixture
@@ -55,9 +57,10 @@ def test_steps_as_json_are_one_object_a_line(so1s, laptop, model, out):
     assert [json.loads(line)["step"] for line in result.lines] == ["published", "built", "ready", "serving"]
 
 
-def test_a_failed_build_ends_with_1_and_the_tail_of_its_log(so1s, laptop, model, out):
-    answered(laptop, model, out, played.build_failed(model))
-    result = so1s("publish", "out", "--model", model, "--version", "3", "--wait")
+async def test_a_failed_build_ends_with_1_and_the_tail_of_its_log(so1s, laptop, model, out):
+    publish = ("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "10")
+    async with playing(laptop, events.ModelUploaded, lambda _: [played.build_failed(model)]):
+        result = await asyncio.to_thread(so1s, *publish)
     assert result.code == 1
     assert "because numpy==9 does not exist" in result.err
 
