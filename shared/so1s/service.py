@@ -270,6 +270,7 @@ class Service:
 
     async def _flush(self) -> None:
         await self.store.outbox.flush(self._producer)
+        await self.store.outbox.retry(self._producer)
         OUTBOX_DEPTH.set(await self.store.outbox.depth())
         OUTBOX_REFUSED.set(await self.store.outbox.refused())
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from so1s.errors import Refused
 from so1s.events.envelope import Cause, Record
-from so1s.store.outbox import _PAGE
+from so1s.store.outbox import _PAGE, _TRIED_AGAIN
 from so1s.store.tables import outbox
 
 CAUSE = Cause("upload-1", "upload-1")
@@ -141,10 +141,10 @@ async def test_a_refused_event_is_tried_again_ever_more_rarely_and_for_ever(stor
     await store.outbox.flush(sender)
     for tries, pause in enumerate([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300], start=1):
         clock.now += timedelta(seconds=pause - 0.1)
-        await store.outbox.flush(sender)
+        await store.outbox.retry(sender)
         assert sender.tries == tries
         clock.now += timedelta(seconds=0.1)
-        await store.outbox.flush(sender)
+        await store.outbox.retry(sender)
         assert sender.tries == tries + 1
 
 
@@ -153,9 +153,35 @@ async def test_a_refused_event_leaves_by_itself_once_the_cause_is_mended(store, 
     await say(store, greeted, "bob")
     await store.outbox.flush(sender)
     sender.refuses.clear()
-    await store.outbox.flush(sender)
-    assert sender.records == []
+    assert await store.outbox.retry(sender) == 0
     clock.now += timedelta(seconds=1)
-    await store.outbox.flush(sender)
+    assert await store.outbox.retry(sender) == 1
     assert names(sender) == ["bob"]
     assert (await store.outbox.depth(), await store.outbox.refused()) == (0, 0)
+
+
+async def test_what_was_refused_goes_with_nothing_new(store, clock, greeted):
+    sender = Choosy("bob")
+    await say(store, greeted, "bob")
+    await store.outbox.flush(sender)
+    clock.now += timedelta(days=1)
+    await say(store, greeted, "cyd")
+    sender.refuses.clear()
+    await store.outbox.flush(sender)
+    assert names(sender) == ["cyd"]
+
+
+async def test_of_many_refused_events_a_few_are_tried_at_once_those_that_were_refused_least_first(
+    store, clock, greeted
+):
+    many = [f"n{number}" for number in range(_TRIED_AGAIN + 1)]
+    sender = Choosy(*many)
+    await say(store, greeted, *many)
+    await store.outbox.flush(sender)
+    clock.now += timedelta(days=1)
+    await store.outbox.retry(sender)
+    assert sender.tries == 2
+    clock.now += timedelta(days=1)
+    sender.refuses.clear()
+    assert await store.outbox.retry(sender) == len(many)
+    assert names(sender) == [many[-1], *many[:-1]]

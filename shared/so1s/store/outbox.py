@@ -1,9 +1,10 @@
 """The outbox: events that were recorded with the state they speak of, on their way to Kafka.
 
 What Kafka refuses (too large for its topic, no permission, no such topic) is set aside, with when and why,
-and is tried again with growing pauses, so that it leaves once an operator mended the cause. Everything else
-goes on, later events of the same key too: consumers rely on no order (a revision tells what is stale), and
-to hold up all that is said of a key for one event would lose more than its place.
+and is tried again with growing pauses, so that it leaves once an operator mended the cause: a few at a time,
+since Kafka refuses whatever comes with it, and each is then sent by itself. Everything else goes on, later
+events of the same key too: consumers rely on no order (a revision tells what is stale), and to hold up all
+that is said of a key for one event would lose more than its place.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
-from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from so1s.errors import Refused
@@ -29,11 +30,20 @@ from so1s.store.upsert import upsert
 log = structlog.get_logger()
 
 _PAGE = 500
+_TRIED_AGAIN = 10
+"""Few: whoever has something new to send waits for them."""
 _FIRST_RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 300.0
 _DOUBLINGS = 9  # 1 s doubled so often is over the longest
 _UNSENT = outbox.c.sent_at.is_(None)
 _REFUSED = outbox.c.refused_at.is_not(None)
+_FRESH = select(outbox).where(_UNSENT, ~_REFUSED).order_by(outbox.c.position).limit(_PAGE)
+_AGAIN = (
+    select(outbox)
+    .where(_UNSENT, _REFUSED)
+    .order_by(outbox.c.refusals, outbox.c.position)  # the likeliest to be taken first
+    .limit(_TRIED_AGAIN)
+)
 
 
 class Sender(Protocol):
@@ -62,18 +72,22 @@ class Outbox:
             await upsert(connection, outbox, rows, keys=["event_id"])
 
     async def flush(self, sender: Sender) -> int:
-        """Send everything that waits, oldest first, and answer how many events that were."""
+        """Send everything that waits and was not refused, oldest first; answers how many events that were."""
         sent = 0
         async with self._lock:  # one at a time, or the order would be lost
-            while page := await self._page():
-                errors = await _send(sender, page)
-                refused = [row for row in page if row.event_id in errors]
-                taken = [row for row in page if row.event_id not in errors]
-                async with self._database.writing() as connection:
-                    await self._mark_sent(connection, taken)
-                    await self._set_aside(connection, refused, errors)
-                _count(taken)
-                sent += len(taken)
+            while page := await self._page(_FRESH):
+                sent += await self._send_page(sender, page)
+        return sent
+
+    async def retry(self, sender: Sender) -> int:
+        """Send what was refused and is due again, until some is refused anew; answers how many were taken."""
+        sent, is_taken = 0, True
+        while is_taken:
+            async with self._lock:
+                page = await self._page(_AGAIN.where(outbox.c.retry_at <= self._clock().timestamp()))
+                taken = await self._send_page(sender, page) if page else 0
+            sent += taken
+            is_taken = 0 < taken == len(page)
         return sent
 
     async def depth(self) -> int:
@@ -94,11 +108,20 @@ class Outbox:
         """Forget what was sent before `horizon`, in seconds since the epoch."""
         await connection.execute(delete(outbox).where(outbox.c.sent_at < horizon))
 
-    async def _page(self) -> Sequence[Row]:
-        due = or_(outbox.c.retry_at.is_(None), outbox.c.retry_at <= self._clock().timestamp())
-        waiting = select(outbox).where(_UNSENT, due).order_by(outbox.c.position).limit(_PAGE)
+    async def _page(self, waiting: Select) -> Sequence[Row]:
         async with self._database.reading() as connection:
             return (await connection.execute(waiting)).all()
+
+    async def _send_page(self, sender: Sender, page: Sequence[Row]) -> int:
+        """Send events and record what became of them; answers how many Kafka took."""
+        errors = await _send(sender, page)
+        refused = [row for row in page if row.event_id in errors]
+        taken = [row for row in page if row.event_id not in errors]
+        async with self._database.writing() as connection:
+            await self._mark_sent(connection, taken)
+            await self._set_aside(connection, refused, errors)
+        _count(taken)
+        return len(taken)
 
     async def _number(self, which: ColumnElement[bool]) -> int:
         async with self._database.reading() as connection:
