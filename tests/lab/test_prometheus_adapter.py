@@ -6,10 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 import pytest
-from kubernetes_asyncio.client import ApiException, AppsV1Api, AutoscalingV2Api, CoreV1Api, CustomObjectsApi
+from kubernetes_asyncio.client import ApiException, CoreV1Api, CustomObjectsApi
 
 METRIC = "so1s_requests_per_second"
-FEW, MANY = 1, 10
 
 
 class Exporter:
@@ -83,44 +82,3 @@ async def _figures(api, namespace: str) -> dict[str, str]:
     except ApiException:  # it is not served yet
         return {}
     return {each["describedObject"]["name"]: each["value"] for each in found["items"]}
-
-
-async def test_a_deployment_grows_to_four_replicas_under_load_and_shrinks_to_one_after_it(
-    api, namespace, exporter, eventually
-):
-    apps, core = AppsV1Api(api), CoreV1Api(api)
-    labels = {"app": "server"}
-    container = {"name": "server", "image": "example.org/server:1"}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-    deployment = {
-        "metadata": {"name": "server"},
-        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
-    }
-    await apps.create_namespaced_deployment(namespace, deployment)
-    metric = {"metric": {"name": METRIC}, "target": {"type": "AverageValue", "averageValue": "5"}}
-    scaler = {
-        "metadata": {"name": "server"},
-        "spec": {
-            "minReplicas": 1,
-            "maxReplicas": 4,
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "server"},
-            "metrics": [{"type": "Pods", "pods": metric}],
-            "behavior": {"scaleUp": {"stabilizationWindowSeconds": 0}},
-        },
-    }
-    await AutoscalingV2Api(api).create_namespaced_horizontal_pod_autoscaler(namespace, scaler)
-
-    async def ready_under(load: float) -> int:
-        pods = (await core.list_namespaced_pod(namespace)).items
-        exporter.figures = {pod.metadata.name: load for pod in pods}
-        found = await apps.read_namespaced_deployment("server", namespace)
-        return found.status.ready_replicas or 0
-
-    async def is_large() -> bool:
-        return await ready_under(MANY) == 4
-
-    async def is_small() -> bool:
-        return await ready_under(FEW) == 1
-
-    await eventually(is_large, seconds=60)
-    await eventually(is_small, seconds=60)

@@ -45,6 +45,23 @@ class AggregatedApi:
         """By which the server asks the cluster's own who its callers are, and what they may do."""
         return self.control_plane.server.kubeconfig(self.server, group="system:masters")
 
+    def options(self, directory: Path) -> dict[str, object]:
+        """Where and as whom the server serves, and how it knows its callers.
+
+        Args:
+            directory: the server's own.
+        """
+        own = self.identity
+        return {
+            "bind_address": "127.0.0.1",
+            "secure_port": self.port,
+            "cert_dir": directory,
+            "tls_cert_file": own.certificate,
+            "tls_private_key_file": own.key,
+            "authentication_kubeconfig": self.kubeconfig,
+            "authorization_kubeconfig": self.kubeconfig,
+        }
+
     async def register(self) -> None:
         """Tell the cluster; returns once it passes on what is asked."""
         async with connect(self.control_plane.kubeconfig) as api:

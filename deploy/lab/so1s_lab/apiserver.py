@@ -48,6 +48,18 @@ class ApiServer:
             client=self.authority.client(user, group=group),
         )
 
+    def options(self, component: str, port: int) -> dict[str, object]:
+        """Where a component of the control plane serves, and how it knows its callers."""
+        own, kubeconfig = self.authority.server(component), self.kubeconfig(f"system:{component}")
+        return {
+            "bind_address": "127.0.0.1",
+            "secure_port": port,
+            "tls_cert_file": own.certificate,
+            "tls_private_key_file": own.key,
+            "authentication_kubeconfig": kubeconfig,
+            "authorization_kubeconfig": kubeconfig,
+        }
+
     def prepare(self) -> None:
         """Build it."""
         self._binary = PROGRAM.build()

@@ -32,17 +32,10 @@ class ControllerManager:
     def unit(self) -> Unit:
         """Alone, so that it leads from its start."""
         authority = self._server.authority
-        own = authority.server(self.name)
-        kubeconfig = self._server.kubeconfig(f"system:{self.name}")
         line = command(
             self._binary,
-            kubeconfig=kubeconfig,
-            authentication_kubeconfig=kubeconfig,
-            authorization_kubeconfig=kubeconfig,
-            bind_address="127.0.0.1",
-            secure_port=self._port,
-            tls_cert_file=own.certificate,
-            tls_private_key_file=own.key,
+            kubeconfig=self._server.kubeconfig(f"system:{self.name}"),
+            **self._server.options(self.name, self._port),
             leader_elect=False,
             use_service_account_credentials=True,
             service_account_private_key_file=self._server.service_account_key,

@@ -37,7 +37,6 @@ class MetricsServer:
 
     def unit(self) -> Unit:
         """It is live before it has measured anything: ready it is only then."""
-        own, kubeconfig = self._api.identity, self._api.kubeconfig
         line = command(
             self._binary,
             metric_resolution="10s",
@@ -45,14 +44,8 @@ class MetricsServer:
             kubelet_use_node_status_port=True,
             kubelet_preferred_address_types="InternalIP",
             kubelet_insecure_tls=True,  # a kubelet signs its own certificate
-            bind_address="127.0.0.1",
-            secure_port=self._api.port,
-            cert_dir=self._directory,
-            tls_cert_file=own.certificate,
-            tls_private_key_file=own.key,
-            kubeconfig=kubeconfig,
-            authentication_kubeconfig=kubeconfig,
-            authorization_kubeconfig=kubeconfig,
+            kubeconfig=self._api.kubeconfig,
+            **self._api.options(self._directory),
         )
         return Unit(self.name, line, answers(f"https://127.0.0.1:{self._api.port}/livez", ca=self._api.ca))
 

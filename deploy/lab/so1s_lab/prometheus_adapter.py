@@ -51,20 +51,13 @@ class PrometheusAdapter:
 
     def unit(self) -> Unit:
         """It looks for new series each second."""
-        own, kubeconfig = self._api.identity, self._api.kubeconfig
         line = command(
             self._binary,
             config=self._rules.absolute(),
             prometheus_url=self._prometheus.url,
             metrics_relist_interval="1s",
-            bind_address="127.0.0.1",
-            secure_port=self._api.port,
-            cert_dir=self._directory,
-            tls_cert_file=own.certificate,
-            tls_private_key_file=own.key,
-            lister_kubeconfig=kubeconfig,
-            authentication_kubeconfig=kubeconfig,
-            authorization_kubeconfig=kubeconfig,
+            lister_kubeconfig=self._api.kubeconfig,
+            **self._api.options(self._directory),
         )
         return Unit(self.name, line, answers(f"https://127.0.0.1:{self._api.port}/healthz", ca=self._api.ca))
 

@@ -40,23 +40,18 @@ class Scheduler:
 
     def unit(self) -> Unit:
         """Alone, so that it leads from its start."""
-        authority = self._server.authority
-        own = authority.server(self.name)
         kubeconfig = self._server.kubeconfig(f"system:{self.name}")
         configuration = self._directory / "scheduler.json"
         configuration.write_text(json.dumps(_configuration(kubeconfig)))
         line = command(
             self._binary,
             config=configuration,
-            authentication_kubeconfig=kubeconfig,
-            authorization_kubeconfig=kubeconfig,
-            bind_address="127.0.0.1",
-            secure_port=self._port,
-            tls_cert_file=own.certificate,
-            tls_private_key_file=own.key,
+            **self._server.options(self.name, self._port),
         )
         return Unit(
-            self.name, line, answers(f"https://127.0.0.1:{self._port}/healthz", ca=authority.certificate)
+            self.name,
+            line,
+            answers(f"https://127.0.0.1:{self._port}/healthz", ca=self._server.authority.certificate),
         )
 
 
