@@ -4,7 +4,9 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from so1s.events.envelope import Received
 from so1s.service import Service
+from so1s.store import Transaction
 
 LARGE = "x" * 5000
 
@@ -76,3 +78,22 @@ async def test_a_consumer_without_a_database_keeps_the_event_whose_answer_kafka_
     (letter,) = await bench.dead_letters()
     assert b"Kafka refuses what it said" in dict(letter.headers)["so1s_error"]
     assert letter.value == (await bench.records(bench.Noted.topic))[0].value
+
+
+async def test_a_consumer_of_batches_without_a_database_keeps_the_events_whose_answers_kafka_refuses(
+    bench, eventually
+):
+    @bench.consumer.on(bench.Noted, batch=True)
+    async def answer(batch: list[Received], tx: Transaction) -> None:
+        for each in batch:
+            reason = LARGE if each.event.number == 1 else ""
+            tx.emit(bench.hear(each.event.number, reason=reason), id=f"of {each.id}")
+
+    await limit_answers(bench, 2000)
+    await bench.publish(bench.note(1), bench.note(2), partition=0)
+    async with Service(bench.name, bench.settings(), consumer=bench.consumer).running():
+        await eventually(bench.is_done)
+        letters = await bench.dead_letters()
+    assert await bench.heard() == [2]
+    assert b"Kafka refuses what it said" in dict(letters[0].headers)["so1s_error"]
+    assert letters[0].value == (await bench.records(bench.Noted.topic))[0].value

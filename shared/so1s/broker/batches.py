@@ -51,18 +51,19 @@ class BatchDelivery:
         # Committed before the handler runs, so that a batch that ends the process is found out.
         attempt = await self._store.attempt(*self._name)
         try:
-            rest = records
-            if attempt.number <= _TRIES:
-                plain, odd = self._sort(records)
-                rest = odd if await self._together(plain) else records
-            for record in rest:
+            plain, odd = self._sort(records) if attempt.number <= _TRIES else ([], records)
+            said = await self._together([received for _, received in plain])
+            for record in records if said is None else odd:
                 await self._singly.one(record)
         finally:
             await self._store.forget(*self._name)
         await self._store.outbox.flush(self._sender)
+        await self._singly.keep_causes([record for record, _ in plain], said or [])
 
-    def _sort(self, records: Sequence[ConsumerRecord]) -> tuple[list[Received], list[ConsumerRecord]]:
-        """Tell plain events from replays and from what breaks a rule."""
+    def _sort(
+        self, records: Sequence[ConsumerRecord]
+    ) -> tuple[list[tuple[ConsumerRecord, Received]], list[ConsumerRecord]]:
+        """Tell plain events, each with its record, from replays and from what breaks a rule."""
         plain, odd = [], []
         for record in records:
             try:
@@ -73,13 +74,17 @@ class BatchDelivery:
             if addressee(record):
                 odd.append(record)
             else:
-                plain.append(received)
+                plain.append((record, received))
         return plain, odd
 
-    async def _together(self, batch: Sequence[Received]) -> bool:
-        """Handle events in one transaction; False where they must go one by one."""
+    async def _together(self, batch: Sequence[Received]) -> list[str] | None:
+        """Handle events in one transaction; answers the ids of what was said of them.
+
+        Returns:
+            None where they must go one by one.
+        """
         try:
-            await self._handle(batch)
+            return await self._handle(batch) if batch else []
         except (Exception, asyncio.CancelledError, SystemExit) as error:
             if is_stopping(error):
                 raise
@@ -87,10 +92,9 @@ class BatchDelivery:
                 self._subscription.count("retried", len(batch))
                 raise
             log.warning("batch failed; its events go one by one", events=len(batch), exc_info=True)
-            return False
-        return True
+            return None
 
-    async def _handle(self, batch: Sequence[Received]) -> None:
+    async def _handle(self, batch: Sequence[Received]) -> list[str]:
         with HANDLER_SECONDS.labels(self._subscription.event_class.type).time():
             async with self._store.transaction() as tx:
                 names = [(received.source, received.id) for received in batch]
@@ -100,6 +104,7 @@ class BatchDelivery:
                     tx.emit(event)
         self._subscription.count("handled", len(fresh))
         self._subscription.count("duplicate", len(batch) - len(fresh))
+        return [said.event_id for said in tx.records]
 
 
 def _take(unseen: set[tuple[str, str]], received: Received) -> bool:

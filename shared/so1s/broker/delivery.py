@@ -10,6 +10,7 @@ What becomes of a record:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -54,13 +55,21 @@ class Delivery:
         if said == []:
             return  # of an event that was handled now and said nothing, the outbox holds nothing
         await self._store.outbox.flush(self._sender)
-        if said and self._store.is_temporary:
-            await self._keep_cause(record, said)
+        await self.keep_causes([record], said or [])
 
-    async def _keep_cause(self, record: ConsumerRecord, said: list[str]) -> None:
-        """Bury a record whose answers Kafka refuses: the store that keeps them ends with the process."""
+    async def keep_causes(self, records: Sequence[ConsumerRecord], said: Sequence[str]) -> None:
+        """Bury records whose answers Kafka refuses, where the store that keeps those ends with the process.
+
+        Args:
+            records: that were handled together.
+            said: the ids of what the handler said of them, which was sent.
+        """
+        if not said or not self._store.is_temporary:
+            return
         if reasons := await self._store.outbox.refusals(said):
-            await self._intake.bury(record, PermanentError(f"Kafka refuses what it said: {reasons[0]}"))
+            refused = PermanentError(f"Kafka refuses what it said: {reasons[0]}")
+            for record in records:
+                await self._intake.bury(record, refused)
             await self._store.outbox.flush(self._sender)
 
     async def _attempt(self, record: ConsumerRecord, envelope: Envelope) -> list[str] | None:
