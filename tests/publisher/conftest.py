@@ -20,7 +20,7 @@ def settings(kafka):
     return settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def over_http(settings, tmp_path_factory) -> Iterator[ClientSettings]:
     """The settings of a client that has a token of the account `risk`; tests play services by its Kafka."""
     directory = tmp_path_factory.mktemp("console")

@@ -65,7 +65,7 @@ def test_the_readme_leads_from_a_model_file_to_a_split(platform: Running) -> Non
         (directory / "model.onnx").write_bytes(platform.write("fraud", version).read_bytes())
     (folder / "out" / "sample.json").write_text(f'{{"x": {ROWS[:1].tolist()}}}')
     for command in commands(ROOT / "README.md"):
-        if "so1s" not in command:
+        if not command.startswith(".venv/bin/so1s"):
             continue
         done = run(command, folder)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"

@@ -30,6 +30,7 @@ _TIMEOUT = httpx.Timeout(60, connect=5)
 """In seconds. A registry answers the last byte of a blob when it has verified the whole."""
 _TRIES = 5
 _FIRST_PAUSE_SECONDS = 0.2
+_JITTER = random.Random()  # noqa: S311 - it spreads load, and guards nothing
 _CHUNK_BYTES = 32 * 1024 * 1024
 """Of an upload: what is lost at most when a connection breaks, and held in memory."""
 _DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -228,7 +229,7 @@ async def _again_while_away(attempt: Callable[[], Awaitable[T]]) -> T:
             return await attempt()
         except RegistryAway:
             seconds = _FIRST_PAUSE_SECONDS * 2**pause
-            await asyncio.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311 - spreads clients, hides nothing
+            await asyncio.sleep(seconds * _JITTER.uniform(0.5, 1))
     return await attempt()
 
 

@@ -17,6 +17,7 @@ from so1s.errors import TemporaryError
 _FIRST_SECONDS = 0.1
 _LONGEST_SECONDS = 30.0
 _DOUBLINGS = 12  # 0.1 s doubled so often is over the longest
+_JITTER = random.Random()  # noqa: S311 - it spreads load, and guards nothing
 
 _PASSING = (
     TemporaryError,
@@ -53,7 +54,7 @@ def backoff_seconds(failures: int) -> float:
     The jitter keeps replicas that failed together from trying again together.
     """
     longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** min(failures - 1, _DOUBLINGS))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret depends on it
+    return longest * _JITTER.uniform(0.5, 1.0)
 
 
 def is_stopping(error: BaseException) -> bool:

@@ -31,6 +31,7 @@ _SILENT_SECONDS = 90.0
 _PAGE = "500"
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 10.0
+_JITTER = random.Random()  # noqa: S311 - it spreads load, and guards nothing
 
 
 class Mirror:
@@ -99,7 +100,7 @@ class Mirror:
                 if isinstance(error, Gone):
                     self._version = ""
                 self._lose(error)
-                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
+                await asyncio.sleep(backoff * _JITTER.uniform(0.5, 1.0))
                 backoff = min(_LONGEST_BACKOFF_SECONDS, backoff * 2)
             except Exception as error:
                 log.exception("a watch failed; it begins anew", path=self._where)

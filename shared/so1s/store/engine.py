@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 _BUSY_MILLISECONDS = 30_000
+_CLOSE_SECONDS = 5.0
 _POOL = {"pool_size": 20, "max_overflow": 5}
 """Enough for a loop with 16 subjects at once, and for the handlers, the relay and the lease beside it."""
 
@@ -30,22 +31,50 @@ class Database:
         self.engine = create_engine(url, schema)
         # SQLite has one writer at a time, and who waits for it asks again after sleeps of up to 0.1 s:
         # within a process, writers queue instead.
-        is_sqlite = self.engine.dialect.name == "sqlite"
-        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if is_sqlite else nullcontext()
+        self._is_sqlite = self.engine.dialect.name == "sqlite"
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self._is_sqlite else nullcontext()
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection, None]:
         """Open a transaction that commits at the end of the block, or rolls back on an error."""
-        async with self._turn, self.engine.begin() as connection:
+        async with self._turn, self._connection() as connection, connection.begin():
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection, None]:
         """Open a transaction that only reads, and waits for no writer."""
-        async with self.engine.connect() as raw:
+        async with self._connection() as raw:
             connection = await raw.execution_options(so1s_read_only=True)
             async with connection.begin():
                 yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[AsyncConnection, None]:
+        connection = await (self._open_whole() if self._is_sqlite else self.engine.connect())
+        try:
+            yield connection
+        finally:
+            await _whole(connection.close())
+
+    async def _open_whole(self) -> AsyncConnection:
+        """Open a connection to SQLite; a cancellation waits for it, as nobody would close a half open one."""
+        opening = asyncio.ensure_future(self.engine.connect().start())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                await (await opening).close()
+            raise
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Let work end though it is cancelled: what comes back to a closed pool would not be closed."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_CLOSE_SECONDS)
+        raise
 
 
 def create_engine(url: str, schema: str | None = None) -> AsyncEngine:
