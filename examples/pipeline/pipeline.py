@@ -2,8 +2,8 @@
 
     .venv/bin/python examples/pipeline/pipeline.py --run-id manual__2026-11-24T12:00:00+00:00
 
-A scheduler may repeat it: the same run is the same version, the same bytes are the same event, and what failed is
-tried again.
+A scheduler may repeat it: the same run is the same version, the same bytes are the same event, and what
+failed is tried again.
 """
 
 from __future__ import annotations
