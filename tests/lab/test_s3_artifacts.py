@@ -10,6 +10,7 @@ from services.builder.adapters.artifacts_s3 import S3Artifacts
 from services.builder.domain.failure import BuildError
 from services.builder.domain.location import Location
 from services.builder.settings import S3Settings
+from so1s.errors import TemporaryError
 from so1s_lab.s3 import S3, Keys
 
 # ruff: noqa: F401, F811 - pytest collects what is imported
@@ -92,13 +93,23 @@ async def test_a_bucket_that_is_not_there_is_a_failed_build(place, into):
 
 
 @pytest.mark.parametrize("name", ["model", "out/"])
-@pytest.mark.parametrize("who", ["a stranger", "a wrong secret", "nobody known"])
-async def test_a_builder_that_may_not_read_is_told_apart_from_an_absent_artifact(s3, place, into, name, who):
+async def test_a_builder_that_may_not_read_is_told_apart_from_an_absent_artifact(s3, place, into, name):
     place.put("model", b"x")
     place.put("out/model", b"x")
-    keys = {"a stranger": s3.stranger, "a wrong secret": Keys(s3.access_key, "guessed")}.get(who, Keys())
 
     with pytest.raises(BuildError, match="may not read") as error:
-        await artifacts(s3, keys).fetch(Location(f"{place.prefix}{name}", place.prefix), into, LIMITS)
+        await artifacts(s3, s3.stranger).fetch(Location(f"{place.prefix}{name}", place.prefix), into, LIMITS)
 
     assert error.value.reason == "artifact"
+
+
+@pytest.mark.parametrize("name", ["model", "out/"])
+@pytest.mark.parametrize("who", ["a wrong secret", "nobody known"])
+async def test_wrong_keys_of_the_builder_are_no_fault_of_the_artifact(s3, place, into, name, who):
+    """They are mended or renewed, and the build goes on."""
+    place.put("model", b"x")
+    place.put("out/model", b"x")
+    keys = {"a wrong secret": Keys(s3.access_key, "guessed")}.get(who, Keys())
+
+    with pytest.raises(TemporaryError, match="cannot be read now"):
+        await artifacts(s3, keys).fetch(Location(f"{place.prefix}{name}", place.prefix), into, LIMITS)
