@@ -66,6 +66,7 @@ def main(service: str, directory: Path) -> None:
         owner = functools.reduce(getattr, path, importlib.import_module(module))
         points = [point for point in mine if point.function == function]
         setattr(owner, last, wrap(getattr(owner, last), points, fuse))
+    sys.argv[1:] = []  # the service's own arguments: none
     runpy.run_module(f"services.{service}", run_name="__main__")
 
 
