@@ -9,6 +9,7 @@ import typer
 
 from so1s.artifacts import fingerprint
 from so1s.cli import api
+from so1s.cli.ask import Interrupted
 from so1s.cli.options import Account, TimeoutSeconds, account_of, numbers, pairs
 from so1s.cli.terminal import Terminal, print_json, terminal
 from so1s.errors import InvalidInput
@@ -129,9 +130,8 @@ def next_version(settings: ClientSettings, account: str, model: str, path: str) 
         InvalidInput: the builder's API is not known, or `path` is a URI.
     """
     if "://" in path or not settings.builder_url:
-        raise InvalidInput.of(
-            "version", "", "allowed: --version NAME; numbers are given to local files alone"
-        )
+        allowed = "allowed: --version NAME; numbers are given to local files where the builder is reachable"
+        raise InvalidInput.missing("version", allowed)
     builds = api.get(settings, "builder", "v1", "builds", account=account)["builds"]
     mine = {int(b["version"]): b for b in builds if b["model"] == model and b["version"].isdecimal()}
     newest = max(mine, default=0)
@@ -163,4 +163,7 @@ def _watch(screen: Terminal, published: PublishedModel, timeout_seconds: float) 
                 (f"{step.name:<11}", "bold green"), f"{step.detail:<{_WIDTH}}", f"{step.seconds:6.1f}s"
             )
 
-    published.wait_until_serving(timeout_seconds, on_step=on_step)
+    try:
+        published.wait_until_serving(timeout_seconds, on_step=on_step)
+    except KeyboardInterrupt:
+        raise Interrupted(f"{published.name} is published, and goes on; --wait again follows it") from None
