@@ -22,6 +22,10 @@ class Loader(Protocol):
     # What the Open Inference Protocol calls the platform.
     PLATFORM: str
 
+    # Whether a call does no I/O and runs no user code, so that its time depends on the size of its input. The
+    # server may then answer quick calls on its event loop, which saves two thread switches a request.
+    STEADY: bool
+
     def inspect(self, path: Path) -> Signature:
         """What goes in and out, as the model file itself tells. Raises ModelError if it is no such model."""
         ...

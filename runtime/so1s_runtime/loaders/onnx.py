@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg
 
 PLATFORM = "onnxruntime_onnx"
+STEADY = True
 
 # ONNX's names of element types that differ from NumPy's.
 _ELEMENT_TYPES = {"float16": "float16", "float": "float32", "double": "float64"}

@@ -15,6 +15,7 @@ from so1s_runtime.loaders import Predictor
 from so1s_runtime.manifest import Signature, TensorSpec
 
 PLATFORM = "sklearn_skops"
+STEADY = True
 
 _LIBRARIES = ("numpy", "scipy", "sklearn")
 
