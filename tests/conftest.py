@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import inspect
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,6 +19,10 @@ from so1s_broker import Broker
 # pytest-asyncio asks for the current loop before it sets its own: where none was ever set, Python 3.11
 # makes one that nobody closes, and its warning is an error.
 asyncio.set_event_loop(None)
+
+# A shell starts what it runs in the background with Ctrl-C ignored, which every process that a test starts, and
+# then interrupts, would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("so1s", deadline=None)
