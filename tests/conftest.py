@@ -20,8 +20,8 @@ from so1s_broker import Broker
 # makes one that nobody closes, and its warning is an error.
 asyncio.set_event_loop(None)
 
-# A shell starts what it runs in the background with Ctrl-C ignored, which every process that a test starts, and
-# then interrupts, would inherit.
+# A shell starts what it runs in the background with Ctrl-C ignored; a process that a test starts, and then
+# interrupts, would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure.
