@@ -186,15 +186,15 @@ async def test_remove_waits_until_no_replica_is_left(so1s, answering):
     assert result.lines == ["fraud removed"]
 
 
-async def test_remove_of_a_variant_in_use_says_why(so1s, answering):
+async def test_remove_of_a_variant_in_use_ends_at_once_and_says_what_to_do(so1s, answering):
     used = events.VariantInUse(
-        account="risk", deployment="fraud", revision=3, endpoint="fraud", reason="it takes all traffic"
+        account="risk", deployment="fraud-next", revision=3, endpoint="fraud", reason="it takes all traffic"
     )
-    removed = events.DeploymentRemoved(account="risk", deployment="fraud", revision=3)
-    async with answering(events.DeploymentRemovalRequested, lambda _: [used, removed]):
-        result = await so1s("remove", "fraud")
-    assert (result.code, result.lines) == (0, ["fraud removed"])
-    assert "fraud goes as soon as it is out of use: it takes all traffic" in result.err
+    async with answering(events.DeploymentRemovalRequested, lambda _: [used]):
+        result = await so1s("remove", "fraud-next", "--timeout-seconds", "20")
+    assert (result.code, result.lines) == (1, [])
+    assert "fraud-next is in use: it takes all traffic; the request stands" in result.err
+    assert "`so1s weights set fraud …` without it, or `so1s endpoint remove fraud`" in result.err
 
 
 async def test_remove_that_is_undone_says_so(so1s, answering):

@@ -12,7 +12,7 @@ from so1s.cli import api
 from so1s.cli.ask import ask, say
 from so1s.cli.options import Account, TimeoutSeconds, Wait, account_of, me
 from so1s.cli.terminal import Terminal, table, terminal
-from so1s.errors import InvalidInput
+from so1s.errors import InvalidInput, So1sError
 from so1s.events import (
     DeploymentFailed,
     DeploymentReady,
@@ -129,7 +129,7 @@ def remove(
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 300,
 ) -> None:
-    """Retire a deployment. Its replicas go once no endpoint sends traffic to it."""
+    """Retire a deployment. Where an endpoint sends traffic to it, it goes once none does."""
     settings, screen = ClientSettings.load(), terminal(context)
     request = checked(
         DeploymentRemovalRequested,
@@ -141,14 +141,9 @@ def remove(
         _said(screen, say(settings, request))
         return
     answers = (DeploymentRemoved, DeploymentFailed, VariantInUse)
-    *_, answer = ask(
-        settings,
-        request,
-        answers,
-        timeout_seconds=timeout_seconds,
-        last=lambda event: not isinstance(event, VariantInUse),
-        hear=lambda event: screen.note(_use(event)),
-    )
+    (answer,) = ask(settings, request, answers, timeout_seconds=timeout_seconds)
+    if isinstance(answer, VariantInUse):
+        raise So1sError(_use(answer))  # who waits for that may wait for ever
     _require_success(answer)
     screen.show(answer, lambda _: f"{deployment} removed")
 
@@ -253,9 +248,13 @@ def _require_success(answer: Event) -> None:
         raise Failed(f"{answer.deployment}: {answer.message}", answer, answer.log_tail)
 
 
-def _use(answer: Event) -> str:
-    assert isinstance(answer, VariantInUse)
-    return f"{answer.deployment} goes as soon as it is out of use: {answer.reason}"
+def _use(answer: VariantInUse) -> str:
+    by_weight = f"so1s weights set {answer.endpoint} …"
+    by_removal = f"so1s endpoint remove {answer.endpoint}"
+    return (
+        f"{answer.deployment} is in use: {answer.reason}; the request stands, and {answer.deployment} goes by "
+        f"itself after `{by_weight}` without it, or `{by_removal}`"
+    )
 
 
 def _ready(answer: Event) -> str:
