@@ -14,6 +14,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from so1s.events import event
 from so1s_broker import Broker
 
 # pytest-asyncio asks for the current loop before it sets its own: where none was ever set, Python 3.11
@@ -30,6 +31,15 @@ hypothesis.settings.load_profile("so1s")
 
 # Modules beside the tests whose assertions say what was compared, too.
 pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def events_of_its_own() -> Iterator[None]:
+    """What a module's tests declare is nobody else's: commands read the whole catalogue."""
+    known = dict(event._catalogue)
+    yield
+    event._catalogue.clear()
+    event._catalogue.update(known)
 
 
 @pytest.fixture(scope="session")

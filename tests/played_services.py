@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from so1s.broker.reader import Reader, decoded
 from so1s.events import Event
@@ -19,7 +19,8 @@ async def playing(
         task = asyncio.create_task(_play(reader, publisher, answer))
         yield
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def _play(reader: Reader, publisher: AsyncPublisher, answer: Callable) -> None:
