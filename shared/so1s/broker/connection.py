@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from aiokafka.helpers import create_ssl_context
@@ -24,3 +26,20 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
             settings.kafka_password and settings.kafka_password.get_secret_value()
         )
     return options
+
+
+async def closed(closing: Awaitable[None]) -> None:
+    """Wait until a client of aiokafka is closed.
+
+    While it closes, aiokafka takes a cancellation of who waits for one of its own task, and goes on: the
+    timeout that cancelled would never come again.
+
+    Raises:
+        CancelledError: this task was cancelled meanwhile.
+    """
+    task = asyncio.current_task()
+    assert task
+    before = task.cancelling()
+    await closing
+    if task.cancelling() > before:
+        raise asyncio.CancelledError

@@ -18,7 +18,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from so1s.broker.connection import client_options
+from so1s.broker.connection import client_options, closed
 from so1s.errors import Refused
 from so1s.events.envelope import Record
 from so1s.settings import KafkaSettings
@@ -133,7 +133,7 @@ async def _start(settings: KafkaSettings) -> AIOKafkaProducer:
     try:
         await client.start()
     except BaseException:
-        await client.stop()  # it is left half open
+        await closed(client.stop())  # it is left half open
         raise
     return client
 
@@ -141,7 +141,7 @@ async def _start(settings: KafkaSettings) -> AIOKafkaProducer:
 async def _stop(client: AIOKafkaProducer) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_STOP_SECONDS):
-            await client.stop()
+            await closed(client.stop())
 
 
 async def _require(client: AIOKafkaProducer, topic: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from so1s.broker.connection import client_options
+from so1s.broker.connection import client_options, closed
 from so1s.errors import InvalidInput
 from so1s.events.codec import decode
 from so1s.events.envelope import Received
@@ -50,13 +50,13 @@ class Reader:
             await self._consumer.start()
             await self._assign()
         except BaseException:
-            await self._consumer.stop()
+            await closed(self._consumer.stop())
             raise
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         """Disconnect."""
-        await self._consumer.stop()
+        await closed(self._consumer.stop())
 
     async def past(self) -> AsyncGenerator[ConsumerRecord, None]:
         """All that is there by now; in order within a partition, not across partitions."""
@@ -122,7 +122,7 @@ async def partitions_of(settings: KafkaSettings, topics: Container[str]) -> list
         await admin.start()
         described = await admin.describe_topics()
     finally:
-        await admin.close()
+        await closed(admin.close())
     return [
         TopicPartition(topic["topic"], partition["partition"])
         for topic in described

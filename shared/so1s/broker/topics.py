@@ -14,7 +14,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from so1s.broker.connection import client_options
+from so1s.broker.connection import client_options, closed
 from so1s.events.event import Topic, catalogue
 from so1s.settings import KafkaSettings, ServiceSettings
 
@@ -91,7 +91,7 @@ async def _admin(settings: KafkaSettings) -> AsyncGenerator[AIOKafkaAdminClient,
         await admin.start()
         yield admin
     finally:
-        await admin.close()
+        await closed(admin.close())
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], replication: int) -> None:

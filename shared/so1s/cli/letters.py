@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from so1s.broker.connection import client_options
+from so1s.broker.connection import client_options, closed
 from so1s.broker.dead_letters import ADDRESSEE
 from so1s.broker.producer import Producer
 from so1s.broker.reader import Reader
@@ -90,7 +90,7 @@ async def services(settings: KafkaSettings) -> dict[str, int]:
         begins = await consumer.beginning_offsets(partitions) if partitions else {}
         ends = await consumer.end_offsets(partitions) if partitions else {}
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())
     return {each.topic.removeprefix(prefix): ends[each] - begins[each] for each in partitions}
 
 
@@ -135,4 +135,4 @@ async def drop(settings: KafkaSettings, service: str, *, up_to: int) -> None:
         partition = TopicPartition(dead_letter_topic(service).name, 0)
         await admin.delete_records({partition: RecordsToDelete(before_offset=up_to + 1)})
     finally:
-        await admin.close()
+        await closed(admin.close())

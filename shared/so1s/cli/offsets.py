@@ -8,7 +8,7 @@ from datetime import datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from so1s.broker.connection import client_options
+from so1s.broker.connection import client_options, closed
 from so1s.broker.reader import partitions_of
 from so1s.errors import InvalidInput, So1sError
 from so1s.events import Event
@@ -70,7 +70,7 @@ async def members_of(settings: KafkaSettings, group: str) -> int:
         await admin.start()
         (answer,) = await admin.describe_consumer_groups([group])
     finally:
-        await admin.close()
+        await closed(admin.close())
     described = answer.to_object()["groups"][0]
     return len(described["members"])
 
@@ -87,5 +87,5 @@ async def _commit(
         starts = {each: at.offset if (at := found.get(each)) else ends[each] for each in partitions}
         await consumer.commit(starts)
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())
     return sum(ends[each] - starts[each] for each in partitions)
