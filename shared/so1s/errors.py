@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from so1s.known_fields import known_fields
+
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
 
 _SHOWN_CHARACTERS = 120
 _MISSING = "nothing"
@@ -79,10 +81,15 @@ class InvalidInput(PermanentError):
         return cls([Problem(field, _MISSING, allowed)])
 
     @classmethod
-    def from_pydantic(cls, error: ValidationError) -> InvalidInput:
-        """Translate a pydantic error into fields, values and what is allowed."""
+    def from_pydantic(cls, error: ValidationError, model: type[BaseModel] | None = None) -> InvalidInput:
+        """Translate a pydantic error into fields, values and what is allowed.
+
+        Args:
+            error: what pydantic says.
+            model: that was validated; its fields are what is allowed where one is unknown.
+        """
         details = error.errors(include_url=False)
-        return cls([_problem(detail) for detail in details[:_MOST_PROBLEMS]])
+        return cls([_problem(detail, model) for detail in details[:_MOST_PROBLEMS]])
 
 
 def explanation(error: Exception) -> str:
@@ -98,8 +105,10 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
-def _problem(detail: Any) -> Problem:
+def _problem(detail: Any, model: type[BaseModel] | None) -> Problem:
     field = ".".join(str(part) for part in detail["loc"]) or "event"
     value = _MISSING if detail["type"] == "missing" else shown(detail["input"])
     message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden" and model:
+        message = f"no field has this name; allowed: {', '.join(known_fields(model, detail['loc']))}"
     return Problem(field, value, message[:1].lower() + message[1:])

@@ -106,7 +106,7 @@ class ModelFile(Value):
         try:
             return cls.model_validate(_mapping(text))
         except ValidationError as error:
-            raise InvalidInput.from_pydantic(error) from error
+            raise InvalidInput.from_pydantic(error, cls) from error
 
     def to_yaml(self) -> str:
         """The text of the file, without what is not said; `parse` is the inverse."""

@@ -92,7 +92,7 @@ class PlatformSettings(KafkaSettings):
         try:
             return cls(**overrides)
         except ValidationError as error:
-            raise InvalidInput.from_pydantic(error) from error
+            raise InvalidInput.from_pydantic(error, cls) from error
 
     @property
     def found(self) -> bool:

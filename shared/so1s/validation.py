@@ -21,4 +21,4 @@ def checked(model: type[M], /, **values: Any) -> M:
     try:
         return model.model_validate_json(to_json(values))
     except ValidationError as error:
-        raise InvalidInput.from_pydantic(error) from error
+        raise InvalidInput.from_pydantic(error, model) from error

@@ -40,4 +40,4 @@ def load(path: Path | None = None) -> LocalSettings:
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput.of(str(path), str(error), "allowed: TOML") from error
     except ValidationError as error:
-        raise InvalidInput.from_pydantic(error) from error
+        raise InvalidInput.from_pydantic(error, LocalSettings) from error

@@ -132,7 +132,7 @@ class Rulebook(Value):
         except yaml.YAMLError as error:
             raise InvalidInput.of("rules", str(error), "allowed: YAML") from error
         except ValidationError as error:
-            raise InvalidInput.from_pydantic(error) from error
+            raise InvalidInput.from_pydantic(error, cls) from error
 
     def watching(self, own: Iterable[Rule] = ()) -> list[Rule]:
         """The rules that judge a deployment's windows, given its author's own.

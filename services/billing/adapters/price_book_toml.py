@@ -29,4 +29,4 @@ def load(path: Path) -> PriceBook:
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput.of("price_book", str(path), f"allowed: a TOML file; {error}") from error
     except ValidationError as error:
-        raise InvalidInput.from_pydantic(error) from error
+        raise InvalidInput.from_pydantic(error, _File) from error

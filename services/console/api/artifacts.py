@@ -74,7 +74,7 @@ def _parsed(body: bytes) -> Upload:
     try:
         return Upload.model_validate_json(body)
     except ValidationError as error:
-        raise InvalidInput.from_pydantic(error) from error
+        raise InvalidInput.from_pydantic(error, Upload) from error
 
 
 def _allowed(token: Token, upload: Upload, most_bytes: int) -> Upload:

@@ -108,4 +108,4 @@ def _read(event_class: type[Event], data: bytes) -> Event:
     try:
         return event_class.model_validate_json(data)  # a producer's unknown field is a typing error
     except ValidationError as error:
-        raise InvalidInput.from_pydantic(error) from error
+        raise InvalidInput.from_pydantic(error, event_class) from error

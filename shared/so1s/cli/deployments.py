@@ -252,8 +252,8 @@ def _use(answer: VariantInUse) -> str:
     by_weight = f"so1s weights set {answer.endpoint} …"
     by_removal = f"so1s endpoint remove {answer.endpoint}"
     return (
-        f"{answer.deployment} is in use: {answer.reason}; the request stands, and {answer.deployment} goes by "
-        f"itself after `{by_weight}` without it, or `{by_removal}`"
+        f"{answer.deployment} is in use: {answer.reason}; the request stands: it goes by itself "
+        f"after `{by_weight}` without it, or `{by_removal}`"
     )
 
 

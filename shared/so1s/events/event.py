@@ -123,7 +123,7 @@ class Event(Value):
         try:
             return cls.model_validate_json(data, extra="ignore")
         except ValidationError as error:
-            raise InvalidInput.from_pydantic(error) from error
+            raise InvalidInput.from_pydantic(error, cls) from error
 
 
 _catalogue: dict[str, type[Event]] = {}
