@@ -54,8 +54,8 @@ async def queue_build(
 async def queue_again(requested: BuildRequested, tx: Transaction, workers: Workers) -> BuildFailed | None:
     """Queue a known version's build, or wait for the one that goes on.
 
-    One that has been built is built alone: an old version must not displace a newer one. One that never was
-    goes on to be deployed, as its upload said.
+    Who asks waits for the image alone: an old version must not displace a newer one. Where there never was
+    one, it goes on to be deployed in the chain of its upload, as that said.
     """
     known = await builds.find(tx, requested.account, requested.model, requested.version)
     if known is None:
@@ -64,7 +64,11 @@ async def queue_again(requested: BuildRequested, tx: Transaction, workers: Worke
         await wishes.record(tx, known.wish.of_image_alone, known.number)
         return None
     await _tell_cancelled(tx, known)
-    await builds.queue(tx, known.wish.of_image_alone if known.image else known.wish, known, known.sha256)
+    if known.image:
+        await builds.queue(tx, known.wish.of_image_alone, known, known.sha256)
+    else:
+        await builds.queue(tx, known.wish, known, known.sha256, cause=known.cause)
+        await wishes.record(tx, known.wish.of_image_alone, known.number + 1)
     workers.wake()
     return None
 

@@ -7,7 +7,7 @@ build's number, so that one that was given up for dead, or superseded, changes n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,9 +98,15 @@ async def find(tx: Transaction, account: str, model: str, version: str) -> Build
     return _build(row) if row else None
 
 
-async def queue(tx: Transaction, wish: Wish, previous: Build | None, sha256: str | None) -> None:
-    """Record a new build of a version, in place of its previous one; it answers who waits for that, too."""
-    assert tx.cause is not None
+async def queue(
+    tx: Transaction, wish: Wish, previous: Build | None, sha256: str | None, cause: Cause | None = None
+) -> None:
+    """Record a new build of a version, in place of its previous one; it answers who waits for that, too.
+
+    It belongs to the chain of `cause`, whose wish it is; the event in hand where that is absent.
+    """
+    cause = cause or tx.cause
+    assert cause is not None
     uploaded, now = wish.uploaded, tx.now.timestamp()
     number = previous.number + 1 if previous else 1
     row = dict.fromkeys((column.name for column in builds.columns), None) | {
@@ -112,15 +118,13 @@ async def queue(tx: Transaction, wish: Wish, previous: Build | None, sha256: str
         "uploaded": uploaded.model_dump_json(),
         "uploaded_at": wish.uploaded_at.timestamp(),
         "sha256": sha256,
-        "event_id": tx.cause.event_id,
-        "correlation_id": tx.cause.correlation_id,
-        "traceparent": tx.cause.traceparent,
+        **asdict(cause),
         "queued_at": now,
         "not_before": now,
         "tries": 0,
     }
     await upsert(tx, builds, row, keys=_KEY, update=_RESTARTED)
-    await wishes.record(tx, wish, number)
+    await wishes.record(tx, wish, number, cause)
 
 
 async def join(tx: Transaction, build: Build, wish: Wish) -> None:

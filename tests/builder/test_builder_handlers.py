@@ -17,6 +17,7 @@ from so1s.events import (
 )
 from so1s.events.envelope import Received
 from so1s.testing import refusal
+from tests.builder.conftest import emitted
 
 
 def requested(version: str = "3") -> BuildRequested:
@@ -140,16 +141,32 @@ async def test_a_rebuild_of_a_built_version_deploys_nothing(shop, skops_model):
     assert second.image == first.image
 
 
-async def test_a_rebuild_of_a_version_that_failed_deploys_as_its_upload_said(shop, skops_model):
-    event = shop.uploaded(data=b"broken")
-    await shop.say(event)
+async def test_a_rebuild_of_a_version_that_failed_goes_on_in_the_chain_of_its_upload(shop, skops_model):
+    await shop.say(shop.uploaded(data=b"broken"), "upload")
     await shop.worker().work()
+    await shop.answered()
     shop.uploaded(data=skops_model)  # the same place holds a model now
-    await shop.say(requested())
+    await shop.say(requested(), "again")
     await shop.worker().work()
 
-    (built,) = [event for event in await shop.emitted() if isinstance(event, ImageBuilt)]
-    assert built.deploy is not None
+    assert [(chain, built.deploy is not None) for chain, built in await shop.answered()] == [
+        ("upload", True),
+        ("again", False),
+    ]
+
+
+async def test_each_rebuild_that_fails_is_another_answer_to_the_upload(shop):
+    answers = []
+    for event, chain in [
+        (shop.uploaded(data=b"broken"), "upload"),
+        (requested(), "again"),
+        (requested(), "and again"),
+    ]:
+        await shop.say(event, chain)
+        await shop.worker().work()
+        answers += [each for each in await emitted(shop.store) if isinstance(each.event, BuildFailed)]
+    assert [each.cause_id for each in answers] == ["upload", "upload", "again", "upload", "and again"]
+    assert len({each.id for each in answers}) == len(answers)
 
 
 @pytest.mark.parametrize("event", [requested("9"), cancelled("9")])

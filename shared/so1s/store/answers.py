@@ -36,11 +36,22 @@ class Answer:
     """What it asked for, where the answer depends on that."""
 
 
-async def promise(tx: Transaction, subject: str, revision: int, *, request: str = "") -> None:
-    """Owe the event in hand an answer, once a revision of the subject, or a later one, came to its end."""
-    assert tx.cause is not None, "an answer has a cause"
+async def promise(
+    tx: Transaction, subject: str, revision: int, *, request: str = "", cause: Cause | None = None
+) -> None:
+    """Owe an event an answer, once a revision of the subject, or a later one, came to its end.
+
+    Args:
+        tx: the transaction.
+        subject: what is waited for.
+        revision: the first one that has in it what the event asked for.
+        request: what it asked for, where the answer depends on that.
+        cause: the event; the one in hand where it is absent.
+    """
+    asked = cause or tx.cause
+    assert asked is not None, "an answer has a cause"
     about = {"subject": subject, "revision": revision, "since": tx.now.timestamp(), "request": request}
-    await upsert(tx, answers, about | asdict(tx.cause), keys=("subject", "event_id"), update=("revision",))
+    await upsert(tx, answers, about | asdict(asked), keys=("subject", "event_id"), update=("revision",))
 
 
 async def take(tx: Transaction, subject: str, revision: int) -> list[Answer]:
