@@ -17,8 +17,10 @@ from so1s_runtime.logs import log
 from so1s_runtime.manifest import Manifest
 from so1s_runtime.metrics import CONTENT_TYPE, Metrics
 from so1s_runtime.model import Model
+from so1s_runtime.question import Question
 from so1s_runtime.settings import Settings
-from so1s_runtime.worker import RETRY_AFTER, Slots, Worker
+from so1s_runtime.slots import retry_after
+from so1s_runtime.worker import Worker
 
 # A caller's id is repeated in headers and logs, so it is short and printable.
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -50,10 +52,10 @@ class App:
         self.manifest = manifest
         self.model: Model | None = None
         self.draining = False
-        self.worker = Worker(settings.workers, Slots(settings.max_concurrency), settings.request_seconds)
+        self.worker = Worker(settings)
         self.metrics = Metrics(manifest, lambda: self.worker.slots.taken)
         self._settings = settings
-        self._label = f"{manifest.name}@{manifest.version}".encode()
+        self._label = (b"x-model", f"{manifest.name}@{manifest.version}".encode())
         self._routes = self._paths()
 
     @property
@@ -69,6 +71,8 @@ class App:
             "/predict": Route("/predict", "POST", self._predict),
             "/metrics": Route("/metrics", "GET", self._metrics),
             "/v2": Route("/v2", "GET", self._server_metadata),
+            "/v2/": Route("/v2", "GET", self._server_metadata),
+            "/v2/repository/index": Route("/v2/repository/index", "POST", self._index),
             "/v2/health/live": Route("/v2/health/live", "GET", self._live),
             "/v2/health/ready": Route("/v2/health/ready", "GET", self._ready),
         }
@@ -108,24 +112,25 @@ class App:
             return json_response({"error": f"the model failed; see the log of request {request.id}"}, 500)
 
     def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
-        headers = [(b"x-request-id", request.id.encode()), (b"x-model", self._label)]
+        headers = [(b"x-request-id", request.id.encode()), self._label]
         # Callers move to another replica before this one closes their connection.
         return [*headers, (b"connection", b"close")] if self.draining else headers
 
     async def _predict(self, request: Request) -> Response:
-        return await self._infer_with(partial(exchange.predict, self._loaded()), request)
+        return await self._ask(partial(exchange.predict, self._loaded()), request)
 
     async def _infer(self, request: Request) -> Response:
-        return await self._infer_with(partial(exchange.infer, self._loaded(), request.id), request)
+        length = _json_length(request)
+        return await self._ask(partial(exchange.infer, self._loaded(), request.id, length), request)
 
-    async def _infer_with(self, work: Callable[[bytes], bytes], request: Request) -> Response:
+    async def _ask(self, ask: Callable[[bytes], Question[Response]], request: Request) -> Response:
         settings = self._settings
         body = partial(request.body, settings.max_body_bytes, settings.body_seconds)
-        return Response(await self.worker.answer(body, work))
+        return await self.worker.answer(body, ask)
 
     def _loaded(self) -> Model:
         if self.model is None:
-            raise RequestError("the model is loading; try again later", status=503, headers=RETRY_AFTER)
+            raise RequestError("the model is loading; try again later", status=503, headers=retry_after(1))
         return self.model
 
     async def _metrics(self, _: Request) -> Response:
@@ -141,6 +146,9 @@ class App:
 
     async def _server_metadata(self, _: Request) -> Response:
         return json_response(protocol.server_metadata())
+
+    async def _index(self, _: Request) -> Response:
+        return json_response(protocol.repository_index(self.manifest, ready=self.state is State.READY))
 
     async def _model_metadata(self, _: Request) -> Response:
         return json_response(protocol.model_metadata(self.manifest, loader(self.manifest.format).PLATFORM))
@@ -160,8 +168,19 @@ def _handler(
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id", b"")
-    return given.decode() if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    given = headers.get(b"x-request-id")
+    return given.decode() if given and _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+
+
+def _json_length(request: Request) -> int | None:
+    """Where the binary data of a body begins; nothing where the body is JSON alone."""
+    given = request.headers.get(protocol.JSON_LENGTH)
+    if given is None:
+        return None
+    if not given.isdigit():
+        name = protocol.JSON_LENGTH.decode()
+        raise RequestError(f"{name} must be a number of bytes, is {given!r}", field=name)
+    return int(given)
 
 
 def _log_access(scope: Message, request: Request, status: int, seconds: float) -> None:

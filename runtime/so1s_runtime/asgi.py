@@ -1,9 +1,10 @@
 """Requests and answers on bare ASGI: no framework stands between the socket and the model."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import coroutine
+from typing import Any, cast
 
 import orjson
 
@@ -35,7 +36,7 @@ class Request:
             raise RequestError("send the body without a content-encoding", status=415)
         if int(self.headers.get(b"content-length", b"0")) > max_bytes:
             raise _too_large(max_bytes)
-        message = await self._receive(seconds)
+        message = await _within(seconds, self.receive())
         if not message.get("more_body"):
             body = message.get("body", b"")
             if len(body) > max_bytes:
@@ -47,21 +48,11 @@ class Request:
         deadline = asyncio.get_running_loop().time() + seconds
         body = bytearray(message["body"])
         while message.get("more_body"):
-            message = await self._receive(deadline - asyncio.get_running_loop().time())
+            message = await _within(deadline - asyncio.get_running_loop().time(), self.receive())
             body += message.get("body", b"")
             if len(body) > max_bytes:
                 raise _too_large(max_bytes)
         return bytes(body)
-
-    async def _receive(self, seconds: float) -> Message:
-        try:
-            async with asyncio.timeout(seconds):
-                message = await self.receive()
-        except TimeoutError:
-            raise RequestError("the body did not arrive in time", status=408) from None
-        if message["type"] == "http.disconnect":
-            raise CallerGoneError
-        return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +66,44 @@ class Response:
 
     async def send(self, send: Send, headers: Headers) -> None:
         """Send it with `headers` beside its own."""
-        start = [(b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body))]
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status,
-                "headers": [*start, *self.headers, *headers],
-            }
-        )
+        start = ((b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body)))
+        fields = [*start, *self.headers, *headers]
+        await send({"type": "http.response.start", "status": self.status, "headers": fields})
         await send({"type": "http.response.body", "body": self.body})
 
 
 def json_response(value: Any, status: int = 200, headers: Headers = ()) -> Response:
     """An answer that holds `value` as JSON."""
     return Response(orjson.dumps(value), status, headers)
+
+
+async def _within(seconds: float, receiving: Awaitable[Message]) -> Message:
+    """The next message. Most bodies have arrived with their head: then no timer is set, which costs much."""
+    begun = cast("Coroutine[Any, None, Message]", receiving)
+    try:
+        waits_for = begun.send(None)
+    except StopIteration as arrived:
+        message = arrived.value
+    else:
+        try:
+            async with asyncio.timeout(seconds):
+                message = await _resume(begun, waits_for)
+        except TimeoutError:
+            raise RequestError("the body did not arrive in time", status=408) from None
+    if message["type"] == "http.disconnect":
+        raise CallerGoneError
+    return message
+
+
+@coroutine
+def _resume(begun: Coroutine[Any, None, Message], waits_for: Any) -> Generator[Any, None, Message]:
+    """Go on with a coroutine that has begun, and waits for that."""
+    try:
+        yield waits_for
+    except BaseException:
+        begun.close()
+        raise
+    return (yield from cast("Generator[Any, None, Message]", begun))
 
 
 def _too_large(max_bytes: int) -> RequestError:

@@ -1,6 +1,6 @@
 """The element types of tensors: one table for So1s, NumPy, the Open Inference Protocol and JSON."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,16 +17,15 @@ class Dtype:
     oip: str
     json: frozenset[type]
     noun: str
+    # The type that a tensor has in memory; strings are Python objects.
+    numpy: np.dtype = field(init=False)
+    # Whether values can be infinite or no number.
+    is_float: bool = field(init=False)
 
-    @property
-    def numpy(self) -> np.dtype:
-        """The NumPy type that a tensor of this type has in memory; strings are Python objects."""
-        return np.dtype(object if self.name == "string" else self.name)
-
-    @property
-    def is_float(self) -> bool:
-        """Whether values can be infinite or no number."""
-        return self.numpy.kind == "f"
+    def __post_init__(self) -> None:
+        """Work out once what each request asks."""
+        object.__setattr__(self, "numpy", np.dtype(object if self.name == "string" else self.name))
+        object.__setattr__(self, "is_float", self.numpy.kind == "f")
 
 
 _INTEGER = (frozenset({int}), "an integer")

@@ -1,17 +1,26 @@
-"""One request body in, one answer body out: the work of a worker thread, JSON included."""
+"""One request body to a question, whose answer is an HTTP answer; pure, JSON included."""
+
+from functools import partial
 
 from so1s_runtime import plain, protocol
+from so1s_runtime.asgi import Response
 from so1s_runtime.model import Model
+from so1s_runtime.question import Question
 
 
-def predict(model: Model, body: bytes) -> bytes:
-    """Answer `POST /predict`. Raises RequestError."""
-    outputs = model.manifest.signature.outputs
-    return plain.encode(outputs, model.run(plain.decode(body, model.manifest.signature), outputs))
+def predict(model: Model, body: bytes) -> Question[Response]:
+    """Read the body of `POST /predict`. Raises RequestError."""
+    signature = model.manifest.signature
+    outputs = signature.outputs
+    inputs = plain.decode(body, signature)
+    return Question(model, inputs, outputs, lambda arrays: Response(plain.encode(outputs, arrays)))
 
 
-def infer(model: Model, request_id: str, body: bytes) -> bytes:
-    """Answer `POST /v2/models/{name}/infer`. Raises RequestError."""
-    request = protocol.decode(body, model.manifest.signature)
-    answer = model.run(request.inputs, request.outputs)
-    return protocol.encode(model.manifest, request.id or request_id, request.outputs, answer)
+def infer(model: Model, request_id: str, json_length: int | None, body: bytes) -> Question[Response]:
+    """Read the body of `POST /v2/models/{name}/infer`.
+
+    `json_length` is where its binary data begins, if it has any. Raises RequestError.
+    """
+    request = protocol.decode(body, model.manifest.signature, json_length)
+    encode = partial(protocol.encode, model.manifest, request.id or request_id, request.outputs)
+    return Question(model, request.inputs, [wanted.spec for wanted in request.outputs], encode)

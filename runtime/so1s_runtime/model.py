@@ -44,14 +44,15 @@ def _warm_up(model: Model, directory: Path) -> None:
     manifest = model.manifest
     source = manifest.sample or "a row of zeros, as no sample came with the model"
     try:
-        model.run(_warm_up_inputs(manifest, directory), manifest.signature.outputs)
+        model.run(warm_up_inputs(manifest, directory), manifest.signature.outputs)
     except RequestError as error:
         raise ModelError(f"{source} does not fit the manifest: {error}") from error
     except Exception as error:  # a library's error of any type
         raise ModelError(f"the warm-up call with {source} failed: {type(error).__name__}: {error}") from error
 
 
-def _warm_up_inputs(manifest: Manifest, directory: Path) -> dict[str, np.ndarray]:
+def warm_up_inputs(manifest: Manifest, directory: Path) -> dict[str, np.ndarray]:
+    """The sample that came with a model, or else a row of zeros. Raises ModelError, or RequestError."""
     if manifest.sample is None:
         return {spec.name: _zeros(spec) for spec in manifest.signature.inputs}
     try:

@@ -1,7 +1,8 @@
 """The Open Inference Protocol v2 over REST; pure.
 
-Format: https://github.com/kserve/open-inference-protocol. Tensors are JSON; `data` may be flat, in row-major
-order, or nested. The binary tensor extension is not spoken.
+Format: https://github.com/kserve/open-inference-protocol. Tensors are JSON, where `data` may be flat, in
+row-major order, or nested; or binary, as the binary tensor data extension says: the body is JSON of the
+length that a header tells, then the bytes of the tensors that have `binary_data_size`, in their order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,22 @@ from typing import Any
 import numpy as np
 import orjson
 
-from so1s_runtime import __version__, tensors
+from so1s_runtime import __version__, binary, tensors
+from so1s_runtime.asgi import Response
 from so1s_runtime.errors import RequestError
 from so1s_runtime.manifest import Manifest, Signature, TensorSpec
+
+JSON_LENGTH = b"inference-header-content-length"
+
+_BINARY = b"application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An output that the answer holds, as JSON or as bytes."""
+
+    spec: TensorSpec
+    is_binary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +36,15 @@ class InferRequest:
 
     id: str | None
     inputs: dict[str, np.ndarray]
-    outputs: tuple[TensorSpec, ...]
+    outputs: Sequence[Wanted]
 
 
-def decode(body: bytes, signature: Signature) -> InferRequest:
+def decode(body: bytes, signature: Signature, json_length: int | None = None) -> InferRequest:
     """Decode the body of `…/infer`. Raises RequestError, which says what does not fit and where."""
-    request = tensors.load_json(body)
+    if json_length is not None and json_length > len(body):
+        message = f"the header says {json_length} bytes of JSON, the body has {len(body)}"
+        raise RequestError(message, field=JSON_LENGTH.decode())
+    request = tensors.load_json(body if json_length is None else memoryview(body)[:json_length])
     if not isinstance(request, dict):
         raise RequestError('the body must be an object with "inputs"')
     request_id = request.get("id")
@@ -35,36 +52,45 @@ def decode(body: bytes, signature: Signature) -> InferRequest:
         raise RequestError('"id" must be a string', field="id")
     given = _named_objects(request, "inputs")
     tensors.check_names(signature.inputs, given)
-    arrays = {spec.name: _tensor(spec, given[spec.name]) for spec in signature.inputs}
+    raw = _raw(given, memoryview(body)[len(body) if json_length is None else json_length :])
+    arrays = {spec.name: _tensor(spec, given[spec.name], raw) for spec in signature.inputs}
     tensors.check_rows(signature.inputs, arrays)
     return InferRequest(request_id, arrays, _wanted(request, signature.outputs))
 
 
 def encode(
-    manifest: Manifest, request_id: str, specs: Sequence[TensorSpec], arrays: Sequence[np.ndarray]
-) -> bytes:
+    manifest: Manifest, request_id: str, outputs: Sequence[Wanted], arrays: Sequence[np.ndarray]
+) -> Response:
     """The answer to an infer request; `data` is flat."""
-    outputs = [
-        {
-            "name": spec.name,
-            "shape": array.shape,
-            "datatype": spec.dtype.oip,
-            "data": tensors.jsonable(array.reshape(-1)),
-        }
-        for spec, array in zip(specs, arrays, strict=True)
-    ]
+    said, raw = [], []
+    for wanted, array in zip(outputs, arrays, strict=True):
+        spec = wanted.spec
+        tensor: dict[str, Any] = {"name": spec.name, "shape": array.shape, "datatype": spec.dtype.oip}
+        if wanted.is_binary:
+            raw.append(binary.encode(spec, array))
+            tensor["parameters"] = {"binary_data_size": len(raw[-1])}
+        else:
+            tensor["data"] = tensors.jsonable(array.reshape(-1))
+        said.append(tensor)
     answer = {
         "model_name": manifest.name,
         "model_version": manifest.version,
         "id": request_id,
-        "outputs": outputs,
+        "outputs": said,
     }
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    head = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not raw:
+        return Response(head)
+    return Response(b"".join([head, *raw]), headers=[(JSON_LENGTH, b"%d" % len(head))], content_type=_BINARY)
 
 
 def server_metadata() -> dict[str, Any]:
     """The answer of `GET /v2`."""
-    return {"name": "so1s-runtime", "version": __version__, "extensions": []}
+    return {
+        "name": "so1s-runtime",
+        "version": __version__,
+        "extensions": ["binary_tensor_data", "model_repository"],
+    }
 
 
 def model_metadata(manifest: Manifest, platform: str) -> dict[str, Any]:
@@ -76,6 +102,14 @@ def model_metadata(manifest: Manifest, platform: str) -> dict[str, Any]:
         "inputs": [_metadata(spec) for spec in manifest.signature.inputs],
         "outputs": [_metadata(spec) for spec in manifest.signature.outputs],
     }
+
+
+def repository_index(manifest: Manifest, *, ready: bool) -> list[dict[str, str]]:
+    """The answer of `POST /v2/repository/index`: the one model that is served."""
+    state, reason = (
+        ("READY", "") if ready else ("UNAVAILABLE", "it is loading, or the server is about to stop")
+    )
+    return [{"name": manifest.name, "version": manifest.version, "state": state, "reason": reason}]
 
 
 def _metadata(spec: TensorSpec) -> dict[str, Any]:
@@ -95,12 +129,37 @@ def _named_objects(request: Mapping[str, Any], key: str) -> dict[str, dict[str, 
     return named
 
 
-def _tensor(spec: TensorSpec, value: Mapping[str, Any]) -> np.ndarray:
+def _parameters(value: Mapping[str, Any], field: str) -> dict[str, Any]:
+    parameters = value.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise RequestError('"parameters" must be an object', field=field)
+    return parameters
+
+
+def _raw(given: Mapping[str, Mapping[str, Any]], rest: memoryview) -> dict[str, memoryview]:
+    """The bytes of each input that has its data behind the JSON, in the order of their mention."""
+    sizes: dict[str, int] = {}
+    for name, value in given.items():
+        size = _parameters(value, name).get("binary_data_size")
+        if size is None:
+            continue
+        if type(size) is not int or size < 0:
+            raise RequestError(f'"binary_data_size" must be a number of bytes, is {size!r:.40}', field=name)
+        sizes[name] = size
+    if sum(sizes.values()) != len(rest):
+        message = f"inputs have {sum(sizes.values())} bytes of binary data, the body has {len(rest)}"
+        raise RequestError(message, field="binary_data_size")
+    return binary.cut(rest, sizes)
+
+
+def _tensor(spec: TensorSpec, value: Mapping[str, Any], raw: Mapping[str, memoryview]) -> np.ndarray:
     name, data = spec.name, value.get("data")
     if value.get("datatype") != spec.dtype.oip:
-        message = f"input {name!r} has datatype {value.get('datatype')!r}, expected {spec.dtype.oip!r}"
+        message = f"input {name!r} has datatype {value.get('datatype')!r:.40}, expected {spec.dtype.oip!r}"
         raise RequestError(message, field=name, expected=spec.dtype.oip)
     shape = _shape(spec, value.get("shape"))
+    if name in raw:
+        return binary.decode(spec, raw[name], shape)
     if not isinstance(data, list):
         raise RequestError(f'input {name!r} needs a list "data"', field=name, expected=str(spec))
     if len(shape) == 1 or not data or not isinstance(data[0], list):
@@ -120,13 +179,17 @@ def _shape(spec: TensorSpec, value: Any) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _wanted(request: Mapping[str, Any], specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+def _wanted(request: Mapping[str, Any], specs: Sequence[TensorSpec]) -> Sequence[Wanted]:
     """The outputs that the request names, or all."""
+    all_binary = _parameters(request, "parameters").get("binary_data_output", False) is True
     if not request.get("outputs"):
-        return tuple(specs)
+        return [Wanted(spec, all_binary) for spec in specs]
     known = {spec.name: spec for spec in specs}
-    names = _named_objects(request, "outputs")
-    for name in names:
+    named = _named_objects(request, "outputs")
+    for name in named:
         if name not in known:
             raise RequestError(f"unknown output {name!r}; the model gives {', '.join(known)}", field=name)
-    return tuple(known[name] for name in names)
+    return [
+        Wanted(known[name], _parameters(value, name).get("binary_data", all_binary) is True)
+        for name, value in named.items()
+    ]

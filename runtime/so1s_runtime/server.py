@@ -10,7 +10,7 @@ from types import FrameType
 
 import uvicorn
 
-from so1s_runtime import manifest, model
+from so1s_runtime import manifest, model, trial
 from so1s_runtime.app import App, State
 from so1s_runtime.errors import ModelError
 from so1s_runtime.logs import configure, log
@@ -42,7 +42,11 @@ class Server(uvicorn.Server):
         app, settings = self._app, self._settings
         load = partial(model.load, app.manifest, settings.model_dir, settings.intra_threads)
         try:
-            app.model = await app.worker.load(load)
+            loaded = await app.worker.load(load)
+            app.worker.use(
+                await app.worker.load(partial(trial.attempt, loaded, settings.model_dir)), settings.batch_rows
+            )
+            app.model = loaded
         except Exception as error:  # noqa: BLE001 - whatever stops the load must stop the process
             expected = isinstance(error, ModelError)
             log(logging.ERROR, "cannot serve", reason=str(error), error=None if expected else error)

@@ -69,6 +69,16 @@ class Settings:
     )
     # Bounds memory at 64 bodies, and waiting at 64 calls.
     max_concurrency: int = _setting("requests in work or waiting; then 429", _between(int, 1, 100_000), 64)
+    # A caller that waits longer than this does better to ask another replica.
+    wait_seconds: float = _setting("expected time until a call begins; then 429", _SECONDS, 5.0)
+    # Where sharing a call of the model pays, which is tried at the start. 1 never shares.
+    batch_rows: int = _setting(
+        "rows of waiting requests that may share a call", _between(int, 1, 100_000), 32
+    )
+    # Calls that came while another one ran are shared at once; to wait for more costs each caller that time.
+    batch_delay_ms: float = _setting(
+        "time to wait for more rows to share a call", _between(float, 0, 10_000), 0.0
+    )
     # One call at a time: more throughput comes from more replicas, which is what is scaled and billed.
     workers: int = _setting("threads that call the model", _between(int, 1, 256), 1)
     intra_threads: int = _setting("threads that one call may use", _between(int, 1, 256), 1)

@@ -14,10 +14,11 @@ import orjson
 from so1s_runtime.errors import ModelError, RequestError
 from so1s_runtime.manifest import TensorSpec
 
+_LISTS = {list}
 _JSON_NAMES = {list: "a list", dict: "an object", str: "a string", bool: "true or false", type(None): "null"}
 
 
-def load_json(body: bytes) -> Any:
+def load_json(body: bytes | memoryview) -> Any:
     """The value that a request's body holds. Raises RequestError if it is not JSON."""
     try:
         return orjson.loads(body)
@@ -33,7 +34,7 @@ def from_nested(spec: TensorSpec, values: Any) -> np.ndarray:
     level, shape = [values], ()
     for axis in range(len(spec.shape)):
         shape = (*shape, _common_length(spec, axis, level, shape))
-        level = list(chain.from_iterable(level))
+        level = level[0] if len(level) == 1 else list(chain.from_iterable(level))
     return _array(spec, level, shape)
 
 
@@ -57,9 +58,18 @@ def check_shape(spec: TensorSpec, shape: tuple[int, ...]) -> None:
         raise RequestError(message, field=spec.name, expected=str(spec))
 
 
+def check_finite(spec: TensorSpec, array: np.ndarray) -> None:
+    """Raise RequestError, with its position, for a value that is infinite or no number."""
+    if spec.dtype.is_float and not np.isfinite(array).all():
+        position = [int(place) for place in np.argwhere(~np.isfinite(array))[0]]
+        raise _misfit(spec, position, str(array[tuple(position)]), f"a finite {spec.dtype.name}")
+
+
 def check_names(specs: Sequence[TensorSpec], names: Iterable[str]) -> None:
     """Raise RequestError unless `names` are the names of `specs`, in any order."""
     given, known = set(names), {spec.name for spec in specs}
+    if given == known:
+        return
     takes = f"the model takes {', '.join(sorted(known))}"
     for name in sorted(given - known):
         raise RequestError(f"unknown input {name!r}; {takes}", field=name)
@@ -72,6 +82,8 @@ def check_names(specs: Sequence[TensorSpec], names: Iterable[str]) -> None:
 
 def check_rows(specs: Sequence[TensorSpec], arrays: Mapping[str, np.ndarray]) -> None:
     """Raise RequestError if inputs that share the batch axis have different numbers of rows."""
+    if len(specs) == 1:
+        return
     rows = {spec.name: len(arrays[spec.name]) for spec in specs if spec.has_batch_axis}
     if len(set(rows.values())) > 1:
         raise RequestError(
@@ -87,6 +99,8 @@ def conform(spec: TensorSpec, value: Any) -> np.ndarray:
     array = np.asarray(value)
     if not _fits(spec, array.shape):
         raise ModelError(f"output {spec.name!r} has shape {list(array.shape)}, the manifest says {spec}")
+    if array.dtype is spec.dtype.numpy and array.dtype.kind != "O" and array.flags.c_contiguous:
+        return array
     if spec.dtype.name == "string" and array.dtype.kind not in "UO":
         raise ModelError(f"output {spec.name!r} is {array.dtype}, the manifest says {spec}")
     try:
@@ -101,13 +115,17 @@ def jsonable(array: np.ndarray) -> Any:
 
 
 def _fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
+    if shape[1:] == spec.shape[1:] and len(shape) == len(
+        spec.shape
+    ):  # rows of what is declared: the usual case
+        return not shape or spec.shape[0] in (-1, shape[0])
     same_rank = len(shape) == len(spec.shape)
     return same_rank and all(want in (-1, length) for want, length in zip(spec.shape, shape, strict=True))
 
 
 def _common_length(spec: TensorSpec, axis: int, level: list[Any], shape: tuple[int, ...]) -> int:
     """The length that every list of `level` has; `shape` is the shape of `level` itself."""
-    if set(map(type, level)) != {list}:
+    if set(map(type, level)) != _LISTS:
         index = _first(level, lambda value: type(value) is not list)
         raise _misfit(spec, _position(index, shape), f"{_name(level[index])} where a list belongs", str(spec))
     want = spec.shape[axis] if spec.shape[axis] != -1 else len(level[0])

@@ -1,117 +1,93 @@
-"""Runs the model in threads of its own, bounded in number and in time, so that health answers meanwhile.
+"""Runs the model, bounded in number and in time, so that health answers meanwhile.
 
-The threads take calls from a plain queue. An executor's futures, which threads could wait for as well, would
-take longer than a small model does.
+A request goes to a thread, unless the model is known to be quick: then it is answered on the event loop, as
+two switches between threads take longer than a small model does. The threads take calls from a plain queue;
+an executor's futures, which threads could wait for as well, would cost as much again.
 """
 
-import asyncio
 import threading
+import time
 import weakref
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
-from so1s_runtime.errors import RequestError
+from so1s_runtime import batching
+from so1s_runtime.call import Call, Outcome, attempt
+from so1s_runtime.pace import Pace
+from so1s_runtime.question import Question
+from so1s_runtime.settings import Settings
+from so1s_runtime.slots import Slots
+from so1s_runtime.trial import Trial
 
 T = TypeVar("T")
 
-RETRY_AFTER = ((b"retry-after", b"1"),)
-
-
-class Slots:
-    """Counts the requests in work or waiting; one more than `size` is refused."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.taken = 0
-        self._lock = threading.Lock()  # a slot is also freed by the thread that ends a call
-
-    def take(self) -> None:
-        """Take one. Raises RequestError (429) if all are taken."""
-        with self._lock:
-            if self.taken >= self.size:
-                message = f"{self.size} requests are in work already; try again later"
-                raise RequestError(message, status=429, headers=RETRY_AFTER)
-            self.taken += 1
-
-    def free(self) -> None:
-        """Give one back."""
-        with self._lock:
-            self.taken -= 1
-
-
-class Call(Generic[T]):
-    """Work on its way to a thread, and the answer on its way back to the event loop."""
-
-    def __init__(self, work: Callable[[], T], ended: Callable[[], None]) -> None:
-        """Make a call; `ended` is called by the thread, once the work is done."""
-        self._work = work
-        self._ended = ended
-        self._loop = asyncio.get_running_loop()
-        self._claimed = threading.Lock()
-        self.answer: asyncio.Future[T] = self._loop.create_future()
-
-    def claim(self) -> bool:
-        """True for the first who asks: the thread that begins the work, or the caller who gives it up."""
-        return self._claimed.acquire(blocking=False)
-
-    def run(self) -> None:
-        """Do the work, in a thread."""
-        result, error = None, None
-        try:
-            result = self._work()
-        except BaseException as raised:  # noqa: BLE001 - foreign code: whatever it raises, the thread lives on
-            error = _as_error(raised)
-        self._ended()
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits
-            self._loop.call_soon_threadsafe(self._settle, result, error)
-
-    def fail_after(self, seconds: float) -> asyncio.TimerHandle:
-        """Answer with a RequestError (504) then."""
-        return self._loop.call_later(seconds, self._expire, seconds)
-
-    def _expire(self, seconds: float) -> None:
-        self._settle(None, RequestError(f"no answer within {seconds} s", status=504))
-
-    def _settle(self, result: Any, error: Exception | None) -> None:
-        if self.answer.done():
-            return  # its caller no longer waits
-        if error:
-            self.answer.set_exception(error)
-        else:
-            self.answer.set_result(result)
+Ask = Callable[[Any], Question[T]]
+Queue = SimpleQueue[Call[Question] | None]
 
 
 class Worker:
-    """`threads` threads behind the slots; a call that waits and works longer than `seconds` is given up."""
+    """The threads behind the slots; a request that waits and works longer than the time limit is given up."""
 
-    def __init__(self, threads: int, slots: Slots, seconds: float) -> None:
-        self.slots = slots
-        self._seconds = seconds
-        self._calls: SimpleQueue[Call | None] = SimpleQueue()
-        for _ in range(threads):
-            threading.Thread(target=_serve, args=(self._calls,), name="model", daemon=True).start()
+    def __init__(self, settings: Settings) -> None:
+        self.pace = Pace()
+        self.slots = Slots(settings.max_concurrency, settings.workers, settings.wait_seconds, self.pace)
+        self._gathering = Gathering(settings.batch_delay_ms / 1000)
+        self._seconds = settings.request_seconds
+        self._calls: Queue = SimpleQueue()
+        for _ in range(settings.workers):
+            thread = Thread(self._calls, self.slots, self.pace, self._gathering)
+            threading.Thread(target=thread.serve, name="model", daemon=True).start()
             weakref.finalize(self, self._calls.put, None)
 
     async def load(self, work: Callable[[], T]) -> T:
         """Run work that has no slot and no time limit."""
-        return await self._put(work, _nothing).answer
+        call = Call(work)
 
-    async def answer(self, body: Callable[[], Awaitable[bytes]], work: Callable[[bytes], bytes]) -> bytes:
-        """Take a slot, read the body, and run `work` on it in a thread.
+        def run() -> None:
+            Call.settle_soon([call], [attempt(work)])
 
-        The slot is held until the thread is done, also when the caller no longer waits, as a running call
-        cannot be stopped. Raises RequestError: 429 without a free slot, 504 after the time limit.
+        threading.Thread(target=run, name="load", daemon=True).start()
+        return await call.answer
+
+    def use(self, trial: Trial, batch_rows: int) -> None:
+        """Heed what trying the model told; up to `batch_rows` rows share a call where that pays."""
+        self.pace.steady = trial.steady
+        self.pace.seconds = trial.seconds
+        self._gathering.rows = batch_rows if trial.batching_pays else 1
+
+    async def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T]) -> T:
+        """Take a slot, read the body, decode it with `ask`, and ask the model.
+
+        Raises RequestError: 429 where too much waits, 504 after the time limit, and what `ask` does.
         """
         self.slots.take()
         try:
             content = await body()
+            if self.pace.is_quick(len(content)):
+                answer = self._answer_here(partial(ask, content))
+                self.slots.free()
+                return answer
         except BaseException:
             self.slots.free()
             raise
-        call = self._put(partial(work, content), self.slots.free)
+        return await self._answer_in_thread(partial(ask, content))
+
+    def _answer_here(self, ask: Callable[[], Question[T]]) -> T:
+        """On the event loop."""
+        began = time.thread_time()
+        outcome = attempt(lambda: ask().answer())
+        self.pace.see_work(time.thread_time() - began)
+        if outcome.error:
+            raise outcome.error
+        return outcome.result
+
+    async def _answer_in_thread(self, ask: Callable[[], Question[T]]) -> T:
+        """The slot is held until the thread is done, as a running call cannot be stopped."""
+        call = Call(ask)
+        self._calls.put(call)
         limit = call.fail_after(self._seconds)
         try:
             return await call.answer
@@ -120,27 +96,60 @@ class Worker:
             if call.claim():  # given up before a thread began it
                 self.slots.free()
 
-    def _put(self, work: Callable[[], T], ended: Callable[[], None]) -> Call[T]:
-        call = Call(work, ended)
-        self._calls.put(call)
-        return call
+
+@dataclass(slots=True)
+class Gathering:
+    """How calls that wait are put together: `rows` rows at most, awaited for `delay_seconds` at most."""
+
+    delay_seconds: float
+    rows: int = 1
+
+    def more(self, calls: Queue) -> Iterator[Call[Question] | None]:
+        """Calls that wait beside the one that was taken; each may have one row or more."""
+        deadline = time.monotonic() + self.delay_seconds
+        for _ in range(self.rows - 1):
+            seconds = max(0.0, deadline - time.monotonic())
+            try:
+                yield calls.get(block=seconds > 0, timeout=seconds or None)
+            except Empty:
+                return
 
 
-def _serve(calls: "SimpleQueue[Call | None]") -> None:
-    """Take calls until the worker is gone."""
-    while call := calls.get():
-        if call.claim():
-            call.run()
+class Thread:
+    """What each thread does: take a call, and what waits beside it, and answer them."""
+
+    def __init__(self, calls: Queue, slots: Slots, pace: Pace, gathering: Gathering) -> None:
+        self._calls = calls
+        self._slots = slots
+        self._pace = pace
+        self._gathering = gathering
+
+    def serve(self) -> None:
+        """Take calls until the worker is gone."""
+        while call := self._calls.get():
+            taken = [call, *self._gathering.more(self._calls)]
+            if claimed := [each for each in taken if each and each.claim()]:
+                self._answer(claimed)
+            if None in taken:
+                return
+
+    def _answer(self, calls: Sequence[Call[Question]]) -> None:
+        began, worked = time.perf_counter(), time.thread_time()
+        outcomes = answer_all([call.work for call in calls], self._gathering.rows)
+        self._pace.see((time.perf_counter() - began) / len(calls))
+        self._pace.see_work((time.thread_time() - worked) / len(calls))
+        for _ in calls:
+            self._slots.free()
+        Call.settle_soon(calls, outcomes)
 
 
-def _as_error(raised: BaseException) -> Exception:
-    """What was raised, as an error that ends neither the server nor its caller's wait: an exit would."""
-    if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
-        return raised
-    error = RuntimeError(f"the model raised {type(raised).__name__}")
-    error.__cause__ = raised
-    return error
-
-
-def _nothing() -> None:
-    """Nobody counts a load."""
+def answer_all(asks: Sequence[Callable[[], Question]], most_rows: int) -> list[Outcome]:
+    """The outcome of each request, in order; those that fit together share a call of the model."""
+    if len(asks) == 1:
+        return [attempt(lambda: asks[0]().answer())]
+    decoded = [attempt(ask) for ask in asks]
+    outcomes = dict(enumerate(decoded))
+    asked = {index: outcome.result for index, outcome in outcomes.items() if not outcome.error}
+    for group in batching.groups(asked, most_rows):
+        outcomes |= zip(group, batching.answer([asked[index] for index in group]), strict=True)
+    return [outcomes[index] for index in range(len(asks))]

@@ -35,6 +35,10 @@ def body(*inputs, **fields):
     return json.dumps({"inputs": inputs, **fields}).encode()
 
 
+def wanted(*specs):
+    return [protocol.Wanted(spec, is_binary=False) for spec in specs]
+
+
 @given(matrices)
 def test_rows_survive_predict_by_name_and_bare(rows):
     for value in ({"x": rows.tolist()}, rows.tolist()):
@@ -54,14 +58,16 @@ def test_answers_keep_every_bit(scores):
     answer = json.loads(plain.encode(ONE.outputs, [labels, scores]))
     assert answer["label"] == labels.tolist()
     np.testing.assert_array_equal(np.array(answer["score"], np.float32), scores)
-    outputs = json.loads(protocol.encode(MANIFEST, "7", ONE.outputs, [labels, scores]))["outputs"]
+    outputs = json.loads(protocol.encode(MANIFEST, "7", wanted(*ONE.outputs), [labels, scores]).body)[
+        "outputs"
+    ]
     np.testing.assert_array_equal(
         np.array(outputs[1]["data"], np.float32).reshape(outputs[1]["shape"]), scores
     )
 
 
 def test_an_infer_answer_has_the_protocols_form():
-    answer = json.loads(protocol.encode(MANIFEST, "7", [LABEL], [np.array([1, 0])]))
+    answer = json.loads(protocol.encode(MANIFEST, "7", wanted(LABEL), [np.array([1, 0])]).body)
     output = {"name": "label", "shape": [2], "datatype": "INT64", "data": [1, 0]}
     assert answer == {"model_name": "fraud", "model_version": "3", "id": "7", "outputs": [output]}
 
@@ -164,7 +170,7 @@ def test_no_infer_body_breaks_the_codec(value):
 
 def test_only_the_wanted_outputs_are_asked_of_the_model():
     request = protocol.decode(body(tensor(), outputs=[{"name": "score"}], id="42"), ONE)
-    assert request.outputs == (SCORE,)
+    assert request.outputs == wanted(SCORE)
     assert request.id == "42"
 
 

@@ -1,0 +1,85 @@
+"""What a loaded model is like, found by calling it: how quick, and whether rows gain by sharing a call.
+
+Sharing is right only where no row's answer depends on its neighbours, so that is tried as well.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from so1s_runtime.batching import merge, split
+from so1s_runtime.loaders import loader
+from so1s_runtime.model import Model, warm_up_inputs
+from so1s_runtime.pace import QUICK_SECONDS
+
+_TRIED_ROWS = 8
+
+# Eight rows in half the time of eight calls.
+_PAYS_BELOW = 0.5
+
+# Sums in another order differ in the last digits.
+_TOLERANCE = 1e-4
+
+# Trying takes about four calls of one row, and a start should not wait for a slow model's.
+_LONGEST_CALL_SECONDS = 0.5
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """`steady` is what the loader says; `seconds` is a call's time; a quick model has no use for batching."""
+
+    steady: bool
+    seconds: float
+    batching_pays: bool
+
+
+def attempt(model: Model, directory: Path) -> Trial:
+    """Try a model with its sample, or a blank row. Raises what the model does."""
+    sample = warm_up_inputs(model.manifest, directory)
+    seconds, _ = _timed(model, sample)
+    steady = loader(model.manifest.format).STEADY
+    return Trial(steady, seconds, _is_batched(model) and _pays(model, sample))
+
+
+def _is_batched(model: Model) -> bool:
+    signature = model.manifest.signature
+    return all(spec.has_batch_axis for spec in (*signature.inputs, *signature.outputs))
+
+
+def _pays(model: Model, sample: Arrays) -> bool:
+    row = {name: array[:1] for name, array in sample.items()}
+    other = {name: np.full_like(array, _BLANKS.get(array.dtype.kind, 0)) for name, array in row.items()}
+    seconds, alone = _timed(model, row)
+    if not QUICK_SECONDS < seconds < _LONGEST_CALL_SECONDS:
+        return False
+    try:
+        expected = [alone, _timed(model, other)[1]]
+        together_seconds, together = _timed(model, merge([row, other] * (_TRIED_ROWS // 2)))
+        parts = split(together, [1] * _TRIED_ROWS)
+    except Exception:  # noqa: BLE001 - a blank row may be no input that the model knows
+        return False
+    same = all(_are_close(part, expected[index % 2]) for index, part in enumerate(parts))
+    return same and together_seconds < _PAYS_BELOW * _TRIED_ROWS * seconds
+
+
+_BLANKS = {"O": ""}
+
+
+def _timed(model: Model, inputs: Arrays) -> tuple[float, list[np.ndarray]]:
+    started = time.perf_counter()
+    answer = model.run(dict(inputs), model.manifest.signature.outputs)
+    return time.perf_counter() - started, answer
+
+
+def _are_close(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    return all(
+        np.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True)
+        if one.dtype.kind == "f"
+        else np.array_equal(one, other)
+        for one, other in zip(some, others, strict=True)
+    )
