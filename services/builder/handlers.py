@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from services.builder import refused, wishes
 from services.builder import store as builds
-from services.builder import wishes
 from services.builder.domain.build import Build, Wish, failure
 from services.builder.domain.failure import BuildError
 from services.builder.domain.location import locate
-from services.builder.domain.version import conflict
+from services.builder.domain.version import Bound, conflict
 from services.builder.refusals import refuse
 from services.builder.settings import Settings
 from services.builder.worker import Workers
@@ -27,16 +27,15 @@ async def queue_build(
 
     The same bytes again are built again, from what is cached.
     """
-    try:
-        locate(uploaded.artifact.uri, uploaded.account, settings.artifact_prefixes)
-    except BuildError as error:
-        return failure(uploaded, error)
     known = await builds.find(tx, uploaded.account, uploaded.model, uploaded.version)
     bound = known.bound if known else None
-    if bound and (problem := conflict(bound, uploaded.artifact)):
-        return failure(
-            uploaded, BuildError("version_conflict", f"{uploaded.key}@{uploaded.version} {problem}")
-        )
+    try:
+        _check(uploaded, bound, settings)
+    except BuildError as error:
+        failed = failure(uploaded, error)
+        await refused.record(tx, failed)
+        return failed
+    await refused.forget(tx, uploaded)
     # A clock that is ahead must not make this the newest upload for ever.
     wish = Wish(uploaded=uploaded, uploaded_at=min(received.time or tx.now, tx.now))
     if known and known.gives(uploaded):
@@ -59,7 +58,7 @@ async def queue_again(requested: BuildRequested, tx: Transaction, workers: Worke
     """
     known = await builds.find(tx, requested.account, requested.model, requested.version)
     if known is None:
-        return _unknown(requested)
+        return await _unknown(tx, requested)
     if known.goes_on:
         await wishes.record(tx, known.wish.of_image_alone, known.number)
         return None
@@ -78,7 +77,7 @@ async def cancel_build(cancelled: BuildCancelled, tx: Transaction) -> BuildFaile
     """End a build that waits, and let the worker of a running one end it; one that ended stays as it is."""
     known = await builds.find(tx, cancelled.account, cancelled.model, cancelled.version)
     if known is None:
-        return _unknown(cancelled)
+        return await _unknown(tx, cancelled)
     if known.state == "running":
         await builds.cancel(tx, known, cancelled.cancelled_by)
         await wishes.record(tx, known.wish.of_image_alone, known.number)
@@ -88,6 +87,17 @@ async def cancel_build(cancelled: BuildCancelled, tx: Transaction) -> BuildFaile
         await wishes.answer(tx, known, lambda _wish: failed)
         return failed
     return None
+
+
+def _check(uploaded: ModelUploaded, bound: Bound | None, settings: Settings) -> None:
+    """Let nothing be built from a foreign place, or under the name of other bytes.
+
+    Raises:
+        BuildError: it may not be built.
+    """
+    locate(uploaded.artifact.uri, uploaded.account, settings.artifact_prefixes)
+    if bound and (problem := conflict(bound, uploaded.artifact)):
+        raise BuildError("version_conflict", f"{uploaded.key}@{uploaded.version} {problem}")
 
 
 async def _tell_cancelled(tx: Transaction, build: Build) -> None:
@@ -101,12 +111,14 @@ def _cancelled(build: Build, by: str) -> BuildFailed:
     return failure(build.uploaded, BuildError("cancelled", f"cancelled by {by}"))
 
 
-def _unknown(request: BuildRequested | BuildCancelled) -> BuildFailed:
+async def _unknown(tx: Transaction, request: BuildRequested | BuildCancelled) -> BuildFailed:
+    why = await refused.find(tx.connection, request.account, request.model, request.version)
+    never = "was never uploaded; publish a ModelUploaded first"
     return BuildFailed(
         account=request.account,
         model=request.model,
         version=request.version,
         reason="artifact",
         step=None,
-        message=f"{request.key}@{request.version} was never uploaded; publish a ModelUploaded first",
+        message=f"{request.key}@{request.version} {f'was refused: {why}' if why else never}",
     )

@@ -5,6 +5,7 @@ import pytest
 from starlette.applications import Starlette
 
 from services.builder.api import routes
+from so1s.events import Artifact, ModelUploaded
 
 
 @pytest.fixture
@@ -52,3 +53,32 @@ async def test_a_log_that_is_kept_no_more_is_gone(shop, http, skops_model):
     (log,) = (shop.directory / "builder/logs").rglob("*.log")
     log.unlink()
     assert (await http.get("/v1/builds/risk/fraud/3/log")).status_code == 410
+
+
+async def listed(http) -> list[tuple[str, str, str | None]]:
+    found = (await http.get("/v1/builds", params={"account": "risk"})).json()["builds"]
+    return [(each["version"], each["state"], each["reason"]) for each in found]
+
+
+async def test_an_upload_that_was_refused_is_listed_and_says_why(shop, http):
+    await shop.say(
+        ModelUploaded(account="risk", model="fraud", version="3", artifact=Artifact(uri="file:///etc/passwd"))
+    )
+    assert await listed(http) == [("3", "refused", "artifact")]
+    answer = await http.get("/v1/builds/risk/fraud/3/log")
+    assert answer.status_code == 404
+    assert "was refused: artifact.uri: 'file:///etc/passwd' is not allowed" in answer.json()["error"]
+
+
+async def test_a_refused_upload_stands_beside_the_version_that_is_built_until_one_is_taken(
+    shop, http, skops_model
+):
+    built = shop.uploaded(data=skops_model)
+    await shop.say(built)
+    await shop.worker().work()
+    await shop.say(shop.uploaded(data=b"other", name="other", sha256="b" * 64))
+    assert await listed(http) == [("3", "refused", "version_conflict"), ("3", "built", None)]
+
+    await shop.say(built)
+    await shop.worker().work()
+    assert await listed(http) == [("3", "built", None)]

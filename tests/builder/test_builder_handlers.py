@@ -177,6 +177,14 @@ async def test_a_version_that_was_never_uploaded_is_said_to_be_so(shop, event):
     assert "risk/fraud@9 was never uploaded" in failed.message
 
 
+async def test_who_asks_again_for_a_version_that_was_refused_hears_why(shop):
+    await shop.say(
+        ModelUploaded(account="risk", model="fraud", version="3", artifact=Artifact(uri="file:///etc/passwd"))
+    )
+    (failed,) = await shop.say(requested())
+    assert "risk/fraud@3 was refused: artifact.uri: 'file:///etc/passwd' is not allowed" in failed.message
+
+
 async def test_a_waiting_build_is_cancelled_at_once_and_all_who_wait_hear_of_it(shop, skops_model):
     for chain in ("first", "second"):
         await shop.say(shop.uploaded(data=skops_model), chain)

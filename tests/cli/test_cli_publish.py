@@ -149,8 +149,13 @@ def test_what_is_not_allowed_names_the_field(so1s, model, arguments, message):
 
 
 def builds(model, **versions):
-    rows = [{"model": model, "version": each[1:], "sha256": sha256} for each, sha256 in versions.items()]
-    return {"builds": [*rows, {"model": "another-model", "version": "99", "sha256": None}]}
+    rows = [
+        {"model": model, "version": each[1:], "sha256": sha256, "state": "built"}
+        for each, sha256 in versions.items()
+    ]
+    another = {"model": "another-model", "version": "99", "sha256": None, "state": "built"}
+    refused = {"model": model, "version": "77", "sha256": None, "state": "refused"}
+    return {"builds": [*rows, another, refused]}
 
 
 @pytest.mark.parametrize(("known", "version"), [({}, "1"), ({"v1": "x", "v2": "y", "vx": "z"}, "3")])

@@ -1,6 +1,6 @@
 """Alembic's entry for the tables of the builder."""
 
-from services.builder.store import metadata
+from services.builder.refused import refused_uploads
 from so1s.store.migrations import run
 
-run(metadata)
+run(refused_uploads.metadata)

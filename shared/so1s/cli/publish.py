@@ -133,7 +133,8 @@ def next_version(settings: ClientSettings, account: str, model: str, path: str) 
         allowed = "allowed: --version NAME; numbers are given to local files where the builder is reachable"
         raise InvalidInput.missing("version", allowed)
     builds = api.get(settings, "builder", "v1", "builds", account=account)["builds"]
-    mine = {int(b["version"]): b for b in builds if b["model"] == model and b["version"].isdecimal()}
+    taken = [each for each in builds if each["model"] == model and each["state"] != "refused"]
+    mine = {int(each["version"]): each for each in taken if each["version"].isdecimal()}
     newest = max(mine, default=0)
     same = newest and mine[newest]["sha256"] == fingerprint(Path(path))
     return str(newest if same else newest + 1)

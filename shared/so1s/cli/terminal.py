@@ -102,6 +102,7 @@ _STYLES = {
     "served": "green",
     "resolved": "green",
     "failed": "red",
+    "refused": "red",
     "open": "red",
     "critical": "red",
     "rolling out": "yellow",
