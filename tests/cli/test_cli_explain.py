@@ -147,9 +147,29 @@ def again(laptop, chain, model, published):
     return again
 
 
+def test_who_was_published_again_in_vain_shows_that_and_what_serves(so1s, again, model, published):
+    out = so1s("explain", f"{model}@3").out
+    places = [
+        out.index(said)
+        for said in (
+            "dependencies cached",
+            "revision 7",
+            "usage",
+            "charge",
+            "because numpy==9 does not exist",
+        )
+    ]
+    assert places == sorted(places)
+    data = so1s("explain", f"{model}@3", "-o", "json").json
+    assert data["correlation_id"] == again
+    [serving] = data["earlier"]
+    assert "so1s.RoutesApplied.v1" in {each["type"] for each in serving["events"]}
+
+
 def test_a_version_that_was_published_again_shows_the_last_time_and_how_to_see_the_others(
-    so1s, again, model, published
+    so1s, laptop, again, model, published
 ):
+    say(laptop, published, played.built(model), chain=again)
     result = so1s("explain", f"{model}@3")
     assert result.lines[0].startswith(f"published once before; so1s explain {model}@3 --all")
     assert "because numpy==9 does not exist" in result.out

@@ -39,6 +39,14 @@ INCIDENT = {
     "summary": "availability 0.91",
     "opened_at": "2026-01-01T00:00:00+00:00",
 }
+BUILD = {
+    "model": "fraud",
+    "version": "3",
+    "state": "built",
+    "reason": None,
+    "message": None,
+    "queued_at": "2026-01-01T00:00:00.000Z",
+}
 BILL = {
     "account": "risk",
     "by": ["model", "resource"],
@@ -59,6 +67,7 @@ BILL = {
 @pytest.fixture(autouse=True)
 def played(laptop, http):
     http.answers |= {
+        "/v1/builds": {"builds": [BUILD]},
         "/v1/deployments": {"deployments": [DEPLOYMENT]},
         "/v1/endpoints": {"endpoints": [ENDPOINT, ENDPOINT | {"endpoint": "gone", "removed": True}]},
         "/v1/incidents": {"incidents": [INCIDENT, INCIDENT | {"state": "resolved", "summary": "old"}]},
@@ -80,6 +89,21 @@ def test_status_as_json_is_what_the_owners_say(so1s):
     assert data["deployments"] == [DEPLOYMENT]
     assert data["endpoints"] == [ENDPOINT]
     assert data["incidents"] == [INCIDENT]
+
+
+def test_status_shows_the_upload_that_was_refused_beside_the_version_that_serves(so1s, http):
+    refused = {
+        "state": "refused",
+        "reason": "version_conflict",
+        "message": "fraud@3 exists with other bytes",
+        "queued_at": "2026-01-02T00:00:00.000Z",
+    }
+    before = {"version": "2", "state": "failed", "message": "old", "queued_at": "2025-12-31T00:00:00.000Z"}
+    http.answers["/v1/builds"] = {"builds": [BUILD | refused, BUILD, BUILD | before]}
+    result = so1s("status")
+    assert "fraud@3 exists with other bytes" in result.out
+    assert "old" not in result.out
+    assert so1s("status", "-o", "json").json["builds"] == [BUILD | refused]
 
 
 def test_weights_are_drawn_to_scale_without_detached_variants(so1s):

@@ -11,7 +11,16 @@ from aiokafka import ConsumerRecord
 
 from so1s.broker.reader import Reader, correlation_id, decoded
 from so1s.errors import So1sError
-from so1s.events import GatewaySampled, HealthSampled, ModelUploaded, UsageCorrected, UsageSampled, catalogue
+from so1s.events import (
+    BuildFailed,
+    GatewaySampled,
+    HealthSampled,
+    ImageBuilt,
+    ModelUploaded,
+    UsageCorrected,
+    UsageSampled,
+    catalogue,
+)
 from so1s.events.envelope import Received
 from so1s.platform import ClientSettings
 
@@ -39,6 +48,12 @@ class Chain:
     upload: Received[ModelUploaded]
     events: list[Received[Any]]
 
+    @property
+    def was_in_vain(self) -> bool:
+        """Whether it became no image, such as where other bytes had the version's name already."""
+        kinds = {type(each.event) for each in self.events}
+        return BuildFailed in kinds and ImageBuilt not in kinds
+
 
 @dataclass(frozen=True)
 class Story:
@@ -46,7 +61,8 @@ class Story:
 
     last: Chain
     earlier: list[Chain]
-    """The times that it was published before, the oldest first; without events unless these are asked for."""
+    """The times that it was published before, the oldest first; without events unless these are asked for,
+    or those after them were in vain."""
     usage: Usage
 
 
@@ -55,24 +71,37 @@ async def read_story(
 ) -> Story:
     """Find a version's uploads and what followed from the last one, or from all of them.
 
+    Where the last one was in vain, what followed from the one that it would have replaced is told as well.
+
     Raises:
         So1sError: Kafka keeps no upload of the version.
         KafkaError: Kafka does not answer.
     """
     uploads = await _uploads(settings, account, model, version)
-    told = uploads if whole else uploads[-1:]
-    times = [each.time for each in told if each.time]
-    since = min(times) - _CLOCKS_APART if times else None
-    chains = await _chains(settings, told, since)
+    chains = await _chains(settings, uploads if whole else uploads[-1:])
+    if chains[-1].was_in_vain and not whole:
+        chains = _from_the_last_image(await _chains(settings, uploads))
     events = [event for chain in chains for event in chain.events]
-    usage = await _usage(settings, account, (model, version), since, _deployments(events))
-    earlier = chains[:-1] if whole else [Chain(each, []) for each in uploads[:-1]]
-    return Story(chains[-1], earlier, usage)
+    usage = await _usage(
+        settings, account, (model, version), _since(uploads[-len(chains) :]), _deployments(events)
+    )
+    untold = [Chain(each, []) for each in uploads[: -len(chains)]]
+    return Story(chains[-1], [*untold, *chains[:-1]], usage)
 
 
-async def _chains(
-    settings: ClientSettings, uploads: Sequence[Received[ModelUploaded]], since: datetime | None
-) -> list[Chain]:
+def _from_the_last_image(chains: list[Chain]) -> list[Chain]:
+    """The last one, and those back to the one whose image stands; the last one alone where there is none."""
+    of_images = [position for position, chain in enumerate(chains) if not chain.was_in_vain]
+    return chains[of_images[-1] :] if of_images else chains[-1:]
+
+
+def _since(uploads: Sequence[Received[ModelUploaded]]) -> datetime | None:
+    times = [each.time for each in uploads if each.time]
+    return min(times) - _CLOCKS_APART if times else None
+
+
+async def _chains(settings: ClientSettings, uploads: Sequence[Received[ModelUploaded]]) -> list[Chain]:
+    since = _since(uploads)
     ids = {each.correlation_id for each in uploads}
     topics = [each.topic.name for each in catalogue().values() if not issubclass(each, _SAMPLES)]
     found = await _read(settings, topics, since, lambda record: correlation_id(record) in ids)

@@ -100,20 +100,23 @@ def _chain_data(chain: Chain) -> dict[str, Any]:
 
 def drawn(story: Story, charge: Charge) -> RenderableType:
     """The explanation for people."""
-    last = _drawn_chain(story.last)
-    last.add(_usage(story.usage))
-    _add_charge(last, charge)
-    return Group(*_drawn_earlier(story), last)
+    told = [each for each in (*story.earlier, story.last) if each.events]
+    trees = [_drawn_chain(each) for each in told]
+    stands = next((at for at in reversed(range(len(told))) if not told[at].was_in_vain), -1)
+    trees[stands].add(_usage(story.usage))
+    _add_charge(trees[stands], charge)
+    return Group(*_untold(story), *trees)
 
 
-def _drawn_earlier(story: Story) -> list[RenderableType]:
-    """The times that it was published before; how to see them, where they were not asked for."""
-    if not story.earlier or story.earlier[0].events:
-        return [_drawn_chain(each) for each in story.earlier]
-    times = "once" if len(story.earlier) == 1 else f"{len(story.earlier)} times"
+def _untold(story: Story) -> list[RenderableType]:
+    """How often it was published before without being told of here."""
+    untold = [each for each in story.earlier if not each.events]
+    if not untold:
+        return []
+    times = "once" if len(untold) == 1 else f"{len(untold)} times"
     upload = story.last.upload.event
-    told = f"published {times} before; so1s explain {upload.model}@{upload.version} --all tells of each"
-    return [Text(told, style="yellow")]
+    said = f"published {times} before; so1s explain {upload.model}@{upload.version} --all tells of each"
+    return [Text(said, style="yellow")]
 
 
 def _drawn_chain(chain: Chain) -> Tree:

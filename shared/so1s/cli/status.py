@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import typer
@@ -15,41 +16,70 @@ from so1s.cli.terminal import table, terminal
 from so1s.cli.weights import shares
 from so1s.platform import ClientSettings
 
+_BUILDS = {
+    "version": "build",
+    "state": "state",
+    "reason": "reason",
+    "message": "message",
+    "queued_at": "since",
+}
 _INCIDENTS = {"severity": "severity", "subject": "subject", "summary": "what", "opened_at": "since"}
 
 
 @dataclass(frozen=True)
 class Status:
-    """An account's deployments, endpoints and open incidents, each as its owner has them."""
+    """An account's builds that did not end well or at all, deployments, endpoints and open incidents."""
 
     account: str
+    builds: list[dict[str, Any]]
+    """Newer than the last image of their model."""
     deployments: list[dict[str, Any]]
     endpoints: list[dict[str, Any]]
     incidents: list[dict[str, Any]]
 
 
 def status(context: typer.Context, *, account: Account = None) -> None:
-    """Show an account's deployments, endpoints and open incidents."""
+    """Show an account's deployments, endpoints, open incidents, and builds that go on or failed."""
     settings = ClientSettings.load()
     terminal(context).show(fetch(settings, account_of(settings, account)), _shown)
 
 
 def fetch(settings: ClientSettings, account: str) -> Status:
     """Ask the owners."""
+    builds = api.get(settings, "builder", "v1", "builds", account=account)["builds"]
     endpoints = api.get(settings, "router", "v1", "endpoints", account=account)["endpoints"]
     incidents = api.get(settings, "alerter", "v1", "incidents", account=account)["incidents"]
     return Status(
         account=account,
+        builds=unfinished(builds),
         deployments=deployments.fetch(settings, account),
         endpoints=[each for each in endpoints if not each["removed"]],
         incidents=[each for each in incidents if each["state"] == "open"],
     )
 
 
+def unfinished(builds: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each model, what was queued or refused since its last image, unless it was cancelled."""
+    images = [each for each in builds if each["state"] == "built"]
+    last = {each["model"]: each["queued_at"] for each in sorted(images, key=itemgetter("queued_at"))}
+    return [
+        each
+        for each in builds
+        if each["state"] not in {"built", "cancelled"} and each["queued_at"] > last.get(each["model"], "")
+    ]
+
+
 def _shown(status: Status) -> RenderableType:
     parts: list[RenderableType] = [deployments.shown(status.deployments)]
     for endpoint in status.endpoints:
         parts += [Text(), shares(endpoint)]
+    if status.builds:
+        parts += [Text(), table(map(_build, status.builds), _BUILDS, empty="")]
     incidents = [each | {"opened_at": times.shown(each["opened_at"])} for each in status.incidents]
     parts += [Text(), table(incidents, _INCIDENTS, empty="no open incident")]
     return Group(*parts)
+
+
+def _build(build: dict[str, Any]) -> dict[str, Any]:
+    name = f"{build['model']}@{build['version']}"
+    return build | {"version": name, "queued_at": times.shown(build["queued_at"])}
