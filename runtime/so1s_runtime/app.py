@@ -7,16 +7,17 @@ import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
-from so1s_runtime import exchange, protocol
+from so1s_runtime import exchange, openapi, protocol
 from so1s_runtime.asgi import CallerGoneError, Message, Receive, Request, Response, Send, json_response
 from so1s_runtime.errors import RequestError
 from so1s_runtime.loaders import loader
 from so1s_runtime.logs import log
 from so1s_runtime.manifest import Manifest
 from so1s_runtime.metrics import CONTENT_TYPE, Metrics
-from so1s_runtime.model import Model
+from so1s_runtime.model import Model, warm_up_inputs
 from so1s_runtime.question import Question
 from so1s_runtime.settings import Settings
 from so1s_runtime.slots import retry_after
@@ -24,6 +25,10 @@ from so1s_runtime.worker import Worker
 
 # A caller's id is repeated in headers and logs, so it is short and printable.
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+# Ids are unique, not secret: a random number for the process, then a count.
+_PROCESS = os.urandom(8).hex()
+_COUNT = count()
 
 # Written by nginx for a caller that went away; it reaches metrics and logs only.
 _CALLER_GONE = 499
@@ -70,6 +75,7 @@ class App:
         routes = {
             "/predict": Route("/predict", "POST", self._predict),
             "/metrics": Route("/metrics", "GET", self._metrics),
+            "/openapi.json": Route("/openapi.json", "GET", self._openapi),
             "/v2": Route("/v2", "GET", self._server_metadata),
             "/v2/": Route("/v2", "GET", self._server_metadata),
             "/v2/repository/index": Route("/v2/repository/index", "POST", self._index),
@@ -147,6 +153,10 @@ class App:
     async def _server_metadata(self, _: Request) -> Response:
         return json_response(protocol.server_metadata())
 
+    async def _openapi(self, _: Request) -> Response:
+        sample = warm_up_inputs(self.manifest, self._settings.model_dir)
+        return json_response(openapi.document(self.manifest, sample))
+
     async def _index(self, _: Request) -> Response:
         return json_response(protocol.repository_index(self.manifest, ready=self.state is State.READY))
 
@@ -169,7 +179,7 @@ def _handler(
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id")
-    return given.decode() if given and _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    return given.decode() if given and _REQUEST_ID.fullmatch(given) else f"{_PROCESS}{next(_COUNT):016x}"
 
 
 def _json_length(request: Request) -> int | None:

@@ -22,7 +22,7 @@ class CallerGoneError(Exception):
     """The caller closed the connection before its body was complete."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One HTTP request; header names are lower case."""
 
@@ -55,7 +55,7 @@ class Request:
         return bytes(body)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """One HTTP answer."""
 

@@ -12,7 +12,7 @@ from so1s_runtime.model import Model
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Question(Generic[T]):
     """Checked inputs by name, the wanted outputs, and `encode`, which writes them as the caller wants."""
 

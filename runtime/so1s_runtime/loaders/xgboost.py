@@ -1,0 +1,76 @@
+"""XGBoost models, in its JSON and UBJSON: data alone, unlike a pickle of the Python object."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from so1s_runtime.dtypes import DTYPES
+from so1s_runtime.errors import ModelError
+from so1s_runtime.loaders import Predictor
+from so1s_runtime.loaders.answers import Answer, classes, label_alone, outputs_of, pick
+from so1s_runtime.manifest import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from xgboost import Booster
+
+PLATFORM = "xgboost"
+
+# The objectives whose answer is a probability; of any other one, the answer itself is the label.
+_PROBABILITIES = ("binary:logistic", "multi:softprob")
+
+
+def inspect(path: Path) -> Signature:
+    """Input `x` of all features; a classifier gives `label` and `probabilities`, any other model `label`.
+
+    They are what `XGBClassifier` and `XGBRegressor` answer: a class is its index.
+    """
+    booster = _booster(path, threads=1)
+    features = booster.num_features()
+    answer = _answer(booster)(np.zeros((2, features), np.float32))
+    return Signature((TensorSpec("x", DTYPES["float32"], (-1, features)),), outputs_of(answer))
+
+
+def load(path: Path, threads: int) -> Predictor:
+    """A predictor that hands its one input, whatever its name, to the trees."""
+    answer = _answer(_booster(path, threads))
+
+    def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[Any]:
+        (rows,) = inputs.values()
+        return pick(answer(rows), outputs)
+
+    return predict
+
+
+def _booster(path: Path, threads: int) -> "Booster":
+    import xgboost
+
+    xgboost.set_config(verbosity=0)
+    try:
+        return xgboost.Booster({"nthread": threads}, model_file=path)
+    except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"{path.name} is no model that XGBoost {xgboost.__version__} reads: {said}"
+        ) from error
+
+
+def _answer(booster: "Booster") -> Callable[[np.ndarray], Answer]:
+    configuration = json.loads(booster.save_config())["learner"]
+    meaning = classes if configuration["objective"]["name"] in _PROBABILITIES else label_alone
+    trees = (0, booster.best_iteration + 1) if booster.attr("best_iteration") else (0, 0)
+    if configuration["gradient_booster"]["name"] == "gblinear":
+        return lambda rows: meaning(_of_matrix(booster, rows))
+    return lambda rows: meaning(
+        # Fitted on a DataFrame, served with plain rows: the order of the columns is the contract.
+        booster.inplace_predict(rows, iteration_range=trees, validate_features=False)
+    )
+
+
+def _of_matrix(booster: "Booster", rows: np.ndarray) -> np.ndarray:
+    """A linear model takes no plain rows."""
+    import xgboost
+
+    return booster.predict(xgboost.DMatrix(rows), validate_features=False)
