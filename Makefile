@@ -71,8 +71,9 @@ test-lab: install ## Test against the real parts of a cluster; builds them first
 	@$(BIN)/pytest tests/lab -m lab
 
 .PHONY: bench
-bench: install ## Measure each part beside a peer or a limit of the machine; writes docs/benchmarks.md
-	@$(BIN)/python -m tests.load.bench
+bench: install ## Measure each part beside a peer or a limit of the machine (CLUSTER=lab: on a cluster); writes docs/benchmarks.md
+	@$(if $(CLUSTER),$(BIN)/python -m so1s_lab setup)
+	@$(BIN)/python -m tests.load.bench $(if $(CLUSTER),cluster)
 
 .PHONY: load
 load: install ## Load an endpoint while its operator works on it: no request may fail, the objective must hold

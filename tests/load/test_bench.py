@@ -87,8 +87,26 @@ async def test_the_page_shows_what_was_measured_and_how(tmp_path):
     figures = await measure_codec(tmp_path)
     assert all(figure.ours > 0 for figure in figures)
     assert all(figure.ratio for figure in figures)
-    page = report.page([report.Section("Codec", "Headers take time.", figures)], ["load by hand"])
+    sections = [report.Section("Codec", "Headers take time.", figures)]
+    page = report.page("", report.LAPTOP, sections, ["load by hand"])
     assert "Written by `make bench`" in page
     assert "- load by hand" in page
     assert page.endswith("Headers take time.\n")
     assert f"| {figures[0].name} | {shown(figures[0].ours)} | events/s |" in page
+
+
+def test_a_page_keeps_the_figures_of_the_family_that_was_not_measured():
+    def sections(value):
+        return [report.Section("Codec", "A note.", [Figure("encode", "events/s", value)])]
+
+    page = report.page("", report.CLUSTER, sections(111), [])
+    page = report.page(page, report.LAPTOP, sections(222), [])
+    assert (
+        page.index("## On one machine")
+        < page.index("222")
+        < page.index("## On a cluster")
+        < page.index("111")
+    )
+    again = report.page(page, report.CLUSTER, sections(333), [])
+    assert ("111" in again, "222" in again, "333" in again) == (False, True, True)
+    assert report.page(again, report.CLUSTER, sections(333), []) == again

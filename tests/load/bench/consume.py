@@ -29,13 +29,17 @@ Consume = Callable[[str, peers.Database, Pace, int], Awaitable[None]]
 
 async def measure(directory: Path) -> list[Figure]:
     with Broker(directory / "kafka") as broker:
-        kafka = broker.bootstrap_servers
-        await publish(kafka, _MANY)
-        # As a service does at its start: what is loaded by now is no garbage.
-        gc.collect()
-        gc.freeze()
-        batches = await _compare("consume in batches, into SQLite", kafka, directory, _MANY, MAX_BATCH)
-        return [*batches, *await _compare("consume one by one, into SQLite", kafka, directory, _FEW, 1)]
+        return await measure_on(broker.bootstrap_servers, directory)
+
+
+async def measure_on(kafka: str, directory: Path) -> list[Figure]:
+    """Measure on a broker that has no samples yet."""
+    await publish(kafka, _MANY)
+    # As a service does at its start: what is loaded by now is no garbage.
+    gc.collect()
+    gc.freeze()
+    batches = await _compare("consume in batches, into SQLite", kafka, directory, _MANY, MAX_BATCH)
+    return [*batches, *await _compare("consume one by one, into SQLite", kafka, directory, _FEW, 1)]
 
 
 async def _compare(name: str, kafka: str, directory: Path, wanted: int, most: int) -> list[Figure]:

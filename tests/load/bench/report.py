@@ -12,10 +12,21 @@ from rich.table import Table
 
 from tests.load.bench.figure import Figure, shown
 
-COMMAND = "make bench"
 _COLUMNS = ("figure", "ours", "unit", "beside", "theirs", "ratio")
 _NUMBERS = {"ours", "theirs", "ratio"}
 _FAST, _FAIR = 0.7, 0.4
+
+
+@dataclass(frozen=True)
+class Family:
+    """Figures that one command measures: a chapter of the page."""
+
+    title: str
+    command: str
+
+
+LAPTOP = Family("On one machine", "make bench")
+CLUSTER = Family("On a cluster", "make bench CLUSTER=lab")
 
 
 @dataclass(frozen=True)
@@ -43,13 +54,21 @@ def table(sections: Sequence[Section]) -> Table:
     return made
 
 
-def page(sections: Sequence[Section], notes: Sequence[str]) -> str:
-    """What docs/benchmarks.md says."""
-    lines = [_HEAD.format(command=COMMAND), *(f"- {note}" for note in [*machine(), *notes]), ""]
+def page(before: str, family: Family, sections: Sequence[Section], notes: Sequence[str]) -> str:
+    """What docs/benchmarks.md says: the figures of one family anew, those of the other as they were."""
+    known = {chapter.partition("\n")[0]: chapter for chapter in before.split("\n## ")[1:]}
+    known[family.title] = _chapter(family, sections, notes)
+    chapters = [known[each.title] for each in (LAPTOP, CLUSTER) if each.title in known]
+    return "\n## ".join([_HEAD, *(f"{each.rstrip()}\n" for each in chapters)])
+
+
+def _chapter(family: Family, sections: Sequence[Section], notes: Sequence[str]) -> str:
+    lines = [family.title, "", f"Written by `{family.command}`:", ""]
+    lines += [*(f"- {note}" for note in [*machine(), *notes]), ""]
     for section in sections:
-        lines += [f"## {section.title}", "", _line(_COLUMNS), _line(_rules())]
+        lines += [f"### {section.title}", "", _line(_COLUMNS), _line(_rules())]
         lines += [*(_line(_cells(figure)) for figure in section.figures), "", section.note, ""]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(lines)
 
 
 def machine() -> list[str]:
@@ -62,8 +81,8 @@ def machine() -> list[str]:
     ]
 
 
-def write(path: Path, sections: Sequence[Section], notes: Sequence[str]) -> None:
-    path.write_text(page(sections, notes))
+def write(path: Path, family: Family, sections: Sequence[Section], notes: Sequence[str]) -> None:
+    path.write_text(page(path.read_text(), family, sections, notes))
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
@@ -88,7 +107,7 @@ def _line(cells: Sequence[str]) -> str:
 _HEAD = """\
 # Benchmarks
 
-Written by `{command}`. Each figure stands beside a peer, another way to do the same, or beside a limit of the
-machine. Both were measured in the same run, in turns, and the medians are shown. The ratio is how much of the
-peer's speed ours has: 1 is as fast, 0.5 takes twice the time. Read ratios: the figures are this machine's.
+Each figure stands beside a peer, another way to do the same, or beside a limit of the machine. Both were
+measured in the same run, in turns, and the medians are shown. The ratio is how much of the peer's speed
+ours has: 1 is as fast, 0.5 takes twice the time. Read ratios: the figures are this machine's.
 """
