@@ -6,7 +6,7 @@ import time
 
 from services.console import audit, chains
 from services.console.adapters.uploads_directory import DirectoryUploads
-from services.console.api import artifacts, events, token
+from services.console.api import artifacts, events, token, versions
 from services.console.api import chains as chains_api
 from services.console.api.chains import News
 from services.console.api.door import Door
@@ -45,6 +45,7 @@ def build(settings: Settings) -> Service:
             *events.routes(door, store, settings),
             *chains_api.routes(door, store, News(store, settings.max_waits)),
             *artifacts.routes(door, store, settings, uploads, receiver),
+            *versions.routes(door, store),
             *token.routes(door),
         ],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.console import chains
+from services.console import chains, versions
 from so1s.events import (
     BuildFailed,
     BuildStepFinished,
@@ -43,8 +43,9 @@ consumer = Consumer("console")
 
 
 async def follow(batch: list[Received], tx: Transaction) -> None:
-    """Keep events for those who wait for them."""
+    """Keep events for those who wait for them, and the names of versions."""
     await chains.remember(tx, batch)
+    await versions.remember(tx, batch)
 
 
 for event_class in FOLLOWED:

@@ -44,4 +44,12 @@ chain_events = Table(
     Column("received_at", Float, nullable=False),
     Column("event", Text, nullable=False),  # CloudEvents 1.0, structured JSON
 )
+versions = Table(
+    "console_versions",
+    metadata,
+    Column("account", String(20), primary_key=True),
+    Column("model", String(40), primary_key=True),
+    Column("version", String(63), primary_key=True),
+    Column("sha256", String(64)),
+)
 Index("console_chain_events_received_at", chain_events.c.received_at)

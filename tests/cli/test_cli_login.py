@@ -128,6 +128,43 @@ async def test_weights_are_set_and_acknowledged_without_kafka(login, so1s, answe
     assert (result.code, result.out) == (0, "revision 7 applied in 12 ms\n"), result.err
 
 
+async def test_without_kafka_a_version_is_numbered_as_with_it(login, so1s, console, home):
+    model = f"m-{uuid.uuid4().hex[:8]}"
+    publish = ("publish", "out.onnx", "--model", model, "-o", "json")
+    login(*console)
+    named = []
+    for weights in (b"first", b"first", b"second"):
+        (home / "out.onnx").write_bytes(weights)
+        named.append((await asyncio.to_thread(so1s, *publish)).json["model"])
+    assert named == [f"{model}@1", f"{model}@1", f"{model}@2"]
+
+
+async def test_a_rollback_needs_a_token_alone(login, so1s, answering, console):
+    login(*console)
+    async with answering(events.DeploymentRollbackRequested, lambda _: [played.ready("fraud", revision=2)]):
+        result = await asyncio.to_thread(so1s, "rollback", "fraud")
+    assert (result.code, result.out) == (0, "fraud revision 2: 1 ready, fraud@3\n"), result.err
+
+
+@pytest.mark.parametrize(
+    ("command", "setting"),
+    [
+        ("status", "SO1S_BUILDER_URL"),
+        ("scale fraud 2", "SO1S_DEPLOYER_URL"),
+        ("bill", "SO1S_BILLING_URL"),
+        ("explain fraud@3", "SO1S_KAFKA"),
+        ("dlq list", "SO1S_KAFKA"),
+        ("events tail", "SO1S_KAFKA"),
+    ],
+)
+def test_what_a_token_does_not_reach_says_what_it_does(login, so1s, console, command, setting):
+    login(*console)
+    result = so1s(*command.split())
+    assert result.code == 1
+    assert "With a token work: publish, publish --wait, weights set" in result.err
+    assert f"For this command set {setting}" in result.err
+
+
 def test_what_the_token_does_not_allow_ends_with_2_and_names_the_field(login, so1s, console):
     login(*console)
     result = so1s("weights", "set", "fraud", "fraud=1", "--account", "shop", "--no-wait")

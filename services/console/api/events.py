@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from services.console import audit, chains
+from services.console import audit, chains, versions
 from services.console.api.bodies import whole
 from services.console.api.door import Door
 from services.console.api.problems import answering
@@ -49,6 +49,7 @@ async def _accept(
             subject = f"{each.event.type} {each.id}"
             await audit.note(tx, token.actor, "event.accepted", account=token.account, subject=subject)
             await chains.remember(tx, [each])
+        await versions.remember(tx, admitted)
         tx.records.extend(records)
     for each in admitted:
         ACCEPTED.labels(each.event.type).inc()

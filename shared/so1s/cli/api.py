@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from so1s.cli.reach import NotWithToken
 from so1s.errors import InvalidInput, So1sError, Unreachable
 from so1s.platform import ClientSettings
 
@@ -25,7 +26,9 @@ def get(settings: ClientSettings, service: Service, *path: str, **parameters: ob
         parameters: of the query; those that are None are left out.
 
     Raises:
-        InvalidInput: nothing says where the service is, or it refuses the question.
+        InvalidInput: nothing says where the service is.
+        NotWithToken: the settings name a console alone.
+        So1sError: the service refuses the question.
         Unreachable: the service does not answer.
     """
     return _ask(settings, service, path, parameters).json()
@@ -46,6 +49,8 @@ def _ask(
     settings: ClientSettings, service: Service, path: tuple[str, ...], parameters: dict[str, object]
 ) -> httpx.Response:
     url = getattr(settings, f"{service}_url")
+    if not url and settings.url:
+        raise NotWithToken(settings, f"the {service}", f"SO1S_{service.upper()}_URL")
     if not url:
         allowed = f"allowed: the {service}'s URL; below the directory of `make up` it is known"
         raise InvalidInput.missing(f"SO1S_{service.upper()}_URL", allowed)

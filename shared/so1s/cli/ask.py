@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
 
+from so1s.cli.reach import NotWithToken, require_kafka
 from so1s.errors import So1sError
 from so1s.events import Event
 from so1s.events.envelope import Received
@@ -40,10 +41,15 @@ def run(settings: ClientSettings, work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that reads Kafka.
 
     Raises:
+        NotWithToken: the settings name a console alone.
         Unreachable: Kafka does not answer.
     """
     try:
+        require_kafka(settings)
         return asyncio.run(work)
+    except NotWithToken:
+        work.close()
+        raise
     except KafkaError as error:
         raise unreachable(settings, error) from error
 

@@ -16,6 +16,7 @@ from so1s.errors import InvalidInput
 from so1s.flow import Step
 from so1s.pipeline import PublishedModel, publish_model
 from so1s.platform import ClientSettings
+from so1s.ways.http import versions
 
 _WIDTH = 72
 
@@ -127,17 +128,23 @@ def next_version(settings: ClientSettings, account: str, model: str, path: str) 
     """The number after the newest one; the newest one itself where it holds the same bytes.
 
     Raises:
-        InvalidInput: the builder's API is not known, or `path` is a URI.
+        InvalidInput: neither a console nor the builder's API is known, or `path` is a URI.
     """
-    if "://" in path or not settings.builder_url:
-        allowed = "allowed: --version NAME; numbers are given to local files where the builder is reachable"
+    if "://" in path or not (settings.url or settings.builder_url):
+        allowed = (
+            "allowed: --version NAME; numbers are given to local files where a builder or a console answers"
+        )
         raise InvalidInput.missing("version", allowed)
-    builds = api.get(settings, "builder", "v1", "builds", account=account)["builds"]
-    taken = [each for each in builds if each["model"] == model and each["state"] != "refused"]
-    mine = {int(each["version"]): each for each in taken if each["version"].isdecimal()}
-    newest = max(mine, default=0)
-    same = newest and mine[newest]["sha256"] == fingerprint(Path(path))
+    known = versions(settings, model) if settings.url else _built(settings, account, model)
+    numbers_of = {int(each["version"]): each for each in known if each["version"].isdecimal()}
+    newest = max(numbers_of, default=0)
+    same = newest and numbers_of[newest]["sha256"] == fingerprint(Path(path))
     return str(newest if same else newest + 1)
+
+
+def _built(settings: ClientSettings, account: str, model: str) -> list[dict[str, Any]]:
+    builds = api.get(settings, "builder", "v1", "builds", account=account)["builds"]
+    return [each for each in builds if each["model"] == model and each["state"] != "refused"]
 
 
 def _alert(text: str) -> dict[str, Any]:

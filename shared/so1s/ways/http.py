@@ -177,6 +177,17 @@ def token_info(settings: ClientSettings) -> TokenInfo:
         return TokenInfo.model_validate_json(ask(settings, http, "GET", "/v1/token").content)
 
 
+def versions(settings: ClientSettings, model: str) -> list[dict[str, Any]]:
+    """The versions of a model of the token's account, each with its `version` and its `sha256` or None.
+
+    Raises:
+        So1sError: see `check`.
+    """
+    with httpx.Client(**client_options(settings)) as http:
+        path = f"/v1/models/{quote(model, safe='')}/versions"
+        return ask(settings, http, "GET", path).json()["versions"]
+
+
 def ask(settings: ClientSettings, http: httpx.Client, method: str, path: str, **said: Any) -> httpx.Response:
     """Ask the console, from code without an event loop.
 
