@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any
 
 from sqlalchemy import event
@@ -33,6 +33,9 @@ class Database:
         # within a process, writers queue instead.
         self._is_sqlite = self.engine.dialect.name == "sqlite"
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self._is_sqlite else nullcontext()
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection, None]:
@@ -48,13 +51,32 @@ class Database:
             async with connection.begin():
                 yield connection
 
+    async def close(self) -> None:
+        """Close every connection; wait a while for those in use: the pool would never close them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._unused.wait()
+        await self.engine.dispose()
+
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[AsyncConnection, None]:
-        connection = await (self._open_whole() if self._is_sqlite else self.engine.connect())
+        with self._in_use():
+            connection = await (self._open_whole() if self._is_sqlite else self.engine.connect())
+            try:
+                yield connection
+            finally:
+                await _whole(connection.close())
+
+    @contextmanager
+    def _in_use(self) -> Generator[None, None, None]:
+        self._users += 1
+        self._unused.clear()
         try:
-            yield connection
+            yield
         finally:
-            await _whole(connection.close())
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
 
     async def _open_whole(self) -> AsyncConnection:
         """Open a connection to SQLite; a cancellation waits for it, as nobody would close a half open one."""

@@ -55,9 +55,9 @@ class Store:
 
     async def migrate(self, package: str | None = None) -> None:
         """Bring the tables of So1s, and of a service's migrations package, to their newest form."""
-        await upgrade(self.engine, "so1s.store.migrations", self._schema)
+        await self._upgrade("so1s.store.migrations")
         if package:
-            await upgrade(self.engine, package, self._schema)
+            await self._upgrade(package)
 
     @asynccontextmanager
     async def transaction(self, cause: Cause | None = None) -> AsyncGenerator[Transaction, None]:
@@ -103,8 +103,12 @@ class Store:
             await self.outbox.prune(connection, horizon)
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self.engine.dispose()
+        """Close every connection, when it is given back."""
+        await self._database.close()
+
+    async def _upgrade(self, package: str) -> None:
+        async with self._database.writing() as connection:
+            await upgrade(connection, package, self._schema)
 
 
 def _nothing() -> None:

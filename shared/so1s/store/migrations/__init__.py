@@ -11,11 +11,11 @@ from pathlib import Path
 from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-async def upgrade(engine: AsyncEngine, package: str, schema: str | None = None) -> None:
-    """Bring the tables of a migrations package to their newest form."""
+async def upgrade(connection: AsyncConnection, package: str, schema: str | None = None) -> None:
+    """Bring the tables of a migrations package to their newest form, within the connection's transaction."""
     directory = Path(str(import_module(package).__file__)).parent
     config = Config()
     config.set_main_option("script_location", str(directory))
@@ -31,8 +31,7 @@ async def upgrade(engine: AsyncEngine, package: str, schema: str | None = None) 
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
-    async with engine.begin() as connection:
-        await connection.run_sync(apply)
+    await connection.run_sync(apply)
 
 
 def run(metadata: MetaData) -> None:
