@@ -67,7 +67,7 @@ async def test_a_failed_build_ends_with_1_and_the_tail_of_its_log(so1s, laptop, 
 
 def test_a_time_that_is_over_ends_with_4(so1s, laptop, model, out):
     answered(laptop, model, out, played.built(model))
-    arguments = ("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "0.3")
+    arguments = ("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "2")
     result = so1s(*arguments)
     assert result.code == 4
     assert "it waits for the replicas" in result.err

@@ -103,7 +103,8 @@ async def test_a_publisher_that_is_opened_while_kafka_restarts_waits_for_it(brok
 
     async with absence(broker):
         publishing = asyncio.create_task(asyncio.to_thread(publish))
-    assert await said(laptop, weights) == {await publishing}
+    event_id = await publishing
+    assert await said(laptop, weights) == {event_id}
 
 
 async def test_a_kafka_that_stays_away_is_an_error_that_says_what_to_do(broker, laptop, weights, monkeypatch):
