@@ -204,6 +204,25 @@ def test_a_failure_shows_the_tail_of_its_log(so1s, laptop, http, model, publishe
     assert "because numpy==9 does not exist" in so1s("explain", f"{model}@3").out
 
 
+def test_a_long_reason_is_told_to_its_end_and_an_incident_in_words(so1s, laptop, http, model, published):
+    http.answers["/v1/bills/risk"] = charged(model)
+    message = f"risk/{model}@3 exists with sha256 {'a' * 64}; publish other bytes as another version"
+    refused = played.build_failed(model).model_copy(update={"message": message, "log_tail": []})
+    incident = events.IncidentOpened(
+        account="risk",
+        incident="262559c77434",
+        rule="build",
+        subject=f"model {model}",
+        severity="warning",
+        summary=f"{model}@3 was not built",
+        opened_at=WINDOW,
+    )
+    say(laptop, published, refused, incident)
+    out = so1s("explain", f"{model}@3").out
+    assert message in out
+    assert f"incident  model {model}: {model}@3 was not built" in out
+
+
 def test_without_billing_the_chain_is_told_and_the_charge_is_not_known(so1s, chain, model, monkeypatch):
     monkeypatch.setenv("SO1S_BILLING_URL", "http://127.0.0.1:1")
     result = so1s("explain", f"{model}@3")

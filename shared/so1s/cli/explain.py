@@ -232,7 +232,8 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _failure_details(event: e.BuildFailed | e.DeploymentFailed) -> list[Text]:
-    return [Text(line, style="red") for line in event.log_tail]
+    whole = [event.message] if len(f"{event.reason}: {event.message}") > _LONGEST_DETAIL else []
+    return [Text(line, style="red") for line in (*whole, *event.log_tail)]
 
 
 def _split_details(event: e.RoutesApplied) -> list[Text]:
@@ -253,6 +254,9 @@ _LINES: dict[type[e.Event], Any] = {
     e.CheckFinished: _checked,
     e.RoutesApplied: lambda it: ("route", f"{it.url} revision {it.revision}", "green"),
     e.RoutesRejected: lambda it: ("rejected", f"{it.field}: {it.value}; {it.allowed}", "red"),
+    e.IncidentOpened: lambda it: ("incident", f"{it.subject}: {it.summary}", "red"),
+    e.IncidentResolved: lambda it: ("resolved", f"{it.subject}: {it.summary}", "green"),
+    e.VariantInUse: lambda it: ("in use", f"{it.deployment}: {it.reason}", "yellow"),
     e.RoutesDegraded: lambda it: ("degraded", f"{it.gateways_serving} of {it.gateways} gateways", "yellow"),
 }
 _DETAILS: dict[type[e.Event], Any] = {
