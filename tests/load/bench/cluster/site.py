@@ -163,7 +163,12 @@ def became_ready(endpoint: str, served_by: str) -> DeploymentReady:
 
 def _world(parts: Parts) -> World:
     kubeconfig = str(parts.kubernetes.kubeconfig)
-    deployer = {"cluster": "kubernetes", "kubeconfig": kubeconfig, "namespace_prefix": PREFIX}
+    deployer = {
+        "cluster": "kubernetes",
+        "kubeconfig": kubeconfig,
+        "namespace_prefix": PREFIX,
+        "deadline_seconds": 600,  # many at once on a loaded machine shall be measured, not given up
+    }
     router = {
         "mesh": "istio",
         "kubeconfig": kubeconfig,
