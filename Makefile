@@ -70,6 +70,10 @@ test-lab: install ## Test against the real parts of a cluster; builds them first
 	@$(BIN)/python -m so1s_lab setup
 	@$(BIN)/pytest tests/lab -m lab
 
+.PHONY: test-models
+test-models: install ## Train, build and serve each example of examples/models; writes the table of docs/models.md
+	@SO1S_WRITE_MODELS=1 $(BIN)/pytest tests/models -m models
+
 .PHONY: bench
 bench: install ## Measure each part beside a peer or a limit of the machine (CLUSTER=lab: on a cluster); writes docs/benchmarks.md
 	@$(if $(CLUSTER),$(BIN)/python -m so1s_lab setup)

@@ -213,7 +213,7 @@ def test_one_of_several_models_is_chosen_by_format_or_by_name():
         ({"m.pkl": None}, None, "onnx", "no file is a onnx model"),
         ({"a": "onnx", "b": "onnx"}, None, None, "several models, a, b"),
         ({"a": "onnx"}, "b", None, "file: 'b'"),
-        ({"a": None}, "a", None, "a is neither"),
+        ({"a": None}, "a", None, "a is no model of onnx"),
         ({"a": "onnx"}, "a", "skops", "format: 'skops'"),
     ],
 )

@@ -1,36 +1,19 @@
 """From an upload to a server: real libraries, a real image, a prediction that equals the library's."""
 
 import asyncio
-import hashlib
-import io
-import json
-import socket
-import subprocess
-import sys
-import tarfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-import zstandard
-from pydantic import SecretStr
 
 import so1s
 from services.builder import app
-from services.builder.handlers import consumer
-from services.builder.settings import Settings
-from services.builder.worker import Workers
-from so1s.events import Artifact, BuildFailed, Event, ImageBuilt, ModelUploaded
+from so1s.events import BuildFailed, ImageBuilt
 from so1s.platform import ClientSettings
 from so1s.publisher import AsyncPublisher
 from so1s.settings import KafkaSettings
-from so1s.store import Store
-from so1s.testing import run
-from tests.builder.conftest import emitted
+from tests.served_images import ask, built, served, settings_in, unpacked, uploaded
 
 ROWS = np.random.default_rng(8).normal(size=(5, 4)).astype(np.float32)
 
@@ -39,92 +22,6 @@ ROWS = np.random.default_rng(8).normal(size=(5, 4)).astype(np.float32)
 def directory(tmp_path_factory) -> Path:
     """Of one builder for all tests, since libraries are installed once."""
     return tmp_path_factory.mktemp("builder")
-
-
-def settings_in(directory: Path, **said) -> Settings:
-    return Settings(
-        database_url=SecretStr(f"sqlite+aiosqlite:///{directory}/builder.db"),
-        artifact_prefixes=[f"file://{directory}/artifacts/{{account}}/"],
-        image_dir=directory / "images",
-        build_dir=directory / "work",
-        libraries_dir=directory / "libraries",
-        **said,
-    )
-
-
-def uploaded(directory: Path, name: str, data: bytes, model: str) -> ModelUploaded:
-    path = directory / "artifacts/risk" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return ModelUploaded(account="risk", model=model, version="3", artifact=Artifact(uri=f"file://{path}"))
-
-
-async def built(directory: Path, name: str, data: bytes, model: str) -> list[Event]:
-    """Upload an artifact to a builder with real adapters; the events that its build says."""
-    settings = settings_in(directory)
-    store = Store(settings.database_url.get_secret_value(), producer="builder")
-    await store.migrate("services.builder.migrations")
-    event = uploaded(directory, name, data, model)
-    await run(consumer, event, store=store, provide=[settings, Workers([], poll_seconds=1)])
-    await app.make_workers(settings, store, app.make_world(settings))[0].work()
-    events = [each.event for each in await emitted(store)]
-    await store.close()
-    return events
-
-
-def blob(layout: Path, digest: str) -> bytes:
-    data = (layout / "blobs/sha256" / digest.removeprefix("sha256:")).read_bytes()
-    assert f"sha256:{hashlib.sha256(data).hexdigest()}" == digest
-    return data
-
-
-def unpacked(layout: Path, digest: str, into: Path) -> dict:
-    """Unpack an image's layers, with each digest held against its bytes; the image's configuration."""
-    manifest = json.loads(blob(layout, digest))
-    config = json.loads(blob(layout, manifest["config"]["digest"]))
-    for layer, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
-        data = zstandard.ZstdDecompressor().stream_reader(blob(layout, layer["digest"])).readall()
-        assert f"sha256:{hashlib.sha256(data).hexdigest()}" == diff_id
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            tar.extractall(into, filter="data")
-    return config["config"]
-
-
-@contextmanager
-def served(config: dict, root: Path) -> Iterator[str]:
-    """The server of an unpacked image, started as its configuration says."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-    _python, *arguments = config["Entrypoint"]
-    command = [
-        sys._base_executable,
-        "-S",
-        *(argument.replace("/opt", f"{root}/opt") for argument in arguments),
-    ]
-    environment = dict(variable.split("=", 1) for variable in config["Env"])
-    environment["PYTHONPATH"] = environment["PYTHONPATH"].replace("/opt", f"{root}/opt")
-    process = subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=subprocess.DEVNULL)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def ask(url: str, path: str, body: object) -> dict:
-    """Post to a server that may still be loading."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            answer = httpx.post(f"{url}{path}", json=body, timeout=10)
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.05)
-            continue
-        if answer.status_code != 503 or time.monotonic() > deadline:
-            return answer.raise_for_status().json()
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("model_format", ["onnx", "skops"])

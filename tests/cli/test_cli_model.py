@@ -81,3 +81,16 @@ def test_check_of_a_file_that_is_no_model_says_so(so1s, out):
 
 def test_a_path_that_is_not_there_is_said_not_to_exist(so1s, out):
     assert "does not exist" in so1s("model", "init", "elsewhere").err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [("trees.ubj", b"{L", "xgboost"), ("trees.txt", b"tree\nversion=v4\n", "lightgbm")],
+)
+def test_init_knows_trees_and_takes_no_other_text_for_them(so1s, tmp_path, name, content, found):
+    directory = tmp_path / "trees"
+    directory.mkdir()
+    (directory / name).write_bytes(content)
+    (directory / "requirements.txt").write_text("numpy\n")
+    assert so1s("model", "init", "trees").code == 0
+    assert f"format: {found}\nfile: {name}\n" in (directory / "so1s.yaml").read_text()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lightgbm import Booster
 
 PLATFORM = "lightgbm"
+STEADY = True
 
 # The objectives whose answer is a probability; of any other one, the answer itself is the label.
 _PROBABILITIES = ("binary", "multiclass", "multiclassova")
@@ -53,7 +54,7 @@ def _booster(path: Path) -> "Booster":
     import lightgbm
 
     try:
-        return lightgbm.Booster(model_file=path, params={"verbosity": -1})
+        return lightgbm.Booster(model_file=path)
     except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
         message = f"{path.name} is no model that LightGBM {lightgbm.__version__} reads: {error}"
         raise ModelError(message) from error

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xgboost import Booster
 
 PLATFORM = "xgboost"
+STEADY = True
 
 # The objectives whose answer is a probability; of any other one, the answer itself is the label.
 _PROBABILITIES = ("binary:logistic", "multi:softprob")

@@ -32,6 +32,8 @@ from so1s.events.model import Format
 _WARM: dict[Format, tuple[str, ...]] = {
     "onnx": (),  # onnxruntime starts a thread as it is imported, which a child would not have
     "skops": ("skops.io",),
+    "xgboost": ("xgboost",),
+    "lightgbm": ("lightgbm",),
 }
 _SHOWN_LINES = 5
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 from services.builder.domain.failure import BuildError
 from so1s.events.model import Format
 
+_FORMATS = ", ".join(get_args(Format))
 _SHOWN_FILES = 10
 
 
@@ -27,7 +29,7 @@ def choose_model(
         return said_file, _format_of(said_file, recognised, said_format)
     models = {path: each for path, each in recognised.items() if each and said_format in {None, each}}
     if not models:
-        what = f"a {said_format} model" if said_format else "a model; allowed: onnx, skops"
+        what = f"a {said_format} model" if said_format else f"a model; allowed: {_FORMATS}"
         raise BuildError("format", f"no file is {what}, or it is cut short; there is {_names(recognised)}")
     if len(models) > 1:
         raise BuildError(
@@ -43,7 +45,7 @@ def _format_of(path: str, recognised: Mapping[str, Format | None], said_format: 
         raise BuildError.of("format", "file", path, f"one of {_names(recognised)}")
     found = recognised[path]
     if found is None:
-        raise BuildError("format", f"{path} is neither an onnx nor a skops model, or it is cut short")
+        raise BuildError("format", f"{path} is no model of {_FORMATS}, or it is cut short")
     if said_format not in {None, found}:
         raise BuildError.of("format", "format", said_format, f"{found}, which {path} is")
     return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
 from so1s.events.model import Format
@@ -30,12 +31,36 @@ _IR_VERSION, _GRAPH, _OPSET_IMPORT = 1, 7, 8
 _MOST_FIELDS = 100_000
 _LARGEST_SCHEMA_BYTES = 64 * 1024 * 1024
 
+# An object whose first key is `learner`. In UBJSON, `L` and eight bytes tell the length of a key:
+# https://ubjson.org/type-reference/
+_XGBOOST = re.compile(rb'\{(L\0{7}\x07learner\{|\s*"learner"\s*:)')
+_START_BYTES = 64
+_END_BYTES = 1024 * 1024  # LightGBM writes its parameters and a line a feature behind the trees
+
 
 def recognise(file: IO[bytes]) -> Format | None:
     """The format of a seekable file; None for any other content, and for a file that is cut short."""
-    if is_skops(file):
-        return "skops"
-    return "onnx" if is_onnx(file) else None
+    return next((name for name, is_one in _RECOGNISERS.items() if is_one(file)), None)
+
+
+def is_xgboost(file: IO[bytes]) -> bool:
+    """Whether this is XGBoost's JSON or UBJSON, from the first brace to the last."""
+    file.seek(0)
+    if not _XGBOOST.match(file.read(_START_BYTES)):
+        return False
+    end = _end(file)
+    return end.rstrip().endswith(b"}") and b"version" in end
+
+
+def is_lightgbm(file: IO[bytes]) -> bool:
+    """Whether this is LightGBM's text with all its trees."""
+    file.seek(0)
+    return file.read(_START_BYTES).startswith(b"tree\nversion=v") and b"\nend of trees\n" in _end(file)
+
+
+def _end(file: IO[bytes]) -> bytes:
+    file.seek(max(0, file.seek(0, 2) - _END_BYTES))
+    return file.read()
 
 
 def is_skops(file: IO[bytes]) -> bool:
@@ -93,3 +118,11 @@ def _varint(file: IO[bytes]) -> int:
         if byte[0] < 0x80:  # noqa: PLR2004 - the bit that says whether more follow
             return value
     raise ValueError("no varint")
+
+
+_RECOGNISERS: Mapping[Format, Callable[[IO[bytes]], bool]] = {
+    "skops": is_skops,
+    "xgboost": is_xgboost,
+    "lightgbm": is_lightgbm,
+    "onnx": is_onnx,
+}

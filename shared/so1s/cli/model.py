@@ -18,7 +18,8 @@ from so1s.modelfile import FILE_NAME, ModelFile
 
 app = typer.Typer(no_args_is_help=True, help="Describe a model and check the description.")
 
-FORMATS: dict[str, Format] = {".onnx": "onnx", ".skops": "skops"}
+FORMATS: dict[str, Format] = {".onnx": "onnx", ".skops": "skops", ".ubj": "xgboost"}
+_LIGHTGBM = b"tree\nversion="
 
 
 class CheckFailed(So1sError):
@@ -32,7 +33,7 @@ def init(context: typer.Context, path: Path) -> None:
     target = model.parent / FILE_NAME
     if target.exists():
         raise InvalidInput.of("path", str(target), f"allowed: a directory without {FILE_NAME}")
-    target.write_text(_TEMPLATE.format(format=FORMATS[model.suffix], file=model.name))
+    target.write_text(_TEMPLATE.format(format=_format_of(model), file=model.name))
     screen = terminal(context)
     screen.show({"written": str(target)}, lambda _: Text.assemble(("✓ ", "green"), f"{target}"))
     if not screen.is_json:
@@ -103,17 +104,25 @@ def _model_of(path: Path) -> Path:
     Raises:
         InvalidInput: there is none, or more than one could be it.
     """
-    allowed = f"allowed: a file of {', '.join(FORMATS)}, or a directory with one"
-    if path.is_file() and path.suffix in FORMATS:
+    allowed = f"allowed: a file of {', '.join(FORMATS)} or LightGBM's text, or a directory with one"
+    if path.is_file() and _format_of(path):
         return path
     if not path.is_dir():
         missing = "" if path.exists() else "; it does not exist"
         raise InvalidInput.of("path", str(path), allowed + missing)
-    models: list[Any] = [each for each in sorted(path.iterdir()) if each.suffix in FORMATS]
+    models: list[Any] = [each for each in sorted(path.iterdir()) if _format_of(each)]
     if len(models) != 1:
         found = ", ".join(each.name for each in models) or "none"
         raise InvalidInput.of("path", str(path), f"{allowed}; found {found}")
     return models[0]
+
+
+def _format_of(path: Path) -> Format | None:
+    """By its suffix; LightGBM's text, which has no suffix of its own, by how it begins."""
+    if path.suffix in FORMATS or not path.is_file():
+        return FORMATS.get(path.suffix)
+    with path.open("rb") as file:
+        return "lightgbm" if file.read(len(_LIGHTGBM)) == _LIGHTGBM else None
 
 
 _TEMPLATE = """\
