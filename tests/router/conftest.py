@@ -1,4 +1,4 @@
-"""One Envoy for the session; each test has accounts, endpoints and replicas of its own."""
+"""A router whose mesh is in memory, and one Envoy for the session; each test has its own accounts."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from services.router.adapters.mesh_envoy import EnvoyMesh
+from so1s.store import Store
+from tests.router.driver import Clock, MemoryMesh, Router
 from tests.router.gateway import Caller, Deployment, Envoy, Replica, free_ports
 
 
@@ -98,3 +100,21 @@ def deploy(world: World) -> Iterator[Deploy]:
 @pytest.fixture
 def kafka(own_kafka):
     return own_kafka
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def store(tmp_path, clock):
+    store = Store(f"sqlite+aiosqlite:///{tmp_path}/router.db", producer="router", clock=clock)
+    await store.migrate("services.router.migrations")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def router(store):
+    return Router(store, MemoryMesh())
