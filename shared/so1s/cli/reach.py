@@ -8,6 +8,7 @@ from so1s.platform import ClientSettings
 WITH_A_TOKEN = (
     "publish",
     "publish --wait",
+    "predict --data",
     "weights set",
     "rollback",
     "remove",
