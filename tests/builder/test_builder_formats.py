@@ -6,6 +6,8 @@ import lightgbm
 import pytest
 import xgboost
 
+from services.builder.domain.contents import choose_model
+from services.builder.domain.failure import BuildError
 from services.builder.domain.formats import recognise
 from tests.builder.conftest import ROWS
 
@@ -27,3 +29,33 @@ def test_whole_trees_are_recognised_and_no_others(tmp_path, suffix, name):
     assert recognise(BytesIO(model)) == name
     assert recognise(BytesIO(model[: len(model) // 4])) is None
     assert recognise(BytesIO(model[1:])) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "way"),
+    [
+        (["model.pkl"], "skops.io.dump"),
+        (["model.joblib"], "skops.io.dump"),
+        (["data.pkl", "version", "data/0"], "torch.onnx.export"),
+        (["model.PT"], "torch.onnx.export"),
+        (["config.json", "metadata.json", "model.weights.h5"], "model.export"),
+        (["saved_model.pb", "variables/variables.index"], "tf2onnx"),
+        (["config.json", "model.safetensors"], "optimum-cli export onnx"),
+        (["config.yaml", "model_final.pth"], "Detectron2 is not served"),
+        (["prepared.py", "requirements.txt", "weights.pt"], "user code is not run here"),
+    ],
+)
+def test_what_is_not_served_is_refused_with_the_way_to_what_is(files, way):
+    with pytest.raises(BuildError, match=way):
+        choose_model(dict.fromkeys(files), said_file=None, said_format=None)
+
+
+def test_a_named_model_that_is_not_served_is_refused_with_its_own_way():
+    with pytest.raises(BuildError, match=r"torch\.onnx\.export"):
+        choose_model({"a.pt": None, "b.pkl": None}, said_file="a.pt", said_format=None)
+
+
+def test_of_other_files_nothing_is_guessed():
+    with pytest.raises(BuildError) as error:
+        choose_model({"readme.md": None}, said_file=None, said_format=None)
+    assert str(error.value).endswith("there is readme.md")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from services.builder.domain.failure import BuildError
+from services.builder.domain.unserved import way_out
 from so1s.events.model import Format
 
 _FORMATS = ", ".join(get_args(Format))
@@ -30,7 +31,8 @@ def choose_model(
     models = {path: each for path, each in recognised.items() if each and said_format in {None, each}}
     if not models:
         what = f"a {said_format} model" if said_format else f"a model; allowed: {_FORMATS}"
-        raise BuildError("format", f"no file is {what}, or it is cut short; there is {_names(recognised)}")
+        problem = f"no file is {what}, or it is cut short; there is {_names(recognised)}"
+        raise BuildError("format", _with_way_out(problem, recognised))
     if len(models) > 1:
         raise BuildError(
             "format", f"there are several models, {_names(models)}; name one as `file` in so1s.yaml"
@@ -45,10 +47,16 @@ def _format_of(path: str, recognised: Mapping[str, Format | None], said_format: 
         raise BuildError.of("format", "file", path, f"one of {_names(recognised)}")
     found = recognised[path]
     if found is None:
-        raise BuildError("format", f"{path} is no model of {_FORMATS}, or it is cut short")
+        problem = f"{path} is no model of {_FORMATS}, or it is cut short"
+        raise BuildError("format", _with_way_out(problem, [path]))
     if said_format not in {None, found}:
         raise BuildError.of("format", "format", said_format, f"{found}, which {path} is")
     return found
+
+
+def _with_way_out(problem: str, paths: Iterable[str]) -> str:
+    way = way_out(paths)
+    return f"{problem}. {way}" if way else problem
 
 
 def _names(paths: Mapping[str, object]) -> str:

@@ -1,0 +1,48 @@
+"""What is not served, told by the names of its files, and the way to a format that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+_PYTORCH = 'PyTorch is not served: torch.onnx.export(model, inputs, "model.onnx", dynamo=True) gives what is'
+_KERAS = 'Keras is not served: model.export("model.onnx", format="onnx") gives what is'
+_PICKLE = (
+    "a pickle runs its author's code when it is read, and is refused: write skops.io.dump for scikit-learn, "
+    "save_model for XGBoost and LightGBM, and ONNX for others"
+)
+
+# By the name of a file or by its suffix; the first that fits is said.
+_WAYS = {
+    "prepared.py": "user code is not run here: upload the model that it loads, in a format of data alone",
+    "model_final.pth": (
+        "Detectron2 is not served, as it has no package for a current Python: its own "
+        "tools/deploy/export_model.py --export-method tracing --format onnx gives what is"
+    ),
+    "saved_model.pb": (
+        "TensorFlow is not served: python -m tf2onnx.convert --saved-model DIRECTORY --output model.onnx "
+        "gives what is"
+    ),
+    "model.weights.h5": _KERAS,  # a .keras file is an archive of it
+    ".keras": _KERAS,
+    ".h5": _KERAS,
+    "data.pkl": _PYTORCH,  # a .pt file is an archive of it
+    ".pt": _PYTORCH,
+    ".pt2": _PYTORCH,
+    ".pth": _PYTORCH,
+    ".ckpt": _PYTORCH,
+    ".safetensors": (
+        "safetensors hold weights without a model, and are not served: "
+        "optimum-cli export onnx --model DIRECTORY OUT gives what is"
+    ),
+    ".pkl": _PICKLE,
+    ".pickle": _PICKLE,
+    ".joblib": _PICKLE,
+}
+
+
+def way_out(paths: Iterable[str]) -> str | None:
+    """Why these files are not served and what would be; None where nothing is known of them."""
+    pure = [PurePosixPath(path) for path in paths]
+    found = {path.name for path in pure} | {path.suffix.lower() for path in pure}
+    return next((said for sign, said in _WAYS.items() if sign in found), None)
