@@ -40,7 +40,7 @@ QUICK = {
 }
 
 
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
     """What the condition answers once that is true."""
     deadline = time.monotonic() + seconds
     while not (answer := await condition()):
@@ -71,6 +71,7 @@ class Processes:
         capacity = Capacity(cpu_millicores=2000, memory_mib=4096, gpus=0)
         self.options = Options(directory / "world", directory / "unpacked", capacity, **QUICK)
         self.world = World(self.options.world)
+        self.drain_seconds = self.options.drain_seconds
 
     def image(self, version: str, **behaviour: Any) -> Image:
         return self.layout.image(version, **behaviour)
@@ -89,14 +90,34 @@ class Processes:
         addresses = [each["socket_address"] for each in found]
         return [f"http://{each['address']}:{each['port_value']}" for each in addresses]
 
+    def serving(self) -> list[str]:
+        """The versions that the mesh is sent to: one for each replica."""
+        versions = {record.url: record.version for record in self.living()}
+        return sorted(versions[url] for url in self.traffic())
+
+    def versions(self) -> set[str]:
+        """Of all replicas that are there, also of those that are about to end."""
+        return {record.version for record in self.living()}
+
+    def missing_image(self) -> Image:
+        """One that nobody made."""
+        digest = f"sha256:{'0' * 64}"
+        return Image(reference=f"oci:{self.layout.root}@{digest}", digest=digest, size_bytes=0)
+
+    async def ask(self, url: str) -> dict[str, Any]:
+        """What the deployment answers at a url of `observe`."""
+        return await ask(url)
+
     def living(self) -> list[ReplicaRecord]:
         return [record for record in self.world.replicas() if not record.ended_at]
 
     def names(self) -> set[str]:
         return {record.uid for record in self.living()}
 
-    def processes(self) -> list[psutil.Process]:
-        return [psutil.Process(record.pid) for record in self.living() if record.pid]
+    def processes(self, version: str = "") -> list[psutil.Process]:
+        """Those of all servers, or of a version's."""
+        wanted = [record for record in self.living() if version in {"", record.version}]
+        return [psutil.Process(record.pid) for record in wanted if record.pid]
 
 
 @pytest.fixture(params=["processes"])

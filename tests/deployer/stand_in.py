@@ -22,6 +22,7 @@ from marker import MARKER                                   # of the dependencie
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--model-dir", required=True)
+arguments.add_argument("--host", default="127.0.0.1")
 arguments.add_argument("--port", type=int, required=True)
 arguments = arguments.parse_args()
 model = json.load(open(f"{arguments.model_dir}/model.json"))
@@ -61,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-server = ThreadingHTTPServer(("127.0.0.1", arguments.port), Handler)
+server = ThreadingHTTPServer((arguments.host, arguments.port), Handler)
 server.daemon_threads = False                               # closing waits for requests in flight
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever()

@@ -7,7 +7,6 @@ import json
 import sys
 import time
 
-import httpx
 import psutil
 import pytest
 
@@ -116,34 +115,6 @@ async def test_the_mesh_is_told_of_ready_replicas_alone(cluster, machine):
         return len(machine.traffic()) == 1
 
     await until(one_left)
-
-
-async def test_no_request_fails_while_versions_roll_and_replicas_scale(cluster, machine):
-    await cluster.apply(deployment(workload(machine.image("1"), "1", replicas=2)))
-    await settled(cluster, ready=2)
-    versions = []
-
-    async def call():
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
-            while True:
-                for url in machine.traffic():
-                    await asyncio.sleep(0.1)  # a mesh follows the file a little late
-                    answer = await http.get(f"{url}/predict?seconds=0.02")
-                    versions.append(answer.raise_for_status().json()["version"])
-
-    async def load():
-        async with asyncio.TaskGroup() as callers:
-            for _ in range(4):
-                callers.create_task(call())
-
-    async with in_background(load()) as loading:
-        await cluster.apply(deployment(workload(machine.image("2"), "2", replicas=2), revision=2))
-        await settled(cluster, ready=2, revision=2)
-        await cluster.apply(deployment(workload(machine.image("2"), "2", replicas=1), revision=3))
-        await settled(cluster, ready=1, revision=3)
-        assert not loading.done(), loading.exception()
-    assert versions[0] == "1"
-    assert versions[-1] == "2"
 
 
 async def test_an_old_replica_stays_in_the_mesh_until_the_new_one_was_there_for_a_while(machine):

@@ -103,7 +103,7 @@ class Installation:
         client.create_bucket(Bucket=self._bucket)
         async with connect(self.kubeconfig) as api:
             await api.apply(namespace_manifest(SYSTEM), manager=_MANAGER)
-            await api.apply(_pull_secret(self._parts.registry), manager=_MANAGER)
+            await api.apply(pull_secret(self._parts.registry), manager=_MANAGER)
 
     @property
     def _builder(self) -> Told:
@@ -158,7 +158,8 @@ class Installation:
         return {"kubeconfig": str(self.kubeconfig), "namespace_prefix": f"{self.name}-"}
 
 
-def _pull_secret(registry: Registry) -> Manifest:
+def pull_secret(registry: Registry) -> Manifest:
+    """The Secret by which nodes pull from a registry."""
     user = f"{registry.username}:{registry.password}".encode()
     config = {"auths": {registry.host: {"auth": base64.b64encode(user).decode()}}}
     return {
