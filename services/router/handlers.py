@@ -53,7 +53,7 @@ async def attach_variant(ready: DeploymentReady, tx: Transaction, loop: Loop) ->
     decision = become_ready(endpoint, ready, verdicts)
     why = Why(f"{ready.deployment} serves {ready.model}@{ready.version}")
     await store.save(tx, endpoint, decision.endpoint, why)
-    loop.wake()
+    tx.after_commit(loop.wake)
     return decision.rejected
 
 
@@ -73,7 +73,7 @@ async def judge_variants(finished: CheckFinished, tx: Transaction, loop: Loop) -
                 await answers.promise(tx, after.key, after.revision)
     found = {finished.check: verdict}
     await store.record_verdicts(tx, finished.account, finished.deployment, finished.revision, found)
-    loop.wake()
+    tx.after_commit(loop.wake)
     return [each for each in rejected if each]
 
 
@@ -98,7 +98,7 @@ async def change_weights(
         await changes.wait(tx, changed, deadlines.weights)
     else:
         await store.save(tx, endpoint, decided, Why(changed.reason, changed.changed_by))
-    loop.wake()
+    tx.after_commit(loop.wake)
     return None
 
 
@@ -111,7 +111,7 @@ async def release_variant(
     answer = await retirements.release(tx, *wish)
     if isinstance(answer, VariantInUse):
         await retirements.remember(tx, *wish)
-    loop.wake()
+    tx.after_commit(loop.wake)
     return answer
 
 
@@ -128,7 +128,7 @@ async def remove_endpoint(
         await answers.promise(tx, endpoint.key, endpoint.revision)
     else:
         await store.save(tx, endpoint, remove(endpoint), Why("removal requested", requested.requested_by))
-    loop.wake()
+    tx.after_commit(loop.wake)
     return None
 
 

@@ -29,10 +29,9 @@ class Waits:
 
     async def settle(self) -> None:
         """Take or refuse the weights that waited, and release the deployments that no traffic needs now."""
-        # The handler that wakes the loop has not committed yet: a writer waits for it.
-        async with self.store.transaction() as tx:
-            waiting = await changes.waiting(tx.connection)
-            free = await retirements.free(tx.connection)
+        async with self.store.read() as connection:
+            waiting = await changes.waiting(connection)
+            free = await retirements.free(connection)
         for change in waiting:
             await self._settle(change)
         for wish in free:

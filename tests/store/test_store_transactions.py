@@ -1,6 +1,7 @@
 """State and events commit together, or not at all."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from contextlib import AsyncExitStack
@@ -203,3 +204,15 @@ async def test_a_loop_with_16_subjects_at_once_leaves_connections_to_the_others(
         await busy.enter_async_context(store.transaction(CAUSE))
         for _ in range(4):
             await busy.enter_async_context(store.read())
+
+
+async def test_what_waits_for_a_commit_is_called_once_it_is_there_and_never_after_a_rollback(store):
+    called = []
+    async with store.transaction() as tx:
+        tx.after_commit(lambda: called.append("committed"))
+        assert called == []
+    with contextlib.suppress(ZeroDivisionError):
+        async with store.transaction() as tx:
+            tx.after_commit(lambda: called.append("rolled back"))
+            raise ZeroDivisionError
+    assert called == ["committed"]

@@ -43,7 +43,7 @@ class ControllerManager:
             horizontal_pod_autoscaler_sync_period="2s",
             horizontal_pod_autoscaler_initial_readiness_delay="1s",
             horizontal_pod_autoscaler_downscale_stabilization="5s",
-            # By default each controller makes 20 calls a second: 300 deployments at once would take minutes.
+            # By default each controller makes 20 calls a second, and a deployment takes several of one.
             kube_api_qps=200,
             kube_api_burst=400,
             profiling=False,

@@ -34,7 +34,7 @@ from services.router.adapters.istio.manifests import (
     Sharing,
     destinations,
 )
-from services.router.adapters.istio.objects import Key, Object, Objects, is_as_told
+from services.router.adapters.istio.objects import Comparison, Key, Object, Objects
 from services.router.adapters.istio.plan import Plan, Planner
 from services.router.adapters.istio.refusals import Refusals
 from services.router.domain.route import Route
@@ -77,6 +77,7 @@ class IstioMesh:
     ) -> None:
         self._following = Following(connect, gateways, sharing, gateway, clock)
         self._planner = Planner(sharing, gateway)
+        self._comparison = Comparison()
         self._probe = probe
         self._health_wait_seconds = health_wait_seconds
         self._patience_seconds = patience_seconds
@@ -95,7 +96,7 @@ class IstioMesh:
         cluster = await self._following.cluster(self._patience_seconds)
         self._plan = planned = self._planner.plan(routes)
         present = cluster.objects.present()
-        differing = {key for key, told in planned.objects.items() if not is_as_told(present.get(key), told)}
+        differing = self._comparison.differing(present, planned.objects)
         strangers = present.keys() - planned.objects.keys() - planned.impossible.keys()
         self._refusals.keep(planned.hosts.keys())
         for key, why in planned.impossible.items():

@@ -68,6 +68,8 @@ class Store:
             await self.outbox.add(connection, tx.records, now=tx.now)
         if tx.records:
             self.on_emitted()
+        for call in tx.afterwards:
+            call()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection, None]:

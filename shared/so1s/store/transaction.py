@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -24,12 +25,17 @@ class Transaction:
         self.cause = cause
         self.now = now
         self.records: list[Record] = []
+        self.afterwards: list[Callable[[], None]] = []
         self._producer = producer
         self._ordinals: Counter[tuple[str, str, str]] = Counter()
 
     async def execute(self, statement: Any, parameters: Any = None) -> Any:
         """Run an SQLAlchemy Core statement."""
         return await self.connection.execute(statement, parameters)
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call something once this is committed, such as to wake a loop that reads it."""
+        self.afterwards.append(call)
 
     def emit(
         self,

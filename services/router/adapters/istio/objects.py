@@ -104,6 +104,29 @@ class Objects:
         self._writes[key] = _Write(None, _version(seen), self._clock())
 
 
+class Comparison:
+    """Finds the objects that are not as told, again and again: what did not change is not compared anew.
+
+    Objects are replaced and never changed in place, by watches as by plans: the same pair compares the same.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._same: dict[Key, tuple[Object | None, Object]] = {}
+
+    def differing(self, present: Mapping[Key, Object], wanted: Mapping[Key, Object]) -> set[Key]:
+        """The keys of the wanted objects that are not there, or not as told."""
+        pairs = {key: (present.get(key), told) for key, told in wanted.items()}
+        self._same = {
+            key: pair for key, pair in pairs.items() if self._is_known(key, *pair) or is_as_told(*pair)
+        }
+        return pairs.keys() - self._same.keys()
+
+    def _is_known(self, key: Key, found: Object | None, told: Object) -> bool:
+        known_found, known_told = self._same.get(key, (None, None))
+        return told is known_told and found is known_found
+
+
 def is_as_told(found: Object | None, wanted: Object) -> bool:
     """Whether an object says what it shall, and in its `spec` nothing else."""
     if found is None or found.get("spec") != wanted["spec"]:
