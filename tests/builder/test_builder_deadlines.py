@@ -1,0 +1,149 @@
+"""Builds that take long, are put off, or have no room: each comes to an end."""
+
+import asyncio
+import time
+
+import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
+from services.builder.domain.failure import BuildError
+from services.builder.store import builds
+from so1s.errors import TemporaryError
+from so1s.store import Store
+from tests.builder.working import at_work, both_databases, kinds, until
+
+
+async def test_a_build_past_its_deadline_fails(shop, skops_model):
+    shop.inspector.hold = True
+    await shop.say(shop.uploaded(data=skops_model))
+    await asyncio.wait_for(shop.worker(lease_seconds=0.2, deadline_seconds=0.3).work(), 5)
+
+    failed = (await shop.emitted())[-1]
+    assert (failed.reason, failed.step) == ("deadline_exceeded", "model")
+
+
+async def hours_pass(store: Store) -> None:
+    """Every time that the builds know is a day ago."""
+    day, known = 86_400, builds.c
+    times = (known.queued_at, known.not_before, known.started_at, known.held_until)
+    async with store.transaction() as tx:
+        await tx.execute(update(builds).values({each.name: each - day for each in times}))
+
+
+@both_databases
+@pytest.mark.parametrize("error", [None, TemporaryError("the store is away")])
+async def test_hours_in_which_no_builder_ran_are_none_of_a_builds_deadline(shop, skops_model, error):
+    shop.inspector.hold, shop.inspector.error = error is None, error
+    await shop.say(shop.uploaded(data=skops_model))
+    async with at_work(shop.worker(deadline_seconds=60)) as task:
+        await asyncio.wait_for(shop.inspector.entered.wait(), 5)
+        if error:
+            await asyncio.wait_for(task, 5)
+    assert await shop.state() == "queued"
+
+    await hours_pass(shop.store)
+    shop.inspector.hold, shop.inspector.error = False, None
+    await shop.worker(deadline_seconds=60).work()
+    assert await shop.state() == "built"
+
+
+@both_databases
+@pytest.mark.parametrize("name", ["one", "other"])
+async def test_hours_after_a_builder_was_killed_are_none_of_a_builds_deadline(shop, skops_model, name):
+    await shop.say(shop.uploaded(data=skops_model))
+    assert await shop.worker("one", deadline_seconds=60)._claim()  # and then silence
+    await hours_pass(shop.store)
+    await shop.worker(name, deadline_seconds=60).work()
+    assert await shop.state() == "built"
+
+
+async def test_a_build_that_kills_its_builder_each_time_ends_by_its_deadline(shop, skops_model):
+    await shop.say(shop.uploaded(data=skops_model))
+
+    async def failed() -> bool:
+        worker = shop.worker(deadline_seconds=0.3)
+        build = await worker._claim()  # and dies
+        if build and time.time() > build.started_at + 0.3:
+            await worker.work()
+        return await shop.state() == "failed"
+
+    await until(failed)
+    assert (await shop.emitted())[-1].reason == "deadline_exceeded"
+
+
+async def test_a_temporary_error_puts_a_build_off_and_the_next_try_succeeds(shop, skops_model):
+    shop.inspector.error = TemporaryError("the store is away")
+    await shop.say(shop.uploaded(data=skops_model))
+    worker = shop.worker()
+    await worker.work()
+    assert await shop.state() == "queued"
+
+    shop.inspector.error = None
+
+    async def built() -> bool:
+        await worker.work()
+        return await shop.state() == "built"
+
+    await until(built)
+    events = await shop.emitted()
+    # Both tries took the first steps, but each step is said once.
+    assert kinds(events) == ["BuildStepFinished"] * 5 + ["ImageBuilt"]
+
+
+async def test_a_build_that_is_put_off_until_its_deadline_says_what_it_met(shop, skops_model):
+    shop.inspector.error = OSError("no space left on device")
+    await shop.say(shop.uploaded(data=skops_model))
+    worker = shop.worker(deadline_seconds=0.5)
+
+    async def failed() -> bool:
+        await worker.work()
+        return await shop.state() == "failed"
+
+    await until(failed)
+    event = (await shop.emitted())[-1]
+    assert event.reason == "deadline_exceeded"
+    assert "no space left on device" in event.message
+
+
+@pytest.fixture
+def full_log(shop):
+    """The log of the first build is on a disk that is full."""
+    path = shop.directory / "builder/logs/risk/fraud/3.1.log"
+    path.parent.mkdir(parents=True)
+    path.symlink_to("/dev/full")
+
+
+@pytest.mark.usefixtures("full_log")
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(None, "built"), (BuildError("format", "no model"), "failed"), (TemporaryError("away"), "queued")],
+)
+async def test_a_build_ends_as_ever_though_its_log_is_on_a_full_disk(shop, skops_model, error, state):
+    shop.inspector.error = error
+    await shop.say(shop.uploaded(data=skops_model))
+    with capture_logs() as logs:
+        await shop.worker().work()
+
+    assert await shop.state() == state
+    assert [each["event"] for each in logs].count("the build's log cannot be written") == 1
+    if state == "failed":
+        assert (await shop.emitted())[-1].log_tail[-1] == "failed: no model"
+
+
+@pytest.mark.usefixtures("full_log")
+async def test_a_worker_that_is_stopped_gives_its_build_back_though_the_disk_is_full(shop, skops_model):
+    shop.inspector.hold = True
+    await shop.say(shop.uploaded(data=skops_model))
+    async with at_work(shop.worker("one", lease_seconds=60)):
+        await asyncio.wait_for(shop.inspector.entered.wait(), 5)
+    assert await shop.state() == "queued"
+
+
+@pytest.mark.parametrize(("place", "state"), [("logs", "built"), ("work", "queued")])
+async def test_a_directory_that_cannot_be_made_leaves_no_build_running(shop, skops_model, place, state):
+    (shop.directory / "builder").mkdir()
+    (shop.directory / "builder" / place).write_text("a file is in the way")
+    await shop.say(shop.uploaded(data=skops_model))
+    await shop.worker().work()
+    assert await shop.state() == state
