@@ -8,12 +8,16 @@ from services.console import audit, chains
 from services.console.adapters.uploads_directory import DirectoryUploads
 from services.console.api import artifacts, events, token, versions
 from services.console.api import chains as chains_api
+from services.console.api import drops as drops_api
 from services.console.api.chains import News
 from services.console.api.door import Door
 from services.console.domain.attempts import Attempts
+from services.console.domain.drops import Base
 from services.console.handlers import consumer
 from services.console.ports import Receiver, Uploads
+from services.console.reconciler import Drops
 from services.console.settings import Settings
+from services.console.watchers import Notifications
 from so1s.loop import Loop
 from so1s.service import Service
 from so1s.store import Store
@@ -40,13 +44,14 @@ def build(settings: Settings) -> Service:
         consumer=consumer,
         store=store,
         migrations="services.console.migrations",
-        loops=[Loop("forget", prune, every_seconds=_PRUNE_SECONDS)],
+        loops=[Loop("forget", prune, every_seconds=_PRUNE_SECONDS), *_drop_loops(settings, store)],
         routes=[
             *events.routes(door, store, settings),
             *chains_api.routes(door, store, News(store, settings.max_waits)),
             *artifacts.routes(door, store, settings, uploads, receiver),
             *versions.routes(door, store),
             *token.routes(door),
+            *drops_api.routes(door, store),
         ],
     )
 
@@ -59,3 +64,18 @@ def _uploads(settings: Settings) -> tuple[Uploads, Receiver | None]:
         return S3Uploads(settings), None
     directory = DirectoryUploads(settings.artifacts, settings.upload_url_seconds)
     return directory, directory
+
+
+def _drop_loops(settings: Settings, store: Store) -> list[Loop]:
+    """What publishes the files of a watched bucket; nothing where none is watched."""
+    if settings.drops is None:
+        return []
+    from services.console.adapters.listing_s3 import S3Listing  # a laptop needs no boto3
+
+    base = Base.parse(settings.drops)
+    drops = Drops(base, S3Listing(settings), store)
+    listing = Loop("drops", drops.reconcile, every_seconds=settings.drops_seconds)
+    if settings.drops_topic is None:
+        return [listing]
+    notifications = Notifications(settings, settings.drops_topic, base, listing.wake)
+    return [listing, Loop("notifications", notifications.watch, every_seconds=settings.drops_seconds)]

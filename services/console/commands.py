@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from services.console import audit, tokens
+from services.console import audit, drops, tokens
 from services.console.domain.scopes import Scope
 from services.console.domain.token import Token, moment
 from so1s.errors import InvalidInput
@@ -116,6 +116,22 @@ def show_audit(
     for each in asyncio.run(_with_store(work)):
         detail = " ".join(f"{key}={value}" for key, value in each.detail.items())
         table.add_row(moment(each.at), each.actor, each.action, each.account, each.subject, detail)
+    screen.print(table)
+
+
+@app.command("drops")
+def show_drops(
+    account: OfAccount = None, most: Annotated[int, typer.Option(min=1, help="How many.")] = 100
+) -> None:
+    """Show what was found in the watched bucket, and why it was refused; the newest first."""
+
+    async def work(store: Store) -> list:
+        async with store.read() as connection:
+            return list(await drops.entries(connection, account, most))
+
+    table = _table("at", "account", "uri", "refused because")
+    for each in asyncio.run(_with_store(work)):
+        table.add_row(moment(each.seen_at), each.account, each.uri, each.problem)
     screen.print(table)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from typing import Protocol
 
+from services.console.domain.drops import Base, Object
 from services.console.domain.upload import Offer, Upload
 
 
@@ -28,5 +29,17 @@ class Receiver(Protocol):
 
         Raises:
             InvalidInput: they are more than was said, or others.
+        """
+        ...
+
+
+class Listing(Protocol):
+    """A bucket that pipelines drop files into."""
+
+    async def objects(self, base: Base) -> list[Object]:
+        """All that lies below a base.
+
+        Raises:
+            Unreachable: it cannot be listed now.
         """
         ...

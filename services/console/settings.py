@@ -15,6 +15,12 @@ def _base(base: str) -> str:
     return base
 
 
+def _bucket(base: str) -> str:
+    if not base.startswith("s3://") or not base.endswith("/") or base == "s3:///":
+        raise ValueError("allowed: s3://BUCKET/, or s3://BUCKET/PREFIX/")
+    return base
+
+
 class UploadSettings(ServiceSettings):
     """Where uploads go, and how large they may be."""
 
@@ -41,6 +47,13 @@ class Settings(UploadSettings):
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - whoever owns state needs one
     """An SQLAlchemy URL; it holds the tokens."""
+    drops: Annotated[str, AfterValidator(_bucket)] | None = None
+    """`s3://BUCKET/PREFIX/`, below which pipelines drop ACCOUNT/MODEL/VERSION; builders look there, too.
+    Nothing is watched by default."""
+    drops_seconds: float = Field(default=60, gt=0)
+    """How often that is listed, for notifications that were lost."""
+    drops_topic: str | None = None
+    """The Kafka topic to which the store writes its notifications; without one, listings alone tell."""
     max_body_bytes: int = Field(default=4 * 2**20, gt=0)
     """Of a request with events; a single event has at most 512 KiB."""
     body_seconds: float = Field(default=30, gt=0)

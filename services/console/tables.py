@@ -53,3 +53,13 @@ versions = Table(
     Column("sha256", String(64)),
 )
 Index("console_chain_events_received_at", chain_events.c.received_at)
+
+drops = Table(
+    "console_drops",
+    metadata,
+    Column("id", String(36), primary_key=True),  # of its event
+    Column("account", Text, nullable=False, index=True),  # as a key says it: it may be no valid name
+    Column("uri", Text, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("problem", Text, nullable=False),  # empty where it was published
+)

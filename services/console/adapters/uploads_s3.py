@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from services.console.adapters.s3 import make_client
 from services.console.domain.upload import Offer, Put, Upload
 from services.console.settings import UploadSettings
 from so1s.errors import Unreachable
@@ -28,9 +26,9 @@ class S3Uploads:
         self._base = settings.artifacts
         self._bucket, _, self._prefix = settings.artifacts.removeprefix("s3://").partition("/")
         self._seconds = settings.upload_url_seconds
-        self._s3 = _client(settings, settings.s3_endpoint_url)
+        self._s3 = make_client(settings, settings.s3_endpoint_url)
         public = settings.s3_public_endpoint_url
-        self._signer = _client(settings, public) if public else self._s3
+        self._signer = make_client(settings, public) if public else self._s3
 
     async def offer(self, upload: Upload) -> Offer:
         """See `Uploads`."""
@@ -59,21 +57,3 @@ class S3Uploads:
         url = self._signer.generate_presigned_url("put_object", Params=signed, ExpiresIn=self._seconds)
         headers = {"content-length": str(upload.size_bytes), "x-amz-checksum-sha256": checksum}
         return Put(url, headers, self._seconds)
-
-
-def _client(settings: UploadSettings, endpoint_url: str | None) -> Any:
-    key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint_url,
-        region_name=settings.s3_region,
-        aws_access_key_id=key.get_secret_value() if key else None,
-        aws_secret_access_key=secret.get_secret_value() if secret else None,
-        config=Config(
-            signature_version="s3v4",
-            connect_timeout=5,
-            read_timeout=10,
-            retries={"mode": "standard"},
-            s3={"addressing_style": "path" if endpoint_url else "virtual"},
-        ),
-    )

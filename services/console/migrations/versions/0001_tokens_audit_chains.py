@@ -1,4 +1,4 @@
-"""Tokens, the audit, and the events of chains."""
+"""Tokens, the audit, the events of chains, and what was dropped into the bucket."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -46,9 +46,19 @@ def upgrade() -> None:
         sa.Column("event", sa.Text, nullable=False),
     )
     op.create_index("console_chain_events_received_at", "console_chain_events", ["received_at"])
+    op.create_table(
+        "console_drops",
+        sa.Column("id", sa.String(36), primary_key=True),
+        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("uri", sa.Text, nullable=False),
+        sa.Column("seen_at", sa.Float, nullable=False),
+        sa.Column("problem", sa.Text, nullable=False),
+    )
+    op.create_index("ix_console_drops_account", "console_drops", ["account"])
 
 
 def downgrade() -> None:
+    op.drop_table("console_drops")
     op.drop_table("console_chain_events")
     op.drop_table("console_audit")
     op.drop_table("console_tokens")
