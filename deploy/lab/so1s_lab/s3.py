@@ -22,6 +22,14 @@ _PROGRAM = GoProgram(
 
 
 @dataclass(frozen=True)
+class Notifying:
+    """A topic of Kafka that hears of every change of an object; it must be there before the store starts."""
+
+    bootstrap_servers: str
+    topic: str
+
+
+@dataclass(frozen=True)
 class Keys:
     """A user of the store."""
 
@@ -32,12 +40,13 @@ class Keys:
 class S3:
     """A store whose first user may do everything, and whose other one, the stranger, nothing."""
 
-    name = "s3"
     version = _PROGRAM.version
     region = "us-east-1"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, notifying: Notifying | None = None, *, name: str = "s3") -> None:
+        self.name = name
         self._directory = directory
+        self._notifying = notifying
         self._port = any_port()
         self._binary = Path()
         self.keys = Keys()
@@ -77,6 +86,7 @@ class S3:
             iam_dir=self._directory / "users",
             health="/health",
             quiet=True,
+            **self._events(),
         )
         backend = command(
             "posix", sidecar=self._directory / "meta", versioning_dir=self._directory / "versions"
@@ -87,3 +97,11 @@ class S3:
             answers(f"{self.endpoint}/health"),
             environment={"ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key},
         )
+
+    def _events(self) -> dict[str, str]:
+        if self._notifying is None:
+            return {}
+        return {
+            "event_kafka_url": self._notifying.bootstrap_servers,
+            "event_kafka_topic": self._notifying.topic,
+        }
