@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from tests.scenarios.running import until
 
 IMAGES = LAB_DIR / "images"
 TAG = "lab"
+NO_FILES: Mapping[Path, str] = {}
 GRACE_SECONDS = 30
 """Of a pod, from SIGTERM to SIGKILL."""
 
@@ -93,10 +94,13 @@ def servers(base_layout, registry, tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def run(podman: Podman, pull) -> Iterator[Callable[..., DockerContainer]]:  # noqa: F811 - the fixtures
-    """Runs an image: `run(reference, NAME=value)`; on this machine's network, as 65532, root read-only."""
+    """Runs an image: `run(reference, NAME=value)`; on this machine's network, as 65532, root read-only.
+
+    `files` names a file in the container for each of this machine's that it may read.
+    """
     containers: list[DockerContainer] = []
 
-    def start(reference: str, **environment: object) -> DockerContainer:
+    def start(reference: str, files: Mapping[Path, str] = NO_FILES, **environment: object) -> DockerContainer:
         pull(reference)
         settings = {name: str(value) for name, value in environment.items()}
         restrictions = {
@@ -108,6 +112,8 @@ def run(podman: Podman, pull) -> Iterator[Callable[..., DockerContainer]]:  # no
         }
         container = DockerContainer(reference, env=settings)
         container.tmpfs = {"/tmp": "rw,exec,mode=1777"}  # libraries are loaded from there
+        for here, there in files.items():
+            container.with_volume_mapping(str(here), there)
         if authorities := os.environ.get("SSL_CERT_FILE"):
             container.with_volume_mapping(authorities, authorities)  # by which a package index is known
             container.with_env("SSL_CERT_FILE", authorities)
@@ -242,10 +248,17 @@ CASES = {
 def start_service(image, platform, run) -> Callable[..., Running]:
     """Runs a service's image until it is ready: `start_service(name, SO1S_FIELD=value)`."""
 
-    def start(name: str, *, account: str | None = None, **settings: object) -> Running:
+    def start(
+        name: str,
+        *,
+        account: str | None = None,
+        files: Mapping[Path, str] = NO_FILES,
+        **settings: object,
+    ) -> Running:
         port, account = any_port(), account or f"c{uuid.uuid4().hex[:8]}"
         container = run(
             image(name),
+            files,
             SO1S_KAFKA=platform.kafka,
             SO1S_DATABASE_URL=platform.database_url,
             SO1S_DATABASE_SCHEMA=f"{name}_{uuid.uuid4().hex}",
