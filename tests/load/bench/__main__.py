@@ -53,7 +53,8 @@ _PARTS = {
         runtime.measure,
         "This forest answers in 0.01 ms, so what is seen is what is around it: each request is checked, "
         "limited and counted. A model that is slower than a millisecond runs in a thread, so that health "
-        "answers meanwhile; this one stays on the event loop. Each server has one core, and MLServer one process.",
+        "answers meanwhile; this one stays on the event loop. Each server has one core, and MLServer one "
+        "process.",
     ),
     "platform": _Part(
         "The whole platform",
