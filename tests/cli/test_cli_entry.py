@@ -35,7 +35,7 @@ def test_an_unset_platform_is_usage_and_says_which_variable(so1s, monkeypatch):
     monkeypatch.delenv("SO1S_KAFKA", raising=False)
     result = so1s("status", "--account", "risk")
     assert (result.code, result.out) == (2, "")
-    assert "SO1S_ROUTER_URL is missing" in result.err
+    assert "SO1S_BUILDER_URL is missing" in result.err
 
 
 def test_a_missing_account_says_how_to_give_it(so1s):

@@ -103,6 +103,12 @@ def test_a_platform_that_is_nearer_is_told(login, console, home, monkeypatch):
 
 
 @pytest.fixture
+def name():
+    """An endpoint, a deployment and a model of this test alone: a fact that was played before is no news."""
+    return f"m-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
 def answering(broker):
     """Play a service at its Kafka: answer each event of a class with events that it caused."""
     return partial(playing, KafkaSettings(kafka=broker))
@@ -121,10 +127,10 @@ async def test_a_model_is_published_until_it_serves_without_kafka(login, so1s, a
     assert (first, last) == ("published", "serving")  # what happens at once is heard of in any order
 
 
-async def test_weights_are_set_and_acknowledged_without_kafka(login, so1s, answering, console):
+async def test_weights_are_set_and_acknowledged_without_kafka(login, so1s, answering, console, name):
     login(*console)
-    async with answering(events.WeightsChanged, lambda _: [played.applied("fraud", 7)]):
-        result = await asyncio.to_thread(so1s, "weights", "set", "fraud", "fraud=1")
+    async with answering(events.WeightsChanged, lambda _: [played.applied(name, 7)]):
+        result = await asyncio.to_thread(so1s, "weights", "set", name, f"{name}=1")
     assert (result.code, result.out) == (0, "revision 7 applied in 12 ms\n"), result.err
 
 
@@ -139,11 +145,11 @@ async def test_without_kafka_a_version_is_numbered_as_with_it(login, so1s, conso
     assert named == [f"{model}@1", f"{model}@1", f"{model}@2"]
 
 
-async def test_a_rollback_needs_a_token_alone(login, so1s, answering, console):
+async def test_a_rollback_needs_a_token_alone(login, so1s, answering, console, name):
     login(*console)
-    async with answering(events.DeploymentRollbackRequested, lambda _: [played.ready("fraud", revision=2)]):
-        result = await asyncio.to_thread(so1s, "rollback", "fraud")
-    assert (result.code, result.out) == (0, "fraud revision 2: 1 ready, fraud@3\n"), result.err
+    async with answering(events.DeploymentRollbackRequested, lambda _: [played.ready(name, revision=2)]):
+        result = await asyncio.to_thread(so1s, "rollback", name)
+    assert (result.code, result.out) == (0, f"{name} revision 2: 1 ready, {name}@3\n"), result.err
 
 
 @pytest.mark.parametrize(
