@@ -12,8 +12,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from deploy.images.credentials import Credentials
-from services.builder.adapters.oci import MANIFEST, Document
-from services.builder.adapters.registry import Registry, Session
+from so1s.registry import MANIFEST, Document, Registry, Session
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.adapters.images_registry import RegistryImages
 from services.builder.adapters.inspector_process import ProcessInspector
-from services.builder.adapters.registry import Registry
 from services.builder.domain.archive import Limits
 from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
@@ -29,6 +28,7 @@ from services.builder.steps import World
 from services.builder.worker import Terms, Worker, Workers
 from so1s.events.model import Format
 from so1s.loop import Loop
+from so1s.registry import Registry
 from so1s.service import Service
 from so1s.store import Store
 

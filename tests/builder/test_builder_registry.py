@@ -8,13 +8,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from services.builder.adapters import registry as client_module
 from services.builder.adapters.base_image import resolve
-from services.builder.adapters.oci import MANIFEST, Document, digest_of
-from services.builder.adapters.registry import Session
-from services.builder.adapters.registry_auth import RegistryAuth
 from services.builder.domain.reference import Reference
 from so1s.errors import TemporaryError
+from so1s.registry import MANIFEST, Document, Session, digest_of
+from so1s.registry import client as client_module
+from so1s.registry.auth import RegistryAuth
 
 URL = "https://registry.example"
 DATA = bytes(range(95))
@@ -371,7 +370,7 @@ async def test_a_token_that_is_good_no_more_is_replaced(guarded, user):
 
 async def test_a_token_is_not_used_to_the_last_second_of_its_life(guarded, user, monkeypatch):
     now = 0.0
-    monkeypatch.setattr("services.builder.adapters.registry_auth.time.monotonic", lambda: now)
+    monkeypatch.setattr("so1s.registry.client_auth.time.monotonic", lambda: now)
     await user.blob_size("a", DIGEST)
     now = 250.0
     await user.blob_size("a", DIGEST)
@@ -386,7 +385,7 @@ async def test_a_token_server_that_is_away_for_a_moment_is_asked_again(guarded, 
 
 async def test_credentials_that_are_refused_are_said_to_be_without_being_shown(guarded, user):
     guarded.answers = [httpx.Response(401)]
-    with pytest.raises(TemporaryError, match="refuses the builder's credentials") as error:
+    with pytest.raises(TemporaryError, match="refuses the credentials") as error:
         await user.blob_size("a", DIGEST)
     assert "secret" not in str(error.value)
     assert len(guarded.asked) == 1

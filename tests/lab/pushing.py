@@ -5,8 +5,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from services.builder.adapters.oci import MANIFEST, Document
-from services.builder.adapters.registry import Registry, Session
+from so1s.registry import MANIFEST, Document, Registry, Session
 from so1s_lab.registry import Registry as RegistryPart
 
 

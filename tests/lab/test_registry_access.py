@@ -14,10 +14,10 @@ from pydantic import SecretStr
 
 from services.builder import app
 from services.builder.adapters.images_registry import RegistryImages
-from services.builder.adapters.registry import Registry
 from services.builder.domain.image import Layer
 from services.builder.settings import Settings
 from so1s.errors import TemporaryError
+from so1s.registry import Registry
 from so1s_lab.registry import Registry as RegistryPart
 from tests.builder.test_builder_images_port import CONFIG, packed
 from tests.lab.pushing import client
@@ -119,7 +119,7 @@ async def test_a_token_that_the_registry_takes_no_more_is_replaced_within_the_re
 
 async def test_a_user_whom_the_token_server_refuses_is_named(token_registry, tokens, prefix, small):
     stranger = Registry(token_registry.url, user="robot", password=SecretStr("guessed"))
-    with pytest.raises(TemporaryError, match=r"/token refuses the builder's credentials"):
+    with pytest.raises(TemporaryError, match=r"/token refuses the credentials"):
         await RegistryImages(stranger, prefix=prefix).has(small[0])
 
 
@@ -177,4 +177,4 @@ async def test_a_large_layer_arrives_whole_though_its_connection_breaks(registry
 
 @pytest.fixture
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("services.builder.adapters.registry._FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr("so1s.registry.client._FIRST_PAUSE_SECONDS", 0)

@@ -23,7 +23,7 @@ def own(tmp_path, lab):
 async def test_a_build_waits_for_a_registry_that_is_away_and_is_then_pushed_whole(
     shop, own, skops_model, eventually, monkeypatch
 ):
-    monkeypatch.setattr("services.builder.adapters.registry._FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr("so1s.registry.client._FIRST_PAUSE_SECONDS", 0)
     part = Registry(own.directory("registry"))
     images = RegistryImages(client(part), prefix="so1s/images")
     dependencies = EmptyDependencies(images, shop.directory / "dependencies")

@@ -19,7 +19,6 @@ import zstandard
 from pydantic import SecretStr
 
 from services.builder import app
-from services.builder.adapters.oci import MANIFEST, digest_of
 from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
 from services.builder.settings import Settings
@@ -27,6 +26,7 @@ from services.builder.worker import Workers
 from so1s.artifacts import target, upload
 from so1s.events import Artifact, BuildFailed, Event, ImageBuilt, ModelUploaded
 from so1s.platform import ClientSettings
+from so1s.registry import MANIFEST, digest_of
 from so1s.store import Store
 from so1s.testing import run
 

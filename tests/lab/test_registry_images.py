@@ -8,9 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from services.builder.adapters.images_registry import RegistryImages
-from services.builder.adapters.oci import MANIFEST
-from services.builder.adapters.registry import Registry
 from services.builder.ports import Images
+from so1s.registry import MANIFEST, Registry
 
 # ruff: noqa: F401 - pytest collects what is imported
 from tests.builder.test_builder_images_port import (

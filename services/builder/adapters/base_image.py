@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.builder.adapters.oci import INDEX, MANIFEST
-from services.builder.adapters.registry import Session
 from services.builder.domain.image import Base, Layer, operating_system, python_abi
 from services.builder.domain.reference import Reference
 from so1s.errors import TemporaryError
+from so1s.registry import INDEX, MANIFEST, Session
 
 _INDEXES = {INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"}
 _LAYER_TYPES = {

@@ -16,10 +16,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from services.builder.adapters.oci import INDEX, Document, ImageDocuments
+from services.builder.adapters.oci import ImageDocuments
 from services.builder.domain.image import Base, Layer
 from services.builder.stop import Stop, in_thread
 from so1s.events import Image
+from so1s.registry import INDEX, Document
 
 _NAME = "org.opencontainers.image.ref.name"
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from services.builder.adapters.base_image import resolve
 from services.builder.adapters.oci import ImageDocuments
-from services.builder.adapters.registry import Registry, Session
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.reference import Reference
 from so1s.events import Image
+from so1s.registry import Registry, Session
 
 
 class RegistryImages:

@@ -124,7 +124,7 @@ async def _token(challenge: Challenge, answer: httpx.Response) -> _Pass:
     if answer.is_server_error:
         raise TokenServerAway(f"{realm} gives no token now: status {answer.status_code}")
     if not answer.is_success:
-        raise TemporaryError(f"{realm} refuses the builder's credentials: status {answer.status_code}")
+        raise TemporaryError(f"{realm} refuses the credentials: status {answer.status_code}")
     body = json.loads(await answer.aread())
     seconds = body.get("expires_in") or _SHORTEST_SECONDS
     token = body.get("token") or body["access_token"]

@@ -1,4 +1,4 @@
-"""A client for registries: the OCI distribution API, as far as a builder needs it.
+"""A client for registries: the OCI distribution API, as far as images and what is attached to them need it.
 
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 """
@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import SecretStr
 
-from services.builder.adapters.oci import INDEX, MANIFEST, Document, digest_of
-from services.builder.adapters.registry_auth import RegistryAuth, TokenServerAway
 from so1s.errors import TemporaryError
+from so1s.registry.auth import RegistryAuth, TokenServerAway
+from so1s.registry.documents import INDEX, MANIFEST, Document, digest_of
 
 T = TypeVar("T")
 
