@@ -370,7 +370,7 @@ async def test_a_token_that_is_good_no_more_is_replaced(guarded, user):
 
 async def test_a_token_is_not_used_to_the_last_second_of_its_life(guarded, user, monkeypatch):
     now = 0.0
-    monkeypatch.setattr("so1s.registry.client_auth.time.monotonic", lambda: now)
+    monkeypatch.setattr("so1s.registry.auth.time.monotonic", lambda: now)
     await user.blob_size("a", DIGEST)
     now = 250.0
     await user.blob_size("a", DIGEST)
