@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
+from pydantic import SecretStr
 
 from services.builder import api
 from services.builder.adapters.artifacts_file import FileArtifacts
@@ -17,6 +18,8 @@ from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.adapters.images_registry import RegistryImages
 from services.builder.adapters.inspector_process import ProcessInspector
+from services.builder.adapters.signing_key import SigningKey
+from services.builder.attestor import Attestor
 from services.builder.domain.archive import Limits
 from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
@@ -26,6 +29,7 @@ from services.builder.runtime import stage
 from services.builder.settings import Settings
 from services.builder.steps import World
 from services.builder.worker import Terms, Worker, Workers
+from so1s.errors import InvalidInput
 from so1s.events.model import Format
 from so1s.loop import Loop
 from so1s.registry import Registry
@@ -126,7 +130,33 @@ def make_world(settings: Settings) -> World:
             files=settings.max_files,
             ratio=settings.max_archive_ratio,
         ),
+        attestor=make_attestor(settings, images),
     )
+
+
+def make_attestor(settings: Settings, images: Images) -> Attestor | None:
+    """Who signs, where a key is said.
+
+    Raises:
+        InvalidInput: what is said is no key.
+    """
+    pem = settings.signing_key
+    if settings.signing_key_file:
+        pem = _read_key(settings.signing_key_file)
+    if pem is None:
+        log.warning("images are not signed: neither signing_key_file nor signing_key is set")
+        return None
+    key = SigningKey.parse(pem, settings.signing_key_password)
+    log.info("images are signed", public_key=key.public.fingerprint)
+    return Attestor(key, images, settings.builder_id)
+
+
+def _read_key(path: Path) -> SecretStr:
+    try:
+        return SecretStr(path.read_text())
+    except (OSError, ValueError) as error:
+        allowed = "allowed: a PEM file that can be read"
+        raise InvalidInput.of("signing_key_file", str(path), allowed) from error
 
 
 def make_images(settings: Settings) -> Images:

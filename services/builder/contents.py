@@ -19,7 +19,7 @@ from so1s.modelfile import FILE_NAME, MAX_BYTES, ModelFile
 from so1s_runtime import manifest as manifests
 from so1s_runtime.errors import ModelError
 
-_FILES = "files"
+MODEL_FILES = "files"
 """Where a model's own files are, beside the manifest: whatever their names, they cannot replace it."""
 
 
@@ -63,16 +63,16 @@ def write_manifest(
     Raises:
         BuildError: the manifest would not be valid.
     """
-    contents.files.rename(directory / _FILES)
+    contents.files.rename(directory / MODEL_FILES)
     sample = contents.described.sample if contents.described else None
     fields = {
         "schema": manifests.SCHEMA,
         "name": uploaded.model,
         "version": uploaded.version,
         "format": contents.format,
-        "file": f"{_FILES}/{contents.file}",
+        "file": f"{MODEL_FILES}/{contents.file}",
         **signature.model_dump(),
-        **({"sample": f"{_FILES}/{sample}"} if sample else {}),
+        **({"sample": f"{MODEL_FILES}/{sample}"} if sample else {}),
     }
     try:
         manifest = manifests.parse(json.dumps(fields).encode())

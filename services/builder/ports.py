@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from services.builder.domain.archive import Limits
+from services.builder.domain.attachment import Attachment
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.location import Location
 from so1s.events import Image, Signature
 from so1s.events.model import Format
+from so1s.supply_chain.formats import Kind
+from so1s.supply_chain.keys import PublicKey
 
 Log = Callable[[str], None]
 """Writes a line to the log of a build."""
@@ -72,6 +75,27 @@ class Images(Protocol):
         """
         ...
 
+    async def attachments(self, image: Image, kind: Kind) -> list[Attachment]:
+        """What is attached to an image under the tag of a kind, whoever attached it."""
+        ...
+
+    async def attach(self, image: Image, kind: Kind, attachments: Sequence[Attachment]) -> None:
+        """Let these be all that is attached to an image under the tag of a kind."""
+        ...
+
+
+class Signer(Protocol):
+    """Has a private key."""
+
+    @property
+    def public(self) -> PublicKey:
+        """What verifies its signatures."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """The ECDSA signature of the data's SHA-256, as ASN.1's DER has it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
@@ -81,6 +105,8 @@ class Dependencies:
     layer: Layer
     site_packages: Path
     """The layer's content on this machine."""
+    lock: str
+    """The text of the lock file that they were installed from."""
     cached: bool
     """Whether they were there already."""
 

@@ -77,7 +77,26 @@ class RegistrySettings(ServiceSettings):
         return self
 
 
-class Settings(S3Settings, RegistrySettings):
+class SigningSettings(ServiceSettings):
+    """How images are signed. Without a key they are not, and nothing says what they were made of."""
+
+    signing_key_file: Path | None = None
+    """PEM file of an ECDSA key on P-256, such as a Secret's file in a pod."""
+    signing_key: SecretStr | None = None
+    """The same PEM itself."""
+    signing_key_password: SecretStr | None = None
+    """Where the key is encrypted."""
+    builder_id: str = Field(default="https://so1s.dev/builder", pattern=r"^[a-z][a-z0-9+.-]*:\S+$")
+    """The URI that provenance calls this builder by; say your own to tell several apart."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.signing_key and self.signing_key_file:
+            raise ValueError("signing_key and signing_key_file: allowed: one of them")
+        return self
+
+
+class Settings(S3Settings, RegistrySettings, SigningSettings):
     """The settings of a builder."""
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written

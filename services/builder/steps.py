@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from services.builder.contents import Contents, read_contents, write_manifest
+from services.builder.attestor import Attestor, Invocation
+from services.builder.contents import MODEL_FILES, Contents, read_contents, write_manifest
 from services.builder.domain.archive import Limits
 from services.builder.domain.build import Build
 from services.builder.domain.failure import BuildError
-from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Layer, configuration
+from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Base, Layer, configuration
 from services.builder.domain.location import locate
+from services.builder.domain.made import Made
 from services.builder.layers import pack
+from services.builder.packages import installed, runtime_version, sha256_of
 from services.builder.ports import Artifacts, Dependencies, DependencySource, Images, Inspector, Log
 from services.builder.stop import in_thread
 from so1s.events import Image, Signature, Tensor
@@ -42,6 +46,8 @@ class World:
     """A directory that holds the package `so1s_runtime` and nothing else."""
     prefixes: list[str]
     limits: Limits
+    attestor: Attestor | None = None
+    """Signs what is built; None where nobody gave this builder a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ class Steps:
         contents = await self._take("inspect", self._inspect(), report)
         dependencies = await self._take("dependencies", self._provide(contents), report)
         signature, layer = await self._take("model", self._pack_model(contents, dependencies), report)
-        image = await self._take("image", self._assemble(contents, dependencies, layer), report)
+        image = await self._take("image", self._assemble(contents, dependencies, layer, sha256), report)
         return Built(image, contents.format, signature, contents.described, sha256)
 
     async def _take(self, step: Step, work: Awaitable[tuple[T, str]], report: Report) -> T:
@@ -145,7 +151,7 @@ class Steps:
         return await self._world.inspector.signature(model, dependencies)
 
     async def _assemble(
-        self, contents: Contents, dependencies: Dependencies, model: Layer
+        self, contents: Contents, dependencies: Dependencies, model: Layer, sha256: str
     ) -> tuple[Image, str]:
         runtime = await self._add_layer(self._world.runtime, RUNTIME_ROOT)
         base = await self._world.images.base(self._world.dependencies.platform)
@@ -160,7 +166,49 @@ class Steps:
         config = configuration(base, labels=labels, layers=layers)
         name = f"{uploaded.key}:{uploaded.version}"
         image = await self._world.images.publish(name, config, [*base.layers, *layers])
-        return image, image.digest
+        if self._world.attestor is None:
+            return image, f"{image.digest}, unsigned"
+        made = await self._made(
+            image=image,
+            contents=contents,
+            dependencies=dependencies,
+            base=base,
+            runtime=runtime,
+            sha256=sha256,
+        )
+        await self._world.attestor.attest(made, self._invocation)
+        return image, f"{image.digest}, signed"
+
+    @property
+    def _invocation(self) -> Invocation:
+        return Invocation(f"{self._build.name}#{self._build.number}", self._build.started_at or time.time())
+
+    async def _made(
+        self,
+        *,
+        image: Image,
+        contents: Contents,
+        dependencies: Dependencies,
+        base: Base,
+        runtime: Layer,
+        sha256: str,
+    ) -> Made:
+        """The facts about an image that can be signed."""
+        model = self._directory / "model" / MODEL_FILES / contents.file
+        return Made(
+            image=image,
+            uploaded=self._uploaded,
+            format=contents.format,
+            artifact_sha256=sha256,
+            model_file=contents.file,
+            model_sha256=await in_thread(sha256_of, model),
+            base=base,
+            platform=self._world.dependencies.platform,
+            lock_sha256=hashlib.sha256(dependencies.lock.encode()).hexdigest(),
+            packages=await in_thread(installed, dependencies.site_packages, dependencies.lock),
+            runtime_version=runtime_version(),
+            runtime=runtime,
+        )
 
     async def _add_layer(self, tree: Path, root: PurePosixPath) -> Layer:
         file = self._directory / f"{root.name}.tar.zst"

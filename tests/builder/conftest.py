@@ -90,7 +90,7 @@ class EmptyDependencies:
         layer = pack(Stop(), tree, PurePosixPath("/opt/so1s/dependencies"), packed)
         await self.images.add(layer, packed)
         log(f"empty dependencies of {model_format}")
-        return Dependencies(model_format, layer, tree, cached=True)
+        return Dependencies(model_format, layer, tree, "", cached=True)
 
 
 @dataclass

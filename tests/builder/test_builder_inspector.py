@@ -48,7 +48,7 @@ def inspector(tmp_path):
 def dependencies(tmp_path) -> Dependencies:
     (tmp_path / "site").mkdir()
     (tmp_path / "site/library.py").write_text("ANSWER = 42")
-    return Dependencies("onnx", Layer("sha256:", "sha256:", 0), tmp_path / "site", cached=True)
+    return Dependencies("onnx", Layer("sha256:", "sha256:", 0), tmp_path / "site", "", cached=True)
 
 
 async def test_the_last_line_of_the_output_is_the_signature(tmp_path, inspector, dependencies):
@@ -176,7 +176,7 @@ inspector = ProcessInspector(
     seconds=10,
     memory_mib=999,
 )
-dependencies = Dependencies("onnx", None, Path({str(tmp_path / "site")!r}), True)
+dependencies = Dependencies("onnx", None, Path({str(tmp_path / "site")!r}), "", True)
 try:
     asyncio.run(inspector.check(Path(), dependencies))
 except Exception as error:

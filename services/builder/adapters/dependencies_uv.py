@@ -73,17 +73,18 @@ class UvDependencies:
     async def provide(self, model_format: Format, log: Log) -> Dependencies:
         """See `ports.DependencySource`."""
         lock = self._locks / f"{model_format}.txt"
-        home = self._directory / self._key(lock.read_bytes())
+        text = lock.read_text()
+        home = self._directory / self._key(text.encode())
         if layer := await self._present(home):
-            return Dependencies(model_format, layer, home / "site-packages", cached=True)
+            return Dependencies(model_format, layer, home / "site-packages", text, cached=True)
         self._directory.mkdir(parents=True, exist_ok=True)
         async with AsyncFileLock(home.with_suffix(".lock"), poll_interval=0.1):
             if layer := await self._present(home):
-                return Dependencies(model_format, layer, home / "site-packages", cached=True)
+                return Dependencies(model_format, layer, home / "site-packages", text, cached=True)
             if not (home / "site-packages").exists():
                 await self._install(lock, home, log)
             layer = await self._pack(home)
-        return Dependencies(model_format, layer, home / "site-packages", cached=False)
+        return Dependencies(model_format, layer, home / "site-packages", text, cached=False)
 
     def _key(self, lock: bytes) -> str:
         parts = (_RECIPE, self.platform, *self._target, hashlib.sha256(lock).hexdigest())

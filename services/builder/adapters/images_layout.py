@@ -11,16 +11,20 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from services.builder.adapters.oci import ImageDocuments
+from services.builder.adapters.oci import AttachmentDocuments, ImageDocuments, attachment_of
+from services.builder.domain.attachment import Attachment
 from services.builder.domain.image import Base, Layer
 from services.builder.stop import Stop, in_thread
 from so1s.events import Image
-from so1s.registry import INDEX, Document
+from so1s.registry import INDEX, MANIFEST, Document
+from so1s.supply_chain.formats import Kind, tag_of
+from so1s.supply_chain.places import Layout
 
 _NAME = "org.opencontainers.image.ref.name"
 
@@ -49,6 +53,16 @@ class LayoutImages:
         """See `ports.Images`."""
         return await in_thread(self._publish, name, config, layers)
 
+    async def attachments(self, image: Image, kind: Kind) -> list[Attachment]:
+        """See `ports.Images`."""
+        found = await Layout(self._directory).find(tag_of(image.digest, kind))
+        layers = found[1]["layers"] if found else []
+        return [attachment_of(each, self._blob(each["digest"]).read_bytes()) for each in layers]
+
+    async def attach(self, image: Image, kind: Kind, attachments: Sequence[Attachment]) -> None:
+        """See `ports.Images`."""
+        await in_thread(self._attach, image, kind, attachments)
+
     def _blob(self, digest: str) -> Path:
         return self._blobs / digest.removeprefix("sha256:")
 
@@ -67,9 +81,22 @@ class LayoutImages:
         digest = image.manifest.digest
         return Image(reference=f"oci:{self._directory}@{digest}", digest=digest, size_bytes=image.size_bytes)
 
+    def _attach(self, _stop: Stop, image: Image, kind: Kind, attachments: Sequence[Attachment]) -> None:
+        size = self._blob(image.digest).stat().st_size
+        subject = {"mediaType": MANIFEST, "digest": image.digest, "size": size}
+        documents = AttachmentDocuments.of(subject, kind, attachments)
+        for each in attachments:
+            self._write_blob(each.digest, each.data)
+        self._write(documents.config)
+        self._write(documents.manifest)
+        self._point(tag_of(image.digest, kind), documents.manifest)
+
     def _write(self, document: Document) -> None:
-        if not self._blob(document.digest).exists():
-            _replace(self._blob(document.digest), document.data)
+        self._write_blob(document.digest, document.data)
+
+    def _write_blob(self, digest: str, data: bytes) -> None:
+        if not self._blob(digest).exists():
+            _replace(self._blob(digest), data)
 
     def _point(self, name: str, manifest: Document) -> None:
         """Enter an image into the index; the name leaves the image that it pointed to."""

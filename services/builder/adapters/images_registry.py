@@ -10,15 +10,20 @@ into a model's, which costs a request and no bytes.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from services.builder.adapters.base_image import resolve
-from services.builder.adapters.oci import ImageDocuments
+from services.builder.adapters.oci import AttachmentDocuments, ImageDocuments, attachment_of
+from services.builder.domain.attachment import Attachment
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.reference import Reference
+from so1s.errors import TemporaryError
 from so1s.events import Image
-from so1s.registry import Registry, Session
+from so1s.registry import MANIFEST, Registry, Session
+from so1s.supply_chain.formats import Kind, tag_of
+from so1s.supply_chain.places import Repository
 
 
 class RegistryImages:
@@ -78,17 +83,46 @@ class RegistryImages:
         reference = f"{self._registry.host}/{repository}@{digest}"
         return Image(reference=reference, digest=digest, size_bytes=image.size_bytes)
 
+    async def attachments(self, image: Image, kind: Kind) -> list[Attachment]:
+        """See `ports.Images`."""
+        async with self._registry.session() as session:
+            place = Repository(session, self._repository_of(image))
+            found = await place.find(tag_of(image.digest, kind))
+            layers = found[1]["layers"] if found else []
+            return [attachment_of(each, await place.blob(each["digest"])) for each in layers]
+
+    async def attach(self, image: Image, kind: Kind, attachments: Sequence[Attachment]) -> None:
+        """See `ports.Images`. A registry that has the referrers API lists them, too, by their subject."""
+        repository = self._repository_of(image)
+        async with self._registry.session() as session:
+            manifest = await session.manifest(repository, image.digest)
+            if manifest is None:
+                raise TemporaryError(f"{image.reference} is not there")
+            subject = {"mediaType": MANIFEST, "digest": image.digest, "size": len(manifest)}
+            documents = AttachmentDocuments.of(subject, kind, attachments)
+            config = (documents.config.digest, documents.config.data)
+            for digest, data in (config, *((each.digest, each.data) for each in attachments)):
+                await _put_bytes(session, repository, digest, data)
+            await session.put_manifest(repository, tag_of(image.digest, kind), documents.manifest)
+
+    def _repository_of(self, image: Image) -> str:
+        return image.reference.removeprefix(f"{self._registry.host}/").rpartition("@")[0]
+
     async def _put_blobs(
         self, session: Session, repository: str, image: ImageDocuments, layers: list[Layer]
     ) -> None:
-        async def config(offset: int, length: int) -> bytes:
-            return image.config.data[offset : offset + length]
-
-        puts = [session.put_blob(repository, image.config.digest, len(image.config.data), config)]
+        puts = [_put_bytes(session, repository, image.config.digest, image.config.data)]
         mounts = [
             session.mount(repository, layer.digest, layer.size_bytes, source=self._layers) for layer in layers
         ]
         await asyncio.gather(*puts, *mounts)
+
+
+async def _put_bytes(session: Session, repository: str, digest: str, data: bytes) -> None:
+    async def read(offset: int, length: int) -> bytes:
+        return data[offset : offset + length]
+
+    await session.put_blob(repository, digest, len(data), read)
 
 
 def _read(file: Path, offset: int, length: int) -> bytes:

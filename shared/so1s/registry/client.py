@@ -102,6 +102,33 @@ class Session:
             raise TemporaryError(f"{repository}@{digest} is broken: its bytes have another digest")
         return json.loads(response.content)
 
+    async def manifest(self, repository: str, reference: str) -> bytes | None:
+        """The bytes of a manifest by its digest or a tag, held against nothing; None where there is none."""
+        url = f"/v2/{repository}/manifests/{reference}"
+        response = await self._ask("GET", url, or_absent=True, headers={"Accept": _MANIFESTS})
+        return None if response.is_client_error else response.content
+
+    async def referrers(self, repository: str, digest: str) -> dict[str, Any] | None:
+        """The index of what names an image as its subject; None where the registry keeps none."""
+        response = await self._ask("GET", f"/v2/{repository}/referrers/{digest}", or_absent=True)
+        return None if response.is_client_error else json.loads(response.content)
+
+    async def blob(self, repository: str, digest: str) -> bytes:
+        """A small blob, whole, not held against its digest."""
+        return (await self._ask("GET", f"/v2/{repository}/blobs/{digest}")).content
+
+    async def stream(self, repository: str, digest: str) -> AsyncGenerator[bytes, None]:
+        """A blob of any size, in pieces; tried once."""
+        url = f"/v2/{repository}/blobs/{digest}"
+        try:
+            async with self._client.stream("GET", url) as response:
+                if not response.is_success:
+                    raise TemporaryError(f"{self._client.base_url} refuses {url}: {response.status_code}")
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+        except httpx.TransportError as error:
+            raise RegistryAway(f"{self._client.base_url} does not answer: {error!r}") from error
+
     async def put_manifest(self, repository: str, reference: str, manifest: Document) -> None:
         """Store a manifest under its digest or a tag."""
         url = f"/v2/{repository}/manifests/{reference}"

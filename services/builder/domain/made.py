@@ -1,0 +1,54 @@
+"""What an image was made of: the facts that its bill of materials and its provenance tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.builder.domain.image import Base, Layer
+from so1s.events import Image, ModelUploaded
+from so1s.events.model import Format
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A library that was installed."""
+
+    name: str
+    """Normalised, such as `scikit-learn`."""
+    version: str
+    hashes: tuple[str, ...]
+    """sha256, in hexadecimal, of each file that the lock allows for this version: one was installed."""
+    license: str | None
+    """As its author says it: an SPDX expression, or words."""
+
+    @property
+    def purl(self) -> str:
+        """https://github.com/package-url/purl-spec."""
+        return f"pkg:pypi/{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One image and its ingredients."""
+
+    image: Image
+    uploaded: ModelUploaded
+    format: Format
+    artifact_sha256: str
+    """Of what was uploaded."""
+    model_file: str
+    """The model's path in the artifact."""
+    model_sha256: str
+    """Of that file."""
+    base: Base
+    platform: str
+    lock_sha256: str
+    """Of the lock file that the packages were installed from."""
+    packages: tuple[Package, ...]
+    runtime_version: str
+    runtime: Layer
+
+    @property
+    def key(self) -> str:
+        """The model's name: `risk/fraud`."""
+        return self.uploaded.key

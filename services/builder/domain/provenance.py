@@ -1,0 +1,82 @@
+"""Where an image comes from, as SLSA provenance v1: https://slsa.dev/spec/v1.0/provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from services.builder.domain.made import Made
+
+BUILD_TYPE = "https://so1s.dev/builds/model/v1"
+"""What the parameters below mean: docs/supply-chain.md."""
+
+
+def provenance(
+    made: Made, *, builder: str, builder_version: str, invocation: str, started: float, finished: float
+) -> dict[str, Any]:
+    """The predicate.
+
+    Args:
+        made: the image and its ingredients.
+        builder: URI of who built it; trust in an image is trust in that one.
+        builder_version: of So1s.
+        invocation: which build it was: `risk/fraud@3#1`.
+        started: in seconds since the epoch.
+        finished: likewise.
+    """
+    return {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": _asked(made),
+            "internalParameters": {"platform": made.platform, "base": made.base.name},
+            "resolvedDependencies": list(_dependencies(made)),
+        },
+        "runDetails": {
+            "builder": {"id": builder, "version": {"so1s": builder_version}},
+            "metadata": {
+                "invocationId": invocation,
+                "startedOn": _time(started),
+                "finishedOn": _time(finished),
+            },
+        },
+    }
+
+
+def _asked(made: Made) -> dict[str, Any]:
+    """What the upload said."""
+    uploaded = made.uploaded
+    said = {
+        "account": uploaded.account,
+        "model": uploaded.model,
+        "version": uploaded.version,
+        "format": made.format,
+        "artifact": uploaded.artifact.uri,
+        "uploadedBy": uploaded.uploaded_by,
+        "runUrl": uploaded.lineage.run_url,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def _dependencies(made: Made) -> Iterator[dict[str, Any]]:
+    """All that went in, by digest where one is known."""
+    lineage = made.uploaded.lineage
+    yield {
+        "name": "artifact",
+        "uri": made.uploaded.artifact.uri,
+        "digest": {"sha256": made.artifact_sha256},
+    }
+    if lineage.commit:
+        yield {"name": "commit", "annotations": {"commit": lineage.commit}}
+    if lineage.dataset_uri:
+        yield {"name": "dataset", "uri": lineage.dataset_uri}
+    name, _, digest = made.base.name.partition("@sha256:")
+    if digest:
+        yield {"name": "base", "uri": f"oci://{name}", "digest": {"sha256": digest}}
+    yield {"name": "lock", "digest": {"sha256": made.lock_sha256}}
+    for package in made.packages:
+        yield {"name": package.name, "uri": package.purl}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,55 @@
+"""Finds out which libraries were installed."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import Distribution, distributions, version
+from pathlib import Path
+
+from services.builder.domain.lock import hashes, normalised
+from services.builder.domain.made import Package
+from services.builder.stop import Stop
+
+_CHUNK_BYTES = 1024 * 1024
+_LICENSES = ("License-Expression", "License")
+_LONGEST_LICENSE = 100
+"""Characters: some packages say the whole text of a licence where others say its name."""
+
+
+def installed(_stop: Stop, site_packages: Path, lock: str) -> tuple[Package, ...]:
+    """The libraries of a directory, sorted by name, with the hashes that their lock allows."""
+    allowed = hashes(lock)
+    found = {_pin(each): each for each in distributions(path=[str(site_packages)])}
+    return tuple(
+        Package(name, number, allowed.get((name, number), ()), _license(each))
+        for (name, number), each in sorted(found.items())
+    )
+
+
+def runtime_version() -> str:
+    """Of the inference server that goes into images."""
+    return version("so1s-runtime")
+
+
+def sha256_of(stop: Stop, path: Path) -> str:
+    """The hash of a file, in hexadecimal.
+
+    Raises:
+        Stopped: `stop` was told.
+    """
+    sha256 = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            stop.check()
+            sha256.update(chunk)
+    return sha256.hexdigest()
+
+
+def _pin(distribution: Distribution) -> tuple[str, str]:
+    return normalised(distribution.metadata["Name"]), distribution.version
+
+
+def _license(distribution: Distribution) -> str | None:
+    said = (distribution.metadata[name] for name in _LICENSES if name in distribution.metadata)
+    line = next(said, "").strip()
+    return line if line and "\n" not in line and len(line) <= _LONGEST_LICENSE else None

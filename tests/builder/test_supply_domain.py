@@ -1,0 +1,122 @@
+"""What is said of an image: its bill of materials, its provenance, and what is read from a lock."""
+
+import importlib.resources
+import json
+from dataclasses import replace
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.builder.domain.image import Base, Layer
+from services.builder.domain.lock import hashes, normalised
+from services.builder.domain.made import Made, Package
+from services.builder.domain.provenance import provenance
+from services.builder.domain.sbom import bill_of_materials
+from services.builder.packages import installed
+from services.builder.stop import Stop
+from so1s.events import Artifact, Image, Lineage, ModelUploaded
+
+LOCKS = importlib.resources.files("services.builder.locks")
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+
+UPLOADED = ModelUploaded(
+    account="risk",
+    model="fraud",
+    version="3",
+    artifact=Artifact(uri="s3://ml/risk/fraud/3.tar.gz"),
+    uploaded_by="airflow:risk_daily",
+    lineage=Lineage(commit="4f1c2ab", dataset_uri="s3://data/rows", run_url="https://runs/7"),
+)
+MADE = Made(
+    image=Image(reference=f"registry/risk/fraud@sha256:{A}", digest=f"sha256:{A}", size_bytes=1),
+    uploaded=UPLOADED,
+    format="onnx",
+    artifact_sha256=B,
+    model_file="model.onnx",
+    model_sha256=C,
+    base=Base(f"registry/base@sha256:{B}", "linux-x86_64-cp311", "python3"),
+    platform="linux-x86_64-cp311",
+    lock_sha256=C,
+    packages=(
+        Package("numpy", "2.4.0", (A, B), "BSD-3-Clause"),
+        Package("onnxruntime", "1.32.0", (C,), None),
+    ),
+    runtime_version="0.1.0",
+    runtime=Layer(f"sha256:{C}", f"sha256:{A}", 10),
+)
+
+
+def components(made: Made = MADE) -> dict[str, dict]:
+    return {each["bom-ref"]: each for each in bill_of_materials(made)["components"]}
+
+
+def test_a_bill_of_materials_is_valid_cyclonedx():
+    for made in (MADE, replace(MADE, base=Base.host("linux-x86_64-cp311"), packages=())):
+        problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill_of_materials(made)))
+        assert problem is None, problem
+
+
+def test_the_same_image_has_the_same_bill_of_materials_and_another_image_another():
+    assert json.dumps(bill_of_materials(MADE)) == json.dumps(bill_of_materials(MADE))
+    other = replace(MADE, image=MADE.image.model_copy(update={"digest": f"sha256:{B}"}))
+    assert bill_of_materials(other)["serialNumber"] != bill_of_materials(MADE)["serialNumber"]
+
+
+def test_a_bill_of_materials_has_each_package_with_its_version_and_the_hashes_of_the_lock():
+    package = components()["pkg:pypi/numpy@2.4.0"]
+    assert (package["name"], package["version"]) == ("numpy", "2.4.0")
+    (files,) = package["externalReferences"]
+    assert [each["content"] for each in files["hashes"]] == [A, B]
+    assert package["licenses"] == [{"license": {"name": "BSD-3-Clause"}}]
+
+
+def test_a_bill_of_materials_has_the_model_with_its_hash_and_the_data_that_was_declared():
+    model, data = components()["model"], components()["data"]
+    assert model["type"] == "machine-learning-model"
+    assert model["hashes"] == [{"alg": "SHA-256", "content": C}]
+    assert model["externalReferences"][0]["url"] == "s3://ml/risk/fraud/3.tar.gz"
+    assert data["externalReferences"] == [{"type": "source-distribution", "url": "s3://data/rows"}]
+    assert {"ref": "model", "dependsOn": ["data"]} in bill_of_materials(MADE)["dependencies"]
+
+
+def test_provenance_tells_who_built_what_from_what():
+    said = provenance(
+        MADE, builder="https://b", builder_version="0.1", invocation="risk/fraud@3#2", started=0, finished=61
+    )
+    definition, details = said["buildDefinition"], said["runDetails"]
+    assert definition["externalParameters"]["uploadedBy"] == "airflow:risk_daily"
+    used = {each["name"]: each for each in definition["resolvedDependencies"]}
+    assert used["artifact"]["digest"] == {"sha256": B}
+    assert used["base"] == {"name": "base", "uri": "oci://registry/base", "digest": {"sha256": B}}
+    assert used["commit"]["annotations"] == {"commit": "4f1c2ab"}
+    assert used["numpy"]["uri"] == "pkg:pypi/numpy@2.4.0"
+    assert details["builder"]["id"] == "https://b"
+    assert details["metadata"] == {
+        "invocationId": "risk/fraud@3#2",
+        "startedOn": "1970-01-01T00:00:00Z",
+        "finishedOn": "1970-01-01T00:01:01Z",
+    }
+
+
+def test_every_lock_that_is_shipped_gives_each_pin_its_hashes():
+    for lock in (each for each in LOCKS.iterdir() if each.name.endswith(".txt")):
+        found = hashes(lock.read_text())
+        assert len(found) == lock.read_text().count("=="), lock.name
+        assert all(found.values())
+        assert sum(map(len, found.values())) == lock.read_text().count("--hash=")
+
+
+@given(st.text(alphabet="aZ0._-", min_size=1))
+def test_names_of_packages_are_compared_as_pep_503_says(name):
+    assert normalised(normalised(name)) == normalised(name)
+    assert normalised(name.replace("-", "_")) == normalised(name)
+
+
+def test_installed_packages_are_read_from_what_pip_wrote_beside_them(tmp_path):
+    info = tmp_path / "Scikit_Learn-1.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.4\nName: Scikit_Learn\nVersion: 1.9\nLicense: BSD\n")
+    lock = f"scikit-learn==1.9 \\\n    --hash=sha256:{A}\nnumpy==2.0 --hash=sha256:{B}\n"
+    assert installed(Stop(), tmp_path, lock) == (Package("scikit-learn", "1.9", (A,), "BSD"),)
