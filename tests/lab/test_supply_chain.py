@@ -1,0 +1,152 @@
+"""cosign accepts what So1s signs, and So1s what cosign signs, on a real registry."""
+
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from services.builder.adapters.images_registry import RegistryImages
+from services.builder.adapters.signing_key import SigningKey
+from services.builder.attestor import Attestor, Invocation
+from so1s.events import Image
+from so1s.supply_chain.access import RegistryAccess
+from so1s.supply_chain.keys import PublicKey
+from so1s.supply_chain.places import Reference, opened
+from so1s.supply_chain.verification import NotVerified, Verified, verify
+from so1s_lab.cosign import Cosign, CosignError
+from tests.builder.signing import new_pem
+from tests.builder.test_builder_images_port import CONFIG, model
+
+# ruff: noqa: F401 - pytest collects what is imported
+from tests.builder.test_supply_attachments import (
+    test_an_image_that_is_published_again_keeps_what_is_attached,
+    test_what_is_attached_is_there_as_it_was_given_and_the_image_is_the_same,
+    test_what_is_attached_later_takes_the_place_of_what_was_there,
+)
+from tests.builder.test_supply_domain import MADE
+from tests.lab.missing import skipped_where_missing
+from tests.lab.pushing import client
+from tests.lab.test_registry_images import place
+
+PASSWORD = "correct horse"
+
+
+@dataclass
+class Pair:
+    """A key of So1s' builder, and its public half as a file."""
+
+    key: SigningKey
+    public: Path
+
+
+@pytest.fixture(scope="module")
+def cosign(lab, registry) -> Cosign:
+    tool = Cosign(lab.directory("cosign"), registry)
+    with skipped_where_missing():
+        tool.prepare()
+    return tool
+
+
+@pytest.fixture
+def pair(tmp_path) -> Pair:
+    key = SigningKey.parse(new_pem(), None)
+    public = tmp_path / "so1s.pub"
+    public.write_bytes(key.public.to_pem())
+    return Pair(key, public)
+
+
+@pytest.fixture
+def theirs(cosign, tmp_path) -> Path:
+    """A key that cosign made, with its password; the public half is beside it."""
+    prefix = tmp_path / "cosign"
+    cosign.run("generate-key-pair", password=PASSWORD, output_key_prefix=prefix)
+    return prefix.with_suffix(".key")
+
+
+@pytest.fixture
+def images(registry) -> RegistryImages:
+    return RegistryImages(client(registry), prefix=f"so1s/{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+async def image(images) -> Image:
+    return await images.publish("risk/fraud:3", CONFIG, [])
+
+
+async def signed(images: RegistryImages, image: Image, key: SigningKey) -> None:
+    attestor = Attestor(key, images, "https://builder.example")
+    await attestor.attest(replace(MADE, image=image), Invocation("risk/fraud@3#1", 0.0))
+
+
+async def verified(registry, image: Image, key: PublicKey) -> Verified:
+    access = RegistryAccess(
+        image_registry=registry.url,
+        image_registry_user=registry.username,
+        image_registry_password=SecretStr(registry.password),
+    )
+    reference = Reference.parse(image.reference)
+    async with opened(reference, access) as source:
+        return await verify(source, reference.name, [key])
+
+
+async def test_cosign_accepts_our_signature_bill_of_materials_and_provenance(cosign, images, image, pair):
+    await signed(images, image, pair.key)
+
+    (payload,) = cosign.verify(image.reference, pair.public)
+    assert payload["critical"]["image"]["docker-manifest-digest"] == image.digest
+    sbom = cosign.verify_attestation(image.reference, pair.public, "cyclonedx")
+    assert sbom["predicate"]["bomFormat"] == "CycloneDX"
+    provenance = cosign.verify_attestation(image.reference, pair.public, "slsaprovenance1")
+    assert provenance["predicate"]["runDetails"]["builder"]["id"] == "https://builder.example"
+
+
+async def test_cosign_refuses_what_is_not_signed_and_what_another_key_signed(cosign, images, image, pair):
+    with pytest.raises(CosignError, match="no signatures found"):
+        cosign.verify(image.reference, pair.public)
+    await signed(images, image, SigningKey.parse(new_pem(), None))
+    with pytest.raises(CosignError, match="invalid signature"):
+        cosign.verify(image.reference, pair.public)
+
+
+@pytest.mark.parametrize("bundle", [False, True], ids=["by tag", "as a bundle"])
+async def test_we_accept_what_cosign_signed_and_refuse_it_for_another_key(
+    cosign, registry, image, theirs, bundle
+):
+    cosign.sign(image.reference, theirs, password=PASSWORD, bundle=bundle)
+
+    public = PublicKey.read(theirs.with_suffix(".pub"))
+    assert (await verified(registry, image, public)).digest == image.digest
+    with pytest.raises(NotVerified) as error:
+        await verified(registry, image, SigningKey.parse(new_pem(), None).public)
+    assert error.value.reason == "wrong_key"
+
+
+async def test_we_and_cosign_attach_beside_one_another(cosign, registry, images, image, theirs):
+    key = SigningKey.parse(new_pem(), None)
+    await signed(images, image, key)
+    predicate = theirs.with_name("predicate.json")
+    predicate.write_text('{"bomFormat": "CycloneDX", "specVersion": "1.6"}')
+    cosign.sign(image.reference, theirs, password=PASSWORD, bundle=False)
+    cosign.attest(image.reference, theirs, predicate, kind="cyclonedx", password=PASSWORD)
+    await signed(images, image, key)
+
+    found = await verified(registry, image, PublicKey.read(theirs.with_suffix(".pub")))
+    assert found.sbom == {"bomFormat": "CycloneDX", "specVersion": "1.6"}
+    assert found.provenance is None
+    ours = await verified(registry, image, key.public)
+    assert ours.sbom["serialNumber"]
+    cosign.verify(image.reference, theirs.with_suffix(".pub"))
+
+
+async def test_a_tag_that_moved_to_another_image_is_refused(registry, images, image, pair):
+    await signed(images, image, pair.key)
+    named = image.model_copy(update={"reference": image.reference.replace(f"@{image.digest}", ":3")})
+    assert (await verified(registry, named, pair.key.public)).digest == image.digest
+
+    await images.publish("risk/fraud:3", CONFIG | {"author": "somebody"}, [])
+
+    with pytest.raises(NotVerified) as error:
+        await verified(registry, named, pair.key.public)
+    assert error.value.reason == "unsigned"
