@@ -6,6 +6,7 @@ from services.deployer import api
 from services.deployer.adapters.cluster_processes import ClusterProcesses
 from services.deployer.adapters.processes.options import Options
 from services.deployer.adapters.processes.shutdown import end_all
+from services.deployer.adapters.verifier_signatures import SignatureVerifier
 from services.deployer.domain.autoscaling import Behavior
 from services.deployer.domain.capacity import Capacity
 from services.deployer.domain.options import Defaults
@@ -16,9 +17,11 @@ from services.deployer.handlers import consumer
 from services.deployer.ports import Cluster
 from services.deployer.reconciler import Reconciler
 from services.deployer.settings import Settings
+from services.deployer.verified_cluster import VerifiedCluster
 from so1s.loop import Loop
 from so1s.service import Service
 from so1s.store import Store
+from so1s.supply_chain.keys import PublicKey
 
 _RETRY_SECONDS = 1.0
 
@@ -60,6 +63,14 @@ async def down(settings: Settings) -> None:
 
 
 def _cluster(settings: Settings) -> Cluster:
+    """Where replicas run; only what is verified, where the settings say so."""
+    if settings.verify_images == "off":
+        return _runner(settings)
+    keys = [PublicKey.read(path, "verify_key_files") for path in settings.verify_key_files]
+    return VerifiedCluster(_runner(settings), SignatureVerifier(keys, settings), settings.verify_images)
+
+
+def _runner(settings: Settings) -> Cluster:
     match settings.cluster:
         case "processes":
             return ClusterProcesses(_processes(settings))

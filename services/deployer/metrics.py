@@ -11,3 +11,9 @@ ROLLOUT_SECONDS = Histogram(
 FAILED = Counter(
     "so1s_deployer_failed_total", "Revisions that failed.", ["reason"]
 )  # reason: as in DeploymentFailed
+
+UNVERIFIED = Counter(
+    "so1s_deployer_unverified_images_total",
+    "Images that were not verified when they were applied.",
+    ["reason"],
+)  # reason: missing, unsigned, wrong_key, other_image, changed

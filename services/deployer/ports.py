@@ -77,3 +77,24 @@ class Cluster(Protocol):
     def watch(self, changed: Callable[[], None]) -> None:
         """Call `changed` soon after anything that `observe` shows has changed."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an image may not run."""
+
+    reason: str
+    """A word, for metrics."""
+    message: str
+
+
+class Verifier(Protocol):
+    """Knows which images may run."""
+
+    async def refusal(self, deployment: Deployment) -> Refusal | None:
+        """Why the image of a deployment, its candidate aside, may not run; None where it may.
+
+        Raises:
+            TemporaryError: that cannot be known now.
+        """
+        ...

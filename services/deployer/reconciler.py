@@ -178,7 +178,7 @@ def _at(recorded: Recorded, revision: Revision) -> Deployment:
 
 def _may_shrink(wanted: Deployment, seen: Observation) -> bool:
     """Whether what was too many replicas for the rollout's sake may go now."""
-    refused = seen.trouble is not None and seen.trouble.reason == "refused"
+    refused = seen.trouble is not None and seen.trouble.reason in {"refused", "image"}
     if seen.candidate or refused or seen.revision != wanted.revision:
         return False
     return rollout.size(wanted.workload, seen.desired, seen.outdated) < seen.desired

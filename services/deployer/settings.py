@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import psutil
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from so1s.events import Resources, Scaling
 from so1s.events.workload import Strategy
 from so1s.settings import ServiceSettings
+from so1s.supply_chain.access import RegistryAccess
 
 
-class Settings(ServiceSettings):
+class VerificationSettings(ServiceSettings, RegistryAccess):
+    """Whether images are verified before they run."""
+
+    verify_images: Literal["off", "warn", "require"] = "off"
+    """`warn` says in the log which image is not verified; `require` refuses it."""
+    verify_key_files: list[Path] = []
+    """PEM files of public keys, as JSON: `["/etc/so1s/so1s.pub"]`. A signature by one of them is enough,
+    so that a key can be replaced."""
+
+    @model_validator(mode="after")
+    def _keys_are_there(self) -> Self:
+        if self.verify_images != "off" and not self.verify_key_files:
+            raise ValueError("verify_key_files: allowed: at least one, where verify_images is not off")
+        return self
+
+
+class Settings(VerificationSettings):
     """The settings of a deployer."""
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written

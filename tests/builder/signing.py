@@ -1,4 +1,6 @@
-"""Keys for tests that sign."""
+"""Keys for tests that sign, and images that are signed with them."""
+
+from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import (
@@ -10,6 +12,10 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import SecretStr
 
 from services.builder.adapters.signing_key import SigningKey
+from services.builder.attestor import Attestor, Invocation
+from services.builder.ports import Images
+from so1s.events import Image
+from tests.builder.test_supply_domain import MADE
 
 
 def new_pem(password: str | None = None, curve=SECP256R1) -> SecretStr:
@@ -21,3 +27,10 @@ def new_pem(password: str | None = None, curve=SECP256R1) -> SecretStr:
 
 def new_key() -> SigningKey:
     return SigningKey.parse(new_pem(), None)
+
+
+async def sign(images: Images, image: Image, key: SigningKey, version: str = "3") -> None:
+    """Sign an image as that of a version of `risk/fraud`, and attach what is said of it."""
+    uploaded = MADE.uploaded.model_copy(update={"version": version})
+    attestor = Attestor(key, images, "https://builder.example")
+    await attestor.attest(replace(MADE, image=image, uploaded=uploaded), Invocation("risk/fraud@3#1", 0.0))

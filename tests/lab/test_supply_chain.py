@@ -1,7 +1,7 @@
 """cosign accepts what So1s signs, and So1s what cosign signs, on a real registry."""
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,14 +9,13 @@ from pydantic import SecretStr
 
 from services.builder.adapters.images_registry import RegistryImages
 from services.builder.adapters.signing_key import SigningKey
-from services.builder.attestor import Attestor, Invocation
 from so1s.events import Image
 from so1s.supply_chain.access import RegistryAccess
 from so1s.supply_chain.keys import PublicKey
 from so1s.supply_chain.places import Reference, opened
 from so1s.supply_chain.verification import NotVerified, Verified, verify
 from so1s_lab.cosign import Cosign, CosignError
-from tests.builder.signing import new_pem
+from tests.builder.signing import new_pem, sign
 from tests.builder.test_builder_images_port import CONFIG, model
 
 # ruff: noqa: F401 - pytest collects what is imported
@@ -25,7 +24,6 @@ from tests.builder.test_supply_attachments import (
     test_what_is_attached_is_there_as_it_was_given_and_the_image_is_the_same,
     test_what_is_attached_later_takes_the_place_of_what_was_there,
 )
-from tests.builder.test_supply_domain import MADE
 from tests.lab.missing import skipped_where_missing
 from tests.lab.pushing import client
 from tests.lab.test_registry_images import place
@@ -75,11 +73,6 @@ async def image(images) -> Image:
     return await images.publish("risk/fraud:3", CONFIG, [])
 
 
-async def signed(images: RegistryImages, image: Image, key: SigningKey) -> None:
-    attestor = Attestor(key, images, "https://builder.example")
-    await attestor.attest(replace(MADE, image=image), Invocation("risk/fraud@3#1", 0.0))
-
-
 async def verified(registry, image: Image, key: PublicKey) -> Verified:
     access = RegistryAccess(
         image_registry=registry.url,
@@ -92,7 +85,7 @@ async def verified(registry, image: Image, key: PublicKey) -> Verified:
 
 
 async def test_cosign_accepts_our_signature_bill_of_materials_and_provenance(cosign, images, image, pair):
-    await signed(images, image, pair.key)
+    await sign(images, image, pair.key)
 
     (payload,) = cosign.verify(image.reference, pair.public)
     assert payload["critical"]["image"]["docker-manifest-digest"] == image.digest
@@ -105,7 +98,7 @@ async def test_cosign_accepts_our_signature_bill_of_materials_and_provenance(cos
 async def test_cosign_refuses_what_is_not_signed_and_what_another_key_signed(cosign, images, image, pair):
     with pytest.raises(CosignError, match="no signatures found"):
         cosign.verify(image.reference, pair.public)
-    await signed(images, image, SigningKey.parse(new_pem(), None))
+    await sign(images, image, SigningKey.parse(new_pem(), None))
     with pytest.raises(CosignError, match="invalid signature"):
         cosign.verify(image.reference, pair.public)
 
@@ -125,12 +118,12 @@ async def test_we_accept_what_cosign_signed_and_refuse_it_for_another_key(
 
 async def test_we_and_cosign_attach_beside_one_another(cosign, registry, images, image, theirs):
     key = SigningKey.parse(new_pem(), None)
-    await signed(images, image, key)
+    await sign(images, image, key)
     predicate = theirs.with_name("predicate.json")
     predicate.write_text('{"bomFormat": "CycloneDX", "specVersion": "1.6"}')
     cosign.sign(image.reference, theirs, password=PASSWORD, bundle=False)
     cosign.attest(image.reference, theirs, predicate, kind="cyclonedx", password=PASSWORD)
-    await signed(images, image, key)
+    await sign(images, image, key)
 
     found = await verified(registry, image, PublicKey.read(theirs.with_suffix(".pub")))
     assert found.sbom == {"bomFormat": "CycloneDX", "specVersion": "1.6"}
@@ -141,7 +134,7 @@ async def test_we_and_cosign_attach_beside_one_another(cosign, registry, images,
 
 
 async def test_a_tag_that_moved_to_another_image_is_refused(registry, images, image, pair):
-    await signed(images, image, pair.key)
+    await sign(images, image, pair.key)
     named = image.model_copy(update={"reference": image.reference.replace(f"@{image.digest}", ":3")})
     assert (await verified(registry, named, pair.key.public)).digest == image.digest
 

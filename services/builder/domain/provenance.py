@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.builder.domain.made import Made
-
-BUILD_TYPE = "https://so1s.dev/builds/model/v1"
-"""What the parameters below mean: docs/supply-chain.md."""
+from so1s.supply_chain.formats import MODEL_BUILD
 
 
 def provenance(
@@ -27,7 +25,7 @@ def provenance(
     """
     return {
         "buildDefinition": {
-            "buildType": BUILD_TYPE,
+            "buildType": MODEL_BUILD,
             "externalParameters": _asked(made),
             "internalParameters": {"platform": made.platform, "base": made.base.name},
             "resolvedDependencies": list(_dependencies(made)),

@@ -18,7 +18,7 @@ DeploymentFailure = Literal[
     "deadline_exceeded",
     "crash_loop",
     "no_capacity",
-    "image",  # cannot be had, or is for another platform
+    "image",  # cannot be had, is for another platform, or is not signed by whom the deployer trusts
     "refused",  # by the cluster, whose words the message has
     "check_failed",  # a required check did, or gave no verdict in time; the message says which and why
     "superseded",  # by what was requested before it came about, or by a later upload; the message says which

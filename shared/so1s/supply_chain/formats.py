@@ -30,6 +30,9 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 SIGNATURE = "https://sigstore.dev/cosign/sign/v1"
 """The predicate of a statement that is a signature and says nothing else, as cosign 3 makes it."""
 
+MODEL_BUILD = "https://so1s.dev/builds/model/v1"
+"""The build type of provenance that a builder of So1s gives: docs/supply-chain.md says its parameters."""
+
 _CONTAINER = "cosign container image signature"
 
 

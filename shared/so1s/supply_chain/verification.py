@@ -58,6 +58,18 @@ async def verify(
         NotVerified: with the reason.
         TemporaryError: the place does not answer.
     """
+    try:
+        return await _verify(source, reference, keys, layers=layers)
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:  # whoever can push chose these bytes
+        raise NotVerified("changed", f"what lies at {reference} cannot be read: {error!r}") from error
+
+
+async def _verify(source: Source, reference: str, keys: Sequence[PublicKey], *, layers: bool) -> Verified:
     found = await source.find(reference)
     if found is None:
         raise NotVerified("missing", f"there is no image {reference}")
