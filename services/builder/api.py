@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -61,13 +62,14 @@ def routes(store: Store, logs: Path) -> list[Route]:
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("account", "model", "version", "number", "state", "sha256", "tries", "reason", "message")
     times = ("queued_at", "started_at", "finished_at")
-    return {name: row[name] for name in names} | {name: _time(row[name]) for name in times}
+    image = {"image": json.loads(row["image"])["reference"] if row["image"] else None}
+    return {name: row[name] for name in names} | image | {name: _time(row[name]) for name in times}
 
 
 def _refused(row: Mapping[str, Any]) -> dict[str, Any]:
     """A refused upload as a build that never began."""
     at = row["refused_at"]
-    never = dict.fromkeys(("number", "sha256", "started_at"))
+    never = dict.fromkeys(("number", "sha256", "image", "started_at"))
     return _shown({**row, **never, "state": "refused", "tries": 0, "queued_at": at, "finished_at": at})
 
 

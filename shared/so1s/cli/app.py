@@ -23,6 +23,7 @@ from so1s.cli import (
     publish,
     status,
     topics,
+    verify,
     weights,
 )
 from so1s.cli.terminal import Output, Terminal
@@ -63,6 +64,7 @@ app.command()(deployments.logs)
 app.command()(explain.explain)
 app.command()(bill.bill)
 app.add_typer(build.app, name="build")
+app.command()(verify.verify)
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(events.app, name="events")
 app.add_typer(dlq.app, name="dlq")
