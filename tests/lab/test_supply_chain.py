@@ -1,5 +1,7 @@
 """cosign accepts what So1s signs, and So1s what cosign signs, on a real registry."""
 
+import asyncio
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +133,25 @@ async def test_we_and_cosign_attach_beside_one_another(cosign, registry, images,
     ours = await verified(registry, image, key.public)
     assert ours.sbom["serialNumber"]
     cosign.verify(image.reference, theirs.with_suffix(".pub"))
+
+
+async def test_cosign_overlooks_our_tags_beside_bundles_and_finds_them_when_told(
+    cosign, images, image, theirs, pair
+):
+    await sign(images, image, pair.key)
+    cosign.sign(image.reference, theirs, password=PASSWORD, bundle=True)
+    with pytest.raises(CosignError):
+        cosign.verify(image.reference, pair.public)
+    assert cosign.verify(image.reference, pair.public, new_bundle_format=False)
+
+
+async def test_the_commands_of_the_page_work_as_they_stand(cosign, images, image, pair):
+    await sign(images, image, pair.key)
+    page = (Path(__file__).parents[2] / "docs/supply-chain.md").read_text()
+    (script,) = re.findall(r"```sh cosign\n(.*?)```", page, re.DOTALL)
+    told = {"IMAGE": image.reference, "COSIGN_FLAGS": "--allow-http-registry"}
+    shell = await asyncio.to_thread(cosign.shell, script, pair.public.parent, told)
+    assert shell.count('"payload"') == 2
 
 
 async def test_a_tag_that_moved_to_another_image_is_refused(registry, images, image, pair):

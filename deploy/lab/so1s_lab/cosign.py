@@ -78,6 +78,26 @@ class Cosign:
             raise CosignError(done.stderr.strip())
         return done.stdout
 
+    def shell(self, script: str, directory: Path, variables: Mapping[str, str]) -> str:
+        """What a script prints that calls `cosign`.
+
+        Raises:
+            CosignError: a line of it failed.
+        """
+        told = {**self._environment(""), **variables}
+        told["PATH"] = f"{self._binary.parent}:{told['PATH']}"
+        done = subprocess.run(  # noqa: S603 - the script is ours
+            ["/bin/bash", "-euc", script],
+            cwd=directory,
+            env=told,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise CosignError(done.stderr.strip())
+        return done.stdout
+
     def sign(self, image: str, key: Path, *, password: str, bundle: bool) -> None:
         """Sign an image: as a bundle, which is cosign 3's own way, or with a tag, as all versions before."""
         how: dict[str, Any] = {"signing_config": self._signing_config} if bundle else _BY_TAG
@@ -88,9 +108,9 @@ class Cosign:
         said: dict[str, Any] = {"key": key, "predicate": predicate, "type": kind}
         self.run("attest", image, password=password, **said, **_BY_TAG, **_SIGNS)
 
-    def verify(self, image: str, key: Path) -> list[dict[str, Any]]:
+    def verify(self, image: str, key: Path, **options: Any) -> list[dict[str, Any]]:
         """The payloads of the signatures that it accepts."""
-        return json.loads(self.run("verify", image, key=key, **_CHECKS))
+        return json.loads(self.run("verify", image, key=key, **_CHECKS, **options))
 
     def verify_attestation(self, image: str, key: Path, kind: str) -> dict[str, Any]:
         """The statement of the attestation of a type that it accepts."""
@@ -101,6 +121,6 @@ class Cosign:
     def _signing_config(self) -> Path:
         return self._directory / "signing-config.json"
 
-    def _environment(self, password: str) -> Mapping[str, str]:
+    def _environment(self, password: str) -> dict[str, str]:
         own = {"DOCKER_CONFIG": str(self._directory), "HOME": str(self._directory)}
         return {"PATH": os.environ["PATH"], "COSIGN_PASSWORD": password, **own}
