@@ -12,6 +12,8 @@ from tests.builder.signing import new_key, sign
 from tests.builder.test_builder_images_port import CONFIG, Directory, added
 
 KEY = new_key()
+LONG = "d" * 200
+"""A directory whose name is wider than a terminal."""
 WITHOUT = """
 import sys
 sys.modules["cryptography"] = None
@@ -21,6 +23,7 @@ sys.exit(run(sys.argv[1:]))
 
 
 async def made(directory) -> str:
+    directory.mkdir(parents=True)
     place = Directory(directory)
     layer = await added(place, directory.parent, uuid.uuid4().bytes)
     image = await place.images.publish("risk/fraud:3", CONFIG, [layer])
@@ -32,7 +35,7 @@ async def made(directory) -> str:
 def image(tmp_path) -> str:
     """A signed one, in a layout."""
     with ThreadPoolExecutor() as thread:  # the main thread's loop belongs to pytest-asyncio
-        return thread.submit(asyncio.run, made(tmp_path / "images")).result()
+        return thread.submit(asyncio.run, made(tmp_path / LONG / "images")).result()
 
 
 @pytest.fixture
@@ -45,12 +48,14 @@ def key(tmp_path) -> str:
 def test_it_prints_who_built_the_image_from_what(so1s, image, key):
     result = so1s("verify", image, "--key", key)
     assert result.code == 0
+    assert result.lines[0] == f"✓ {image}"
     said = {line[:11].strip(): line[12:] for line in result.lines[1:]}
     assert said["signed by"] == KEY.public.fingerprint
     assert said["built by"] == "https://builder.example"
     assert said["model"] == "risk/fraud@3, onnx"
     assert said["uploaded by"] == "airflow:risk_daily"
-    assert said["from"].startswith("s3://ml/risk/fraud/3.tar.gz  sha256:")
+    assert said["from"] == "s3://ml/risk/fraud/3.tar.gz"
+    assert said["bytes"] == f"sha256:{'b' * 64}"
     assert (said["commit"], said["data"]) == ("4f1c2ab", "s3://data/rows")
     assert said["contains"].startswith("2 packages")
 
@@ -71,7 +76,7 @@ def test_a_signature_by_another_key_fails_with_the_reason(so1s, image, tmp_path)
 
 
 def test_a_changed_layer_fails_where_layers_are_read(so1s, image, key, tmp_path):
-    blobs = tmp_path / "images/blobs/sha256"
+    blobs = tmp_path / LONG / "images/blobs/sha256"
     largest = max(blobs.iterdir(), key=lambda path: path.read_bytes().startswith(b"\x28\xb5\x2f\xfd"))
     largest.write_bytes(largest.read_bytes() + b"!")
     assert so1s("verify", image, "--key", key).code == 0
@@ -81,7 +86,7 @@ def test_a_changed_layer_fails_where_layers_are_read(so1s, image, key, tmp_path)
 
 
 def test_an_image_without_a_signature_fails_with_the_reason(so1s, image, key, tmp_path):
-    index = tmp_path / "images/index.json"
+    index = tmp_path / LONG / "images/index.json"
     index.write_text(index.read_text().replace(".sig", ".gone"))
     result = so1s("verify", image, "--key", key)
     assert result.code == 1

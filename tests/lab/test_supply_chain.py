@@ -17,10 +17,11 @@ from so1s.supply_chain.keys import PublicKey
 from so1s.supply_chain.places import Reference, opened
 from so1s.supply_chain.verification import NotVerified, Verified, verify
 from so1s_lab.cosign import Cosign, CosignError
+from tests.builder.conftest import estimator, onnx_model
 from tests.builder.signing import new_pem, sign
 from tests.builder.test_builder_images_port import CONFIG, model
 
-# ruff: noqa: F401 - pytest collects what is imported
+# ruff: noqa: F401, F811 - pytest collects what is imported
 from tests.builder.test_supply_attachments import (
     test_an_image_that_is_published_again_keeps_what_is_attached,
     test_what_is_attached_is_there_as_it_was_given_and_the_image_is_the_same,
@@ -28,6 +29,7 @@ from tests.builder.test_supply_attachments import (
 )
 from tests.lab.missing import skipped_where_missing
 from tests.lab.pushing import client
+from tests.lab.test_registry_builds import built, s3_settings, settings, uploaded
 from tests.lab.test_registry_images import place
 
 PASSWORD = "correct horse"
@@ -152,6 +154,21 @@ async def test_the_commands_of_the_page_work_as_they_stand(cosign, images, image
     told = {"IMAGE": image.reference, "COSIGN_FLAGS": "--allow-http-registry"}
     shell = await asyncio.to_thread(cosign.shell, script, pair.public.parent, told)
     assert shell.count('"payload"') == 2
+
+
+async def test_what_a_builder_of_a_cluster_builds_is_signed_and_cosign_accepts_it(
+    cosign, settings, uploaded, onnx_model, tmp_path
+):
+    pem = new_pem()
+    signing = settings.model_copy(update={"signing_key": pem, "builder_id": "https://builder.example"})
+    event = await built(signing, uploaded("model.onnx", onnx_model))
+
+    public = tmp_path / "so1s.pub"
+    public.write_bytes(SigningKey.parse(pem, None).public.to_pem())
+    assert cosign.verify(event.image.reference, public)
+    sbom = cosign.verify_attestation(event.image.reference, public, "cyclonedx")["predicate"]
+    named = {each["name"] for each in sbom["components"]}
+    assert {"onnxruntime", "numpy", "so1s-runtime", settings.base_image.partition("@")[0]} <= named
 
 
 async def test_a_tag_that_moved_to_another_image_is_refused(registry, images, image, pair):

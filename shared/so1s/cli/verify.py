@@ -13,7 +13,7 @@ import typer
 from so1s.cli import api
 from so1s.cli.build import split
 from so1s.cli.options import Account, account_of
-from so1s.cli.terminal import terminal
+from so1s.cli.terminal import print_json, terminal
 from so1s.errors import InvalidInput, So1sError, Unreachable
 from so1s.platform import ClientSettings
 from so1s.registry import RegistryAway
@@ -64,7 +64,11 @@ def verify(
     reference = image if "/" in image else _built(image, account)
     verified = _verified(reference, key, layers=layers)
     report = Report(reference, verified.digest, verified.key.fingerprint, verified.provenance, verified.sbom)
-    terminal(context).show(report, lambda it: "\n".join(_lines(it)))
+    screen = terminal(context)
+    if screen.is_json:
+        print_json(report)
+    for line in _lines(report):
+        screen.line(line)
 
 
 def _built(version: str, account: str | None) -> str:
@@ -128,7 +132,8 @@ def _provenance(said: dict[str, Any]) -> Iterator[str]:
     used = {each["name"]: each for each in definition["resolvedDependencies"]}
     yield _line("model", f"{asked['account']}/{asked['model']}@{asked['version']}, {asked['format']}")
     yield _line("uploaded by", asked["uploadedBy"])
-    yield _line("from", f"{asked['artifact']}  sha256:{used['artifact']['digest']['sha256']}")
+    yield _line("from", asked["artifact"])
+    yield _line("bytes", f"sha256:{used['artifact']['digest']['sha256']}")
     if commit := used.get("commit"):
         yield _line("commit", commit["annotations"]["commit"])
     if dataset := used.get("dataset"):
