@@ -1,4 +1,4 @@
-"""Real models, and a world in which a worker builds."""
+"""Real models, a world in which a worker builds, and a registry that fails when it is told to."""
 
 import asyncio
 import sys
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import httpx
 import numpy as np
 import pytest
 import skops.io
@@ -30,8 +31,11 @@ from so1s.events.codec import decode
 from so1s.events.envelope import Received, Record
 from so1s.events.event import event_class
 from so1s.events.model import Format
+from so1s.registry import Session
+from so1s.registry import client as client_module
 from so1s.store import Store
 from so1s.testing import run
+from tests.builder.fake_registry import URL, FakeRegistry
 
 ROWS = np.random.default_rng(7).normal(size=(60, 4))
 FOUND = Signature(
@@ -209,3 +213,16 @@ async def shop(tmp_path, store, runtime) -> Shop:
 @pytest.fixture
 def kafka(own_kafka):
     return own_kafka
+
+
+@pytest.fixture
+def fake() -> FakeRegistry:
+    return FakeRegistry()
+
+
+@pytest.fixture
+async def session(fake, monkeypatch) -> AsyncIterator[Session]:
+    monkeypatch.setattr(client_module, "_FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(client_module, "_CHUNK_BYTES", 10)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url=URL) as client:
+        yield Session(client)

@@ -21,12 +21,15 @@ from services.deployer.adapters.processes.world import ReplicaRecord, World
 from services.deployer.domain.autoscaling import Behavior
 from services.deployer.domain.capacity import Capacity
 from services.deployer.domain.observation import Observation
+from services.deployer.domain.options import Defaults
 from services.deployer.domain.probes import ProbeRules
 from services.deployer.domain.restart import Backoff
+from services.deployer.handlers import consumer
 from services.deployer.ports import Cluster, Deployment
 from so1s.events import Image, Resources, Scaling, Workload
 from so1s.events.envelope import Cause
 from so1s.store import Store
+from so1s.testing import run
 from tests.deployer.stand_in import Layout
 
 QUICK = {
@@ -185,3 +188,19 @@ async def in_background(work: Awaitable[Any]):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+@pytest.fixture
+def tell(store):
+    async def tell(event, defaults=None, chain="test"):
+        provide = [defaults or Defaults()]
+        return await run(consumer, event, event_id=chain, store=store, provide=provide)
+
+    return tell
+
+
+@pytest.fixture
+def deployer(machine, store):
+    from tests.deployer.reconciled import Deployer  # which needs what is above
+
+    return Deployer(machine, store)

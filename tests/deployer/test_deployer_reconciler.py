@@ -2,108 +2,21 @@
 
 from __future__ import annotations
 
-import json
-
 import httpx
-import pytest
-from sqlalchemy import select
 from starlette.applications import Starlette
 
 from services.deployer import api
 from services.deployer import store as deployments
 from services.deployer.domain.observation import Observation
-from services.deployer.domain.progress import Deadlines
-from services.deployer.handlers import consumer
-from services.deployer.reconciler import Reconciler
 from so1s.events import (
-    CheckFinished,
     DeploymentRemovalRequested,
-    DeploymentRequested,
-    DeploymentRollbackRequested,
     DeploymentScaleRequested,
     Scaling,
     VariantReleased,
-    event_class,
 )
 from so1s.events.envelope import Cause
-from so1s.store.tables import outbox
-from so1s.testing import run
 from tests.deployer.conftest import in_background, until, workload
-
-NAMES = {"account": "risk", "deployment": "fraud"}
-
-
-class Deployer:
-    """A deployer without a broker: its handlers, reconciler and store."""
-
-    def __init__(self, machine, store):
-        self.machine = machine
-        self.store = store
-        self.cluster = machine.cluster()
-        self.reconciler = self.make()
-
-    def make(self, rollout=60.0, checks=60.0):
-        deadlines = Deadlines(rollout, checks)
-        return Reconciler(self.store, self.cluster, deadlines=deadlines, poll_seconds=0.02)
-
-    async def tell(self, event, chain="test"):
-        return await run(consumer, event, event_id=chain, store=self.store)
-
-    async def request(self, version, chain="test", **changes):
-        behaviour = changes.pop("behaviour", {})
-        wanted = workload(self.machine.image(version, **behaviour), version, **changes)
-        await self.tell(DeploymentRequested(**NAMES, workload=wanted, requested_by="jiho"), chain)
-
-    async def answered(self, name):
-        """The events of a type, each after the event that it answers."""
-        sent = await self.sent(name)
-        assert len({headers["ce_id"] for headers, _ in sent}) == len(sent)
-        events = [event_class(headers["ce_type"]).from_json(value) for headers, value in sent]
-        return [(headers["ce_causationid"], event) for (headers, _), event in zip(sent, events, strict=True)]
-
-    async def check(self, ready, *, passed=True):
-        """Give the verdict of `quality` on a revision that is ready."""
-        await self.tell(CheckFinished.of(ready, check="quality", passed=passed, reason="accuracy 0.71"))
-
-    async def shown(self):
-        """What the API shows."""
-        transport = httpx.ASGITransport(Starlette(routes=api.routes(self.store, self.cluster)))
-        async with httpx.AsyncClient(transport=transport, base_url="http://deployer") as http:
-            listed = (await http.get("/v1/deployments", params={"account": "risk"})).json()
-        [deployment] = listed["deployments"]
-        return deployment
-
-    async def version_of(self, url):
-        async with httpx.AsyncClient(trust_env=False) as http:
-            return (await http.get(f"{url}/predict")).json()["version"]
-
-    async def versions(self):
-        """Of the replicas that take traffic."""
-        return {await self.version_of(url) for url in self.machine.traffic()}
-
-    async def sent(self, name):
-        """The events of a type on the wire, in their order."""
-        async with self.store.read() as connection:
-            rows = (await connection.execute(select(outbox).order_by(outbox.c.position))).all()
-        found = [(dict(json.loads(row.headers)), row.value) for row in rows]
-        return [each for each in found if each[0]["ce_type"] == f"so1s.{name}.v1"]
-
-    async def said(self, name):
-        """The events of a type, in their order."""
-        sent = await self.sent(name)
-        return [event_class(headers["ce_type"]).from_json(value) for headers, value in sent]
-
-    async def once(self, name, count=1):
-        async def enough():
-            events = await self.said(name)
-            return events if len(events) >= count else None
-
-        return (await until(enough))[count - 1]
-
-
-@pytest.fixture
-def deployer(machine, store):
-    return Deployer(machine, store)
+from tests.deployer.reconciled import NAMES
 
 
 async def test_a_request_becomes_a_ready_deployment(deployer, machine):
@@ -129,28 +42,6 @@ async def test_all_who_asked_for_a_deployment_while_it_rolled_out_hear_that_it_i
     ready = await deployer.answered("DeploymentReady")
     assert [(chain, each.revision) for chain, each in ready] == [("third", 2), ("first", 2), ("second", 2)]
     assert await deployer.said("DeploymentFailed") == []
-
-
-async def test_all_who_asked_for_a_version_while_it_was_checked_hear_the_end_of_it(deployer):
-    async with in_background(deployer.reconciler.lead()):
-        await deployer.request("1")
-        await deployer.once("DeploymentReady")
-        await deployer.request("2", "first", requires=["quality"])
-        candidate = await deployer.once("DeploymentReady", 2)
-        await deployer.request("2", "second", requires=["quality"])
-        await deployer.check(candidate, passed=False)
-        await deployer.once("DeploymentFailed", 2)
-        await deployer.request("2", "third", requires=["quality"])
-        await deployer.request("2", "fourth", requires=["quality"])
-        await deployer.check(await deployer.once("DeploymentReady", 3))
-        await deployer.once("DeploymentReady", 5)
-    failed = await deployer.answered("DeploymentFailed")
-    assert [(chain, each.reason) for chain, each in failed] == [
-        ("first", "check_failed"),
-        ("second", "check_failed"),
-    ]
-    ready = [(chain, each.candidate) for chain, each in await deployer.answered("DeploymentReady")]
-    assert ready[1:] == [("first", True), ("third", True), ("third", False), ("fourth", False)]
 
 
 async def test_replicas_bear_the_cause_of_their_revision(deployer, machine):
@@ -182,97 +73,6 @@ async def test_a_version_that_never_gets_ready_fails_after_the_deadline(deployer
         failed = await deployer.once("DeploymentFailed")
     assert failed.reason == "deadline_exceeded"
     assert any("serving 1" in line for line in failed.log_tail)
-
-
-async def test_a_version_is_checked_beside_the_one_that_serves_and_takes_its_place_once_it_passed(deployer):
-    async with in_background(deployer.reconciler.lead()):
-        await deployer.request("1")
-        await deployer.once("DeploymentReady")
-        await deployer.request("2", requires=["quality"])
-        candidate = await deployer.once("DeploymentReady", 2)
-        assert (candidate.revision, candidate.candidate, candidate.requires) == (2, True, ["quality"])
-        assert await deployer.version_of(candidate.url) == "2"
-        shown = await deployer.shown()
-        assert (shown["state"], shown["version"], shown["serving"]["version"]) == ("checking", "2", "1")
-        assert await deployer.versions() == {"1"}
-        await deployer.check(candidate)
-        ready = await deployer.once("DeploymentReady", 3)
-        assert (ready.revision, ready.candidate, ready.requires) == (2, False, [])
-        assert ready.url == candidate.url
-        await until(lambda: _holds(deployer.versions, {"2"}))
-    assert await deployer.said("DeploymentFailed") == []
-
-
-async def test_a_version_that_fails_its_check_ends_and_the_one_before_serves_on(deployer, machine):
-    async with in_background(deployer.reconciler.lead()):
-        await deployer.request("1")
-        await deployer.once("DeploymentReady")
-        await deployer.request("2", requires=["quality"])
-        await deployer.check(await deployer.once("DeploymentReady", 2), passed=False)
-        failed = await deployer.once("DeploymentFailed")
-        assert (failed.revision, failed.reason) == (2, "check_failed")
-        assert failed.message == "quality: accuracy 0.71"
-        await until(lambda: _holds(_living(machine), {"1"}))
-        shown = await deployer.shown()
-        assert (shown["state"], shown["failure"]["reason"]) == ("failed", "check_failed")
-        assert shown["serving"] == {"revision": 1, "model": "fraud", "version": "1"}
-        assert await deployer.versions() == {"1"}
-        machine.processes()[0].kill()  # what serves is still told of, under its own revision
-        assert (await deployer.once("ReplicasChanged")).revision == 1
-        await deployer.request("2", requires=["quality"])
-        again = await deployer.once("DeploymentReady", 3)
-        assert (again.revision, again.candidate) == (3, True)
-
-
-async def test_a_version_that_gets_no_verdict_fails_after_the_deadline_and_a_late_one_counts(deployer):
-    async with in_background(deployer.make(checks=0.2).lead()):
-        await deployer.request("1")
-        await deployer.once("DeploymentReady")
-        await deployer.request("2", requires=["quality"])
-        failed = await deployer.once("DeploymentFailed")
-        assert (failed.reason, failed.message) == ("check_failed", "quality: no verdict within 0.2 s")
-        [_, candidate] = await deployer.said("DeploymentReady")
-        await deployer.check(candidate)
-        assert (await deployer.once("DeploymentReady", 3)).candidate is False
-        assert "2" in await deployer.versions()
-
-
-async def test_a_first_version_is_held_back_by_its_endpoint_alone(deployer):
-    async with in_background(deployer.make(checks=0).lead()):
-        await deployer.request("1", requires=["quality"])
-        ready = await deployer.once("DeploymentReady")
-        assert (ready.candidate, ready.requires) == (False, ["quality"])
-        await deployer.request("2", requires=["quality"])  # the first has not passed, so none serves
-        assert (await deployer.once("DeploymentReady", 2)).candidate is False
-        await deployer.check(await deployer.once("DeploymentReady", 2))
-        await deployer.request("3", requires=["quality"])
-        assert (await deployer.once("DeploymentReady", 3)).candidate is True
-    assert all(each.revision == 3 for each in await deployer.said("DeploymentFailed"))
-
-
-async def test_a_version_that_passed_comes_back_unchecked(deployer):
-    async with in_background(deployer.reconciler.lead()):
-        await deployer.request("1", requires=["quality"])
-        await deployer.check(await deployer.once("DeploymentReady"))
-        await deployer.request("2")
-        await deployer.once("DeploymentReady", 2)
-        await deployer.tell(DeploymentRollbackRequested(**NAMES, requested_by="jiho"))
-        back = await deployer.once("DeploymentReady", 3)
-        assert (back.revision, back.version, back.candidate, back.requires) == (3, "1", False, [])
-
-
-async def test_a_deployer_that_starts_again_keeps_the_gate_shut(deployer, machine):
-    async with in_background(deployer.reconciler.lead()):
-        await deployer.request("1")
-        await deployer.once("DeploymentReady")
-        await deployer.request("2", requires=["quality"])
-        candidate = await deployer.once("DeploymentReady", 2)
-    before = machine.processes()
-    async with in_background(deployer.make().lead()):
-        await deployer.check(candidate)
-        await deployer.once("DeploymentReady", 3)
-        assert before[0] in machine.processes() or before[1] in machine.processes()
-    assert [each.candidate for each in await deployer.said("DeploymentReady")] == [False, True, False]
 
 
 async def test_a_lost_replica_is_told_of_and_the_revision_is_not_ready_twice(deployer, machine):

@@ -19,7 +19,7 @@ from so1s.supply_chain.access import RegistryAccess
 from so1s.supply_chain.formats import MODEL_BUILD
 from tests.builder.signing import new_key, sign
 from tests.deployer.conftest import deployment, in_background, workload
-from tests.deployer.test_deployer_reconciler import NAMES, Deployer
+from tests.deployer.reconciled import NAMES, Deployer
 
 KEY = new_key()
 
