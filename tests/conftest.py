@@ -56,6 +56,17 @@ def own_kafka(tmp_path: Path) -> Iterator[str]:
         yield broker.bootstrap_servers
 
 
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    """An S3 in this process, empty for each module."""
+    from moto.server import ThreadedMotoServer  # half a second that most modules need not wait
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Any]:
     """One PostgreSQL for the whole session."""

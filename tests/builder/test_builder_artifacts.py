@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
 from services.builder.adapters.artifacts_file import FileArtifacts
@@ -67,14 +66,6 @@ def s3_settings(url: str) -> S3Settings:
     return S3Settings(
         s3_endpoint_url=url, s3_access_key_id=SecretStr("key"), s3_secret_access_key=SecretStr("secret")
     )
-
-
-@pytest.fixture(scope="module")
-def s3_url():
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
 
 
 @pytest.fixture(params=["file", "s3"])

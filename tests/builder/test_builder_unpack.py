@@ -147,12 +147,12 @@ def test_a_sparse_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "broken",
     [
-        ARCHIVES["tar.gz"]()[:-20],
-        ARCHIVES["tar.zst"]()[:-20],
-        ARCHIVES["zip"]()[:-20],
-        plain_tar()[:1100],
-        gzip.compress(b"no tar at all"),
-        b"\x28\xb5\x2f\xfd" + b"garbage" * 10,
+        pytest.param(ARCHIVES["tar.gz"]()[:-20], id="a tar.gz cut short"),
+        pytest.param(ARCHIVES["tar.zst"]()[:-20], id="a tar.zst cut short"),
+        pytest.param(ARCHIVES["zip"]()[:-20], id="a zip cut short"),
+        pytest.param(plain_tar()[:1100], id="a tar cut short"),
+        pytest.param(gzip.compress(b"no tar at all"), id="a gzip of no tar"),
+        pytest.param(b"\x28\xb5\x2f\xfd" + b"garbage" * 10, id="garbage after the mark of zstd"),
     ],
 )
 def test_a_broken_archive_is_refused(tmp_path, broken):

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 import boto3
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 from pydantic import SecretStr, ValidationError
 
 from services.console.app import build
@@ -133,21 +132,12 @@ def test_another_kind_of_place_is_refused_at_the_start(base):
         Settings(database_url="sqlite+aiosqlite:///x", artifacts=base)
 
 
-@pytest.fixture(scope="module")
-def s3():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @asynccontextmanager
-async def console_on(settings, s3):
+async def console_on(settings, s3_url):
     """A console whose artifacts are on S3."""
     said = {
         "artifacts": "s3://models/ml/",
-        "s3_endpoint_url": s3,
+        "s3_endpoint_url": s3_url,
         "s3_access_key_id": SecretStr("key"),
         "s3_secret_access_key": SecretStr("secret"),
         "upload_url_seconds": 60,
@@ -161,10 +151,10 @@ async def console_on(settings, s3):
 
 
 @pytest.fixture
-async def on_s3(s3, settings):
+async def on_s3(s3_url, settings):
     keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-    boto3.client("s3", endpoint_url=s3, **keys).create_bucket(Bucket="models")
-    async with console_on(settings, s3) as console:
+    boto3.client("s3", endpoint_url=s3_url, **keys).create_bucket(Bucket="models")
+    async with console_on(settings, s3_url) as console:
         yield console
 
 

@@ -5,7 +5,6 @@ import json
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
 from services.console.adapters.listing_s3 import S3Listing
@@ -18,14 +17,6 @@ from so1s.errors import Unreachable
 from tests.console.conftest import bearer
 
 BASE = Base("drops", "in/")
-
-
-@pytest.fixture(scope="module")
-def s3_url():
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
 from so1s.artifacts import target, upload
@@ -10,20 +9,11 @@ from so1s.errors import InvalidInput, So1sError, Unreachable
 from so1s.platform import ClientSettings
 
 
-@pytest.fixture(scope="module")
-def s3():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def settings(s3):
+def settings(s3_url):
     settings = ClientSettings(
         artifacts="s3://models/ml/",
-        s3_endpoint_url=s3,
+        s3_endpoint_url=s3_url,
         s3_region="us-east-1",
         s3_access_key_id=SecretStr("key"),
         s3_secret_access_key=SecretStr("secret"),

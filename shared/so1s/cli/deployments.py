@@ -11,6 +11,20 @@ from rich.console import RenderableType
 from so1s.cli import api
 from so1s.cli.ask import ask, say
 from so1s.cli.options import Account, TimeoutSeconds, Wait, account_of, me
+from so1s.cli.scaling import (
+    Concurrency,
+    CpuPercent,
+    GpuPercent,
+    LatencyP90,
+    LatencyP99,
+    MaxReplicas,
+    MinReplicas,
+    RequestsPerSecond,
+    ScaleDownPace,
+    ScaleDownWindow,
+    ScaleUpPace,
+    ScaleUpWindow,
+)
 from so1s.cli.terminal import Terminal, table, terminal
 from so1s.errors import InvalidInput, So1sError
 from so1s.events import (
@@ -52,18 +66,18 @@ def scale(
     replicas: Annotated[int | None, typer.Argument(help="A fixed number.", show_default=False)] = None,
     *,
     account: Account = None,
-    min_replicas: int | None = None,
-    max_replicas: int | None = None,
-    cpu_percent: int | None = None,
-    gpu_percent: int | None = None,
-    requests_per_second: float | None = None,
-    concurrency: float | None = None,
-    latency_p90_ms: float | None = None,
-    latency_p99_ms: float | None = None,
-    scale_up_window_seconds: int | None = None,
-    scale_down_window_seconds: int | None = None,
-    scale_up_replicas_per_minute: int | None = None,
-    scale_down_replicas_per_minute: int | None = None,
+    min_replicas: MinReplicas = None,
+    max_replicas: MaxReplicas = None,
+    cpu_percent: CpuPercent = None,
+    gpu_percent: GpuPercent = None,
+    requests_per_second: RequestsPerSecond = None,
+    concurrency: Concurrency = None,
+    latency_p90_ms: LatencyP90 = None,
+    latency_p99_ms: LatencyP99 = None,
+    scale_up_window_seconds: ScaleUpWindow = None,
+    scale_down_window_seconds: ScaleDownWindow = None,
+    scale_up_replicas_per_minute: ScaleUpPace = None,
+    scale_down_replicas_per_minute: ScaleDownPace = None,
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 300,
 ) -> None:

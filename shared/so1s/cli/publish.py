@@ -11,6 +11,20 @@ from so1s.artifacts import fingerprint
 from so1s.cli import api
 from so1s.cli.ask import Interrupted
 from so1s.cli.options import Account, TimeoutSeconds, account_of, numbers, pairs
+from so1s.cli.scaling import (
+    Concurrency,
+    CpuPercent,
+    GpuPercent,
+    LatencyP90,
+    LatencyP99,
+    MaxReplicas,
+    MinReplicas,
+    RequestsPerSecond,
+    ScaleDownPace,
+    ScaleDownWindow,
+    ScaleUpPace,
+    ScaleUpWindow,
+)
 from so1s.cli.terminal import Terminal, print_json, terminal
 from so1s.errors import InvalidInput
 from so1s.flow import Step
@@ -22,7 +36,6 @@ _WIDTH = 72
 
 Text = Annotated[str | None, typer.Option(show_default=False)]
 Whole = Annotated[int | None, typer.Option(show_default=False)]
-Number = Annotated[float | None, typer.Option(show_default=False)]
 Many = Annotated[list[str], typer.Option(show_default=False)]
 
 
@@ -58,18 +71,18 @@ def publish(
     cpu_millicores: Whole = None,
     memory_mib: Whole = None,
     gpus: Whole = None,
-    min_replicas: Whole = None,
-    max_replicas: Whole = None,
-    cpu_percent: Annotated[int | None, typer.Option(help="Autoscaling target, of the reserved CPU.")] = None,
-    gpu_percent: Annotated[int | None, typer.Option(help="Autoscaling target, of the reserved GPUs.")] = None,
-    requests_per_second: Annotated[float | None, typer.Option(help="Autoscaling target, a replica.")] = None,
-    concurrency: Annotated[float | None, typer.Option(help="Autoscaling target, a replica.")] = None,
-    latency_p90_ms: Annotated[float | None, typer.Option(help="Autoscaling target.")] = None,
-    latency_p99_ms: Annotated[float | None, typer.Option(help="Autoscaling target.")] = None,
-    scale_up_window_seconds: Annotated[int | None, typer.Option(help="How long targets must ask.")] = None,
-    scale_down_window_seconds: Annotated[int | None, typer.Option(help="How long a dip must last.")] = None,
-    scale_up_replicas_per_minute: Annotated[int | None, typer.Option(help="At most so many come.")] = None,
-    scale_down_replicas_per_minute: Annotated[int | None, typer.Option(help="At most so many go.")] = None,
+    min_replicas: MinReplicas = None,
+    max_replicas: MaxReplicas = None,
+    cpu_percent: CpuPercent = None,
+    gpu_percent: GpuPercent = None,
+    requests_per_second: RequestsPerSecond = None,
+    concurrency: Concurrency = None,
+    latency_p90_ms: LatencyP90 = None,
+    latency_p99_ms: LatencyP99 = None,
+    scale_up_window_seconds: ScaleUpWindow = None,
+    scale_down_window_seconds: ScaleDownWindow = None,
+    scale_up_replicas_per_minute: ScaleUpPace = None,
+    scale_down_replicas_per_minute: ScaleDownPace = None,
     alert: Annotated[
         list[str], typer.Option(help="A rule, such as availability_below=0.99,for_seconds=300.")
     ] = [],  # noqa: B006 - typer copies it

@@ -56,7 +56,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("a ledger is not taken back")
+    raise RuntimeError("a ledger is append-only: restore a backup of the database instead")
 
 
 def _refuse_on_sqlite() -> None:
