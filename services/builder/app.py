@@ -23,6 +23,7 @@ from services.builder.attestor import Attestor
 from services.builder.domain.archive import Limits
 from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
+from services.builder.locks import shipped
 from services.builder.ports import Images
 from services.builder.retention import REMOVED, Retention
 from services.builder.runtime import stage
@@ -76,7 +77,7 @@ async def _prepare(world: World, formats: list[Format]) -> None:
     """Make libraries ready before an upload asks for them."""
     await world.images.base(world.dependencies.platform)  # a wrong one is told at the start, not by a build
     for model_format in formats:
-        dependencies = await world.dependencies.provide(model_format, log.debug)
+        dependencies = await world.dependencies.provide(shipped(model_format), log.debug)
         await world.inspector.warm(dependencies)
         log.info("libraries are ready", format=model_format, cached=dependencies.cached)
 

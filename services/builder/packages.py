@@ -6,7 +6,7 @@ import hashlib
 from importlib.metadata import Distribution, distributions, version
 from pathlib import Path
 
-from services.builder.domain.lock import hashes, normalised
+from services.builder.domain.lock import Lock, normalised
 from services.builder.domain.made import Package
 from services.builder.stop import Stop
 
@@ -16,9 +16,9 @@ _LONGEST_LICENSE = 100
 """Characters: some packages say the whole text of a licence where others say its name."""
 
 
-def installed(_stop: Stop, site_packages: Path, lock: str) -> tuple[Package, ...]:
+def installed(_stop: Stop, site_packages: Path, lock: Lock) -> tuple[Package, ...]:
     """The libraries of a directory, sorted by name, with the hashes that their lock allows."""
-    allowed = hashes(lock)
+    allowed = lock.hashes
     found = {_pin(each): each for each in distributions(path=[str(site_packages)])}
     return tuple(
         Package(name, number, allowed.get((name, number), ()), _license(each))

@@ -11,6 +11,7 @@ from services.builder.domain.archive import Limits
 from services.builder.domain.attachment import Attachment
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.location import Location
+from services.builder.domain.lock import Lock
 from so1s.events import Image, Signature
 from so1s.events.model import Format
 from so1s.supply_chain.formats import Kind
@@ -99,14 +100,13 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """The libraries that serve a format."""
+    """Libraries that were installed."""
 
-    format: Format
+    lock: Lock
+    """What they were installed from."""
     layer: Layer
     site_packages: Path
     """The layer's content on this machine."""
-    lock: str
-    """The text of the lock file that they were installed from."""
     cached: bool
     """Whether they were there already."""
 
@@ -119,8 +119,8 @@ class DependencySource(Protocol):
         """What the libraries run on, such as `linux-x86_64-cp311`."""
         ...
 
-    async def provide(self, model_format: Format, log: Log) -> Dependencies:
-        """The libraries of a format, as a layer that the image store holds.
+    async def provide(self, lock: Lock, log: Log) -> Dependencies:
+        """The libraries of a lock, as a layer that the image store holds.
 
         Raises:
             BuildError: they cannot be installed; `log` has the installer's own words.
@@ -135,7 +135,7 @@ class Inspector(Protocol):
         """Make ready what takes long, so that the first model need not wait for it."""
         ...
 
-    async def signature(self, file: Path, dependencies: Dependencies) -> Signature:
+    async def signature(self, file: Path, model_format: Format, dependencies: Dependencies) -> Signature:
         """What goes in and out, as the model file itself tells.
 
         Raises:

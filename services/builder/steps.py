@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Base, Layer,
 from services.builder.domain.location import locate
 from services.builder.domain.made import Made
 from services.builder.layers import pack
+from services.builder.locks import shipped
 from services.builder.packages import installed, runtime_version, sha256_of
 from services.builder.ports import Artifacts, Dependencies, DependencySource, Images, Inspector, Log
 from services.builder.stop import in_thread
@@ -129,7 +129,7 @@ class Steps:
         return contents, f"{contents.format} in {contents.file}"
 
     async def _provide(self, contents: Contents) -> tuple[Dependencies, str]:
-        dependencies = await self._world.dependencies.provide(contents.format, self._log)
+        dependencies = await self._world.dependencies.provide(shipped(contents.format), self._log)
         return dependencies, "dependencies cached" if dependencies.cached else "dependencies installed"
 
     async def _pack_model(
@@ -148,7 +148,7 @@ class Steps:
         if contents.described and contents.described.signature:
             return contents.described.signature
         model = contents.files / contents.file
-        return await self._world.inspector.signature(model, dependencies)
+        return await self._world.inspector.signature(model, contents.format, dependencies)
 
     async def _assemble(
         self, contents: Contents, dependencies: Dependencies, model: Layer, sha256: str
@@ -204,7 +204,7 @@ class Steps:
             model_sha256=await in_thread(sha256_of, model),
             base=base,
             platform=self._world.dependencies.platform,
-            lock_sha256=hashlib.sha256(dependencies.lock.encode()).hexdigest(),
+            lock_sha256=dependencies.lock.sha256,
             packages=await in_thread(installed, dependencies.site_packages, dependencies.lock),
             runtime_version=runtime_version(),
             runtime=runtime,

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.domain.archive import Limits
+from services.builder.domain.lock import Lock
 from services.builder.handlers import consumer
 from services.builder.layers import pack
 from services.builder.ports import Dependencies, Log
@@ -88,13 +89,13 @@ class EmptyDependencies:
     directory: Path
     platform: str = "linux-x86_64-cp311"
 
-    async def provide(self, model_format: Format, log: Log) -> Dependencies:
+    async def provide(self, lock: Lock, log: Log) -> Dependencies:
         tree, packed = self.directory / "empty", self.directory / f"{uuid.uuid4()}.tar.zst"
         tree.mkdir(parents=True, exist_ok=True)
         layer = pack(Stop(), tree, PurePosixPath("/opt/so1s/dependencies"), packed)
         await self.images.add(layer, packed)
-        log(f"empty dependencies of {model_format}")
-        return Dependencies(model_format, layer, tree, "", cached=True)
+        log(f"empty dependencies of {lock.name}")
+        return Dependencies(lock, layer, tree, cached=True)
 
 
 @dataclass
@@ -109,7 +110,7 @@ class HeldInspector:
 
     async def warm(self, _dependencies: Dependencies) -> None: ...
 
-    async def signature(self, _file: Path, _dependencies: Dependencies) -> Signature:
+    async def signature(self, _file: Path, _format: Format, _dependencies: Dependencies) -> Signature:
         self.entered.set()
         if self.hold:
             await self.go_on.wait()

@@ -13,41 +13,40 @@ import pytest
 from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.domain.failure import BuildError
-from services.builder.locks import FORMATS, LOCKS, export
+from services.builder.domain.lock import Lock
+from services.builder.locks import FORMATS, export, shipped
 from so1s.errors import TemporaryError
 
 
 @pytest.mark.parametrize("model_format", FORMATS)
 def test_the_committed_locks_are_those_of_the_workspace(model_format):
-    assert (LOCKS / f"{model_format}.txt").read_text() == export(model_format), (
+    assert shipped(model_format).text == export(model_format), (
         "uv.lock has changed: python -m services.builder.locks"
     )
 
 
-def small_lock(directory: Path, *, damaged: bool = False, library: str = "uvicorn") -> Path:
+def small_lock(*, damaged: bool = False, library: str = "uvicorn") -> Lock:
     """A lock of one small library; uvicorn has a script."""
-    lines = (LOCKS / "onnx.txt").read_text().splitlines()
+    lines = shipped("onnx").text.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(f"{library}=="))
     end = next(n for n in range(start + 1, len(lines)) if not lines[n].startswith(" "))
     text = "\n".join(lines[start:end])
     if damaged:
         text = re.sub("sha256:[0-9a-f]{4}", "sha256:0000", text)
-    directory.mkdir(parents=True)
-    (directory / "onnx.txt").write_text(text)
-    return directory
+    return Lock("onnx", text)
 
 
-def source(directory: Path, locks: Path, images: LayoutImages) -> UvDependencies:
+def source(directory: Path, images: LayoutImages) -> UvDependencies:
     python = Path(sys.executable)
-    return UvDependencies(directory, images, python=python, platform="linux-x86_64-cp311", locks=locks)
+    return UvDependencies(directory, images, python=python, platform="linux-x86_64-cp311")
 
 
 async def test_libraries_are_installed_once_and_cached_afterwards(tmp_path):
-    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks")
+    images, lock = LayoutImages(tmp_path / "images"), small_lock()
     lines: list[str] = []
 
-    first = await source(tmp_path / "d", locks, images).provide("onnx", lines.append)
-    second = await source(tmp_path / "d", locks, images).provide("onnx", lines.append)
+    first = await source(tmp_path / "d", images).provide(lock, lines.append)
+    second = await source(tmp_path / "d", images).provide(lock, lines.append)
 
     assert (first.cached, second.cached) == (False, True)
     assert first.layer == second.layer
@@ -60,10 +59,10 @@ async def test_libraries_are_installed_once_and_cached_afterwards(tmp_path):
 
 
 async def test_builders_that_want_the_same_libraries_wait_for_the_first(tmp_path):
-    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks")
-    builders = [source(tmp_path / "d", locks, images) for _ in range(3)]
+    images, lock = LayoutImages(tmp_path / "images"), small_lock()
+    builders = [source(tmp_path / "d", images) for _ in range(3)]
 
-    found = await asyncio.gather(*(builder.provide("onnx", lambda _line: None) for builder in builders))
+    found = await asyncio.gather(*(builder.provide(lock, lambda _line: None) for builder in builders))
 
     assert sorted(each.cached for each in found) == [False, True, True]
     assert len({each.layer.digest for each in found}) == 1
@@ -74,8 +73,8 @@ async def test_the_layer_is_the_same_on_another_machine(tmp_path):
     for number, umask in enumerate((0o022, 0o077)):
         old = os.umask(umask)
         images = LayoutImages(tmp_path / f"images{number}")
-        locks = small_lock(tmp_path / f"locks{number}")
-        found = await source(tmp_path / f"d{number}", locks, images).provide("onnx", lambda _line: None)
+        lock = small_lock()
+        found = await source(tmp_path / f"d{number}", images).provide(lock, lambda _line: None)
         os.umask(old)
         digests.add(found.layer.digest)
 
@@ -83,15 +82,15 @@ async def test_the_layer_is_the_same_on_another_machine(tmp_path):
 
 
 async def test_a_lost_layer_is_packed_again_from_what_is_installed(tmp_path):
-    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks")
-    libraries = source(tmp_path / "d", locks, images)
-    first = await libraries.provide("onnx", lambda _line: None)
+    images, lock = LayoutImages(tmp_path / "images"), small_lock()
+    libraries = source(tmp_path / "d", images)
+    first = await libraries.provide(lock, lambda _line: None)
     (tmp_path / "images/blobs/sha256" / first.layer.digest.removeprefix("sha256:")).unlink()
     (first.site_packages / "uvicorn/__pycache__").mkdir(exist_ok=True)
     (first.site_packages / "uvicorn/__pycache__/x.pyc").write_bytes(b"written by a server")
 
     lines: list[str] = []
-    again = await libraries.provide("onnx", lines.append)
+    again = await libraries.provide(lock, lines.append)
 
     assert again.layer == first.layer
     assert lines == []  # nothing was installed
@@ -99,22 +98,22 @@ async def test_a_lost_layer_is_packed_again_from_what_is_installed(tmp_path):
 
 
 async def test_libraries_that_are_asked_for_bear_the_time(tmp_path):
-    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks")
-    libraries = source(tmp_path / "d", locks, images)
-    home = (await libraries.provide("onnx", lambda _line: None)).site_packages.parent
+    images, lock = LayoutImages(tmp_path / "images"), small_lock()
+    libraries = source(tmp_path / "d", images)
+    home = (await libraries.provide(lock, lambda _line: None)).site_packages.parent
     os.utime(home, (0, 0))
 
-    await libraries.provide("onnx", lambda _line: None)
+    await libraries.provide(lock, lambda _line: None)
 
     assert home.stat().st_mtime > 0
 
 
 async def test_libraries_that_cannot_be_installed_are_a_failed_build_with_uvs_words_in_the_log(tmp_path):
-    locks = small_lock(tmp_path / "locks", damaged=True)
+    lock = small_lock(damaged=True)
     lines: list[str] = []
 
     with pytest.raises(BuildError) as error:
-        await source(tmp_path / "d", locks, LayoutImages(tmp_path / "images")).provide("onnx", lines.append)
+        await source(tmp_path / "d", LayoutImages(tmp_path / "images")).provide(lock, lines.append)
 
     assert error.value.reason == "dependencies"
     assert any("hash" in line.lower() for line in lines)
@@ -125,17 +124,17 @@ async def test_an_index_that_is_away_puts_the_build_off_with_uvs_words(tmp_path,
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    libraries = source(tmp_path / "d", small_lock(tmp_path / "locks"), LayoutImages(tmp_path / "images"))
+    lock, libraries = small_lock(), source(tmp_path / "d", LayoutImages(tmp_path / "images"))
 
     with pytest.raises(TemporaryError, match=r"libraries of onnx cannot be installed now: .*[Cc]onnect"):
-        await libraries.provide("onnx", lambda _line: None)
+        await libraries.provide(lock, lambda _line: None)
 
     monkeypatch.undo()
-    assert not (await libraries.provide("onnx", lambda _line: None)).cached
+    assert not (await libraries.provide(lock, lambda _line: None)).cached
 
 
 async def test_libraries_for_a_base_are_those_for_its_python_and_not_for_this_machines(tmp_path):
-    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks", library="httptools")
+    images, lock = LayoutImages(tmp_path / "images"), small_lock(library="httptools")
     other = "cp312" if sys.version_info.minor != 12 else "cp313"
     libraries = UvDependencies(
         tmp_path / "d",
@@ -143,10 +142,9 @@ async def test_libraries_for_a_base_are_those_for_its_python_and_not_for_this_ma
         python=Path(sys.executable),
         platform=f"linux-{platform.machine()}-{other}",
         glibc="2.28",
-        locks=locks,
     )
 
-    found = await libraries.provide("onnx", lambda _line: None)
+    found = await libraries.provide(lock, lambda _line: None)
 
     (wheel,) = found.site_packages.glob("*.dist-info/WHEEL")
     tags = re.findall(r"^Tag: (\S+)", wheel.read_text(), re.MULTILINE)
@@ -155,13 +153,11 @@ async def test_libraries_for_a_base_are_those_for_its_python_and_not_for_this_ma
 
 
 async def test_another_platform_has_a_layer_of_its_own(tmp_path):
-    images, locks = LayoutImages(tmp_path / "images"), small_lock(tmp_path / "locks")
-    here = source(tmp_path / "d", locks, images)
-    there = UvDependencies(
-        tmp_path / "d", images, python=Path(sys.executable), platform="linux-x86_64-cp399", locks=locks
-    )
-    await here.provide("onnx", lambda _line: None)
+    images, lock = LayoutImages(tmp_path / "images"), small_lock()
+    here = source(tmp_path / "d", images)
+    there = UvDependencies(tmp_path / "d", images, python=Path(sys.executable), platform="linux-x86_64-cp399")
+    await here.provide(lock, lambda _line: None)
 
-    assert not (await there.provide("onnx", lambda _line: None)).cached
+    assert not (await there.provide(lock, lambda _line: None)).cached
     assert len(list((tmp_path / "d").glob("*/layer.json"))) == 2
     assert all(json.loads(p.read_bytes())["digest"] for p in (tmp_path / "d").glob("*/layer.json"))

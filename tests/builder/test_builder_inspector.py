@@ -14,6 +14,7 @@ import uvloop
 from services.builder.adapters.inspector_process import ProcessInspector
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import Layer
+from services.builder.domain.lock import Lock
 from services.builder.ports import Dependencies
 
 SIGNATURE = '{"inputs": [{"name": "x", "dtype": "int8", "shape": [-1]}], "outputs": []}'
@@ -48,13 +49,13 @@ def inspector(tmp_path):
 def dependencies(tmp_path) -> Dependencies:
     (tmp_path / "site").mkdir()
     (tmp_path / "site/library.py").write_text("ANSWER = 42")
-    return Dependencies("onnx", Layer("sha256:", "sha256:", 0), tmp_path / "site", "", cached=True)
+    return Dependencies(Lock("onnx", ""), Layer("sha256:", "sha256:", 0), tmp_path / "site", cached=True)
 
 
 async def test_the_last_line_of_the_output_is_the_signature(tmp_path, inspector, dependencies):
     check = f"print('a library greets'); print('''{SIGNATURE}''')"
 
-    found = await inspector(check).signature(tmp_path / "m", dependencies)
+    found = await inspector(check).signature(tmp_path / "m", "onnx", dependencies)
 
     assert found.inputs[0].name == "x"
 
@@ -72,7 +73,7 @@ try:
 except ImportError:
     print('''{SIGNATURE}''')
 """
-    await inspector(check).signature(tmp_path / "m", dependencies)
+    await inspector(check).signature(tmp_path / "m", "onnx", dependencies)
 
 
 async def test_the_runtimes_own_words_are_the_reason(tmp_path, inspector, dependencies):
@@ -98,7 +99,7 @@ async def test_a_check_that_dies_or_answers_nonsense_is_a_failed_build(
     tmp_path, inspector, dependencies, check, said
 ):
     with pytest.raises(BuildError, match=said):
-        await inspector(check).signature(tmp_path / "m", dependencies)
+        await inspector(check).signature(tmp_path / "m", "onnx", dependencies)
 
 
 async def test_a_model_that_takes_too_long_is_killed_with_its_children(tmp_path, inspector, dependencies):
@@ -140,8 +141,8 @@ print(json.dumps({"inputs": [{"name": str(os.getppid()), "dtype": "int8", "shape
 """
     warm = inspector(check)
 
-    first = await warm.signature(tmp_path / "m", dependencies)
-    second = await warm.signature(tmp_path / "m", dependencies)
+    first = await warm.signature(tmp_path / "m", "onnx", dependencies)
+    second = await warm.signature(tmp_path / "m", "onnx", dependencies)
 
     assert first == second  # children of one process
 
@@ -156,9 +157,9 @@ if not os.path.exists(marker):
 print('''{SIGNATURE}''')
 """
     warm = inspector(check)
-    await warm.signature(tmp_path / "m", dependencies)
+    await warm.signature(tmp_path / "m", "onnx", dependencies)
 
-    assert (await warm.signature(tmp_path / "m", dependencies)).inputs[0].name == "x"
+    assert (await warm.signature(tmp_path / "m", "onnx", dependencies)).inputs[0].name == "x"
 
 
 async def test_warm_processes_end_with_the_builder_even_if_it_is_killed(tmp_path, inspector, dependencies):
@@ -167,6 +168,7 @@ async def test_warm_processes_end_with_the_builder_even_if_it_is_killed(tmp_path
 import asyncio, os, sys
 from pathlib import Path
 from services.builder.adapters.inspector_process import ProcessInspector
+from services.builder.domain.lock import Lock
 from services.builder.ports import Dependencies
 
 inspector = ProcessInspector(
@@ -176,7 +178,7 @@ inspector = ProcessInspector(
     seconds=10,
     memory_mib=999,
 )
-dependencies = Dependencies("onnx", None, Path({str(tmp_path / "site")!r}), "", True)
+dependencies = Dependencies(Lock("onnx", ""), None, Path({str(tmp_path / "site")!r}), True)
 try:
     asyncio.run(inspector.check(Path(), dependencies))
 except Exception as error:
@@ -203,7 +205,7 @@ def test_the_event_loop_of_a_running_service_does_not_hold_it_up(tmp_path, inspe
     # uvloop, which uvicorn takes, lets its own file descriptors through to a process that is given one.
     warm = inspector(f"print('''{SIGNATURE}''')")
 
-    assert uvloop.run(warm.signature(tmp_path / "m", dependencies)).inputs[0].name == "x"
+    assert uvloop.run(warm.signature(tmp_path / "m", "onnx", dependencies)).inputs[0].name == "x"
 
 
 async def test_an_inspector_that_is_stopped_while_libraries_are_imported_leaves_nothing(

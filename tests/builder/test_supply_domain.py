@@ -1,24 +1,24 @@
 """What is said of an image: its bill of materials, its provenance, and what is read from a lock."""
 
-import importlib.resources
 import json
 from dataclasses import replace
 
+import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.builder.domain.image import Base, Layer
-from services.builder.domain.lock import hashes, normalised
+from services.builder.domain.lock import Lock, normalised
 from services.builder.domain.made import Made, Package
 from services.builder.domain.provenance import provenance
 from services.builder.domain.sbom import bill_of_materials
+from services.builder.locks import FORMATS, shipped
 from services.builder.packages import installed
 from services.builder.stop import Stop
 from so1s.events import Artifact, Image, Lineage, ModelUploaded
 
-LOCKS = importlib.resources.files("services.builder.locks")
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
 UPLOADED = ModelUploaded(
@@ -100,12 +100,12 @@ def test_provenance_tells_who_built_what_from_what():
     }
 
 
-def test_every_lock_that_is_shipped_gives_each_pin_its_hashes():
-    for lock in (each for each in LOCKS.iterdir() if each.name.endswith(".txt")):
-        found = hashes(lock.read_text())
-        assert len(found) == lock.read_text().count("=="), lock.name
-        assert all(found.values())
-        assert sum(map(len, found.values())) == lock.read_text().count("--hash=")
+@pytest.mark.parametrize("model_format", FORMATS)
+def test_every_lock_that_is_shipped_gives_each_pin_its_hashes(model_format):
+    lock = shipped(model_format)
+    assert len(lock.hashes) == lock.text.count("==")
+    assert all(lock.hashes.values())
+    assert sum(map(len, lock.hashes.values())) == lock.text.count("--hash=")
 
 
 @given(st.text(alphabet="aZ0._-", min_size=1))
@@ -118,5 +118,5 @@ def test_installed_packages_are_read_from_what_pip_wrote_beside_them(tmp_path):
     info = tmp_path / "Scikit_Learn-1.9.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.4\nName: Scikit_Learn\nVersion: 1.9\nLicense: BSD\n")
-    lock = f"scikit-learn==1.9 \\\n    --hash=sha256:{A}\nnumpy==2.0 --hash=sha256:{B}\n"
+    lock = Lock("skops", f"scikit-learn==1.9 \\\n    --hash=sha256:{A}\nnumpy==2.0 --hash=sha256:{B}\n")
     assert installed(Stop(), tmp_path, lock) == (Package("scikit-learn", "1.9", (A,), "BSD"),)

@@ -1,4 +1,4 @@
-"""Libraries as uv installs them from a format's lock file.
+"""Libraries as uv installs them from a lock file.
 
 A set of libraries is installed and packed once for each lock file and platform, in a directory of its own:
 
@@ -27,12 +27,11 @@ from services.builder.adapters.command import run
 from services.builder.bytecode import compile_tree
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT, Layer
+from services.builder.domain.lock import Lock
 from services.builder.layers import pack
-from services.builder.locks import LOCKS
 from services.builder.ports import Dependencies, Images, Log
 from services.builder.stop import in_thread
 from so1s.errors import TemporaryError
-from so1s.events.model import Format
 
 _RECIPE = "2"
 """Part of each key: a new number packs anew when the way of packing changes."""
@@ -50,7 +49,6 @@ class UvDependencies:
         python: Path,
         platform: str,
         glibc: str | None = None,
-        locks: Path = LOCKS,
     ) -> None:
         """Make a source of libraries.
 
@@ -61,33 +59,29 @@ class UvDependencies:
             platform: what that interpreter runs on, as images declare it.
             glibc: the newest C library, such as `2.28`, that a wheel may ask for: those of an image that
                 runs elsewhere do not depend on the builder's own. None for this machine's.
-            locks: holds a lock file `FORMAT.txt` for each format.
         """
         self.platform = platform
         self._directory = directory.absolute()
         self._images = images
         self._python = python
         self._target = _target(platform, glibc) if glibc else ()
-        self._locks = locks
 
-    async def provide(self, model_format: Format, log: Log) -> Dependencies:
+    async def provide(self, lock: Lock, log: Log) -> Dependencies:
         """See `ports.DependencySource`."""
-        lock = self._locks / f"{model_format}.txt"
-        text = lock.read_text()
-        home = self._directory / self._key(text.encode())
+        home = self._directory / self._key(lock)
         if layer := await self._present(home):
-            return Dependencies(model_format, layer, home / "site-packages", text, cached=True)
+            return Dependencies(lock, layer, home / "site-packages", cached=True)
         self._directory.mkdir(parents=True, exist_ok=True)
         async with AsyncFileLock(home.with_suffix(".lock"), poll_interval=0.1):
             if layer := await self._present(home):
-                return Dependencies(model_format, layer, home / "site-packages", text, cached=True)
+                return Dependencies(lock, layer, home / "site-packages", cached=True)
             if not (home / "site-packages").exists():
                 await self._install(lock, home, log)
             layer = await self._pack(home)
-        return Dependencies(model_format, layer, home / "site-packages", text, cached=False)
+        return Dependencies(lock, layer, home / "site-packages", cached=False)
 
-    def _key(self, lock: bytes) -> str:
-        parts = (_RECIPE, self.platform, *self._target, hashlib.sha256(lock).hexdigest())
+    def _key(self, lock: Lock) -> str:
+        parts = (_RECIPE, self.platform, *self._target, lock.sha256)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     async def _present(self, home: Path) -> Layer | None:
@@ -98,10 +92,11 @@ class UvDependencies:
         os.utime(home)  # asked for: what nobody asks for is removed by and by
         return layer if await self._images.has(layer) else None
 
-    async def _install(self, lock: Path, home: Path, log: Log) -> None:
+    async def _install(self, lock: Lock, home: Path, log: Log) -> None:
         """Install beside `home`, then rename: a crash leaves no half of it."""
         with tempfile.TemporaryDirectory(dir=self._directory, prefix="installing-") as temporary:
-            target = Path(temporary) / "site-packages"
+            target, file = Path(temporary) / "site-packages", Path(temporary) / "lock.txt"
+            file.write_text(lock.text)
             said: list[str] = []
 
             def hear(line: str) -> None:
@@ -109,13 +104,13 @@ class UvDependencies:
                 log(line)
 
             code = await run(
-                self._command(lock, target),
+                self._command(file, target),
                 environment=_environment(),
                 directory=Path(temporary),
                 on_line=hear,
             )
             if code != 0:
-                raise _error(f"the libraries of {lock.stem} cannot be installed", said)
+                raise _error(f"the libraries of {lock.name} cannot be installed", said)
             await asyncio.to_thread(_settle, target, home / "site-packages")
 
     def _command(self, lock: Path, target: Path) -> list[str]:

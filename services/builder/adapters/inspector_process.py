@@ -29,12 +29,13 @@ from services.builder.ports import Dependencies
 from so1s.events import Signature
 from so1s.events.model import Format
 
-_WARM: dict[Format, tuple[str, ...]] = {
+_WARM: dict[str, tuple[str, ...]] = {
     "onnx": (),  # onnxruntime starts a thread as it is imported, which a child would not have
     "skops": ("skops.io",),
     "xgboost": ("xgboost",),
     "lightgbm": ("lightgbm",),
 }
+"""The modules that take long to import, by the name of a lock."""
 _SHOWN_LINES = 5
 
 
@@ -66,9 +67,9 @@ class ProcessInspector:
         self.close = weakref.finalize(self, _close, self._servers)
         """Lets the warm processes end, as happens anyway when the inspector is collected."""
 
-    async def signature(self, file: Path, dependencies: Dependencies) -> Signature:
+    async def signature(self, file: Path, model_format: Format, dependencies: Dependencies) -> Signature:
         """See `ports.Inspector`."""
-        found = await self._check(["signature", dependencies.format, str(file)], dependencies)
+        found = await self._check(["signature", model_format, str(file)], dependencies)
         try:
             return Signature.model_validate(found)
         except ValidationError as error:
@@ -155,7 +156,7 @@ class ProcessInspector:
             undo.callback(ours.close)
             with theirs:
                 code = await run(
-                    [*command, str(theirs.fileno()), *_WARM[dependencies.format]],
+                    [*command, str(theirs.fileno()), *_WARM.get(dependencies.lock.name, ())],
                     environment=self._environment(home, dependencies),
                     directory=home,
                     on_line=output.append,

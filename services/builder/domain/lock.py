@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:(?P<sha256>[0-9a-f]{64})")
 
 
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A set of libraries, to the last byte: what a layer is made of and known by."""
+
+    name: str
+    """What people call it, such as the format that it serves. Locks of one text are the same libraries."""
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """Of the text, in hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def hashes(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """The sha256 of each file that it allows, by normalised name and version, sorted."""
+        found: dict[tuple[str, str], list[str]] = {}
+        present: list[str] = []
+        for line in self.text.splitlines():
+            if pin := _PIN.match(line):
+                present = found.setdefault((normalised(pin["name"]), pin["version"]), [])
+            present.extend(each["sha256"] for each in _HASH.finditer(line))
+        return {pin: tuple(sorted(each)) for pin, each in found.items()}
+
+
 def normalised(name: str) -> str:
     """A package's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def hashes(lock: str) -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """The sha256 of each file that a lock allows, by normalised name and version, sorted."""
-    found: dict[tuple[str, str], list[str]] = {}
-    present: list[str] = []
-    for line in lock.splitlines():
-        if pin := _PIN.match(line):
-            present = found.setdefault((normalised(pin["name"]), pin["version"]), [])
-        present.extend(each["sha256"] for each in _HASH.finditer(line))
-    return {pin: tuple(sorted(each)) for pin, each in found.items()}

@@ -12,10 +12,16 @@ from typing import get_args
 
 import uv
 
+from services.builder.domain.lock import Lock
 from so1s.events.model import Format
 
 LOCKS = Path(__file__).parent
 FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def shipped(model_format: Format) -> Lock:
+    """The libraries that serve a format."""
+    return Lock(model_format, (LOCKS / f"{model_format}.txt").read_text())
 
 
 def export(model_format: Format) -> str:
