@@ -180,7 +180,7 @@ def _applied(flow: Flow, event: events.RoutesApplied, seconds: float) -> Flow:
 
 def _build_failed(flow: Flow, event: events.BuildFailed, _seconds: float) -> Flow:
     step = f" at step {event.step}" if event.step else ""
-    message = f"{flow.model}@{flow.version} was not built: {event.reason}{step}: {event.message}"
+    message = f"{event.verdict}: {event.reason}{step}: {event.message}"
     return replace(flow, end=BuildFailed(message, event, event.log_tail))
 
 

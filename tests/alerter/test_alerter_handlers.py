@@ -139,6 +139,16 @@ async def test_a_build_that_fails_again_updates_its_incident_and_an_image_resolv
     assert await hear(built(), time=later(60)) == [RESOLVED]
 
 
+async def test_bytes_that_are_refused_under_the_name_of_a_built_version_are_not_told_as_a_failed_build(
+    hear, later, state
+):
+    assert await hear(built()) == []
+    assert await hear(build_failed("8", reason="version_conflict"), time=later(60)) == [OPENED]
+    async with state.transaction() as tx:
+        (incident,) = await store.open_incidents(tx)
+    assert incident.finding.headline == "fraud@8 stays as it was: other bytes under its name were refused"
+
+
 async def test_a_candidate_resolves_no_failed_deployment_before_it_serves(hear, later):
     assert await hear(deployment_failed()) == [OPENED]
     assert await hear(ready(3, candidate=True), time=later(60)) == []

@@ -49,7 +49,7 @@ def build_failed(rule: Rule, failed: BuildFailed, at: datetime) -> Finding:
         rule=rule.name,
         severity=rule.severity,
         subject=Subject.of(failed.account, model=failed.model),
-        headline=f"{failed.model}@{failed.version} was not built",
+        headline=failed.verdict,
         observed=f"{failed.message} (reason {failed.reason}{step})",
         allowed="",
         hint=f"so1s explain {failed.model}@{failed.version} --account {failed.account}",

@@ -70,7 +70,7 @@ def build_again(
         return
     (answer,) = ask(settings, request, (ImageBuilt, BuildFailed), timeout_seconds=timeout_seconds)
     if isinstance(answer, BuildFailed):
-        raise Failed(f"{version} was not built: {answer.reason}: {answer.message}", answer, answer.log_tail)
+        raise Failed(f"{answer.verdict}: {answer.reason}: {answer.message}", answer, answer.log_tail)
     assert isinstance(answer, ImageBuilt)
     screen.show(answer, lambda it: f"built {it.image.digest} in {it.seconds:.1f} s")
 

@@ -83,3 +83,11 @@ class BuildFailed(Event, key=("account", "model")):
     message: str
     log_tail: list[str] = []
     """The last lines of the build's log."""
+
+    @property
+    def verdict(self) -> str:
+        """What became of the version, in a line: where other bytes came under its name, nothing did."""
+        name = f"{self.model}@{self.version}"
+        if self.reason == "version_conflict":
+            return f"{name} stays as it was: other bytes under its name were refused"
+        return f"{name} was not built"
