@@ -7,6 +7,7 @@ from services.deployer.adapters.cluster_processes import ClusterProcesses
 from services.deployer.adapters.processes.options import Options
 from services.deployer.adapters.processes.shutdown import end_all
 from services.deployer.adapters.verifier_signatures import SignatureVerifier
+from services.deployer.alarm import Alarm
 from services.deployer.domain.autoscaling import Behavior
 from services.deployer.domain.capacity import Capacity
 from services.deployer.domain.options import Defaults
@@ -31,17 +32,19 @@ def build(settings: Settings) -> Service:
     store = Store(
         settings.database_url.get_secret_value(), producer="deployer", schema=settings.database_schema
     )
-    cluster = _cluster(settings)
+    cluster, alarm = _cluster(settings), Alarm()
     consumer.provide(
+        alarm,
         Defaults(
             strategy=settings.default_strategy,
             resources=settings.default_resources,
             scaling=settings.default_scaling,
-        )
+        ),
     )
     reconciler = Reconciler(
         store,
         cluster,
+        alarm,
         deadlines=Deadlines(rollout=settings.deadline_seconds, checks=settings.check_deadline_seconds),
         poll_seconds=settings.poll_seconds,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.deployer import chains, history, store
+from services.deployer.alarm import Alarm
 from services.deployer.domain import gate, options
 from services.deployer.domain.history import origin, restored, rollback_target
 from services.deployer.domain.options import Defaults
@@ -42,7 +43,9 @@ async def request_deployment(
 
 
 @consumer.on(DeploymentRequested, rejected=refuse)
-async def change(request: DeploymentRequested, tx: Transaction) -> DeploymentReady | DeploymentFailed | None:
+async def change(
+    request: DeploymentRequested, tx: Transaction, alarm: Alarm
+) -> DeploymentReady | DeploymentFailed | None:
     """Take a whole desired state."""
     recorded = await store.find(tx, request.account, request.deployment)
     if stale := staleness(recorded, request.expected_revision):
@@ -52,23 +55,25 @@ async def change(request: DeploymentRequested, tx: Transaction) -> DeploymentRea
         return refused(
             request.account, request.deployment, lateness(recorded, request.workload), "superseded"
         )
+    tx.after_commit(alarm.ring)
     return await _become(tx, request, recorded, request.workload, uploaded_at=request.uploaded_at)
 
 
 @consumer.on(DeploymentScaleRequested, rejected=refuse)
 async def scale(
-    request: DeploymentScaleRequested, tx: Transaction
+    request: DeploymentScaleRequested, tx: Transaction, alarm: Alarm
 ) -> DeploymentReady | DeploymentFailed | None:
     """Take other bounds for the number of replicas."""
     recorded = await store.find(tx, request.account, request.deployment)
     if recorded is None or not recorded.serves_on:
         return _unknown(request, recorded)
+    tx.after_commit(alarm.ring)
     return await _become(tx, request, recorded, options.rescaled(recorded.kept, request.scaling))
 
 
 @consumer.on(DeploymentRollbackRequested, rejected=refuse)
 async def roll_back(
-    request: DeploymentRollbackRequested, tx: Transaction
+    request: DeploymentRollbackRequested, tx: Transaction, alarm: Alarm
 ) -> DeploymentReady | DeploymentFailed | None:
     """Take an earlier revision's workload, as a new revision; replicas stay as many as they are."""
     recorded = await store.find(tx, request.account, request.deployment)
@@ -81,17 +86,19 @@ async def roll_back(
         return refused(request.account, request.deployment, unreachable(recorded, target))
     since = [each for each in life if each.number <= target]
     restores = origin(since) if since else target
+    tx.after_commit(alarm.ring)
     return await _become(tx, request, recorded, restored(earlier, recorded.kept), restores=restores)
 
 
 @consumer.on(CheckFinished)
-async def judge(finished: CheckFinished, tx: Transaction) -> None:
+async def judge(finished: CheckFinished, tx: Transaction, alarm: Alarm) -> None:
     """Keep a verdict; once none is outstanding, the revision may take traffic."""
     before = await store.find(tx, finished.account, finished.deployment)
     judged = await store.workload(tx, finished.account, finished.deployment, finished.revision)
     if before is None or judged is None:
         return  # of a deployment that is none of ours
     await store.record_verdict(tx, finished, judged.image.digest)
+    tx.after_commit(alarm.ring)
     after = await store.gate(tx, before, finished.revision, judged)
     if finished.revision == before.status.ready_revision and not after.outstanding:
         await store.serve(tx, before, finished.revision)
@@ -121,12 +128,13 @@ async def retire(
 
 
 @consumer.on(VariantReleased)
-async def release(released: VariantReleased, tx: Transaction) -> None:
+async def release(released: VariantReleased, tx: Transaction, alarm: Alarm) -> None:
     """Let the replicas go; one that was wanted anew in the meantime has another revision."""
     recorded = await store.find(tx, released.account, released.deployment)
     if recorded and (recorded.state, recorded.revision) == ("retiring", released.revision):
         await chains.supersede(tx, recorded)
         await store.enter(tx, recorded, "released")
+        tx.after_commit(alarm.ring)
 
 
 async def _become(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Iterable
 from dataclasses import replace
@@ -12,6 +11,7 @@ import structlog
 
 from services.deployer import chains
 from services.deployer import store as deployments
+from services.deployer.alarm import Alarm
 from services.deployer.domain import rollout
 from services.deployer.domain.announcement import announce, figures
 from services.deployer.domain.observation import Observation
@@ -40,33 +40,36 @@ Key = tuple[str, str]
 class Reconciler:
     """Brings the cluster to what is recorded, and tells what becomes of it."""
 
-    def __init__(self, store: Store, cluster: Cluster, *, deadlines: Deadlines, poll_seconds: float) -> None:
+    def __init__(
+        self, store: Store, cluster: Cluster, alarm: Alarm, *, deadlines: Deadlines, poll_seconds: float
+    ) -> None:
         """Take the parts.
 
         Args:
             store: of the deployments.
             cluster: to bring to them.
+            alarm: rings at each change that this process records.
             deadlines: until a revision counts as failed.
-            poll_seconds: how soon a recorded change is seen.
+            poll_seconds: how soon a change is seen that another replica recorded.
         """
         self._store = store
         self._cluster = cluster
+        self._alarm = alarm
         self._deadlines = deadlines
         self._poll_seconds = poll_seconds
         self._applied: dict[Key, Deployment] = {}
         self._resync_at = 0.0
         self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._woken = asyncio.Event()
 
     async def lead(self) -> None:
         """Reconcile until cancelled; only one replica of this service may, since it owns the cluster."""
         self._applied = {}
         async with self._cluster:
-            self._cluster.watch(self._woken.set)
+            self._cluster.watch(self._alarm.ring)
             while True:
-                self._woken.clear()
+                self._alarm.hush()
                 if await self._succeeds(self.reconcile(), "the deployments"):
-                    await self._wait(self._poll_seconds)
+                    await self._alarm.wait(self._poll_seconds)
                 else:  # such as a database that is away; replicas are looked after meanwhile
                     await asyncio.sleep(_RETRY_SECONDS)
 
@@ -100,11 +103,6 @@ class Reconciler:
         else:
             return True
         return False
-
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
 
     async def _bring_in_turn(self, recorded: Recorded, seen: Observation | None) -> bool:
         async with self._turns:

@@ -53,8 +53,9 @@ class Settings(VerificationSettings):
     check_deadline_seconds: float = Field(default=600, gt=0)
     """For the verdicts that a ready version waits for beside the one that serves, as the router gives one
     that is new."""
-    poll_seconds: float = Field(default=0.2, gt=0)
-    """How soon a recorded change reaches the cluster; a small part of a replica's start."""
+    poll_seconds: float = Field(default=1.0, gt=0)
+    """How soon a change reaches the cluster that another replica recorded, and a deadline is noticed; what
+    this process records or sees is looked at at once."""
     allocatable_cpu_millicores: int = Field(default_factory=lambda: 1000 * 8 * (os.cpu_count() or 1), gt=0)
     """What replicas may reserve together: eight times the cores, since a laptop's replicas mostly wait."""
     allocatable_memory_mib: int = Field(

@@ -24,6 +24,7 @@ from services.deployer.domain.observation import Observation
 from services.deployer.domain.options import Defaults
 from services.deployer.domain.probes import ProbeRules
 from services.deployer.domain.restart import Backoff
+from services.deployer.alarm import Alarm
 from services.deployer.handlers import consumer
 from services.deployer.ports import Cluster, Deployment
 from so1s.events import Image, Resources, Scaling, Workload
@@ -193,7 +194,7 @@ async def in_background(work: Awaitable[Any]):
 @pytest.fixture
 def tell(store):
     async def tell(event, defaults=None, chain="test"):
-        provide = [defaults or Defaults()]
+        provide = [defaults or Defaults(), Alarm()]
         return await run(consumer, event, event_id=chain, store=store, provide=provide)
 
     return tell

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from starlette.applications import Starlette
 
 from services.deployer import api
+from services.deployer.alarm import Alarm
 from services.deployer.domain.progress import Deadlines
 from services.deployer.handlers import consumer
 from services.deployer.reconciler import Reconciler
@@ -31,14 +32,17 @@ class Deployer:
         self.machine = machine
         self.store = store
         self.cluster = machine.cluster()
+        self.alarm = Alarm()
         self.reconciler = self.make()
 
-    def make(self, rollout=60.0, checks=60.0):
+    def make(self, rollout=60.0, checks=60.0, poll_seconds=0.02):
         deadlines = Deadlines(rollout, checks)
-        return Reconciler(self.store, self.cluster, deadlines=deadlines, poll_seconds=0.02)
+        return Reconciler(
+            self.store, self.cluster, self.alarm, deadlines=deadlines, poll_seconds=poll_seconds
+        )
 
     async def tell(self, event, chain="test"):
-        return await run(consumer, event, event_id=chain, store=self.store)
+        return await run(consumer, event, event_id=chain, store=self.store, provide=[self.alarm])
 
     async def request(self, version, chain="test", **changes):
         behaviour = changes.pop("behaviour", {})

@@ -32,6 +32,19 @@ async def test_a_request_becomes_a_ready_deployment(deployer, machine):
     assert [each.message for each in progressed] == ["0 of 1 replicas ready"]
 
 
+async def test_what_this_process_records_is_brought_without_waiting_for_the_next_look(deployer):
+    reconciler = deployer.make(poll_seconds=3600)
+    async with in_background(reconciler.lead()):
+        await deployer.request("1")
+        assert (await deployer.once("DeploymentReady")).revision == 1
+        scaling = Scaling(min_replicas=2, max_replicas=2)
+        await deployer.tell(DeploymentScaleRequested(**NAMES, scaling=scaling, requested_by="jiho"))
+        assert (await deployer.once("DeploymentReady", 2)).revision == 2
+        await deployer.tell(DeploymentRemovalRequested(**NAMES, requested_by="jiho"))
+        await deployer.tell(VariantReleased(**NAMES, revision=2))
+        await deployer.once("DeploymentRemoved")
+
+
 async def test_all_who_asked_for_a_deployment_while_it_rolled_out_hear_that_it_is_ready(deployer):
     for chain in ("first", "second"):
         await deployer.request("1", chain)

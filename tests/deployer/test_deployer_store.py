@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from services.deployer import store as deployments
+from services.deployer.alarm import Alarm
 from services.deployer.handlers import consumer
 from so1s.events import CheckFinished, DeploymentFailed, DeploymentRequested, Image, Workload
 from so1s.events.envelope import Cause
@@ -89,7 +90,7 @@ async def test_requests_at_the_same_time_become_revisions_one_after_another(stor
         )
         for number in range(1, 6)
     ]
-    await asyncio.gather(*(run(consumer, request, store=store) for request in requests))
+    await asyncio.gather(*(run(consumer, request, store=store, provide=[Alarm()]) for request in requests))
     assert (await find(store)).revision == 6
     async with store.transaction() as tx:
         versions = {(await deployments.workload(tx, "risk", "fraud", each)).version for each in range(2, 7)}
