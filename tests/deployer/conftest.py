@@ -18,13 +18,13 @@ from services.deployer.adapters.cluster_processes import ClusterProcesses
 from services.deployer.adapters.processes.options import Options
 from services.deployer.adapters.processes.shutdown import end_all
 from services.deployer.adapters.processes.world import ReplicaRecord, World
+from services.deployer.alarm import Alarm
 from services.deployer.domain.autoscaling import Behavior
 from services.deployer.domain.capacity import Capacity
 from services.deployer.domain.observation import Observation
 from services.deployer.domain.options import Defaults
 from services.deployer.domain.probes import ProbeRules
 from services.deployer.domain.restart import Backoff
-from services.deployer.alarm import Alarm
 from services.deployer.handlers import consumer
 from services.deployer.ports import Cluster, Deployment
 from so1s.events import Image, Resources, Scaling, Workload
