@@ -68,7 +68,12 @@ def build(settings: Settings) -> Service:
 
 def make_workers(settings: Settings, store: Store, world: World) -> list[Worker]:
     """The workers of one process."""
-    terms = Terms(settings.build_dir.absolute(), settings.lease_seconds, settings.deadline_seconds)
+    terms = Terms(
+        settings.build_dir.absolute(),
+        settings.lease_seconds,
+        settings.deadline_seconds,
+        settings.builds_per_account,
+    )
     names = [f"{settings.instance}/{number}" for number in range(settings.workers)]
     return [Worker(name, store, world, terms) for name in names]
 

@@ -114,6 +114,8 @@ class Settings(S3Settings, RegistrySettings, SigningSettings):
     """Whose libraries are made ready at the start, so that no upload waits for them."""
     workers: int = Field(default=2, ge=1, le=64)
     """Builds at once. A build waits on disk and network for half of its time."""
+    builds_per_account: int = Field(default=4, ge=1)
+    """Of one account at once, over all replicas: the other workers stay free for accounts that come later."""
     deadline_seconds: float = Field(default=1800, gt=0)
     """From a build's first start to its end, all tries included: 20 GiB at 20 MiB/s take 1000 s."""
     lease_seconds: float = Field(default=10, gt=0)

@@ -6,7 +6,7 @@ build's number, so that one that was given up for dead, or superseded, changes n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,6 @@ from sqlalchemy import (
     Text,
     and_,
     case,
-    exists,
     func,
     or_,
     select,
@@ -33,7 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.builder import wishes
 from services.builder.domain.build import Build, Wish
-from services.builder.domain.queue import Turn, Waiting
+from services.builder.domain.queue import HEAD_START_SECONDS, place
 from so1s.events import Image, ModelUploaded
 from so1s.events.envelope import Cause
 from so1s.store import Transaction, upsert
@@ -55,6 +54,7 @@ builds = Table(
     Column("correlation_id", String(255), nullable=False),
     Column("traceparent", String(255), nullable=False),
     Column("queued_at", Float, nullable=False),
+    Column("place", Float, nullable=False),  # among its account's; the lowest is next
     Column("not_before", Float, nullable=False),
     Column("started_at", Float),
     Column("finished_at", Float),
@@ -79,6 +79,7 @@ _RESTARTED = (
     "correlation_id",
     "traceparent",
     "queued_at",
+    "place",
     "not_before",
     "started_at",
     "finished_at",
@@ -120,6 +121,7 @@ async def queue(
         "sha256": sha256,
         **asdict(cause),
         "queued_at": now,
+        "place": place(now, uploaded.priority),
         "not_before": now,
         "tries": 0,
     }
@@ -128,8 +130,10 @@ async def queue(
 
 
 async def join(tx: Transaction, build: Build, wish: Wish) -> None:
-    """Let another upload of the version be answered by a build that waits or runs."""
+    """Let another upload of the version be answered by a build that goes on; one in a hurry hurries it."""
+    hurried = builds.c.queued_at - HEAD_START_SECONDS[wish.uploaded.priority]
     latest = {
+        "place": case((hurried < builds.c.place, hurried), else_=builds.c.place),
         "uploaded": wish.uploaded.model_dump_json(),
         "uploaded_at": max(wish.uploaded_at, build.wish.uploaded_at).timestamp(),
     }
@@ -148,34 +152,9 @@ async def end(tx: Transaction, build: Build, state: str, reason: str | None, mes
     await tx.execute(update(builds).where(_is_build(build)).values(ended))
 
 
-async def any_waiting(connection: AsyncConnection, holder: str, now: float) -> bool:
-    """Whether `waiting` would find something; takes no lock."""
-    return bool(await connection.scalar(select(exists().where(_may_start(holder, now)))))
-
-
-async def waiting(tx: Transaction, holder: str) -> list[Waiting]:
-    """The builds that a worker may start now: queued, or left by a worker that died."""
-    columns = (builds.c.account, builds.c.model, builds.c.version, builds.c.queued_at)
-    rows = await tx.execute(select(*columns).where(_may_start(holder, tx.now.timestamp())))
-    return [Waiting(*row) for row in rows]
-
-
-async def turns(tx: Transaction, accounts: Iterable[str]) -> Mapping[str, Turn]:
-    """What each account has had so far."""
-    is_running = and_(builds.c.state == "running", builds.c.held_until >= tx.now.timestamp())
-    statement = (
-        select(
-            builds.c.account,
-            func.count().filter(is_running),
-            func.coalesce(func.max(builds.c.started_at), 0.0),
-        )
-        .where(builds.c.account.in_(set(accounts)))
-        .group_by(builds.c.account)
-    )
-    return {account: Turn(running, last) for account, running, last in await tx.execute(statement)}
-
-
-async def claim(tx: Transaction, chosen: Waiting, holder: str, lease_seconds: float) -> Build | None:
+async def claim(
+    tx: Transaction, version: tuple[str, str, str], holder: str, lease_seconds: float
+) -> Build | None:
     """Make a waiting build this worker's own; None where another one was faster.
 
     Time in which it was nobody's, though it might have been built, is none of its deadline's: its start moves
@@ -187,7 +166,7 @@ async def claim(tx: Transaction, chosen: Waiting, holder: str, lease_seconds: fl
     nobodys = case((nobodys_since < now, now - nobodys_since), else_=0.0)
     statement = (
         update(builds)
-        .where(_is_version(chosen.account, chosen.model, chosen.version), _may_start(holder, now))
+        .where(_is_version(*version), may_start(holder, now))
         .values(
             state="running",
             holder=holder,
@@ -251,7 +230,8 @@ def _is_held(build: Build, holder: str) -> ColumnElement[bool]:
     return and_(_is_build(build), builds.c.state == "running", builds.c.holder == holder)
 
 
-def _may_start(holder: str, now: float) -> ColumnElement[bool]:
+def may_start(holder: str, now: float) -> ColumnElement[bool]:
+    """A build that a worker may start: queued, or left by a worker that died."""
     queued = and_(builds.c.state == "queued", builds.c.not_before <= now)
     # A worker that looks for work has none: what it holds is left from before its process was started again.
     left = or_(builds.c.held_until < now, builds.c.holder == holder)

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import structlog
 
-from services.builder import metrics, wishes
+from services.builder import metrics, turns, wishes
 from services.builder import store as builds
 from services.builder.build_log import BuildLog, path_of
 from services.builder.domain.build import Build, Wish, failure
@@ -52,6 +52,8 @@ class Terms:
     """Of work in progress and logs."""
     lease_seconds: float
     deadline_seconds: float
+    builds_per_account: int
+    """At once, over all workers."""
 
 
 class Worker:
@@ -79,14 +81,24 @@ class Worker:
                 await self._run(build)
 
     async def _claim(self) -> Build | None:
+        """The next build, now this worker's own; None where none may start."""
+        while account := await self._next_account():
+            async with self._store.transaction() as tx:
+                build = await turns.take(
+                    tx,
+                    account,
+                    self._name,
+                    limit=self._terms.builds_per_account,
+                    lease_seconds=self._terms.lease_seconds,
+                )
+            if build:
+                return build
+        return None
+
+    async def _next_account(self) -> str | None:
         async with self._store.read() as connection:
-            if not await builds.any_waiting(connection, self._name, time.time()):
-                return None
-        async with self._store.transaction() as tx:
-            waiting = await builds.waiting(tx, self._name)
-            turns = await builds.turns(tx, [each.account for each in waiting])
-            chosen = choose(waiting, turns)
-            return await builds.claim(tx, chosen, self._name, self._terms.lease_seconds) if chosen else None
+            waiting = await turns.waiting(connection, self._name, time.time())
+        return choose(waiting, self._terms.builds_per_account)
 
     async def _run(self, build: Build) -> None:
         uploaded = build.uploaded

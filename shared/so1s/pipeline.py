@@ -106,6 +106,7 @@ def publish_model(
     lineage: Lineage | Mapping[str, Any] | None = None,
     evaluation: Mapping[str, float] | None = None,
     labels: Mapping[str, str] | None = None,
+    priority: str = "normal",
     deploy: DeployOptions | Mapping[str, Any] | None = DeployOptions(),  # noqa: B008 - immutable
     alerts: Iterable[AlertRule | Mapping[str, Any]] | None = None,
     settings: ClientSettings | None = None,
@@ -125,6 +126,7 @@ def publish_model(
         lineage: where it comes from: `run_url`, `commit`, `dataset_uri`.
         evaluation: figures of your own, such as `{"auc": 0.943}`.
         labels: by which costs are allocated.
+        priority: of its build among the account's own: `low`, `normal` or `high`.
         deploy: overrides the model's `so1s.yaml`; None builds the image alone.
         alerts: overrides the model's `so1s.yaml`.
         settings: of the platform; the environment and the laptop's platform say them where they are absent.
@@ -146,6 +148,7 @@ def publish_model(
         "lineage": lineage or {},
         "evaluation": evaluation or {},
         "labels": labels or {},
+        "priority": priority,
         "deploy": deploy,
         "alerts": alerts if alerts is None else list(alerts),
     }

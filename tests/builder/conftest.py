@@ -158,8 +158,15 @@ class Shop:
         artifact = Artifact(uri=f"file://{path}", sha256=said.pop("sha256", None))
         return ModelUploaded(account=account, model="fraud", version=version, artifact=artifact, **said)
 
-    def worker(self, name: str = "one", *, lease_seconds: float = 5, deadline_seconds: float = 60) -> Worker:
-        terms = Terms(self.directory / "builder", lease_seconds, deadline_seconds)
+    def worker(
+        self,
+        name: str = "one",
+        *,
+        lease_seconds: float = 5,
+        deadline_seconds: float = 60,
+        builds_per_account: int = 9,
+    ) -> Worker:
+        terms = Terms(self.directory / "builder", lease_seconds, deadline_seconds, builds_per_account)
         return Worker(name, self.store, self.world, terms)
 
     async def emitted(self) -> list[Event]:

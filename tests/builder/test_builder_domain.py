@@ -13,7 +13,7 @@ from services.builder.domain.formats import is_onnx, recognise
 from services.builder.domain.image import Base, Layer, configuration, python_abi
 from services.builder.domain.location import locate
 from services.builder.domain.options import merge
-from services.builder.domain.queue import Turn, Waiting, choose
+from services.builder.domain.queue import Turn, choose, place
 from services.builder.domain.reference import Reference
 from services.builder.domain.version import Bound, conflict
 from so1s.events import AlertRule, Artifact, DeployOptions, ModelUploaded, ResourceOptions, ScalingOptions
@@ -136,33 +136,47 @@ def test_checksums_decide_whether_a_version_has_other_bytes_and_else_uris(known,
 # --- whose build is next
 
 
-def test_an_account_with_many_uploads_does_not_hold_up_another():
-    flood = [Waiting("risk", "fraud", str(n), float(n)) for n in range(100)]
-    late = Waiting("ads", "clicks", "1", 1000.0)
-
-    assert choose([*flood, late], {"risk": Turn(running=1, last_started_at=5.0)}) == late
+def test_an_account_that_is_being_served_does_not_hold_up_another():
+    turns = {"risk": Turn(1.0, running=1, last_started_at=5.0), "ads": Turn(1000.0)}
+    assert choose(turns, limit=4) == "ads"
 
 
 def test_accounts_take_turns_where_none_is_running():
-    waiting = [Waiting("risk", "fraud", "2", 1.0), Waiting("ads", "clicks", "1", 2.0)]
+    turns = {"risk": Turn(1.0, last_started_at=10.0), "ads": Turn(2.0, last_started_at=3.0)}
+    assert choose(turns, limit=4) == "ads"
 
-    assert choose(waiting, {"risk": Turn(0, 10.0), "ads": Turn(0, 3.0)}) == waiting[1]
+
+def test_an_account_at_its_limit_is_passed_over_whatever_its_turn():
+    turns = {"risk": Turn(1.0, running=2, last_started_at=1.0), "ads": Turn(2.0, running=3)}
+    assert choose(turns, limit=3) == "risk"
+    assert choose(turns, limit=2) is None
 
 
-@given(st.lists(st.tuples(st.sampled_from(["risk", "ads", "ops"]), st.floats(1, 100)), max_size=20))
-def test_every_build_gets_its_turn_and_an_accounts_builds_keep_their_order(queued):
-    waiting = [Waiting(account, "model", str(n), at) for n, (account, at) in enumerate(queued)]
-    turns: dict[str, Turn] = {}
-    order = []
-    while chosen := choose(waiting, turns):
-        waiting.remove(chosen)
-        order.append(chosen)
-        turns[chosen.account] = Turn(0, float(len(order)))
+@given(
+    waiting=st.dictionaries(st.sampled_from(["risk", "ads", "ops"]), st.integers(1, 9), min_size=1),
+    limit=st.integers(1, 3),
+)
+def test_every_build_gets_its_turn_and_no_account_waits_longer_than_the_others_take_one_each(waiting, limit):
+    left, served = dict(waiting), []
+    last = dict.fromkeys(waiting, 0.0)
+    while any(left.values()):
+        chosen = choose({a: Turn(1.0, 0, last[a]) for a in left if left[a]}, limit)
+        left[chosen] -= 1
+        served.append(chosen)
+        last[chosen] = float(len(served))
 
-    assert len(order) == len(queued)
-    for account in ("risk", "ads", "ops"):
-        times = [build.queued_at for build in order if build.account == account]
-        assert times == sorted(times)
+    assert {account: served.count(account) for account in waiting} == waiting
+    rounds = min(waiting.values())
+    assert all(
+        set(served[n : n + len(waiting)]) == set(waiting)
+        for n in range(0, rounds * len(waiting), len(waiting))
+    )
+
+
+def test_a_priority_overtakes_but_nothing_waits_for_ever():
+    hour = 3600
+    assert place(hour, "high") < place(1, "normal") < place(0, "low")
+    assert place(2 * hour + 1, "high") > place(0, "low")
 
 
 # --- formats

@@ -57,6 +57,9 @@ def publish(
     uploaded_by: Text = None,
     label: Annotated[list[str], typer.Option(help="KEY=VALUE, by which costs are allocated.")] = [],  # noqa: B006 - typer copies it
     evaluation: Annotated[list[str], typer.Option(help="NAME=NUMBER, your own figures.")] = [],  # noqa: B006 - typer copies it
+    priority: Annotated[
+        str, typer.Option(help="Of its build among the account's own: low, normal or high.")
+    ] = "normal",
     run_url: Text = None,
     commit: Text = None,
     dataset_uri: Text = None,
@@ -127,6 +130,7 @@ def publish(
         lineage={"run_url": run_url, "commit": commit, "dataset_uri": dataset_uri},
         evaluation=numbers("evaluation", evaluation),
         labels=pairs("label", label),
+        priority=priority,
         deploy=None if build_only else deploy,
         alerts=[_alert(each) for each in alert] or None,
         settings=settings,

@@ -13,6 +13,9 @@ from so1s.events.workload import AlertRule, DeployOptions, require_gpus
 Format = Literal["onnx", "skops", "xgboost", "lightgbm"]
 """A serialisation that the builder can serve."""
 
+Priority = Literal["low", "normal", "high"]
+"""Of a build among those of its account; accounts take turns whatever they say."""
+
 
 def _check_uri(uri: str) -> str:
     scheme, _, rest = uri.partition("://")
@@ -60,6 +63,9 @@ class ModelUploaded(Event, key=("account", "model")):
     evaluation: dict[str, float] = {}
     """The pipeline's own figures, such as `auc: 0.943`."""
     labels: Labels = {}
+    priority: Priority = "normal"
+    """Of its build among the account's own: `high` goes before what came up to an hour earlier, `low` lets
+    pass what comes within an hour."""
     deploy: DeployOptions | None = DeployOptions()
     """What is said here overrides the model's `so1s.yaml`; null builds the image alone."""
     alerts: list[AlertRule] | None = None

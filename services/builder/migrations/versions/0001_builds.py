@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("correlation_id", sa.String(255), nullable=False),
         sa.Column("traceparent", sa.String(255), nullable=False),
         sa.Column("queued_at", sa.Float, nullable=False),
+        sa.Column("place", sa.Float, nullable=False),
         sa.Column("not_before", sa.Float, nullable=False),
         sa.Column("started_at", sa.Float),
         sa.Column("finished_at", sa.Float),
@@ -34,3 +35,8 @@ def upgrade() -> None:
         sa.Column("image", sa.Text),
     )
     op.create_index("builds_state", "builds", ["state"])
+    op.create_table(
+        "turns",
+        sa.Column("account", sa.String(20), primary_key=True),
+        sa.Column("last_started_at", sa.Float, nullable=False),
+    )
