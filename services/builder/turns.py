@@ -42,11 +42,11 @@ async def waiting(connection: AsyncConnection, holder: str, now: float) -> Mappi
         .subquery()
     )
     served = turns_taken.c
-    statement = select(counted, func.coalesce(served.last_started_at, 0.0)).select_from(
-        counted.outerjoin(turns_taken, served.account == counted.c.account)
-    )
+    statement = select(
+        counted, func.coalesce(served.last_started_at, 0.0).label("last_started_at")
+    ).select_from(counted.outerjoin(turns_taken, served.account == counted.c.account))
     rows = await connection.execute(statement)
-    return {account: Turn(first, running, last) for account, first, running, last in rows}
+    return {row.account: Turn(row.first_place, row.running, row.last_started_at) for row in rows}
 
 
 async def take(

@@ -13,7 +13,7 @@ from tests.builder.working import both_databases
 
 async def claims(shop, *names: str, limit: int) -> list[Build]:
     """What that many workers get that look for work at the same time."""
-    workers = [shop.worker(name, builds_per_account=limit) for name in names]
+    workers = [shop.worker(name, builds_per_account=limit, lease_seconds=600) for name in names]
     return [each for each in await asyncio.gather(*(worker._claim() for worker in workers)) if each]
 
 
@@ -47,7 +47,9 @@ async def test_replicas_with_connections_of_their_own_never_exceed_an_accounts_l
         for round_ in range(5):
             account = f"team-{round_}"
             await queue(shop, skops_model, *"123456", account=account)
-            workers = [shop.worker(f"{round_}/{n}", builds_per_account=2) for n in range(9)]
+            workers = [
+                shop.worker(f"{round_}/{n}", builds_per_account=2, lease_seconds=600) for n in range(9)
+            ]
             for n, worker in enumerate(workers):
                 worker._store = replicas[n % 3]
             claimed = await asyncio.gather(*(worker._claim() for worker in workers))
