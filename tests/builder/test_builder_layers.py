@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import os
+import random
 import subprocess
 import sys
 import tarfile
@@ -14,6 +15,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.builder import layers as layers_module
 from services.builder.layers import pack
 from services.builder.stop import Stop, Stopped, in_thread
 
@@ -56,6 +58,18 @@ def test_the_same_files_give_the_same_digest_whatever_umask_locale_zone_hash_see
         digests.append(subprocess.check_output(command, env=environment, umask=umask))
 
     assert digests[0] == digests[1]
+
+
+def test_any_number_of_threads_compresses_to_the_same_bytes(tmp_path, monkeypatch):
+    """Of several jobs of zstd, which has one each 8 MiB."""
+    files = tree(tmp_path / "tree", NAMES)
+    (files / "weights").write_bytes(random.Random(7).randbytes(20_000_000) + bytes(10_000_000))
+    layers = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(layers_module, "_THREADS", threads)
+        layers.append(pack(Stop(), files, ROOT, tmp_path / f"{threads}.tar.zst"))
+
+    assert layers[0] == layers[1] == layers[2]
 
 
 def test_a_layer_is_an_ordered_tar_without_times_owners_or_foreign_modes(tmp_path):

@@ -33,7 +33,7 @@ from services.builder.ports import Dependencies, Images, Log
 from services.builder.stop import in_thread
 from so1s.errors import TemporaryError
 
-_RECIPE = "2"
+_RECIPE = "3"
 """Part of each key: a new number packs anew when the way of packing changes."""
 _SECRETS = ("SO1S_", "AWS_")
 

@@ -1,55 +1,116 @@
-"""An image rebuilt because its model changed, beside what the bytes themselves take.
+"""Images built, beside what the bytes themselves take and beside buildah with the same content.
 
-The libraries are there, and the model's signature is known: to load a library takes what the library takes.
+The model's signature is known: to load a library takes what the library takes.
 """
 
 import asyncio
 import hashlib
 import os
+import shutil
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import zstandard
-from onnx import TensorProto, helper, numpy_helper
 
 from services.builder.adapters.artifacts_file import FileArtifacts
+from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.domain.archive import Limits
 from services.builder.runtime import stage
 from services.builder.steps import World
 from so1s.store import Store
-from tests.builder.conftest import EmptyDependencies, HeldInspector, Shop
+from tests.builder.conftest import HeldInspector, Shop
+from tests.load.bench import image_memory
+from tests.load.bench.buildah import Buildah, MissingPeerError, Times
 from tests.load.bench.figure import Figure
+from tests.load.bench.image_model import MEGABYTES, trained
 from tests.load.bench.measure import interleaved
 
-_ROWS, _COLUMNS = 1024, 16_384
-_MEGABYTES = _ROWS * _COLUMNS * 4 / 1e6
 _ROUNDS = 5
+_COLD_ROUNDS = 3
 _ZSTD_LEVEL = 3
+_THREADS = os.cpu_count() or 1
+_LIMIT = f"sha256 + zstd on {_THREADS} cores + write of its bytes"
 
 
 async def measure(directory: Path) -> list[Figure]:
     store = Store(f"sqlite+aiosqlite:///{directory}/builder.db", producer="builder")
     await store.migrate("services.builder.migrations")
     shop = Shop(store, directory / "shop", HeldInspector(), _world(directory / "shop"))
-    ours = partial(_rebuild, shop, count(1))
+    try:
+        versions = count(1)
+        await _build(shop, versions, trained())  # the libraries are in uv's cache and in a layer from now on
+        figures = [await _rebuilt(shop, versions, directory)]
+        try:
+            peer = Buildah(directory / "buildah")
+        except MissingPeerError as missing:
+            figures.append(Figure("build an image", "s", 0, str(missing)))
+        else:
+            figures += await _beside(shop, versions, peer)
+    finally:
+        await store.close()
+    return figures + await image_memory.measure(directory / "memory")
+
+
+async def _rebuilt(shop: Shop, versions: count, directory: Path) -> Figure:
+    ours = partial(_build_new, shop, versions)
     limit = partial(asyncio.to_thread, _hash_and_write, directory)
     rebuilt, bare = await interleaved(ours, limit, rounds=_ROUNDS)
-    await store.close()
-    name = f"rebuild an image whose model of {_MEGABYTES:.0f} MB changed"
-    return [Figure(name, "s", median(rebuilt), "sha256 + zstd + write of its bytes", median(bare))]
+    name = f"rebuild an image whose model of {MEGABYTES:.0f} MB changed"
+    return Figure(name, "s", median(rebuilt), _LIMIT, median(bare))
+
+
+async def _beside(shop: Shop, versions: count, peer: Buildah) -> list[Figure]:
+    """Each gets the same libraries, inference server and model; buildah finds its files ready-made."""
+    libraries = next((shop.directory / "dependencies").glob("*/site-packages"))
+    peer.put(dependencies=libraries, runtime=shop.world.runtime)
+
+    async def warm() -> Times:
+        return await _theirs(peer, shop.directory)
+
+    async def cold() -> Times:
+        await peer.forget()
+        return await _theirs(peer, shop.directory)
+
+    await cold()
+    warm_ours, warm_theirs = await interleaved(partial(_build_new, shop, versions), warm, rounds=_ROUNDS)
+    cold_ours, cold_theirs = await interleaved(
+        partial(_build_from_nothing, shop, versions), cold, rounds=_COLD_ROUNDS
+    )
+    rebuilt = f"rebuild that image with {_megabytes(libraries):.0f} MB of libraries"
+    return [
+        *_figures(rebuilt, peer.version, warm_ours, warm_theirs),
+        *_figures("build it where no layer is there", peer.version, cold_ours, cold_theirs),
+    ]
+
+
+def _figures(name: str, peer: str, ours: list[float], theirs: list[Times]) -> list[Figure]:
+    build = median(each.build for each in theirs)
+    push = median(each.build + each.push for each in theirs)
+    return [
+        Figure(name, "s", median(ours), f"{peer} build --layers", build),
+        Figure(name, "s", median(ours), f"{peer}, and the push to a layout, which ours includes", push),
+    ]
+
+
+async def _theirs(peer: Buildah, directory: Path) -> Times:
+    tree = directory / "for-buildah"
+    tree.mkdir(exist_ok=True)
+    (tree / "model.onnx").write_bytes(trained())
+    await asyncio.to_thread(peer.put, model=tree)
+    return await peer.build()
 
 
 def _world(directory: Path) -> World:
     images = LayoutImages(directory / "images")
     return World(
         artifacts={"file": FileArtifacts()},
-        dependencies=EmptyDependencies(images, directory / "dependencies"),
+        dependencies=_dependencies(directory / "dependencies", images),
         inspector=HeldInspector(),
         images=images,
         runtime=stage(directory / "runtime", Path(sys.executable)),
@@ -58,9 +119,27 @@ def _world(directory: Path) -> World:
     )
 
 
-async def _rebuild(shop: Shop, versions: count) -> float:
+def _dependencies(directory: Path, images: LayoutImages) -> UvDependencies:
+    platform = f"linux-x86_64-cp{sys.version_info.major}{sys.version_info.minor}"
+    return UvDependencies(directory, images, python=Path(sys.executable), platform=platform)
+
+
+async def _build_new(shop: Shop, versions: count) -> float:
+    return await _build(shop, versions, trained())
+
+
+async def _build_from_nothing(shop: Shop, versions: count) -> float:
+    """In a store without a layer; uv has the libraries in its cache."""
+    fresh = shop.directory / "fresh"
+    shutil.rmtree(fresh, ignore_errors=True)
+    images = LayoutImages(fresh / "images")
+    world = replace(shop.world, images=images, dependencies=_dependencies(fresh / "dependencies", images))
+    return await _build(replace(shop, world=world), versions, trained())
+
+
+async def _build(shop: Shop, versions: count, model: bytes) -> float:
     version = str(next(versions))
-    await shop.say(shop.uploaded(version, data=_trained(), name=f"{version}.onnx"))
+    await shop.say(shop.uploaded(version, data=model, name=f"{version}.onnx"))
     started = time.perf_counter()
     await shop.worker().work()
     seconds = time.perf_counter() - started
@@ -70,22 +149,16 @@ async def _rebuild(shop: Shop, versions: count) -> float:
 
 def _hash_and_write(directory: Path) -> float:
     artifact, packed = directory / "limit.onnx", directory / "limit.zst"
-    artifact.write_bytes(_trained())
+    artifact.write_bytes(trained())
     started = time.perf_counter()
     data = artifact.read_bytes()
     hashlib.sha256(data).hexdigest()
     with packed.open("wb") as file:
-        file.write(zstandard.compress(data, _ZSTD_LEVEL))
+        file.write(zstandard.ZstdCompressor(level=_ZSTD_LEVEL, threads=_THREADS).compress(data))
         file.flush()
         os.fsync(file.fileno())
     return time.perf_counter() - started
 
 
-def _trained() -> bytes:
-    """A model of one dense layer, whose weights are as a training leaves them: new, and hard to compress."""
-    weights = np.random.default_rng().normal(size=(_ROWS, _COLUMNS)).astype(np.float32)
-    node = helper.make_node("MatMul", ["x", "w"], ["y"])
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, _ROWS])
-    answered = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, _COLUMNS])
-    graph = helper.make_graph([node], "dense", [given], [answered], [numpy_helper.from_array(weights, "w")])
-    return helper.make_model(graph).SerializeToString()
+def _megabytes(tree: Path) -> float:
+    return sum(path.stat().st_size for path in tree.rglob("*") if path.is_file()) / 1e6
