@@ -141,7 +141,7 @@ async def _build(shop: Shop, versions: count, model: bytes) -> float:
     version = str(next(versions))
     await shop.say(shop.uploaded(version, data=model, name=f"{version}.onnx"))
     started = time.perf_counter()
-    await shop.worker().work()
+    await shop.worker(deadline_seconds=3600).work()
     seconds = time.perf_counter() - started
     assert await shop.state(version) == "built"
     return seconds
