@@ -8,7 +8,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 BIN := .venv/bin
-GENERATED := docs/events.md docs/asyncapi.json tests/contracts/schemas deploy/rules
+GENERATED := docs/events.md docs/asyncapi.json tests/contracts/schemas deploy/rules runtime/so1s_runtime/rpc/descriptors.py
 # The interpreter that is here is used; none is downloaded.
 export UV_PYTHON_DOWNLOADS := never
 # Hard links fail between file systems and then print a warning for each package.
@@ -87,6 +87,7 @@ load: install ## Load an endpoint while its operator works on it: no request may
 verify: install ## Regenerate what is generated; fail where that changes the tree
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python -m services.deployer.rules
+	@$(BIN)/python runtime/proto/generate.py
 	@test -z "$$(git status --porcelain $(GENERATED))" || \
 	  { git status --short $(GENERATED); echo "→ commit what was generated"; exit 1; }
 

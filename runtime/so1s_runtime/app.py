@@ -1,18 +1,16 @@
 """The HTTP face: every path the server answers, and what each request passes on its way."""
 
 import logging
-import os
-import re
 import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
-from itertools import count
 from typing import Any, NamedTuple
 
 from so1s_runtime import exchange, openapi, protocol
 from so1s_runtime.asgi import CallerGoneError, Message, Receive, Request, Response, Send, json_response
 from so1s_runtime.errors import RequestError
+from so1s_runtime.identity import Asked, request_id
 from so1s_runtime.loaders import loader
 from so1s_runtime.logs import log
 from so1s_runtime.manifest import Manifest
@@ -22,13 +20,6 @@ from so1s_runtime.question import Question
 from so1s_runtime.settings import Settings
 from so1s_runtime.slots import retry_after
 from so1s_runtime.worker import Worker
-
-# A caller's id is repeated in headers and logs, so it is short and printable.
-_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
-
-# Ids are unique, not secret: a random number for the process, then a count.
-_PROCESS = os.urandom(8).hex()
-_COUNT = count()
 
 # Written by nginx for a caller that went away; it reaches metrics and logs only.
 _CALLER_GONE = 499
@@ -100,10 +91,17 @@ class App:
             await response.send(send, self._headers(request))
         except CallerGoneError:
             status = _CALLER_GONE
-        seconds = time.perf_counter() - started
-        self.metrics.answered(route.template if route else "other", status, seconds)
+        template = route.template if route else "other"
+        self.finished(Asked(template, scope["method"], scope["path"], request.id, started), status)
+
+    def finished(self, asked: Asked, status: int) -> None:
+        """Count an answer, and log it where that is wanted."""
+        seconds = time.perf_counter() - asked.started
+        self.metrics.answered(asked.route, status, seconds)
         if self._settings.access_log:
-            _log_access(scope, request, status, seconds)
+            fields: dict[str, Any] = {"method": asked.method, "path": asked.path, "status": status}
+            fields |= {"milliseconds": round(seconds * 1000, 3), "request_id": asked.id}
+            log(logging.INFO, "request", **fields)
 
     async def _answer(self, scope: Message, route: Route | None, request: Request) -> Response:
         try:
@@ -123,18 +121,19 @@ class App:
         return [*headers, (b"connection", b"close")] if self.draining else headers
 
     async def _predict(self, request: Request) -> Response:
-        return await self._ask(partial(exchange.predict, self._loaded()), request)
+        return await self._ask(partial(exchange.predict, self.loaded()), request)
 
     async def _infer(self, request: Request) -> Response:
         length = _json_length(request)
-        return await self._ask(partial(exchange.infer, self._loaded(), request.id, length), request)
+        return await self._ask(partial(exchange.infer, self.loaded(), request.id, length), request)
 
     async def _ask(self, ask: Callable[[bytes], Question[Response]], request: Request) -> Response:
         settings = self._settings
         body = partial(request.body, settings.max_body_bytes, settings.body_seconds)
         return await self.worker.answer(body, ask)
 
-    def _loaded(self) -> Model:
+    def loaded(self) -> Model:
+        """The model. Raises RequestError (503) while there is none."""
         if self.model is None:
             raise RequestError("the model is loading; try again later", status=503, headers=retry_after(1))
         return self.model
@@ -179,7 +178,7 @@ def _handler(
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id")
-    return given.decode() if given and _REQUEST_ID.fullmatch(given) else f"{_PROCESS}{next(_COUNT):016x}"
+    return request_id(given.decode("latin-1") if given else None)
 
 
 def _json_length(request: Request) -> int | None:
@@ -191,8 +190,3 @@ def _json_length(request: Request) -> int | None:
         name = protocol.JSON_LENGTH.decode()
         raise RequestError(f"{name} must be a number of bytes, is {given!r}", field=name)
     return int(given)
-
-
-def _log_access(scope: Message, request: Request, status: int, seconds: float) -> None:
-    fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"], "status": status}
-    log(logging.INFO, "request", **fields, milliseconds=round(seconds * 1000, 3), request_id=request.id)

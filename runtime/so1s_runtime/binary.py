@@ -4,7 +4,7 @@ A string is its length in four bytes and then itself in UTF-8. Numbers are read 
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -51,6 +51,11 @@ def encode(spec: TensorSpec, array: np.ndarray) -> bytes:
         return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
     words = [str(word).encode() for word in array.reshape(-1)]
     return b"".join(part for word in words for part in (_LENGTH.pack(len(word)), word))
+
+
+def texts(spec: TensorSpec, words: Iterable[bytes]) -> list[str]:
+    """Strings of UTF-8. Raises RequestError, which tells the first that is none."""
+    return [_text(spec, word, index) for index, word in enumerate(words)]
 
 
 def _strings(spec: TensorSpec, raw: bytes, count: int) -> np.ndarray:

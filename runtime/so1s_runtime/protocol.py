@@ -154,9 +154,7 @@ def _raw(given: Mapping[str, Mapping[str, Any]], rest: memoryview) -> dict[str, 
 
 def _tensor(spec: TensorSpec, value: Mapping[str, Any], raw: Mapping[str, memoryview]) -> np.ndarray:
     name, data = spec.name, value.get("data")
-    if value.get("datatype") != spec.dtype.oip:
-        message = f"input {name!r} has datatype {value.get('datatype')!r:.40}, expected {spec.dtype.oip!r}"
-        raise RequestError(message, field=name, expected=spec.dtype.oip)
+    tensors.check_datatype(spec, value.get("datatype"))
     shape = _shape(spec, value.get("shape"))
     if name in raw:
         return binary.decode(spec, raw[name], shape)
@@ -184,12 +182,9 @@ def _wanted(request: Mapping[str, Any], specs: Sequence[TensorSpec]) -> Sequence
     all_binary = _parameters(request, "parameters").get("binary_data_output", False) is True
     if not request.get("outputs"):
         return [Wanted(spec, all_binary) for spec in specs]
-    known = {spec.name: spec for spec in specs}
     named = _named_objects(request, "outputs")
-    for name in named:
-        if name not in known:
-            raise RequestError(f"unknown output {name!r}; the model gives {', '.join(known)}", field=name)
+    picked = tensors.pick(specs, list(named))
     return [
-        Wanted(known[name], _parameters(value, name).get("binary_data", all_binary) is True)
-        for name, value in named.items()
+        Wanted(spec, _parameters(named[spec.name], spec.name).get("binary_data", all_binary) is True)
+        for spec in picked
     ]

@@ -14,6 +14,8 @@ from so1s_runtime import manifest, model, trial
 from so1s_runtime.app import App, State
 from so1s_runtime.errors import ModelError
 from so1s_runtime.logs import configure, log
+from so1s_runtime.rpc import front
+from so1s_runtime.rpc.server import RpcServer
 from so1s_runtime.settings import Settings
 
 
@@ -24,7 +26,8 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, settings: Settings, app: App) -> None:
-        super().__init__(_config(settings, app))
+        self._rpc = RpcServer(app, settings)
+        super().__init__(_config(settings, app, self._rpc))
         self.exit_code = 0
         self._app = app
         self._settings = settings
@@ -56,6 +59,14 @@ class Server(uvicorn.Server):
             seconds = time.perf_counter() - started
             app.metrics.model_load_seconds.set(seconds)
             log(logging.INFO, "ready", seconds=round(seconds, 3))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is in flight, over HTTP and gRPC."""
+        stopping = asyncio.create_task(self._rpc.stop(_grace_seconds(self._settings)))
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self._rpc.stop(0)
+        await stopping
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Take a signal; the loop acts on it. Unlike uvicorn's, this does not raise it again later."""
@@ -103,10 +114,14 @@ def _listen(settings: Settings) -> socket.socket:
     return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
 
 
-def _config(settings: Settings, app: App) -> uvicorn.Config:
+def _grace_seconds(settings: Settings) -> int:
+    return math.ceil(settings.request_seconds + settings.body_seconds)
+
+
+def _config(settings: Settings, app: App, rpc: RpcServer) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=front.protocol(rpc.port),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -114,5 +129,5 @@ def _config(settings: Settings, app: App) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=math.ceil(settings.request_seconds + settings.body_seconds),
+        timeout_graceful_shutdown=_grace_seconds(settings),
     )

@@ -58,6 +58,24 @@ def check_shape(spec: TensorSpec, shape: tuple[int, ...]) -> None:
         raise RequestError(message, field=spec.name, expected=str(spec))
 
 
+def check_datatype(spec: TensorSpec, given: Any) -> None:
+    """Raise RequestError unless `given` is the protocol's name of the type of `spec`."""
+    if given != spec.dtype.oip:
+        message = f"input {spec.name!r} has datatype {given!r:.40}, expected {spec.dtype.oip!r}"
+        raise RequestError(message, field=spec.name, expected=spec.dtype.oip)
+
+
+def pick(specs: Sequence[TensorSpec], names: Sequence[str]) -> Sequence[TensorSpec]:
+    """The outputs of those names in their order, or all where none is named. Raises RequestError."""
+    known = {spec.name: spec for spec in specs}
+    for name in names:
+        if name not in known:
+            raise RequestError(f"unknown output {name!r}; the model gives {', '.join(known)}", field=name)
+    if len(set(names)) < len(names):
+        raise RequestError('"outputs" must have distinct names', field="outputs")
+    return [known[name] for name in names] or specs
+
+
 def check_finite(spec: TensorSpec, array: np.ndarray) -> None:
     """Raise RequestError, with its position, for a value that is infinite or no number."""
     if spec.dtype.is_float and not np.isfinite(array).all():

@@ -3,70 +3,18 @@
 import asyncio
 import json
 import signal
-import socket
-import sys
 import time
-from collections.abc import Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
 
+import grpc.aio
 import httpx
 import numpy as np
 import pytest
 
+from so1s_runtime.manifest import read
+from so1s_runtime.rpc import messages
+from tests.runtime.running import Running, is_ready, running
+
 ROW = [5.1, 3.5, 1.4, 0.2]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Running:
-    """A server process, a client of it, and the lines it logged, read after its end."""
-
-    def __init__(self, process: asyncio.subprocess.Process, client: httpx.AsyncClient) -> None:
-        self.process = process
-        self.client = client
-
-    async def until(
-        self, condition: Callable[[httpx.Response], bool], path="/v2/health/ready"
-    ) -> httpx.Response:
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    answer = await self.client.get(path)
-                    if condition(answer):
-                        return answer
-                except httpx.TransportError:
-                    assert self.process.returncode is None, await self.log()
-                await asyncio.sleep(0.02)
-
-    async def log(self) -> list[dict]:
-        return [json.loads(line) for line in (await self.process.stderr.read()).splitlines()]
-
-    async def end(self) -> int:
-        async with asyncio.timeout(20):
-            return await self.process.wait()
-
-
-@asynccontextmanager
-async def running(directory: Path, *flags: str):
-    port = free_port()
-    command = [sys.executable, "-m", "so1s_runtime", f"--model-dir={directory}", f"--port={port}", *flags]
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            yield Running(process, client)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-def is_ready(answer: httpx.Response) -> bool:
-    return answer.status_code == 200
 
 
 def is_draining(answer: httpx.Response) -> bool:
@@ -157,3 +105,31 @@ async def test_a_taken_port_ends_the_process_with_the_reason(onnx_model):
             (line,) = await second.log()
             assert line["event"] == "cannot listen"
             assert "Address already in use" in line["reason"]
+
+
+async def test_one_port_speaks_http_and_grpc_and_a_call_in_flight_is_finished_at_the_end(onnx_model, rows):
+    spec = read(onnx_model.directory).signature.inputs[0]
+    tensor = {"name": spec.name, "datatype": spec.dtype.oip, "shape": rows.shape}
+    raw = rows.astype(spec.dtype.numpy).tobytes()
+    asked = messages.ModelInferRequest(model_name="iris", inputs=[tensor], raw_input_contents=[raw])
+    may_go_on = asyncio.Event()
+
+    async def slowly():
+        await may_go_on.wait()
+        yield asked.SerializeToString()
+
+    async with running(onnx_model.directory, "--drain-seconds=0") as server:
+        await server.until(is_ready)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.client.base_url.port}") as channel:
+            call = asyncio.ensure_future(
+                channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")(slowly())
+            )
+            await server.until(lambda answer: "http_requests_in_flight 1.0" in answer.text, "/metrics")
+            server.process.send_signal(signal.SIGTERM)
+            await refuses_connections(server)
+            may_go_on.set()
+            said = messages.ModelInferResponse.FromString(await call)
+        np.testing.assert_array_equal(
+            np.frombuffer(said.raw_output_contents[0], np.int64), onnx_model.estimator.predict(rows)
+        )
+        assert await server.end() == 0

@@ -1,0 +1,147 @@
+"""The methods of `inference.GRPCInferenceService`, and what each call passes on its way.
+
+A call is counted and logged as its like over HTTP, by the same routes and statuses, so that whoever watches
+or scales a server sees one load.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import grpc
+from grpc.aio import EOF, ServicerContext
+
+from so1s_runtime import protocol
+from so1s_runtime.app import App, State
+from so1s_runtime.errors import RequestError
+from so1s_runtime.identity import Asked, request_id
+from so1s_runtime.loaders import loader
+from so1s_runtime.logs import log
+from so1s_runtime.rpc import messages
+from so1s_runtime.rpc.details import Metadata, failure
+from so1s_runtime.rpc.infer import check_model, infer, parse
+from so1s_runtime.settings import Settings
+
+_SERVICE = "inference.GRPCInferenceService"
+
+# Written by nginx for a caller that went away; it reaches metrics and logs only.
+_CALLER_GONE = 499
+
+
+class Call(NamedTuple):
+    """One call: its id, and how its message is read."""
+
+    id: str
+    read: Callable[[], Awaitable[bytes]]
+
+
+class Method(NamedTuple):
+    """`route` is its like over HTTP, as metrics name it."""
+
+    route: str
+    answer: Callable[[Call], Awaitable[bytes]]
+
+
+class Service(grpc.GenericRpcHandler):
+    """Finds the method of a call, and answers it."""
+
+    def __init__(self, app: App, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._label = f"{app.manifest.name}@{app.manifest.version}"
+        methods = {
+            "ServerLive": Method("/v2/health/live", self._live),
+            "ServerReady": Method("/v2/health/ready", self._ready),
+            "ServerMetadata": Method("/v2", self._server_metadata),
+            "ModelReady": Method("/v2/models/{name}/ready", self._model_ready),
+            "ModelMetadata": Method("/v2/models/{name}", self._model_metadata),
+            "ModelInfer": Method("/v2/models/{name}/infer", self._infer),
+            "RepositoryIndex": Method("/v2/repository/index", self._index),
+        }
+        # A stream is asked for, which one message is too: so it is read once there is a slot, and in time.
+        self._handlers = {
+            f"/{_SERVICE}/{name}": grpc.stream_unary_rpc_method_handler(partial(self._call, name, method))
+            for name, method in methods.items()
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        """The handler of a path; gRPC answers UNIMPLEMENTED where there is none."""
+        return self._handlers.get(handler_call_details.method)
+
+    async def _call(self, name: str, method: Method, _: Any, context: ServicerContext) -> bytes:
+        started, status = time.perf_counter(), _CALLER_GONE
+        given = dict(context.invocation_metadata() or ())
+        call = Call(request_id(_text(given.get("x-request-id"))), partial(self._read, context))
+        trailers: Metadata = (("x-request-id", call.id), ("x-model", self._label))
+        try:
+            answer, status = await method.answer(call), 200
+        except RequestError as error:
+            answer, status = b"", error.status
+            _fail(context, error, trailers)
+        except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered and logged
+            log(logging.ERROR, "request failed", error=error, request_id=call.id, path=f"/{_SERVICE}/{name}")
+            answer, status = b"", 500
+            failed = RequestError(f"the model failed; see the log of request {call.id}", status=500)
+            _fail(context, failed, trailers)
+        else:
+            context.set_trailing_metadata(trailers)
+        finally:
+            self._app.finished(Asked(method.route, "POST", f"/{_SERVICE}/{name}", call.id, started), status)
+        return answer
+
+    async def _read(self, context: ServicerContext) -> bytes:
+        """The message. Raises RequestError if it does not come, or too slowly (408)."""
+        try:
+            async with asyncio.timeout(self._settings.body_seconds):
+                message = await context.read()
+        except TimeoutError:
+            raise RequestError("the request did not arrive in time", status=408) from None
+        if message is EOF:
+            raise RequestError("the call has no message")
+        return message
+
+    async def _infer(self, call: Call) -> bytes:
+        return await self._app.worker.answer(call.read, partial(infer, self._app.loaded(), call.id))
+
+    async def _live(self, _: Call) -> bytes:
+        return messages.ServerLiveResponse(live=True).SerializeToString()
+
+    async def _ready(self, _: Call) -> bytes:
+        return messages.ServerReadyResponse(ready=self._is_ready).SerializeToString()
+
+    async def _model_ready(self, call: Call) -> bytes:
+        asked = parse(messages.ModelReadyRequest, await call.read())
+        check_model(self._app.manifest, asked.name, asked.version)
+        return messages.ModelReadyResponse(ready=self._is_ready).SerializeToString()
+
+    async def _server_metadata(self, _: Call) -> bytes:
+        return messages.ServerMetadataResponse(**protocol.server_metadata()).SerializeToString()
+
+    async def _model_metadata(self, call: Call) -> bytes:
+        manifest = self._app.manifest
+        asked = parse(messages.ModelMetadataRequest, await call.read())
+        check_model(manifest, asked.name, asked.version)
+        said = protocol.model_metadata(manifest, loader(manifest.format).PLATFORM)
+        return messages.ModelMetadataResponse(**said).SerializeToString()
+
+    async def _index(self, _: Call) -> bytes:
+        models = protocol.repository_index(self._app.manifest, ready=self._is_ready)
+        return messages.RepositoryIndexResponse(models=models).SerializeToString()
+
+    @property
+    def _is_ready(self) -> bool:
+        return self._app.state is State.READY
+
+
+def _fail(context: ServicerContext, error: RequestError, trailers: Metadata) -> None:
+    failed = failure(error)
+    context.set_code(failed.code)
+    context.set_details(failed.message)
+    context.set_trailing_metadata((*trailers, *failed.trailers))
+
+
+def _text(value: str | bytes | None) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,231 @@
+"""gRPC's methods on a real connection: answers as the library's, and the limits and counts of HTTP."""
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+
+import grpc.aio
+import numpy as np
+import pytest
+
+from so1s_runtime.app import App
+from so1s_runtime.errors import RequestError
+from so1s_runtime.manifest import read
+from so1s_runtime.model import Model
+from so1s_runtime.rpc import messages
+from so1s_runtime.rpc.server import RpcServer
+from so1s_runtime.settings import Settings
+
+PATH = "/inference.GRPCInferenceService"
+INFER_ROUTE = "/v2/models/{name}/infer"
+
+
+class Client:
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+
+    def call(self, method: str, body: bytes = b"", **options) -> grpc.aio.UnaryUnaryCall:
+        return self._channel.unary_unary(f"{PATH}/{method}")(body, **options)
+
+    def stream(self, method: str, body, **options) -> grpc.aio.StreamUnaryCall:
+        return self._channel.stream_unary(f"{PATH}/{method}")(body, **options)
+
+    async def refused(self, method: str, body: bytes = b"", **options) -> grpc.aio.AioRpcError:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await self.call(method, body, **options)
+        return refused.value
+
+
+@asynccontextmanager
+async def client_of(app: App):
+    server = RpcServer(app, app._settings)
+    port = await server.port()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Client(channel)
+    await server.stop(0)
+
+
+def question(spec, rows) -> bytes:
+    tensor = {"name": spec.name, "datatype": spec.dtype.oip, "shape": rows.shape}
+    raw = rows.astype(spec.dtype.numpy).tobytes()
+    return messages.ModelInferRequest(
+        model_name="iris", inputs=[tensor], raw_input_contents=[raw]
+    ).SerializeToString()
+
+
+@pytest.fixture
+def app(skops_model, loaded_app) -> App:
+    return loaded_app(skops_model.directory)
+
+
+@pytest.fixture
+def body(skops_model, rows) -> bytes:
+    return question(read(skops_model.directory).signature.inputs[0], rows[:1])
+
+
+async def test_infer_answers_as_the_library_does_row_by_row(served, loaded_app, rows):
+    app = loaded_app(served.directory)
+    async with client_of(app) as client:
+        asked = question(app.manifest.signature.inputs[0], rows)
+        said = messages.ModelInferResponse.FromString(await client.call("ModelInfer", asked))
+    labels = np.frombuffer(said.raw_output_contents[0], np.int64)
+    np.testing.assert_array_equal(labels, served.estimator.predict(rows))
+
+
+async def test_the_server_and_its_model_tell_of_themselves(app):
+    async with client_of(app) as client:
+        assert messages.ServerLiveResponse.FromString(await client.call("ServerLive")).live
+        assert messages.ServerReadyResponse.FromString(await client.call("ServerReady")).ready
+        asked = messages.ModelReadyRequest(name="iris", version="3").SerializeToString()
+        assert messages.ModelReadyResponse.FromString(await client.call("ModelReady", asked)).ready
+        said = messages.ModelMetadataResponse.FromString(await client.call("ModelMetadata", asked))
+        assert (said.name, list(said.versions), list(said.inputs[0].shape)) == ("iris", ["3"], [-1, 4])
+        said = messages.ServerMetadataResponse.FromString(await client.call("ServerMetadata"))
+        assert said.name == "so1s-runtime"
+        (model,) = messages.RepositoryIndexResponse.FromString(await client.call("RepositoryIndex")).models
+        assert (model.name, model.version, model.state) == ("iris", "3", "READY")
+
+
+async def test_a_model_or_method_that_is_not_there_is_told_apart(app):
+    other = messages.ModelReadyRequest(name="other").SerializeToString()
+    async with client_of(app) as client:
+        for method in ("ModelReady", "ModelMetadata"):
+            refused = await client.refused(method, other)
+            assert refused.code() is grpc.StatusCode.NOT_FOUND
+            assert refused.details() == "no model 'other' is served; this is iris@3"
+        assert (await client.refused("ModelStatistics")).code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_server_whose_model_loads_is_live_not_ready_and_says_when_to_come_again(skops_model, body):
+    app = App(Settings(model_dir=skops_model.directory, port=1), read(skops_model.directory))
+    async with client_of(app) as client:
+        assert messages.ServerLiveResponse.FromString(await client.call("ServerLive")).live
+        assert not messages.ServerReadyResponse.FromString(await client.call("ServerReady")).ready
+        refused = await client.refused("ModelInfer", body)
+        assert refused.code() is grpc.StatusCode.UNAVAILABLE
+        assert dict(refused.trailing_metadata())["grpc-retry-pushback-ms"] == "1000"
+
+
+async def test_a_call_is_named_counted_and_measured_as_over_http(app, body):
+    async with client_of(app) as client:
+        call = client.call("ModelInfer", body, metadata=[("x-request-id", "r7")])
+        assert messages.ModelInferResponse.FromString(await call).id == "r7"
+        trailers = dict(await call.trailing_metadata())
+        assert (trailers["x-request-id"], trailers["x-model"]) == ("r7", "iris@3")
+        await client.refused("ModelInfer", b"\xff")
+    count = app.metrics.registry.get_sample_value
+    for status in ("200", "400"):
+        assert count("http_requests_total", {"route": INFER_ROUTE, "status": status}) == 1
+    assert count("http_request_duration_seconds_count", {"route": INFER_ROUTE}) == 2
+
+
+class Held:
+    """A model that answers when it may."""
+
+    def __init__(self, app: App) -> None:
+        self.may, self.begun, self._predict = threading.Event(), threading.Event(), app.model.predictor
+        app.model = Model(app.manifest, self)
+
+    def __call__(self, inputs, names):
+        self.begun.set()
+        self.may.wait(30)
+        return self._predict(inputs, names)
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def test_a_full_server_refuses_and_says_when_to_come_again(skops_model, loaded_app, body):
+    app = loaded_app(skops_model.directory, max_concurrency=1)
+    held = Held(app)
+    async with client_of(app) as client:
+        first = asyncio.ensure_future(client.call("ModelInfer", body))
+        await until(held.begun.is_set)
+        refused = await client.refused("ModelInfer", body)
+        assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "grpc-status-details-bin" in dict(refused.trailing_metadata())
+        held.may.set()
+        assert await first
+
+
+async def test_a_caller_whose_deadline_has_passed_leaves_no_slot_taken(skops_model, loaded_app, body):
+    app = loaded_app(skops_model.directory)
+    held = Held(app)
+    async with client_of(app) as client:
+        first = asyncio.ensure_future(client.call("ModelInfer", body))
+        await until(held.begun.is_set)
+        refused = await client.refused("ModelInfer", body, timeout=0.05)
+        assert refused.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: app.worker.slots.taken == 1)
+        held.may.set()
+        await first
+    assert app.worker.slots.taken == 0
+    assert (
+        app.metrics.registry.get_sample_value("http_requests_total", {"route": INFER_ROUTE, "status": "499"})
+        == 1
+    )
+
+
+async def test_a_model_that_takes_too_long_is_given_up(skops_model, loaded_app, body):
+    app = loaded_app(skops_model.directory, request_seconds=0.1)
+    held = Held(app)
+    async with client_of(app) as client:
+        refused = await client.refused("ModelInfer", body)
+    held.may.set()
+    assert refused.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert refused.details() == "no answer within 0.1 s"
+
+
+async def test_a_message_that_does_not_come_in_time_ends_the_call(skops_model, loaded_app):
+    async def never():
+        await asyncio.Event().wait()
+        yield b""
+
+    app = loaded_app(skops_model.directory, body_seconds=0.1)
+    async with client_of(app) as client:
+        with pytest.raises(grpc.aio.AioRpcError, match="the request did not arrive in time") as refused:
+            await client.stream("ModelInfer", never())
+    assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert app.worker.slots.taken == 0
+
+
+async def test_a_call_without_a_message_or_with_too_large_a_one_is_refused(skops_model, loaded_app):
+    async def nothing():
+        return
+        yield b""
+
+    app = loaded_app(skops_model.directory, max_body_bytes=100)
+    async with client_of(app) as client:
+        with pytest.raises(grpc.aio.AioRpcError, match="the call has no message"):
+            await client.stream("ModelInfer", nothing())
+        refused = await client.refused("ModelInfer", bytes(101))
+    assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await until(lambda: app.worker.slots.taken == 0)
+
+
+async def test_a_model_that_fails_says_no_more_than_where_to_look(app, body):
+    def fail(inputs, names):
+        raise ValueError("secret")
+
+    app.model = Model(app.manifest, fail)
+    async with client_of(app) as client:
+        refused = await client.refused("ModelInfer", body, metadata=[("x-request-id", "r1")])
+    assert refused.code() is grpc.StatusCode.INTERNAL
+    assert refused.details() == "the model failed; see the log of request r1"
+
+
+async def test_a_server_that_could_not_start_says_so_to_each_who_asks(app, monkeypatch):
+    server = RpcServer(app, app._settings)
+
+    async def broken():
+        raise RequestError("no library")
+
+    monkeypatch.setattr(server, "_start", broken)
+    for _ in range(2):
+        with pytest.raises(RequestError, match="no library"):
+            await server.port()
