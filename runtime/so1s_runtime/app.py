@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from so1s_runtime import exchange, openapi, protocol
 from so1s_runtime.asgi import CallerGoneError, Message, Receive, Request, Response, Send, json_response
-from so1s_runtime.errors import RequestError
+from so1s_runtime.errors import RequestError, unforeseen
 from so1s_runtime.identity import Asked, request_id
 from so1s_runtime.loaders import loader
 from so1s_runtime.logs import log
@@ -113,7 +113,8 @@ class App:
             raise
         except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered and logged
             log(logging.ERROR, "request failed", error=error, request_id=request.id, path=scope["path"])
-            return json_response({"error": f"the model failed; see the log of request {request.id}"}, 500)
+            failed = unforeseen(error, request.id)
+            return json_response(failed.body, failed.status)
 
     def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
         headers = [(b"x-request-id", request.id.encode()), self._label]

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     signature.add_argument("format", choices=FORMATS)
     signature.add_argument("file", type=Path)
     directory = commands.add_parser("model", help="load the model of a directory and call it once")
-    directory.add_argument("directory", type=Path)
+    directory.add_argument("directory", type=lambda text: Path(text).absolute())
     try:
         found = _run(parser.parse_args(arguments))
     except ModelError as error:

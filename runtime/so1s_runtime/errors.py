@@ -27,5 +27,24 @@ class RequestError(Exception):
         self.body = {"error": message} | {key: value for key, value in details.items() if value is not None}
 
 
+class AuthorError(Exception):
+    """Code that the model's author wrote raised something: `type` is its name, `said` what, where and why."""
+
+    def __init__(self, raised: BaseException, said: str) -> None:
+        super().__init__(said)
+        self.type = type(raised).__name__
+        self.__cause__ = raised
+
+
 class ModelError(Exception):
     """The model directory cannot be served, or breaks its manifest; the message says what to mend."""
+
+
+def unforeseen(error: Exception, request_id: str) -> RequestError:
+    """What a caller learns of an error that is none of its own: nothing of the code."""
+    if not isinstance(error, AuthorError):
+        return RequestError(f"the model failed; see the log of request {request_id}", status=500)
+    said = f"the model's code raised {error.type}; see the log of request {request_id}"
+    failed = RequestError(said, status=500)
+    failed.body["type"] = error.type
+    return failed

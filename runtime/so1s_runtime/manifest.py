@@ -25,7 +25,7 @@ from so1s_runtime.errors import ModelError
 
 SCHEMA = "so1s-model/v1"
 FILE_NAME = "model.json"
-FORMATS = ("onnx", "skops", "xgboost", "lightgbm")
+FORMATS = ("onnx", "skops", "xgboost", "lightgbm", "python")
 
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,63}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from so1s_runtime import plain
-from so1s_runtime.errors import ModelError, RequestError
+from so1s_runtime.errors import AuthorError, ModelError, RequestError
 from so1s_runtime.loaders import Predictor, loader
 from so1s_runtime.manifest import Manifest, TensorSpec
 from so1s_runtime.tensors import conform
@@ -47,6 +47,8 @@ def _warm_up(model: Model, directory: Path) -> None:
         model.run(warm_up_inputs(manifest, directory), manifest.signature.outputs)
     except RequestError as error:
         raise ModelError(f"{source} does not fit the manifest: {error}") from error
+    except AuthorError as error:
+        raise ModelError(f"the warm-up call with {source} raised {error}") from error
     except Exception as error:  # a library's error of any type
         raise ModelError(f"the warm-up call with {source} failed: {type(error).__name__}: {error}") from error
 

@@ -12,7 +12,7 @@ import uvicorn
 
 from so1s_runtime import manifest, model, trial
 from so1s_runtime.app import App, State
-from so1s_runtime.errors import ModelError
+from so1s_runtime.errors import AuthorError, ModelError
 from so1s_runtime.logs import configure, log
 from so1s_runtime.rpc import front
 from so1s_runtime.rpc.server import RpcServer
@@ -51,7 +51,8 @@ class Server(uvicorn.Server):
             )
             app.model = loaded
         except Exception as error:  # noqa: BLE001 - whatever stops the load must stop the process
-            expected = isinstance(error, ModelError)
+            # Its author needs to see where code failed; of a broken file the reason tells all.
+            expected = isinstance(error, ModelError) and not isinstance(error.__cause__, AuthorError)
             log(logging.ERROR, "cannot serve", reason=str(error), error=None if expected else error)
             self.exit_code = 1
             self.should_exit = True

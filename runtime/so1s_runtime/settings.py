@@ -30,7 +30,7 @@ def _between(number: type[int] | type[float], low: int, high: int) -> _Kind:
 def _directory(text: str) -> Path:
     if not Path(text).is_dir():
         raise ValueError(text)
-    return Path(text)
+    return Path(text).absolute()  # code of a model may change the working directory
 
 
 def _switch(text: str) -> bool:

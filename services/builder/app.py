@@ -21,6 +21,7 @@ from services.builder.adapters.inspector_process import ProcessInspector
 from services.builder.adapters.signing_key import SigningKey
 from services.builder.attestor import Attestor
 from services.builder.domain.archive import Limits
+from services.builder.domain.permission import Permissions
 from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
 from services.builder.locks import shipped
@@ -136,6 +137,7 @@ def make_world(settings: Settings) -> World:
             files=settings.max_files,
             ratio=settings.max_archive_ratio,
         ),
+        permissions=Permissions(user_code=settings.user_code_accounts),
         attestor=make_attestor(settings, images),
     )
 

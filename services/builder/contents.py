@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.builder.domain.archive import Limits
-from services.builder.domain.contents import choose_model
+from services.builder.domain.contents import CODE, PREPARED, choose_model, require_signature
 from services.builder.domain.failure import BuildError
 from services.builder.domain.formats import recognise
+from services.builder.domain.permission import Permissions
 from services.builder.stop import Stop
 from services.builder.unpack import archive_kind, unpack
+from so1s import requirements
 from so1s.errors import InvalidInput
 from so1s.events import ModelUploaded, Signature
 from so1s.events.model import Format
 from so1s.modelfile import FILE_NAME, MAX_BYTES, ModelFile
+from so1s.requirements import Requirements
 from so1s_runtime import manifest as manifests
 from so1s_runtime.errors import ModelError
 
@@ -34,9 +37,13 @@ class Contents:
     format: Format
     described: ModelFile | None
     """Its `so1s.yaml`."""
+    requirements: Requirements | None = None
+    """What its code asks for, beside what its server needs."""
 
 
-def read_contents(stop: Stop, fetched: Path, uploaded: ModelUploaded, limits: Limits) -> Contents:
+def read_contents(
+    stop: Stop, fetched: Path, uploaded: ModelUploaded, limits: Limits, permissions: Permissions
+) -> Contents:
     """Unpack what was fetched where it is an archive, and find out what it is.
 
     Raises:
@@ -51,8 +58,10 @@ def read_contents(stop: Stop, fetched: Path, uploaded: ModelUploaded, limits: Li
         str(path.relative_to(files)): _recognised(path) for path in files.rglob("*") if path.is_file()
     }
     file, model_format = choose_model(recognised, said_file=said_file, said_format=said_format)
+    permissions.require(model_format, uploaded.account)
+    require_signature(model_format, described)
     _require_sample(files, described)
-    return Contents(files, file, model_format, described)
+    return Contents(files, file, model_format, described, _requirements(files, model_format, described))
 
 
 def write_manifest(
@@ -104,10 +113,8 @@ def _described(files: Path) -> ModelFile | None:
     path = files / FILE_NAME
     if not path.is_file():
         return None
-    with path.open("rb") as file:
-        text = file.read(MAX_BYTES + 1)
     try:
-        return ModelFile.parse(text)
+        return ModelFile.parse(_start(path, MAX_BYTES))
     except InvalidInput as error:
         raise BuildError("format", f"{FILE_NAME}: {error}") from error
 
@@ -115,6 +122,31 @@ def _described(files: Path) -> ModelFile | None:
 def _recognised(path: Path) -> Format | None:
     with path.open("rb") as file:
         return recognise(file)
+
+
+def _requirements(files: Path, model_format: Format, described: ModelFile | None) -> Requirements | None:
+    """What code asks for; a format of data alone has its libraries already, whatever lies beside it."""
+    path = files / requirements.FILE_NAME
+    said = described.requirements if described else None
+    if model_format not in CODE:
+        if said:
+            raise BuildError.of("format", f"{FILE_NAME}: requirements", said, f"beside {PREPARED} alone")
+        return None
+    if said and path.exists():
+        message = f"{requirements.FILE_NAME} and the requirements of {FILE_NAME}: allowed: one of them"
+        raise BuildError("dependencies", message)
+    try:
+        if said:
+            return Requirements.of((f"{FILE_NAME}: requirements.{n}", line) for n, line in enumerate(said))
+        return Requirements.parse(_start(path, requirements.MAX_BYTES)) if path.is_file() else None
+    except InvalidInput as error:
+        raise BuildError("dependencies", str(error)) from error
+
+
+def _start(path: Path, most_bytes: int) -> bytes:
+    """What a file holds, with one byte too many where it is too large."""
+    with path.open("rb") as file:
+        return file.read(most_bytes + 1)
 
 
 def _require_sample(files: Path, described: ModelFile | None) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from importlib.metadata import Distribution, distributions, version
+from importlib.metadata import Distribution, distributions, requires, version
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from services.builder.domain.lock import Lock, normalised
 from services.builder.domain.made import Package
 from services.builder.stop import Stop
+from so1s.events.model import Format
 
+_RUNTIME = "so1s-runtime"
 _CHUNK_BYTES = 1024 * 1024
 _LICENSES = ("License-Expression", "License")
 _LONGEST_LICENSE = 100
@@ -28,7 +32,17 @@ def installed(_stop: Stop, site_packages: Path, lock: Lock) -> tuple[Package, ..
 
 def runtime_version() -> str:
     """Of the inference server that goes into images."""
-    return version("so1s-runtime")
+    return version(_RUNTIME)
+
+
+def runtime_needs(model_format: Format) -> tuple[str, ...]:
+    """The packages that the inference server of a format needs, with their versions."""
+    said = map(Requirement, requires(_RUNTIME) or [])
+    return tuple(
+        f"{each.name}{each.specifier}"
+        for each in said
+        if each.marker is None or each.marker.evaluate({"extra": model_format})
+    )
 
 
 def sha256_of(stop: Stop, path: Path) -> str:

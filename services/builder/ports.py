@@ -14,6 +14,7 @@ from services.builder.domain.location import Location
 from services.builder.domain.lock import Lock
 from so1s.events import Image, Signature
 from so1s.events.model import Format
+from so1s.requirements import Requirements
 from so1s.supply_chain.formats import Kind
 from so1s.supply_chain.keys import PublicKey
 
@@ -117,6 +118,17 @@ class DependencySource(Protocol):
     @property
     def platform(self) -> str:
         """What the libraries run on, such as `linux-x86_64-cp311`."""
+        ...
+
+    async def lock(self, asked: Requirements, model_format: Format, log: Log) -> Lock:
+        """What gives user code all that it asks for, beside what the server of its format needs.
+
+        The same requirements are given the same lock.
+
+        Raises:
+            BuildError: there is no such set of libraries; the message has the resolver's own words.
+            TemporaryError: the index does not answer.
+        """
         ...
 
     async def provide(self, lock: Lock, log: Log) -> Dependencies:

@@ -48,6 +48,7 @@ class Retention:
         removed = {
             "logs": _remove(self.logs.glob("*/*/*.log"), before=now - self.log_days * _DAY_SECONDS),
             "libraries": _remove(self.libraries.glob(_DIGEST), before=now - self.library_days * _DAY_SECONDS),
+            "locks": _remove(self.libraries.glob("locks/*"), before=now - self.library_days * _DAY_SECONDS),
             "leftovers": _remove(scratch, before=now - self.scratch_seconds),
         }
         for directory in [*self.logs.glob("*/*"), *self.logs.glob("*")]:

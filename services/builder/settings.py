@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
 
 from services.builder.domain.reference import Reference
 from so1s.events.model import Format
+from so1s.events.names import Account
 from so1s.settings import ServiceSettings
 
 _PATH = re.compile(r"(/[a-z0-9]+([._-]+[a-z0-9]+)*)+")
@@ -36,6 +39,16 @@ def _registry(url: str) -> str:
 
 RegistryUrl = Annotated[str, AfterValidator(_registry)]
 PrefixTemplate = Annotated[str, AfterValidator(_prefix)]
+
+
+def _accounts(said: object) -> object:
+    """Names as people write them in a variable: `risk, fraud-lab`, or `*`; JSON as well."""
+    if isinstance(said, str) and not said.lstrip().startswith("["):
+        return [name.strip() for name in said.split(",") if name.strip()]
+    return json.loads(said) if isinstance(said, str) else said
+
+
+Accounts = Annotated[list[Account | Literal["*"]], NoDecode, BeforeValidator(_accounts)]
 
 
 class S3Settings(ServiceSettings):
@@ -96,7 +109,14 @@ class SigningSettings(ServiceSettings):
         return self
 
 
-class Settings(S3Settings, RegistrySettings, SigningSettings):
+class TrustSettings(ServiceSettings):
+    """Whose models may run code of their own, in the builder's sandbox and in the replicas: nobody's."""
+
+    user_code_accounts: Accounts = []
+    """Accounts that may upload a `prepared.py`, such as `risk, fraud-lab`; `*` is all of them."""
+
+
+class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings):
     """The settings of a builder."""
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written

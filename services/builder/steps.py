@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from services.builder.domain.failure import BuildError
 from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Base, Layer, configuration
 from services.builder.domain.location import locate
 from services.builder.domain.made import Made
+from services.builder.domain.permission import Permissions
 from services.builder.layers import pack
 from services.builder.locks import shipped
 from services.builder.packages import installed, runtime_version, sha256_of
@@ -46,6 +47,7 @@ class World:
     """A directory that holds the package `so1s_runtime` and nothing else."""
     prefixes: list[str]
     limits: Limits
+    permissions: Permissions = field(default_factory=Permissions)
     attestor: Attestor | None = None
     """Signs what is built; None where nobody gave this builder a key."""
 
@@ -125,11 +127,15 @@ class Steps:
 
     async def _inspect(self) -> tuple[Contents, str]:
         fetched = self._directory / "fetched"
-        contents = await in_thread(read_contents, fetched, self._uploaded, self._world.limits)
+        world = self._world
+        contents = await in_thread(read_contents, fetched, self._uploaded, world.limits, world.permissions)
         return contents, f"{contents.format} in {contents.file}"
 
     async def _provide(self, contents: Contents) -> tuple[Dependencies, str]:
-        dependencies = await self._world.dependencies.provide(shipped(contents.format), self._log)
+        source, lock = self._world.dependencies, shipped(contents.format)
+        if contents.requirements:
+            lock = await source.lock(contents.requirements, contents.format, self._log)
+        dependencies = await source.provide(lock, self._log)
         return dependencies, "dependencies cached" if dependencies.cached else "dependencies installed"
 
     async def _pack_model(

@@ -6,6 +6,7 @@
     inputs:  [{name: x, dtype: float32, shape: [-1, 30]}]
     outputs: [{name: label, dtype: int64, shape: [-1]}]
     sample: sample.json
+    requirements: [scikit-learn==1.7.2, pandas>=2]
     deploy: {resources: {memory_mib: 1024}, scaling: {max_replicas: 4}}
     alerts: [{availability_below: 0.99, for_seconds: 300}]
 
@@ -24,6 +25,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 from so1s.errors import InvalidInput
 from so1s.events import AlertRule, DeployOptions, Signature, Tensor, Value
 from so1s.events.model import Format
+from so1s.requirements import Requirements
 
 FILE_NAME = "so1s.yaml"
 MAX_BYTES = 64 * 1024
@@ -56,6 +58,14 @@ def _inner(path: str) -> str:
 InnerPath = Annotated[str, AfterValidator(_inner)]
 
 
+def _packages(lines: list[str]) -> list[str]:
+    try:
+        Requirements.of((str(number), line) for number, line in enumerate(lines))
+    except InvalidInput as error:
+        raise ValueError(str(error)) from error
+    return lines
+
+
 class DeclaredTensor(Tensor):
     """An input or output as the file declares it."""
 
@@ -77,6 +87,8 @@ class ModelFile(Value):
     outputs: Annotated[list[DeclaredTensor], Field(min_length=1)] | None = None
     sample: InnerPath | None = None
     """A JSON file with a body of `POST /predict`: the warm-up call, and `so1s predict --sample`."""
+    requirements: Annotated[list[str], AfterValidator(_packages)] | None = None
+    """The packages that user code needs, in place of a `requirements.txt` beside it."""
     deploy: DeployOptions = DeployOptions()
     """What the event does not say."""
     alerts: list[AlertRule] = []

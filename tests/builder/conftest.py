@@ -34,6 +34,7 @@ from so1s.events.event import event_class
 from so1s.events.model import Format
 from so1s.registry import Session
 from so1s.registry import client as client_module
+from so1s.requirements import Requirements
 from so1s.store import Store
 from so1s.testing import run
 from tests.builder.fake_registry import URL, FakeRegistry
@@ -88,6 +89,10 @@ class EmptyDependencies:
     images: LayoutImages
     directory: Path
     platform: str = "linux-x86_64-cp311"
+
+    async def lock(self, asked: Requirements, model_format: Format, log: Log) -> Lock:
+        log(f"locked for {model_format}: {', '.join(asked.packages)}")
+        return Lock("requirements.txt", "\n".join(asked.packages))
 
     async def provide(self, lock: Lock, log: Log) -> Dependencies:
         tree, packed = self.directory / "empty", self.directory / f"{uuid.uuid4()}.tar.zst"

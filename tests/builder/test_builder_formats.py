@@ -42,7 +42,6 @@ def test_whole_trees_are_recognised_and_no_others(tmp_path, suffix, name):
         (["saved_model.pb", "variables/variables.index"], "tf2onnx"),
         (["config.json", "model.safetensors"], "optimum-cli export onnx"),
         (["config.yaml", "model_final.pth"], "Detectron2 is not served"),
-        (["prepared.py", "requirements.txt", "weights.pt"], "user code is not run here"),
     ],
 )
 def test_what_is_not_served_is_refused_with_the_way_to_what_is(files, way):

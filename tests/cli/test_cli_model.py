@@ -94,3 +94,47 @@ def test_init_knows_trees_and_takes_no_other_text_for_them(so1s, tmp_path, name,
     (directory / "requirements.txt").write_text("numpy\n")
     assert so1s("model", "init", "trees").code == 0
     assert f"format: {found}\nfile: {name}\n" in (directory / "so1s.yaml").read_text()
+
+
+CODE = "def load_artifacts(): ...\ndef run(artifacts, input): ...\n"
+
+
+@pytest.fixture
+def own(tmp_path):
+    directory = tmp_path / "own"
+    directory.mkdir()
+    (directory / "prepared.py").write_text(CODE)
+    (directory / "weights.ubj").write_bytes(b"{L")
+    return directory
+
+
+def test_init_of_code_writes_an_example_of_what_cannot_be_told(so1s, own):
+    result = so1s("model", "init", "own")
+    assert (result.code, "the lines there are an example" in result.err) == (0, True)
+    lines = so1s("model", "check", "own").lines
+    assert lines == ["✓ python   x float64[-1,4] → score float64[-1]"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("prepared.py", "def run(a, b): ...", "prepared.py: load_artifacts"),
+        ("prepared.py", "def load_artifacts(): ...", "allowed: def run(artifacts, input)"),
+        ("prepared.py", "def (:", "prepared.py line 1"),
+        ("requirements.txt", "numpy\n-e .", "requirements.txt line 2"),
+        ("so1s.yaml", "schema: so1s/v1", "must say inputs and outputs"),
+        ("so1s.yaml", "schema: so1s/v1\nrequirements: [./own]", "requirements"),
+    ],
+)
+def test_check_of_code_finds_what_a_build_would_refuse(so1s, own, file, content, message):
+    so1s("model", "init", "own")
+    (own / file).write_text(content)
+    result = so1s("model", "check", "own")
+    assert result.code == 1
+    assert message in result.err
+
+
+def test_code_may_import_its_functions(so1s, own):
+    (own / "prepared.py").write_text("from mine import load_artifacts\nfrom mine import go as run")
+    so1s("model", "init", "own")
+    assert so1s("model", "check", "own").code == 0

@@ -57,7 +57,7 @@ def test_unknown_fields_are_ignored_and_a_sample_is_optional():
         ({"name": "a/b"}, "name must be 1 to 63 of A-Z a-z 0-9 . _ -, is 'a/b'"),
         ({"name": "a\n"}, "name must be 1 to 63 of"),
         ({"version": 3}, "version must be 1 to 63 of A-Z a-z 0-9 . _ -, is 3"),
-        ({"format": "pickle"}, "format must be one of onnx, skops, xgboost, lightgbm, is 'pickle'"),
+        ({"format": "coreml"}, f"format must be one of {', '.join(FORMATS)}, is 'coreml'"),
         ({"format": []}, "format must be one of onnx, skops"),
         ({"file": "../etc/passwd"}, "file must lie inside the model directory"),
         ({"sample": "/etc/passwd"}, "sample must lie inside the model directory"),

@@ -65,7 +65,7 @@ REFUSED = [
     (ModelUploaded, UPLOADED, "version", "", "version", "1 to 63 characters"),
     (ModelUploaded, UPLOADED, "version", "v" * 64, "version", "1 to 63 characters"),
     (ModelUploaded, UPLOADED, "version", 3, "version", "string"),
-    (ModelUploaded, UPLOADED, "format", "pickle", "format", "'onnx', 'skops', 'xgboost' or 'lightgbm'"),
+    (ModelUploaded, UPLOADED, "format", "coreml", "format", "'onnx', 'skops', 'xgboost', 'lightgbm'"),
     (ModelUploaded, UPLOADED, "uploaded_by", "", "uploaded_by", "at least 1 character"),
     (ModelUploaded, UPLOADED, "labels", {"Team": "x"}, "labels.Team.[key]", "for example 'team'"),
     (ModelUploaded, UPLOADED, "labels", {"team": "x" * 64}, "labels.team", "at most 63"),

@@ -16,7 +16,7 @@ from grpc.aio import EOF, ServicerContext
 
 from so1s_runtime import protocol
 from so1s_runtime.app import App, State
-from so1s_runtime.errors import RequestError
+from so1s_runtime.errors import RequestError, unforeseen
 from so1s_runtime.identity import Asked, request_id
 from so1s_runtime.loaders import loader
 from so1s_runtime.logs import log
@@ -84,8 +84,7 @@ class Service(grpc.GenericRpcHandler):
         except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered and logged
             log(logging.ERROR, "request failed", error=error, request_id=call.id, path=f"/{_SERVICE}/{name}")
             answer, status = b"", 500
-            failed = RequestError(f"the model failed; see the log of request {call.id}", status=500)
-            _fail(context, failed, trailers)
+            _fail(context, unforeseen(error, call.id), trailers)
         else:
             context.set_trailing_metadata(trailers)
         finally:

@@ -24,18 +24,22 @@ import uv
 from filelock import AsyncFileLock
 
 from services.builder.adapters.command import run
+from services.builder.adapters.locker_uv import UvLocker, uv_environment
 from services.builder.bytecode import compile_tree
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT, Layer
 from services.builder.domain.lock import Lock
 from services.builder.layers import pack
+from services.builder.locks import shipped
+from services.builder.packages import runtime_needs
 from services.builder.ports import Dependencies, Images, Log
 from services.builder.stop import in_thread
 from so1s.errors import TemporaryError
+from so1s.events.model import Format
+from so1s.requirements import Requirements
 
 _RECIPE = "3"
 """Part of each key: a new number packs anew when the way of packing changes."""
-_SECRETS = ("SO1S_", "AWS_")
 
 
 class UvDependencies:
@@ -65,6 +69,12 @@ class UvDependencies:
         self._images = images
         self._python = python
         self._target = _target(platform, glibc) if glibc else ()
+        interpreter = self._target or ("--python", str(python))
+        self._locker = UvLocker(self._directory / "locks", platform, interpreter)
+
+    async def lock(self, asked: Requirements, model_format: Format, log: Log) -> Lock:
+        """See `ports.DependencySource`."""
+        return await self._locker.lock(asked, runtime_needs(model_format), shipped(model_format), log)
 
     async def provide(self, lock: Lock, log: Log) -> Dependencies:
         """See `ports.DependencySource`."""
@@ -105,7 +115,7 @@ class UvDependencies:
 
             code = await run(
                 self._command(file, target),
-                environment=_environment(),
+                environment=uv_environment(),
                 directory=Path(temporary),
                 on_line=hear,
             )
@@ -145,12 +155,6 @@ def _target(platform: str, glibc: str) -> tuple[str, ...]:
         *("--python-version", f"{version[0]}.{version[1:]}"),
         *("--python-platform", f"{machine}-manylinux_{glibc.replace('.', '_')}"),
     )
-
-
-def _environment() -> dict[str, str]:
-    """This process's own, for uv's settings and proxies, without secrets that are no business of uv's."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)}
-    return environment | {"UV_NO_PROGRESS": "1"}
 
 
 def _error(problem: str, said: list[str]) -> Exception:

@@ -8,6 +8,11 @@ from typing import get_args
 from services.builder.domain.failure import BuildError
 from services.builder.domain.unserved import way_out
 from so1s.events.model import Format
+from so1s.modelfile import ModelFile
+
+PREPARED = "prepared.py"
+CODE: tuple[Format, ...] = ("python",)
+"""The formats that are their author's code, which may ask for packages of its own."""
 
 _FORMATS = ", ".join(get_args(Format))
 _SHOWN_FILES = 10
@@ -26,6 +31,8 @@ def choose_model(
     Raises:
         BuildError: no file fits, or several do.
     """
+    if said_file is None and said_format in {None, "python"} and PREPARED in recognised:
+        return PREPARED, "python"  # whatever else lies there, it loads
     if said_file is not None:
         return said_file, _format_of(said_file, recognised, said_format)
     models = {path: each for path, each in recognised.items() if each and said_format in {None, each}}
@@ -42,10 +49,27 @@ def choose_model(
     return path, model_format
 
 
+def require_signature(model_format: Format, described: ModelFile | None) -> None:
+    """Refuse code whose author does not say what goes in and out.
+
+    Raises:
+        BuildError: with an example.
+    """
+    if model_format == "python" and not (described and described.signature):
+        raise BuildError("format", _EXAMPLE)
+
+
+_EXAMPLE = (
+    "so1s.yaml must say what goes into prepared.py and what comes out, as code cannot be asked; such as: "
+    "inputs: [{name: x, dtype: float64, shape: [-1, 4]}] and "
+    "outputs: [{name: score, dtype: float64, shape: [-1]}]"
+)
+
+
 def _format_of(path: str, recognised: Mapping[str, Format | None], said_format: Format | None) -> Format:
     if path not in recognised:
         raise BuildError.of("format", "file", path, f"one of {_names(recognised)}")
-    found = recognised[path]
+    found = "python" if path == PREPARED else recognised[path]
     if found is None:
         problem = f"{path} is no model of {_FORMATS}, or it is cut short"
         raise BuildError("format", _with_way_out(problem, [path]))

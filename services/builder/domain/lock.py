@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+from services.builder.domain.failure import BuildError
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:(?P<sha256>[0-9a-f]{64})")
@@ -39,3 +41,31 @@ class Lock:
 def normalised(name: str) -> str:
     """A package's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def restricted(lock: Lock, allowed: Mapping[str, Collection[str]]) -> Lock:
+    """A lock without the files that its author does not allow.
+
+    Args:
+        lock: of all files of each version.
+        allowed: the sha256 of files by normalised name; of a name that is absent, any file is.
+
+    Raises:
+        BuildError: of a package, no file is left.
+    """
+    lines: list[str] = []
+    for line in lock.text.splitlines():
+        if pin := _PIN.match(line):
+            lines.append(line.rstrip(" \\"))
+            name = normalised(pin["name"])
+            _require_one(name, pin["version"], lock, allowed.get(name))
+        elif (file := _HASH.search(line)) and file["sha256"] in allowed.get(name, {file["sha256"]}):
+            lines[-1] += " \\"
+            lines.append(f"    --hash=sha256:{file['sha256']}")
+    return Lock(lock.name, "\n".join([*lines, ""]))
+
+
+def _require_one(name: str, version: str, lock: Lock, allowed: Collection[str] | None) -> None:
+    if allowed is not None and not set(allowed) & set(lock.hashes[name, version]):
+        message = f"{name} {version} has no file with a hash that the requirements allow"
+        raise BuildError("dependencies", message)

@@ -14,7 +14,6 @@ _PICKLE = (
 
 # By the name of a file or by its suffix; the first that fits is said.
 _WAYS = {
-    "prepared.py": "user code is not run here: upload the model that it loads, in a format of data alone",
     "model_final.pth": (
         "Detectron2 is not served, as it has no package for a current Python: its own "
         "tools/deploy/export_model.py --export-method tracing --format onnx gives what is"

@@ -10,11 +10,13 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from so1s import prepared, requirements
 from so1s.cli.terminal import terminal
 from so1s.errors import InvalidInput, So1sError
 from so1s.events.model import Format
 from so1s.events.workload import Tensor
 from so1s.modelfile import FILE_NAME, ModelFile
+from so1s.requirements import Requirements
 
 app = typer.Typer(no_args_is_help=True, help="Describe a model and check the description.")
 
@@ -33,10 +35,14 @@ def init(context: typer.Context, path: Path) -> None:
     target = model.parent / FILE_NAME
     if target.exists():
         raise InvalidInput.of("path", str(target), f"allowed: a directory without {FILE_NAME}")
-    target.write_text(_TEMPLATE.format(format=_format_of(model), file=model.name))
+    is_code = model.name == prepared.FILE_NAME
+    template = _CODE_TEMPLATE if is_code else _TEMPLATE
+    target.write_text(template.format(format=_format_of(model), file=model.name))
     screen = terminal(context)
     screen.show({"written": str(target)}, lambda _: Text.assemble(("✓ ", "green"), f"{target}"))
     if not screen.is_json:
+        if is_code:
+            screen.note("say in it what goes into run() and what comes out: the lines there are an example")
         place = shlex.quote(str(model.parent))
         screen.note(f"so1s model check {place}; then: so1s publish {place} --model NAME --wait")
 
@@ -45,7 +51,10 @@ def init(context: typer.Context, path: Path) -> None:
 def check(
     context: typer.Context, path: Annotated[Path, typer.Argument(help="The model's directory.")]
 ) -> None:
-    """Check so1s.yaml and the files that it names. Prints what it says of inputs and outputs."""
+    """Check so1s.yaml and the files that it names. Prints what it says of inputs and outputs.
+
+    Of user code it looks at prepared.py without running it, and at requirements.txt.
+    """
     described = checked(path)
     terminal(context).show(described, _shown)
 
@@ -67,7 +76,35 @@ def checked(path: Path) -> ModelFile:
         if name and not (path / name).is_file():
             raise CheckFailed(f"{file}: {field}: {name!r} is not there")
     _require_archive(file, described)
+    if _is_code(path, described):
+        _require_contract(file, described)
     return described
+
+
+def _is_code(path: Path, described: ModelFile) -> bool:
+    """As the builder tells it: prepared.py is the model, unless another file or format is said."""
+    if described.file or described.format:
+        return described.format == "python" or described.file == prepared.FILE_NAME
+    return (path / prepared.FILE_NAME).is_file()
+
+
+def _require_contract(file: Path, described: ModelFile) -> None:
+    """Raise CheckFailed for user code that a build would refuse."""
+    code, packages = file.with_name(prepared.FILE_NAME), file.with_name(requirements.FILE_NAME)
+    if not code.is_file():
+        raise CheckFailed(f"{code} does not exist; the format python is a {prepared.FILE_NAME}")
+    if described.signature is None:
+        raise CheckFailed(
+            f"{file} must say inputs and outputs, as code cannot be asked; such as:\n{_EXAMPLE}"
+        )
+    if described.requirements and packages.exists():
+        raise CheckFailed(f"{packages} and requirements in {file}: allowed: one of them")
+    try:
+        prepared.check(code.read_bytes())
+        if packages.is_file():
+            Requirements.parse(packages.read_bytes())
+    except InvalidInput as error:
+        raise CheckFailed("\n  ".join([f"{code.parent}:", *map(str, error.problems)])) from error
 
 
 def _require_archive(file: Path, described: ModelFile) -> None:
@@ -104,12 +141,15 @@ def _model_of(path: Path) -> Path:
     Raises:
         InvalidInput: there is none, or more than one could be it.
     """
-    allowed = f"allowed: a file of {', '.join(FORMATS)} or LightGBM's text, or a directory with one"
+    kinds = f"{', '.join(FORMATS)}, LightGBM's text or {prepared.FILE_NAME}"
+    allowed = f"allowed: a file of {kinds}, or a directory with one"
     if path.is_file() and _format_of(path):
         return path
     if not path.is_dir():
         missing = "" if path.exists() else "; it does not exist"
         raise InvalidInput.of("path", str(path), allowed + missing)
+    if (path / prepared.FILE_NAME).is_file():
+        return path / prepared.FILE_NAME  # whatever else lies there, it loads
     models: list[Any] = [each for each in sorted(path.iterdir()) if _format_of(each)]
     if len(models) != 1:
         found = ", ".join(each.name for each in models) or "none"
@@ -119,11 +159,35 @@ def _model_of(path: Path) -> Path:
 
 def _format_of(path: Path) -> Format | None:
     """By its suffix; LightGBM's text, which has no suffix of its own, by how it begins."""
+    if path.name == prepared.FILE_NAME:
+        return "python"
     if path.suffix in FORMATS or not path.is_file():
         return FORMATS.get(path.suffix)
     with path.open("rb") as file:
         return "lightgbm" if file.read(len(_LIGHTGBM)) == _LIGHTGBM else None
 
+
+_EXAMPLE = """\
+inputs:  [{name: x, dtype: float64, shape: [-1, 4]}]
+outputs: [{name: score, dtype: float64, shape: [-1]}]"""
+
+_CODE_TEMPLATE = (
+    """\
+schema: so1s/v1
+format: {format}
+# What goes into run() and what comes out of it: an example, to be replaced. -1 is any length.
+"""
+    + _EXAMPLE.replace("{", "{{").replace("}", "}}")
+    + """
+# A JSON file with a body of POST /predict: the warm-up call, and `so1s predict --sample`.
+# sample: sample.json
+# The packages that it imports, beside NumPy; or a requirements.txt in their place.
+# requirements: [pandas>=2]
+# What an event of publication does not say.
+# deploy: {{resources: {{memory_mib: 1024}}, scaling: {{max_replicas: 4}}}}
+# alerts: [{{availability_below: 0.99, for_seconds: 300}}]
+"""
+)
 
 _TEMPLATE = """\
 schema: so1s/v1

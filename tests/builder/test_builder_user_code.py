@@ -1,0 +1,264 @@
+"""User code: whose it is, what it asks for, and what it is built from."""
+
+import io
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from services.builder.adapters.dependencies_uv import UvDependencies
+from services.builder.adapters.images_layout import LayoutImages
+from services.builder.contents import read_contents
+from services.builder.domain.archive import Limits
+from services.builder.domain.failure import BuildError
+from services.builder.domain.lock import Lock, restricted
+from services.builder.domain.permission import Permissions
+from services.builder.locks import FORMATS, shipped
+from services.builder.packages import runtime_needs
+from services.builder.settings import Settings
+from services.builder.stop import Stop
+from so1s.errors import TemporaryError
+from so1s.events import Artifact, BuildFailed, ImageBuilt, ModelUploaded
+from so1s.requirements import Requirements
+
+DESCRIBED = """\
+schema: so1s/v1
+inputs: [{name: x, dtype: float64, shape: [-1, 2]}]
+outputs: [{name: score, dtype: float64, shape: [-1]}]
+"""
+CODE = "def load_artifacts(): ...\ndef run(artifacts, input): ...\n"
+LIMITS = Limits(artifact_bytes=10**6, unpacked_bytes=10**6, files=100, ratio=50)
+ALLOWED = Permissions(user_code=("risk",))
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads the contents of a directory with these files."""
+
+    def read(files: dict[str, str | bytes], permissions: Permissions = ALLOWED, **said):
+        for name, content in ({"prepared.py": CODE, "so1s.yaml": DESCRIBED} | files).items():
+            path = tmp_path / "fetched" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        artifact = Artifact(uri="file:///artifacts/risk/own/")
+        uploaded = ModelUploaded(account="risk", model="own", version="1", artifact=artifact, **said)
+        return read_contents(Stop(), tmp_path / "fetched", uploaded, LIMITS, permissions)
+
+    return read
+
+
+def test_a_directory_with_prepared_py_is_user_code_whatever_else_lies_there(read, onnx_model):
+    contents = read({"model.onnx": onnx_model, "data.pkl": b"\x80\x04."})
+    assert (contents.format, contents.file, contents.requirements) == ("python", "prepared.py", None)
+
+
+@pytest.mark.parametrize("said", ["format: onnx", "file: model.onnx"])
+def test_an_author_may_say_that_a_model_beside_code_is_meant(read, onnx_model, said):
+    contents = read(
+        {"model.onnx": onnx_model, "so1s.yaml": f"schema: so1s/v1\n{said}"}, permissions=Permissions()
+    )
+    assert (contents.format, contents.file) == ("onnx", "model.onnx")
+
+
+@pytest.mark.parametrize("accounts", [(), ("fraud-lab",)])
+def test_code_of_an_account_that_is_not_allowed_is_refused_with_the_setting(read, accounts):
+    with pytest.raises(BuildError) as error:
+        read({}, permissions=Permissions(user_code=accounts))
+    assert error.value.reason == "format"
+    assert "SO1S_USER_CODE_ACCOUNTS does not name the account risk" in str(error.value)
+    assert "fraud-lab" not in str(error.value)
+
+
+def test_a_star_allows_every_account(read):
+    assert read({}, permissions=Permissions(user_code=("*",))).format == "python"
+
+
+@pytest.mark.parametrize(
+    ("said", "accounts"),
+    [
+        ("*", ["*"]),
+        ("risk, fraud-lab", ["risk", "fraud-lab"]),
+        ('["risk"]', ["risk"]),
+        ("", []),
+    ],
+)
+def test_accounts_are_read_as_people_write_them(monkeypatch, said, accounts):
+    monkeypatch.setenv("SO1S_USER_CODE_ACCOUNTS", said)
+    monkeypatch.setenv("SO1S_DATABASE_URL", "sqlite://")
+    assert Settings().user_code_accounts == accounts
+
+
+def test_a_name_that_is_no_account_is_no_setting(monkeypatch):
+    monkeypatch.setenv("SO1S_USER_CODE_ACCOUNTS", "Risk")
+    monkeypatch.setenv("SO1S_DATABASE_URL", "sqlite://")
+    with pytest.raises(ValidationError, match="user_code_accounts"):
+        Settings()
+
+
+@pytest.mark.parametrize("described", ["schema: so1s/v1", "schema: so1s/v1\nsample: sample.json"])
+def test_code_must_say_its_signature_and_is_shown_how(read, described):
+    with pytest.raises(BuildError, match=r"such as: inputs: \[\{name: x, dtype: float64") as error:
+        read({"so1s.yaml": described, "sample.json": "{}"})
+    assert error.value.reason == "format"
+
+
+def test_requirements_are_read_from_either_place(read, tmp_path):
+    assert read({"requirements.txt": "numpy\n"}).requirements == Requirements(("numpy",))
+    described = f"{DESCRIBED}requirements: [numpy]"
+    (tmp_path / "fetched/requirements.txt").unlink()
+    assert read({"so1s.yaml": described}).requirements == Requirements(("numpy",))
+
+
+def test_requirements_in_two_places_are_refused(read):
+    with pytest.raises(BuildError, match="allowed: one of them"):
+        read({"so1s.yaml": f"{DESCRIBED}requirements: [numpy]", "requirements.txt": "numpy\n"})
+
+
+def test_refused_requirements_are_a_failed_build_with_the_line(read):
+    with pytest.raises(BuildError, match=r"requirements.txt line 2: '-e \.' is not allowed") as error:
+        read({"requirements.txt": "numpy\n-e .\n"})
+    assert error.value.reason == "dependencies"
+
+
+def test_requirements_beside_a_model_of_data_alone_are_its_authors_own_business(read, onnx_model):
+    files = {
+        "model.onnx": onnx_model,
+        "so1s.yaml": "schema: so1s/v1\nformat: onnx",
+        "requirements.txt": "-e .",
+    }
+    assert read(files).requirements is None
+    with pytest.raises(BuildError, match=r"so1s.yaml: requirements: \['numpy'\] is not allowed"):
+        read({**files, "so1s.yaml": "schema: so1s/v1\nformat: onnx\nrequirements: [numpy]"})
+
+
+# --- locks, by uv and its index
+
+
+def source(directory: Path) -> UvDependencies:
+    images = LayoutImages(directory / "images")
+    return UvDependencies(
+        directory / "libraries", images, python=Path(sys.executable), platform="linux-x86_64-cp311"
+    )
+
+
+async def lock_of(directory: Path, *packages: str, **said) -> tuple[Lock, list[str]]:
+    lines: list[str] = []
+    asked = Requirements(packages, **said)
+    return await source(directory).lock(asked, "python", lines.append), lines
+
+
+@pytest.mark.parametrize("model_format", FORMATS)
+def test_what_a_server_needs_is_in_the_lock_of_its_format(model_format):
+    names = {need.partition(">")[0] for need in runtime_needs(model_format)}
+    assert names >= {"numpy", "orjson", "uvicorn"}
+    assert names <= {name for name, _version in shipped(model_format).hashes}
+
+
+async def test_a_lock_has_what_is_asked_for_and_the_versions_that_the_server_is_tried_with(tmp_path):
+    lock, _lines = await lock_of(tmp_path, "attrs==25.3.0")
+    assert ("attrs", "25.3.0") in lock.hashes
+    assert lock.hashes.keys() - {("attrs", "25.3.0")} < shipped("python").hashes.keys()
+    assert all(lock.hashes.values())
+
+
+async def test_the_same_requirements_are_given_the_same_lock_without_asking_the_index(tmp_path, monkeypatch):
+    first, _lines = await lock_of(tmp_path, "attrs>=25")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
+
+    again, lines = await lock_of(tmp_path, "attrs>=25")
+
+    assert again == first
+    assert any("resolved before" in line for line in lines)
+
+
+async def test_two_models_with_the_same_requirements_share_a_layer(tmp_path):
+    libraries = source(tmp_path)
+    one = await libraries.lock(Requirements.parse(b"attrs==25.3.0 # one"), "python", lambda _line: None)
+    other = await libraries.lock(Requirements.parse(b"\nattrs == 25.3.0\n"), "python", lambda _line: None)
+
+    first = await libraries.provide(one, lambda _line: None)
+    second = await libraries.provide(other, lambda _line: None)
+
+    assert (first.cached, second.cached) == (False, True)
+    assert first.layer == second.layer
+    assert (first.site_packages / "attr/__init__.py").exists()
+    assert (first.site_packages / "uvicorn/__init__.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("package", "said"),
+    [
+        ("so1s-no-such-package-at-all", r"was not found in the package registry.*Check its name"),
+        ("numpy<2", r"numpy<2.*The inference server itself needs numpy>=2\.1"),
+        ("attrs==25.3.0.1", r"attrs==25\.3\.0\.1.*Loosen"),
+        ("docopt==0.6.2", r"no usable wheels.*Only wheels are taken"),
+    ],
+)
+async def test_what_cannot_be_had_is_a_failed_build_with_uvs_words_and_a_hint(tmp_path, package, said):
+    with pytest.raises(BuildError, match=rf"requirements\.txt cannot be satisfied: .*{said}") as error:
+        await lock_of(tmp_path, package)
+    assert error.value.reason == "dependencies"
+
+
+async def test_an_index_that_is_away_puts_the_lock_off(tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(TemporaryError, match=r"requirements\.txt cannot be resolved now: .*[Cc]onnect"):
+        await lock_of(tmp_path, "attrs")
+
+
+A, B, C = (f"--hash=sha256:{each * 64}" for each in "abc")
+LOCK = Lock("l", f"a==1 \\\n    {A} \\\n    {B}\nc==2 \\\n    {C}\n")
+
+
+def test_of_a_package_with_hashes_only_those_files_are_taken():
+    kept = restricted(LOCK, {"a": {"b" * 64}})
+    assert kept.hashes == {("a", "1"): ("b" * 64,), ("c", "2"): ("c" * 64,)}
+    assert restricted(LOCK, {}) == LOCK
+
+
+def test_a_package_of_which_no_file_is_allowed_is_a_failed_build():
+    with pytest.raises(BuildError, match="a 1 has no file with a hash"):
+        restricted(LOCK, {"a": {"d" * 64}})
+
+
+# --- the whole build
+
+
+def archive(**files: str) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as made:
+        for name, content in {"prepared_py": CODE, "so1s_yaml": DESCRIBED, **files}.items():
+            made.writestr(name.replace("_", "."), content)
+    return data.getvalue()
+
+
+async def test_a_build_of_code_locks_what_it_asks_for_and_tries_it(shop):
+    shop.world = replace(shop.world, permissions=ALLOWED)
+    await shop.say(shop.uploaded(data=archive(requirements_txt="attrs\n"), name="3.zip"))
+    await shop.worker().work()
+
+    (built,) = [each for each in await shop.emitted() if isinstance(each, ImageBuilt)]
+    assert built.format == "python"
+    assert built.signature.outputs[0].name == "score"
+    assert len(shop.inspector.checked) == 1
+    assert "locked for python: attrs" in log_of(shop)
+
+
+async def test_code_that_may_not_run_is_a_failed_build_before_anything_is_installed(shop):
+    await shop.say(shop.uploaded(data=archive(), name="3.zip"))
+    await shop.worker().work()
+
+    (failed,) = [each for each in await shop.emitted() if isinstance(each, BuildFailed)]
+    assert (failed.reason, failed.step) == ("format", "inspect")
+    assert "SO1S_USER_CODE_ACCOUNTS" in failed.message
+    assert shop.inspector.checked == []
+
+
+def log_of(shop) -> str:
+    (log,) = (shop.directory / "builder/logs").rglob("*.log")
+    return log.read_text()
