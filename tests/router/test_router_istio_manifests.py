@@ -57,7 +57,7 @@ def test_weights_that_istio_cannot_add_up_are_refused_with_the_limit():
 def test_an_endpoint_is_one_virtual_service_whose_first_route_tells_the_revision():
     spec = virtual_service(route(arm("fraud", 180), arm("fraud-next", 20), revision=41), SHARING)["spec"]
     assert (spec["hosts"], spec["gateways"]) == (["fraud--risk.so1s.localhost"], ["so1s/so1s"])
-    revision, traffic = spec["http"]
+    revision, over_grpc, traffic = spec["http"]
     assert revision["match"] == [{"uri": {"exact": "/.well-known/so1s/revision"}}]
     assert revision["directResponse"] == {"status": 200, "body": {"string": '{"revision": 41}'}}
     assert [each["weight"] for each in traffic["route"]] == [9, 1]
@@ -65,10 +65,21 @@ def test_an_endpoint_is_one_virtual_service_whose_first_route_tells_the_revision
         "host": "fraud.so1s-risk.svc.cluster.local",
         "port": {"number": 80},
     }
+    assert over_grpc["match"] == [{"headers": {"content-type": {"prefix": "application/grpc"}}}]
+    assert over_grpc["route"][0]["destination"] == {
+        "host": "fraud.so1s-risk.svc.cluster.local",
+        "port": {"number": 50051},
+    }
+    assert [each["weight"] for each in over_grpc["route"]] == [9, 1]
+
+
+def test_an_endpoint_whose_variants_take_no_traffic_says_so():
+    _, traffic = virtual_service(route(arm("fraud", 0)), SHARING)["spec"]["http"]
+    assert traffic["directResponse"]["status"] == 503
 
 
 def test_nothing_is_tried_again_that_a_replica_may_have_begun():
-    traffic = virtual_service(route(arm("fraud", 1)), SHARING)["spec"]["http"][1]
+    traffic = virtual_service(route(arm("fraud", 1)), SHARING)["spec"]["http"][-1]
     assert traffic["retries"]["retryOn"] == "connect-failure,refused-stream,reset-before-request"
     assert traffic["timeout"] == "60s"
 

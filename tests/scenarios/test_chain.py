@@ -1,7 +1,10 @@
 """The whole chain on real parts, by events alone: one platform, a model for each scenario."""
 
 import asyncio
+from urllib.parse import urlsplit
 
+import grpc
+import numpy as np
 import pytest
 
 import so1s
@@ -16,6 +19,8 @@ from so1s.events import (
 from so1s.service import Consumer, Service
 from so1s.settings import ServiceSettings
 from so1s_local.demo.load import binomial_bounds
+from so1s_runtime.rpc.messages import ModelInferRequest, ModelInferResponse
+from tests.scenarios.models import ROWS
 from tests.scenarios.running import ACCOUNT, SERVE_SECONDS, Running, until
 
 REQUESTS = 300
@@ -24,6 +29,19 @@ REQUESTS = 300
 def test_an_uploaded_model_answers_over_http_as_its_library_does(platform: Running):
     serving = platform.serve("answer")
     assert platform.predict(serving.url) == platform.wanted("answer", 1)
+
+
+def test_an_uploaded_model_answers_over_grpc_at_the_same_address(platform: Running):
+    serving = platform.serve("spoken")
+    tensor = {"name": "x", "datatype": "FP32", "shape": ROWS.shape}
+    asked = ModelInferRequest(model_name="spoken", inputs=[tensor], raw_input_contents=[ROWS.tobytes()])
+    host = [("grpc.default_authority", urlsplit(serving.url).netloc)]
+    with grpc.insecure_channel(urlsplit(platform.at.gateway).netloc, options=host) as channel:
+        infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        answer, call = infer.with_call(asked.SerializeToString(), timeout=SERVE_SECONDS)
+        assert dict(call.initial_metadata())["x-so1s-variant"] == "spoken"
+    (raw,) = ModelInferResponse.FromString(answer).raw_output_contents
+    assert np.frombuffer(raw, np.float32).reshape(-1, 1).tolist() == platform.wanted("spoken", 1)
 
 
 def test_a_later_version_takes_over_and_no_request_fails(platform: Running):

@@ -1,4 +1,4 @@
-"""Envoy clusters: one for each variant, whose replicas are those of its deployment."""
+"""Envoy clusters: two for each variant, whose replicas are those of its deployment."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def cluster_name(account: str, deployment: str) -> str:
     return f"{account}--{deployment}"
 
 
+def grpc_name(name: str) -> str:
+    """The name of the cluster that takes a variant's calls over gRPC."""
+    return f"{name}--grpc"
+
+
 def endpoint_file(arm: Arm) -> Path | None:
     """The file that lists an arm's replicas; None where its service is none or it is not there."""
     url = urlsplit(arm.service)
@@ -31,8 +36,19 @@ def endpoint_file(arm: Arm) -> Path | None:
     return path if url.scheme == "file" and path.is_file() else None
 
 
-def cluster(name: str, endpoints: Path) -> Resource:
-    """The cluster of a variant."""
+def clusters(name: str, endpoints: Path) -> list[Resource]:
+    """The clusters of a variant: the same replicas over HTTP/1.1, and over HTTP/2 for gRPC.
+
+    Both count in the statistics of the first one's name, so that a variant's requests are one sum.
+    """
+    over_grpc = {"name": grpc_name(name), "alt_stat_name": name}
+    return [
+        _cluster(name, endpoints, {"http_protocol_options": {}}),
+        _cluster(name, endpoints, {"http2_protocol_options": {}}) | over_grpc,
+    ]
+
+
+def _cluster(name: str, endpoints: Path, protocol: Resource) -> Resource:
     return {
         "name": name,
         "type": "EDS",
@@ -50,7 +66,7 @@ def cluster(name: str, endpoints: Path) -> Resource:
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": _HTTP_OPTIONS,
                 "common_http_protocol_options": {"idle_timeout": f"{_IDLE_SECONDS}s"},
-                "explicit_http_config": {"http_protocol_options": {}},
+                "explicit_http_config": protocol,
                 "outlier_detection": {"error_matcher": _sick()},
             }
         },

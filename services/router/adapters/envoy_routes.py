@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from services.router.adapters.envoy_clusters import cluster_name
+from services.router.adapters.envoy_clusters import cluster_name, grpc_name
 from services.router.adapters.envoy_files import Resource
 from services.router.adapters.envoy_gateway import ROUTES_NAME
-from services.router.domain.route import Route
+from services.router.domain.route import Arm, Route
 
 ROUTES_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 REVISION_PATH = "/.well-known/so1s/revision"
@@ -38,7 +38,7 @@ def virtual_host(route: Route, timeout_seconds: float) -> Resource:
     return {
         "name": virtual_host_name(route),
         "domains": [route.host],
-        "routes": [revision, _traffic(route, timeout_seconds)],
+        "routes": [revision, *_traffic(route, timeout_seconds)],
         "response_headers_to_add": [_header(REVISION_HEADER, str(route.revision))],
     }
 
@@ -50,28 +50,37 @@ def clusters_of(host: Resource) -> set[str]:
     return {arm["name"] for arm in arms}
 
 
-def _traffic(route: Route, timeout_seconds: float) -> Resource:
+def _traffic(route: Route, timeout_seconds: float) -> list[Resource]:
+    """What goes to variants: gRPC to their clusters of HTTP/2, the rest to the others."""
     everything: Resource = {"match": {"prefix": "/"}}
-    arms = [
+    names = {cluster_name(route.account, arm.variant): arm for arm in route.arms if arm.weight}
+    if not names:
+        return [{**everything, **_direct(503, _NO_VARIANT)}]
+    over_grpc = {grpc_name(name): arm for name, arm in names.items()}
+    return [
+        {"match": {"prefix": "/", "grpc": {}}, "route": _action(over_grpc, timeout_seconds, "unavailable")},
+        {**everything, "route": _action(names, timeout_seconds, "retriable-status-codes")},
+    ]
+
+
+def _action(arms: Mapping[str, Arm], timeout_seconds: float, busy: str) -> Resource:
+    """Split the requests between clusters; `busy` is a replica's word for full or draining."""
+    weighted = [
         {
-            "name": cluster_name(route.account, arm.variant),
+            "name": name,
             "weight": arm.weight,
             "response_headers_to_add": [_header(VARIANT_HEADER, arm.variant)],
         }
-        for arm in route.arms
-        if arm.weight
+        for name, arm in arms.items()
     ]
-    if not arms:
-        return {**everything, **_direct(503, _NO_VARIANT)}
-    action = {
-        "weighted_clusters": {"clusters": arms},
+    return {
+        "weighted_clusters": {"clusters": weighted},
         "timeout": f"{timeout_seconds}s",
-        "retry_policy": _retry_policy(),
+        "retry_policy": _retry_policy(busy),
     }
-    return {**everything, "route": action}
 
 
-def _retry_policy() -> Resource:
+def _retry_policy(busy: str) -> Resource:
     """Try another replica where the first gave no answer, or said that it does not take the request.
 
     A prediction changes nothing, so that it may be asked for twice: `reset` covers a replica that
@@ -79,7 +88,7 @@ def _retry_policy() -> Resource:
     Two retries at most, so that a request that kills its replica cannot kill many.
     """
     return {
-        "retry_on": "connect-failure,refused-stream,reset-before-request,reset,retriable-status-codes",
+        "retry_on": f"connect-failure,refused-stream,reset-before-request,reset,{busy}",
         "retriable_status_codes": [503],
         "num_retries": 2,
         "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},

@@ -1,8 +1,9 @@
 """The mesh of one machine: an Envoy that follows files.
 
 Files, all under `directory`: `bootstrap.json` (Envoy starts with it), `lds.json`, `cds.json` and
-`rds.json`. Each variant is the cluster `ACCOUNT--DEPLOYMENT`, whose endpoints Envoy reads from the
-file that `DeploymentReady.service` names: scaling and rolling need nothing of the router.
+`rds.json`. Each variant is the cluster `ACCOUNT--DEPLOYMENT`, and another one for gRPC, whose endpoints
+Envoy reads from the file that `DeploymentReady.service` names: scaling and rolling need nothing of the
+router.
 
 Statistics, at `/stats/prometheus` of the admin interface, each with the label
 `envoy_cluster_name="ACCOUNT--DEPLOYMENT"`:
@@ -28,7 +29,7 @@ from pathlib import Path
 import httpx
 
 from services.router.adapters.envoy_admin import EnvoyAdmin
-from services.router.adapters.envoy_clusters import CLUSTER_TYPE, cluster, cluster_name, endpoint_file
+from services.router.adapters.envoy_clusters import CLUSTER_TYPE, cluster_name, clusters, endpoint_file
 from services.router.adapters.envoy_files import (
     Resource,
     read_resources,
@@ -125,12 +126,13 @@ class EnvoyMesh:
     def _write_clusters(self, routes: Sequence[Route], present: _Hosts) -> None:
         """The routes' clusters, and those that the gateway still sends traffic to."""
         arms = [(cluster_name(route.account, arm.variant), arm) for route in routes for arm in route.arms]
-        wanted = {name: cluster(name, path) for name, arm in arms if (path := endpoint_file(arm))}
+        found = [clusters(name, path) for name, arm in arms if (path := endpoint_file(arm))]
+        wanted = {each["name"]: each for pair in found for each in pair}
         in_use = set().union(*map(clusters_of, present.values()))
         known = read_resources(self.files.clusters)
         kept = {name: without_type(known[name]) for name in in_use & known.keys()}
-        clusters = [resource for _, resource in sorted((kept | wanted).items())]
-        write_resources(self.files.clusters, CLUSTER_TYPE, clusters)
+        resources = [resource for _, resource in sorted((kept | wanted).items())]
+        write_resources(self.files.clusters, CLUSTER_TYPE, resources)
 
     async def _able(self, fresh: dict[str, set[str]]) -> set[str]:
         """The virtual hosts whose fresh clusters can all take traffic."""

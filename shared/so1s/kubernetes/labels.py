@@ -16,6 +16,8 @@ TRACK = "so1s.io/track"
 MODEL = "so1s.io/model"
 """A label of pods, and an annotation of Deployments; so is the version."""
 VERSION = "so1s.io/version"
+GRPC_PORT = 50051
+"""Of a deployment's Service: its replicas over HTTP/2. It is the number that gRPC's examples have."""
 SERVER = "server"
 """The container of a pod that is the inference server."""
 

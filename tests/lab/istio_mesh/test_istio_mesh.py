@@ -109,11 +109,11 @@ async def test_a_replica_that_is_gone_is_not_waited_for(mesh, caller, deploy):
 
 
 def _weight(spec: dict[str, Any]) -> None:
-    spec["http"][1]["route"][0]["weight"] = 99
+    spec["http"][-1]["route"][0]["weight"] = 99
 
 
 def _fault(spec: dict[str, Any]) -> None:
-    spec["http"][1]["fault"] = {"abort": {"httpStatus": 418, "percentage": {"value": 100}}}
+    spec["http"][-1]["fault"] = {"abort": {"httpStatus": 418, "percentage": {"value": 100}}}
 
 
 EDITS = {

@@ -117,8 +117,11 @@ def service(deployment: Deployment, options: Options, *, candidate: bool = False
         "metadata": _meta(deployment, options, candidate=candidate),
         "spec": {
             "selector": {name: labels[name] for name in (names.DEPLOYMENT, names.TRACK)},
-            # A mesh reads the protocol from the port's name.
-            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
+            # A mesh reads the protocol from the port's name; a replica speaks both on one port.
+            "ports": [
+                {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"},
+                {"name": "grpc", "port": story.GRPC_PORT, "targetPort": "http", "protocol": "TCP"},
+            ],
         },
     }
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from services.router.adapters.istio.objects import API_VERSION, Key, Object
 from services.router.domain.route import Arm, Route
 from so1s.kubernetes import Refused
+from so1s.kubernetes.labels import GRPC_PORT
 
 GATEWAY = "Gateway"
 VIRTUAL_SERVICE = "VirtualService"
@@ -29,6 +30,8 @@ _HEAVIEST_SUM = 2**31 - 1
 _UNLIMITED = 100_000
 """The inference server limits its own concurrency and answers 503; a gateway shall not be in its way."""
 _NO_HOST = {"error": "no endpoint has this host"}
+# Every call over gRPC says so.
+_GRPC = [{"headers": {"content-type": {"prefix": "application/grpc"}}}]
 _NO_VARIANT = {"error": "no variant of this endpoint takes traffic"}
 
 
@@ -159,7 +162,7 @@ def virtual_service(route: Route, sharing: Sharing) -> Object:
         "match": [{"uri": {"exact": REVISION_PATH}}],
         **_direct(200, {"revision": route.revision}),
     }
-    spec = _routing(route.host, sharing, [revision, _traffic(route, sharing)])
+    spec = _routing(route.host, sharing, [revision, *_traffic(route, sharing)])
     return _object(route_key(route, sharing), sharing, spec)
 
 
@@ -207,27 +210,28 @@ def normalised(weights: Sequence[int]) -> list[int]:
     return reduced
 
 
-def _traffic(route: Route, sharing: Sharing) -> Object:
+def _traffic(route: Route, sharing: Sharing) -> list[Object]:
+    """What goes to variants: gRPC to the port of HTTP/2 of their services, the rest to the other."""
     headers = {"headers": {"response": {"set": {REVISION_HEADER: str(route.revision)}}}}
     named = {"name": route_name(route)}
     if not any(arm.weight for arm in route.arms):
-        return {**named, **_direct(503, _NO_VARIANT, {REVISION_HEADER: str(route.revision)})}
+        return [{**named, **_direct(503, _NO_VARIANT, {REVISION_HEADER: str(route.revision)})}]
     weights = normalised([arm.weight for arm in route.arms])
-    return {
-        **named,
-        "route": [_arm(arm, weight) for arm, weight in zip(route.arms, weights, strict=True)],
-        "timeout": f"{sharing.timeout_seconds:g}s",
-        "retries": _retries(),
-        **headers,
-    }
+    arms = [(Service.of(arm), arm.variant, weight) for arm, weight in zip(route.arms, weights, strict=True)]
+    common = {"timeout": f"{sharing.timeout_seconds:g}s", "retries": _retries(), **headers}
+    over_grpc = [_arm(service, GRPC_PORT, variant, weight) for service, variant, weight in arms]
+    over_http = [_arm(service, service.port, variant, weight) for service, variant, weight in arms]
+    return [
+        {"name": f"{route_name(route)}--grpc", "match": _GRPC, "route": over_grpc, **common},
+        {**named, "route": over_http, **common},
+    ]
 
 
-def _arm(arm: Arm, weight: int) -> Object:
-    service = Service.of(arm)
+def _arm(service: Service, port: int, variant: str, weight: int) -> Object:
     return {
-        "destination": {"host": service.host, "port": {"number": service.port}},
+        "destination": {"host": service.host, "port": {"number": port}},
         "weight": weight,
-        "headers": {"response": {"set": {VARIANT_HEADER: arm.variant}}},
+        "headers": {"response": {"set": {VARIANT_HEADER: variant}}},
     }
 
 
