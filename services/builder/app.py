@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import structlog
 from pydantic import SecretStr
 
-from services.builder import api
+from services.builder import api, logs
 from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.artifacts_s3 import S3Artifacts
 from services.builder.adapters.dependencies_uv import UvDependencies
@@ -61,9 +61,14 @@ def build(settings: Settings) -> Service:
         loops=[
             *workers.loops,
             Loop("prepare", prepare, every_seconds=_DAY_SECONDS, leader=False),
+            Loop(
+                "forget-logs",
+                partial(logs.prune, store, settings.log_retention_days),
+                every_seconds=_HOUR_SECONDS,
+            ),
             Loop("forget-files", make_retention(settings).prune, every_seconds=_HOUR_SECONDS, leader=False),
         ],
-        routes=api.routes(store, settings.build_dir.absolute() / "logs"),
+        routes=api.routes(store, settings.builds_per_account),
     )
 
 
@@ -92,8 +97,6 @@ def make_retention(settings: Settings) -> Retention:
     """How long the files of this machine are kept."""
     directory = settings.build_dir.absolute()
     return Retention(
-        directory / "logs",
-        settings.log_retention_days,
         settings.libraries_dir.absolute(),
         settings.library_retention_days,
         scratch=(

@@ -1,64 +1,83 @@
-"""Logs of builds: one file a build, kept and readable while it runs."""
+"""Logs of builds: kept in the database while they grow, so that every replica can show every build's.
+
+What is written waits in memory until the worker's next heartbeat stores it, for at most a second: the log of
+a build whose worker is killed lacks no more than that.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import FileIO
-from pathlib import Path
-from typing import Self
-
-import structlog
-
-log = structlog.get_logger()
 
 _TAIL_LINES = 50
 _LONGEST_LINE = 2000
+_MOST_BYTES = 4 * 1024 * 1024
+"""Of one try: a library that says a line for each of its files says a tenth of that."""
 
 
-def path_of(directory: Path, account: str, model: str, version: str, number: int) -> Path:
-    """Where the log of a version's `number`-th build is."""
-    return directory / account / model / f"{version}.{number}.log"
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Lines of a log that follow each other."""
+
+    position: int
+    """Of its first line in this try of the build, from 0."""
+    lines: tuple[str, ...]
 
 
 class BuildLog:
-    """Appends lines with their time, and remembers the last ones.
+    """The lines of one try of a build, each with its time; remembers the last ones."""
 
-    A build ends as it would without its log: where the disk is full, lines are missing from the file alone.
-    """
+    def __init__(self, number: int, try_: int) -> None:
+        """Begin a log.
 
-    def __init__(self, path: Path) -> None:
+        Args:
+            number: of the version's build.
+            try_: of that build, from 1.
+        """
+        self.number = number
+        self.try_ = try_
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._path = path
-        self._file: FileIO | None = None
-        self._is_whole = True
-
-    def __enter__(self) -> Self:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = FileIO(self._path, "a")  # unbuffered: no line that failed is left to fail again
-        except OSError as error:
-            self._warn(error)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
+        self._waiting: list[str] = []
+        self._stored = 0
+        self._bytes = 0
+        self._left_out = 0
 
     def write(self, line: str) -> None:
-        """Append one line."""
-        line = line[:_LONGEST_LINE]
-        self.tail.append(line)
-        if self._file is None:
+        """Append one line; what is too long, or more than a log holds, is left out."""
+        # What no database takes, and no reader expects within a line.
+        text = (
+            line[:_LONGEST_LINE].replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+        )
+        for each in text.splitlines() or [""]:
+            self.tail.append(each)
+            self._append(each)
+
+    def end(self) -> None:
+        """Make sure that the last lines are there, however many there were before them."""
+        if self._left_out:
+            self._waiting.append(
+                f"… {self._left_out} lines are left out: the log is too long; the last ones:"
+            )
+            self._waiting += self.tail
+            self._left_out = 0
+
+    @property
+    def waiting(self) -> Chunk | None:
+        """What is not stored yet."""
+        return Chunk(self._stored, tuple(self._waiting)) if self._waiting else None
+
+    def stored(self, chunk: Chunk) -> None:
+        """What was waiting is stored now."""
+        new = chunk.position + len(chunk.lines) - self._stored
+        if new > 0:  # else a later transaction stored more, and was told first
+            del self._waiting[:new]
+            self._stored += new
+
+    def _append(self, line: str) -> None:
+        if self._left_out or self._bytes > _MOST_BYTES:
+            self._left_out += 1
             return
         time = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
-        try:
-            self._file.write(f"{time}Z  {line}\n".encode(errors="replace"))
-        except OSError as error:
-            self._warn(error)
-
-    def _warn(self, error: OSError) -> None:
-        """Once a log: a full disk stays full for a while."""
-        if self._is_whole:
-            log.warning("the build's log cannot be written", path=str(self._path), error=repr(error))
-        self._is_whole = False
+        self._waiting.append(f"{time}Z  {line}")
+        self._bytes += len(line.encode())

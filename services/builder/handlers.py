@@ -11,7 +11,7 @@ from services.builder.domain.version import Bound, conflict
 from services.builder.refusals import refuse
 from services.builder.settings import Settings
 from services.builder.worker import Workers
-from so1s.events import BuildCancelled, BuildFailed, BuildRequested, ModelUploaded
+from so1s.events import BuildCancelled, BuildFailed, BuildRequested, ImageBuilt, ModelUploaded
 from so1s.events.envelope import Received
 from so1s.service import Consumer
 from so1s.store import Transaction
@@ -50,7 +50,9 @@ async def queue_build(
 
 
 @consumer.on(BuildRequested, rejected=refuse)
-async def queue_again(requested: BuildRequested, tx: Transaction, workers: Workers) -> BuildFailed | None:
+async def queue_again(
+    requested: BuildRequested, tx: Transaction, workers: Workers
+) -> ImageBuilt | BuildFailed | None:
     """Queue a known version's build, or wait for the one that goes on.
 
     Who asks waits for the image alone: an old version must not displace a newer one. Where there never was
@@ -62,6 +64,8 @@ async def queue_again(requested: BuildRequested, tx: Transaction, workers: Worke
     if known.goes_on:
         await wishes.record(tx, known.wish.of_image_alone, known.number)
         return None
+    if known.state == "built" and requested.only_failed:
+        return known.ending
     await _tell_cancelled(tx, known)
     if known.image:
         await builds.queue(tx, known.wish.of_image_alone, known, known.sha256)
@@ -73,8 +77,11 @@ async def queue_again(requested: BuildRequested, tx: Transaction, workers: Worke
 
 
 @consumer.on(BuildCancelled, rejected=refuse)
-async def cancel_build(cancelled: BuildCancelled, tx: Transaction) -> BuildFailed | None:
-    """End a build that waits, and let the worker of a running one end it; one that ended stays as it is."""
+async def cancel_build(cancelled: BuildCancelled, tx: Transaction) -> ImageBuilt | BuildFailed | None:
+    """End a build that waits, and let the worker of a running one end it.
+
+    Of one that ended, who asks is told how.
+    """
     known = await builds.find(tx, cancelled.account, cancelled.model, cancelled.version)
     if known is None:
         return await _unknown(tx, cancelled)
@@ -83,10 +90,10 @@ async def cancel_build(cancelled: BuildCancelled, tx: Transaction) -> BuildFaile
         await wishes.record(tx, known.wish.of_image_alone, known.number)
     elif known.state == "queued":
         failed = _cancelled(known, cancelled.cancelled_by)
-        await builds.end(tx, known, "cancelled", failed.reason, failed.message)
+        await builds.end_cancelled(tx, known, failed)
         await wishes.answer(tx, known, lambda _wish: failed)
         return failed
-    return None
+    return known.ending
 
 
 def _check(uploaded: ModelUploaded, bound: Bound | None, settings: Settings) -> None:

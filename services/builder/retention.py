@@ -1,4 +1,4 @@
-"""How long files are kept: old logs go, libraries that no build asks for, and what killed workers left."""
+"""How long files are kept: libraries go that no build asks for, and what killed workers left."""
 
 from __future__ import annotations
 
@@ -24,9 +24,6 @@ REMOVED = "removed-"
 class Retention:
     """Removes what is too old; several builders of one machine may do so at once."""
 
-    logs: Path
-    log_days: int
-    """How long a log is kept after its last line."""
     libraries: Path
     library_days: int
     """How long libraries are kept after a build asked for them."""
@@ -45,16 +42,11 @@ class Retention:
     def _prune(self) -> dict[str, int]:
         now = self.now()
         scratch = (path for directory, pattern in self.scratch for path in directory.glob(pattern))
-        removed = {
-            "logs": _remove(self.logs.glob("*/*/*.log"), before=now - self.log_days * _DAY_SECONDS),
+        return {
             "libraries": _remove(self.libraries.glob(_DIGEST), before=now - self.library_days * _DAY_SECONDS),
             "locks": _remove(self.libraries.glob("locks/*"), before=now - self.library_days * _DAY_SECONDS),
             "leftovers": _remove(scratch, before=now - self.scratch_seconds),
         }
-        for directory in [*self.logs.glob("*/*"), *self.logs.glob("*")]:
-            with contextlib.suppress(OSError):
-                directory.rmdir()  # only where it is empty
-        return removed
 
 
 def _remove(paths: Iterable[Path], *, before: float) -> int:

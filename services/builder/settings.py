@@ -127,7 +127,7 @@ class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings):
     image_dir: Path = Path(".so1s/images")
     """The OCI image layout. On the file system of the other two, layers are moved instead of copied."""
     build_dir: Path = Path(".so1s/builder")
-    """Work in progress and logs."""
+    """Work in progress."""
     libraries_dir: Path = Path(".so1s/libraries")
     """The libraries of each format, installed once; several builders of one machine may share them."""
     prepared_formats: list[Format] = ["onnx", "skops"]

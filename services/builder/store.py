@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.builder import wishes
 from services.builder.domain.build import Build, Wish
 from services.builder.domain.queue import HEAD_START_SECONDS, place
-from so1s.events import Image, ModelUploaded
+from so1s.events import BuildFailed, Image, ImageBuilt, ModelUploaded
 from so1s.events.envelope import Cause
 from so1s.store import Transaction, upsert
 
@@ -65,6 +65,9 @@ builds = Table(
     Column("reason", String(32)),
     Column("message", Text),
     Column("image", Text),  # JSON of the last Image
+    Column(
+        "ending", Text
+    ),  # the data of the ImageBuilt or BuildFailed that it ended with, without its wishes
 )
 Index("builds_state", builds.c.state)
 
@@ -89,6 +92,7 @@ _RESTARTED = (
     "cancelled_by",
     "reason",
     "message",
+    "ending",
 )
 
 
@@ -146,9 +150,15 @@ async def cancel(tx: Transaction, build: Build, cancelled_by: str) -> None:
     await tx.execute(update(builds).where(_is_build(build)).values(cancelled_by=cancelled_by))
 
 
-async def end(tx: Transaction, build: Build, state: str, reason: str | None, message: str | None) -> None:
+async def end_cancelled(tx: Transaction, build: Build, failed: BuildFailed) -> None:
     """Record the end of a build that no worker holds."""
-    ended = {"state": state, "reason": reason, "message": message, "finished_at": tx.now.timestamp()}
+    ended = {
+        "state": "cancelled",
+        "reason": failed.reason,
+        "message": failed.message,
+        "ending": failed.model_dump_json(),
+        "finished_at": tx.now.timestamp(),
+    }
     await tx.execute(update(builds).where(_is_build(build)).values(ended))
 
 
@@ -201,19 +211,28 @@ async def release(tx: Transaction, build: Build, holder: str, **changes: Any) ->
     return (await tx.execute(statement)).rowcount == 1
 
 
-async def list_builds(connection: AsyncConnection, account: str) -> list[Mapping[str, Any]]:
-    """The rows of an account, the newest first."""
+async def list_builds(
+    connection: AsyncConnection, account: str, *, model: str | None = None, state: str | None = None
+) -> list[Mapping[str, Any]]:
+    """The rows of an account, of one model or state where that is said; the newest first."""
     statement = select(builds).where(builds.c.account == account).order_by(builds.c.queued_at.desc())
+    for column, said in ((builds.c.model, model), (builds.c.state, state)):
+        statement = statement if said is None else statement.where(column == said)
     return list((await connection.execute(statement)).mappings())
+
+
+async def running(connection: AsyncConnection, account: str) -> int:
+    """How many builds of an account are in hand."""
+    is_running = and_(builds.c.account == account, builds.c.state == "running")
+    return await connection.scalar(select(func.count()).select_from(builds).where(is_running)) or 0
 
 
 async def present_build(
     connection: AsyncConnection, account: str, model: str, version: str
-) -> tuple[int, bool] | None:
-    """The number of a version's present build, and whether it has ended."""
-    query = select(builds.c.number, builds.c.finished_at).where(_is_version(account, model, version))
-    row = (await connection.execute(query)).one_or_none()
-    return None if row is None else (row.number, row.finished_at is not None)
+) -> Mapping[str, Any] | None:
+    """The row of a version; None where it was never taken."""
+    query = select(builds).where(_is_version(account, model, version))
+    return (await connection.execute(query)).mappings().one_or_none()
 
 
 def _is_version(account: str, model: str, version: str) -> ColumnElement[bool]:
@@ -251,4 +270,11 @@ def _build(row: Any) -> Build:
         started_at=row.started_at,
         problem=row.message,
         cancelled_by=row.cancelled_by,
+        ending=_ending(row),
     )
+
+
+def _ending(row: Any) -> ImageBuilt | BuildFailed | None:
+    if row.ending is None:
+        return None
+    return (ImageBuilt if row.state == "built" else BuildFailed).from_json(row.ending.encode())

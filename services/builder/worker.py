@@ -17,11 +17,12 @@ from typing import Any, NoReturn
 
 import structlog
 
-from services.builder import metrics, turns, wishes
+from services.builder import logs, metrics, turns, wishes
 from services.builder import store as builds
-from services.builder.build_log import BuildLog, path_of
+from services.builder.build_log import BuildLog
 from services.builder.domain.build import Build, Wish, failure
 from services.builder.domain.failure import BuildError
+from services.builder.domain.hints import hint
 from services.builder.domain.options import merge
 from services.builder.domain.queue import choose
 from services.builder.steps import Built, Steps, World
@@ -49,7 +50,7 @@ class Terms:
     """How a worker works."""
 
     directory: Path
-    """Of work in progress and logs."""
+    """Of work in progress."""
     lease_seconds: float
     deadline_seconds: float
     builds_per_account: int
@@ -101,12 +102,9 @@ class Worker:
         return choose(waiting, self._terms.builds_per_account)
 
     async def _run(self, build: Build) -> None:
-        uploaded = build.uploaded
-        logs = self._terms.directory / "logs"
-        path = path_of(logs, uploaded.account, uploaded.model, uploaded.version, build.number)
-        with BuildLog(path) as build_log:
-            build_log.write(f"build {build.number} of {build.name}, try {build.tries}")
-            await self._attempt(build, Steps(self._world, build, self._directory, build_log.write), build_log)
+        build_log = BuildLog(build.number, build.tries)
+        build_log.write(f"build {build.number} of {build.name}, try {build.tries}")
+        await self._attempt(build, Steps(self._world, build, self._directory, build_log.write), build_log)
 
     @property
     def _directory(self) -> Path:
@@ -127,24 +125,26 @@ class Worker:
         """Build; whatever happens, the build is not left running when it returns."""
         try:
             async with self._emptied():
-                await self._succeed(build, await self._guarded(build, steps))
+                await self._succeed(build, await self._guarded(build, steps, build_log), build_log)
         except Lost:
-            build_log.write("given up: the build was started anew elsewhere")
+            log.info("given up: the build was started anew elsewhere", build=build.name)
         except BuildError as error:
             build_log.write(f"failed: {error}")
-            await self._fail(build, error, steps.step, list(build_log.tail))
+            if advice := hint([str(error), *build_log.tail]):
+                build_log.write(f"hint: {advice}")
+            await self._fail(build, error, steps.step, build_log)
         except asyncio.CancelledError:
             build_log.write("interrupted: the builder stops; another one goes on")
-            await self._give_back(build)
+            await self._give_back(build, build_log)
             raise
         except Exception as error:  # noqa: BLE001 - the machine's fault: it is tried until the deadline
             build_log.write(f"put off: {error!r}")
-            await self._postpone(build, error)
+            await self._postpone(build, error, build_log)
 
-    async def _guarded(self, build: Build, steps: Steps) -> Built:
+    async def _guarded(self, build: Build, steps: Steps, build_log: BuildLog) -> Built:
         """Take the steps while the build is this worker's, wanted and in time."""
-        guard = asyncio.create_task(self._guard(build))
-        work = asyncio.create_task(steps.run(lambda *step: self._report(build, *step)))
+        guard = asyncio.create_task(self._guard(build, build_log))
+        work = asyncio.create_task(steps.run(lambda *step: self._report(build, build_log, *step)))
         try:
             await asyncio.wait((work, guard), return_when=asyncio.FIRST_COMPLETED)
             return await (work if work.done() else guard)
@@ -153,14 +153,14 @@ class Worker:
                 task.cancel()
                 await ended(task)
 
-    async def _guard(self, build: Build) -> NoReturn:
+    async def _guard(self, build: Build, build_log: BuildLog) -> NoReturn:
         """Keep the build, until there is a reason not to; raises it."""
         assert build.started_at is not None
         deadline = build.started_at + self._terms.deadline_seconds
         held_until = time.monotonic() + self._terms.lease_seconds
         while time.time() < deadline:
             try:
-                await self._beat(build)
+                await self._beat(build, build_log)
                 held_until = time.monotonic() + self._terms.lease_seconds
             except (BuildError, Lost):
                 raise
@@ -172,15 +172,19 @@ class Worker:
         problem = f"; the last try: {build.problem}" if build.problem else ""
         raise BuildError("deadline_exceeded", f"not built within {self._terms.deadline_seconds:g} s{problem}")
 
-    async def _beat(self, build: Build) -> None:
+    async def _beat(self, build: Build, build_log: BuildLog) -> None:
         async with self._store.transaction() as tx:
             held = await builds.hold(tx, build, self._name, self._terms.lease_seconds)
+            if held:
+                await logs.append(tx, build, build_log)
         if held is None:
             raise Lost
         if held.cancelled_by:
             raise BuildError("cancelled", f"cancelled by {held.cancelled_by}")
 
-    async def _report(self, build: Build, step: Step, detail: str, seconds: float) -> None:
+    async def _report(
+        self, build: Build, build_log: BuildLog, step: Step, detail: str, seconds: float
+    ) -> None:
         metrics.STEP_SECONDS.labels(step).observe(seconds)
         log.info("step finished", build=build.name, step=step, detail=detail, seconds=round(seconds, 3))
         event = BuildStepFinished(**_subject(build.uploaded), step=step, detail=detail, seconds=seconds)
@@ -188,43 +192,62 @@ class Worker:
             if await builds.hold(tx, build, self._name, self._terms.lease_seconds):
                 # Alike for each try of a build, so that what one try said is not said again by the next.
                 tx.emit(event, id=transition_id("builder", build.name, build.number, step))
+                await logs.append(tx, build, build_log)
 
-    async def _succeed(self, build: Build, built: Built) -> None:
+    async def _succeed(self, build: Build, built: Built, build_log: BuildLog) -> None:
         async with self._store.transaction() as tx:
             changes = {"state": "built", "sha256": built.sha256, "image": built.image.model_dump_json()}
             seconds = _since_start(build, tx.now.timestamp())
-            await self._end(tx, build, lambda wish: _image_built(wish, built, seconds=seconds), changes)
+            await self._end(
+                tx, build, build_log, lambda wish: _image_built(wish, built, seconds=seconds), changes
+            )
         metrics.BUILDS.labels("built").inc()
         log.info("image built", build=build.name, digest=built.image.digest)
 
-    async def _fail(self, build: Build, error: BuildError, step: Step | None, log_tail: list[str]) -> None:
-        event = failure(build.uploaded, error, step=step, log_tail=log_tail)
+    async def _fail(self, build: Build, error: BuildError, step: Step | None, build_log: BuildLog) -> None:
+        event = failure(build.uploaded, error, step=step, log_tail=list(build_log.tail))
         async with self._store.transaction() as tx:
             state = "cancelled" if error.reason == "cancelled" else "failed"
             changes = {"state": state, "reason": error.reason, "message": str(error)}
-            await self._end(tx, build, lambda _wish: event, changes)
+            await self._end(tx, build, build_log, lambda _wish: event, changes)
         metrics.BUILDS.labels(error.reason).inc()
         log.warning("build failed", build=build.name, reason=error.reason, message=str(error))
 
     async def _end(
-        self, tx: Transaction, build: Build, say: Callable[[Wish], Event], changes: dict[str, Any]
+        self,
+        tx: Transaction,
+        build: Build,
+        build_log: BuildLog,
+        say: Callable[[Wish], Event],
+        changes: dict[str, Any],
     ) -> None:
         """Record how a build ended, and say it to all who wait, if it is still this worker's to end."""
-        ended_at = tx.now.timestamp()
-        if await builds.release(tx, build, self._name, finished_at=ended_at, **changes):
+        ended = {
+            "finished_at": tx.now.timestamp(),
+            "ending": say(build.wish.of_image_alone).model_dump_json(),
+        }
+        if await self._release(tx, build, build_log, **ended, **changes):
             await wishes.answer(tx, build, say)
 
-    async def _postpone(self, build: Build, error: Exception) -> None:
+    async def _postpone(self, build: Build, error: Exception, build_log: BuildLog) -> None:
         metrics.POSTPONED.inc()
         log.warning("build put off", build=build.name, tries=build.tries, error=repr(error))
         async with self._store.transaction() as tx:
             not_before = tx.now.timestamp() + backoff_seconds(build.tries)
             changes = {"state": "queued", "not_before": not_before, "message": str(error)}
-            await builds.release(tx, build, self._name, **changes)
+            await self._release(tx, build, build_log, **changes)
 
-    async def _give_back(self, build: Build) -> None:
+    async def _give_back(self, build: Build, build_log: BuildLog) -> None:
         async with self._store.transaction() as tx:
-            await builds.release(tx, build, self._name, state="queued", started_at=None)
+            await self._release(tx, build, build_log, state="queued", started_at=None)
+
+    async def _release(self, tx: Transaction, build: Build, build_log: BuildLog, **changes: Any) -> bool:
+        """Let the build go with the last lines of its log, if it is still this worker's."""
+        build_log.end()
+        is_released = await builds.release(tx, build, self._name, **changes)
+        if is_released:
+            await logs.append(tx, build, build_log)
+        return is_released
 
 
 def _subject(uploaded: ModelUploaded) -> dict[str, str]:

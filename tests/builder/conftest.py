@@ -14,6 +14,7 @@ import skops.io
 from pydantic import SecretStr
 from sklearn.linear_model import LogisticRegression
 
+from services.builder import logs
 from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.domain.archive import Limits
@@ -148,6 +149,10 @@ class Shop:
         """Give an event, which begins a chain, to the handlers; answers what they say."""
         given = {"store": self.store, "provide": [self.settings, self.workers]}
         return await run(consumer, event, event_id=event_id or str(uuid.uuid4()), **given)
+
+    async def log(self, version: str = "3", number: int = 1) -> list[str]:
+        async with self.store.read() as connection:
+            return await logs.read(connection, "risk", "fraud", version, number)
 
     async def state(self, version: str = "3", account: str = "risk") -> str:
         async with self.store.read() as connection:

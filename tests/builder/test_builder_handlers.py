@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.builder.domain.failure import BuildError
 from services.builder.handlers import consumer
 from services.builder.refusals import refuse
 from so1s.events import (
@@ -18,6 +19,7 @@ from so1s.events import (
 from so1s.events.envelope import Received
 from so1s.testing import refusal
 from tests.builder.conftest import emitted
+from tests.builder.working import both_databases
 
 
 def requested(version: str = "3") -> BuildRequested:
@@ -48,7 +50,7 @@ async def test_an_upload_twice_is_one_build_that_answers_each_by_its_own_wish(sh
     assert (second.labels, second.deploy.deployment) == ({}, "fraud-next")
     assert third.deploy is None
     assert first.uploaded_at < second.uploaded_at < third.uploaded_at
-    assert not (shop.directory / "builder/logs/risk/fraud/3.2.log").exists()
+    assert not await shop.log(number=2)
 
 
 async def test_all_who_wait_for_a_build_hear_that_it_failed(shop):
@@ -66,7 +68,7 @@ async def test_an_upload_that_says_another_format_is_built_anew_and_answers_both
     await shop.say(shop.uploaded(data=skops_model, format="skops"), "second")
     await shop.worker().work()
     assert [chain for chain, _ in await shop.answered()] == ["first", "second"]
-    assert (shop.directory / "builder/logs/risk/fraud/3.2.log").exists()
+    assert await shop.log(number=2)
 
 
 async def test_a_request_for_a_build_that_goes_on_waits_for_it_and_takes_no_deployment_away(
@@ -82,7 +84,7 @@ async def test_a_request_for_a_build_that_goes_on_waits_for_it_and_takes_no_depl
         ("second", False),
         ("again", True),
     ]
-    assert not (shop.directory / "builder/logs/risk/fraud/3.3.log").exists()
+    assert not await shop.log(number=3)
 
 
 async def test_an_artifact_outside_of_the_accounts_prefixes_is_a_failed_build(shop):
@@ -201,14 +203,6 @@ async def test_a_waiting_build_is_cancelled_at_once_and_all_who_wait_hear_of_it(
     assert await shop.state() == "cancelled"
 
 
-async def test_a_build_that_ended_is_not_cancelled(shop, skops_model):
-    await shop.say(shop.uploaded(data=skops_model))
-    await shop.worker().work()
-
-    assert await shop.say(cancelled()) == []
-    assert await shop.state() == "built"
-
-
 async def upload(shop, event: ModelUploaded, time: datetime | None) -> None:
     """Take an upload whose producer's clock showed a time."""
     (subscription,) = [each for each in consumer.subscriptions if each.event_class is ModelUploaded]
@@ -268,3 +262,59 @@ def test_an_accident_is_told_without_its_innards():
     failed = refuse(ZeroDivisionError("secret"), VALID)
     assert "ZeroDivisionError" in failed.message
     assert "secret" not in failed.message
+
+
+# --- a build is tried again, or stopped
+
+
+def retried(version: str = "3") -> BuildRequested:
+    return requested(version).model_copy(update={"only_failed": True})
+
+
+@both_databases
+async def test_a_failed_build_is_tried_again_without_a_new_upload_in_the_chain_of_both(shop, skops_model):
+    shop.inspector.error = BuildError("format", "not yet")
+    await shop.say(shop.uploaded(data=skops_model), "upload")
+    await shop.worker().work()
+    await shop.answered()
+
+    shop.inspector.error = None
+    assert await shop.say(retried(), "retry") == []
+    assert await shop.say(retried(), "retry twice") == []
+    await shop.worker().work()
+    answered = await shop.answered()
+    assert [(chain, type(said), said.deploy is None) for chain, said in answered] == [
+        ("upload", ImageBuilt, False),
+        ("retry", ImageBuilt, True),
+        ("retry twice", ImageBuilt, True),
+    ]
+
+
+@both_databases
+async def test_a_retry_of_a_version_that_is_built_answers_with_its_image_and_builds_nothing(
+    shop, skops_model
+):
+    await shop.say(shop.uploaded(data=skops_model), "upload")
+    await shop.worker().work()
+    ((_, built),) = await shop.answered()
+
+    (answer,) = await shop.say(retried(), "retry")
+    assert (answer.image, answer.deploy) == (built.image, None)
+    assert await shop.state() == "built"
+    assert not await shop.log(number=2)
+
+
+@both_databases
+async def test_who_cancels_a_build_that_ended_is_told_how_it_ended(shop, skops_model):
+    await shop.say(shop.uploaded("1", data=skops_model))
+    await shop.say(shop.uploaded("2", data=b"no model"))
+    await shop.worker().work()
+    await shop.say(shop.uploaded("3", data=skops_model))
+    await shop.say(cancelled("3"))
+
+    (built,) = await shop.say(cancelled("1"))
+    (failed,) = await shop.say(cancelled("2"))
+    (before,) = await shop.say(cancelled("3"))
+    assert isinstance(built, ImageBuilt)
+    assert (failed.reason, before.reason) == ("format", "cancelled")
+    assert await shop.state("1") == "built"

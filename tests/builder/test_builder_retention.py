@@ -19,7 +19,6 @@ def settings(tmp_path) -> Settings:
         build_dir=tmp_path / "builder",
         image_dir=tmp_path / "images",
         libraries_dir=tmp_path / "libraries",
-        log_retention_days=30,
     )
 
 
@@ -40,18 +39,6 @@ def aged(tmp_path):
         return target
 
     return make
-
-
-async def test_logs_go_by_days_and_take_their_empty_directories_along(settings, aged, tmp_path):
-    aged("builder/logs/risk/fraud/1.1.log", 31 * DAY)
-    kept = aged("builder/logs/risk/churn/1.1.log", 29 * DAY)
-    aged("builder/logs/ads/clicks/1.1.log", 31 * DAY)
-
-    await make_retention(settings).prune()
-
-    logs = tmp_path / "builder/logs"
-    assert [each for each in logs.rglob("*") if each.is_file()] == [kept]
-    assert sorted(each.name for each in logs.rglob("*") if each.is_dir()) == ["churn", "risk"]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ async def test_a_worker_that_was_given_up_for_dead_says_nothing_more(shop, skops
     assert (events.count("ImageBuilt"), events.count("BuildFailed")) == (1, 0)
 
 
-async def _no_beat(_build) -> None: ...
+async def _no_beat(*_) -> None: ...
 
 
 @both_databases

@@ -346,7 +346,7 @@ async def test_a_builder_builds_what_a_pipeline_uploads(builder: Running, bucket
     await builder.say(UPLOADED.model_copy(update={"artifact": artifact}))
 
     await eventually(lambda: _any_said(builder, events.ImageBuilt, events.BuildFailed), seconds=120)
-    assert await builder.said(events.ImageBuilt), builder.shell("cat /tmp/.so1s/builder/logs/*/*/*/*")
+    assert await builder.said(events.ImageBuilt)
 
 
 async def _any_said(running: Running, *kinds: type[Event]) -> bool:

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 
 from services.builder.domain.failure import BuildError
 from services.builder.domain.version import Bound
-from so1s.events import BuildFailed, Image, ModelUploaded
+from so1s.events import BuildFailed, Image, ImageBuilt, ModelUploaded
 from so1s.events.build import Step
 from so1s.events.envelope import Cause
 from so1s.events.event import Value
@@ -66,6 +66,8 @@ class Build:
     """What the last try met, where it was put off."""
     cancelled_by: str | None
     """Who asked for the end of it while it ran."""
+    ending: ImageBuilt | BuildFailed | None = None
+    """How it ended, as those are told who want the image alone."""
 
     @property
     def uploaded(self) -> ModelUploaded:

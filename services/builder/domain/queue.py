@@ -44,3 +44,19 @@ def choose(turns: Mapping[str, Turn], limit: int) -> str | None:
         return turn.running, turn.last_started_at, turn.first_place, account
 
     return min((each for each, turn in turns.items() if turn.running < limit), key=rank, default=None)
+
+
+def reason_to_wait(running: int, limit: int, *, problem: str | None) -> str:
+    """What a build waits for that could start otherwise, for people.
+
+    Args:
+        running: builds of its account that are in hand.
+        limit: see `choose`.
+        problem: what its last try met, where it was put off.
+    """
+    if problem:
+        return f"another try, after: {problem}"
+    if running >= limit:
+        said = f"one of the account's {running} running builds to end"
+        return f"{said}: {limit} at once are allowed (SO1S_BUILDS_PER_ACCOUNT)"
+    return "a free worker"

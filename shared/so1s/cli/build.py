@@ -9,22 +9,25 @@ from rich.console import RenderableType
 
 from so1s.cli import api, times
 from so1s.cli.ask import ask, say
+from so1s.cli.build_log import follow
 from so1s.cli.options import Account, TimeoutSeconds, Wait, account_of, me
-from so1s.cli.terminal import table, terminal
+from so1s.cli.terminal import Terminal, table, terminal
 from so1s.errors import InvalidInput
-from so1s.events import BuildFailed, BuildRequested, ImageBuilt
+from so1s.events import BuildCancelled, BuildFailed, BuildRequested, Event, ImageBuilt
 from so1s.flow import BuildFailed as Failed
 from so1s.platform import ClientSettings
 from so1s.validation import checked
 
-app = typer.Typer(no_args_is_help=True, help="Look at builds, and ask for them again.")
+app = typer.Typer(no_args_is_help=True, help="Look at builds, stop them, and ask for them again.")
 
 Version = Annotated[str, typer.Argument(metavar="MODEL@VERSION")]
 
+_STATES = ("queued", "running", "built", "failed", "cancelled", "refused")
 _COLUMNS = {
     "model": "model",
     "version": "version",
     "state": "state",
+    "priority": "priority",
     "reason": "reason",
     "message": "message",
     "queued_at": "queued",
@@ -33,21 +36,41 @@ _COLUMNS = {
 
 
 @app.command("list")
-def list_builds(context: typer.Context, *, account: Account = None) -> None:
+def list_builds(
+    context: typer.Context,
+    *,
+    account: Account = None,
+    model: Annotated[str | None, typer.Option(help="Of this model alone.", show_default=False)] = None,
+    state: Annotated[
+        str | None, typer.Option(help=f"In this state alone: {', '.join(_STATES)}.", show_default=False)
+    ] = None,
+) -> None:
     """List an account's builds, the newest first."""
+    if state not in {None, *_STATES}:
+        raise InvalidInput.of("state", state, f"allowed: {', '.join(_STATES)}")
     settings = ClientSettings.load()
-    found = api.get(settings, "builder", "v1", "builds", account=account_of(settings, account))["builds"]
-    terminal(context).show(found, _table)
+    asked = {"account": account_of(settings, account), "model": model, "state": state}
+    terminal(context).show(api.get(settings, "builder", "v1", "builds", **asked)["builds"], _table)
 
 
 @app.command("logs")
-def show_logs(context: typer.Context, version: Version, *, account: Account = None) -> None:
-    """Show a build's log."""
-    settings = ClientSettings.load()
-    model, number = split(version)
-    path = ("v1", "builds", account_of(settings, account), model, number, "log")
-    lines = api.text(settings, "builder", *path).splitlines()
-    terminal(context).show(lines, "\n".join)
+def show_logs(
+    context: typer.Context,
+    version: Version,
+    *,
+    account: Account = None,
+    follows: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the build ends; fails where that fails.")
+    ] = False,
+) -> None:
+    """Show a build's log, all its tries."""
+    settings, screen = ClientSettings.load(), terminal(context)
+    path = ("v1", "builds", account_of(settings, account), *split(version))
+    if follows:
+        follow(settings, screen, version, path)
+        return
+    lines = api.text(settings, "builder", *path, "log").splitlines()
+    screen.show(lines, "\n".join)
 
 
 @app.command("again")
@@ -59,27 +82,95 @@ def build_again(
     wait: Wait = True,
     timeout_seconds: TimeoutSeconds = 600,
 ) -> None:
-    """Build a known version once more, such as after a registry was away."""
+    """Build a known version once more, though it is built, such as after a registry lost it."""
+    settings, screen = ClientSettings.load(), terminal(context)
+    request = _request(settings, version, account, only_failed=False)
+    _ask(settings, screen, request, wait=wait, timeout_seconds=timeout_seconds)
+
+
+@app.command("retry")
+def retry_build(
+    context: typer.Context,
+    version: Version,
+    *,
+    account: Account = None,
+    wait: Wait = True,
+    timeout_seconds: TimeoutSeconds = 600,
+) -> None:
+    """Try a build again that failed or was cancelled, without a new upload; safe to repeat.
+
+    One that goes on is waited for, and one that is built stays as it is.
+    """
+    settings, screen = ClientSettings.load(), terminal(context)
+    request = _request(settings, version, account, only_failed=True)
+    _ask(settings, screen, request, wait=wait, timeout_seconds=timeout_seconds)
+
+
+@app.command("cancel")
+def cancel_build(
+    context: typer.Context,
+    version: Version,
+    *,
+    account: Account = None,
+    wait: Wait = True,
+    timeout_seconds: TimeoutSeconds = 60,
+) -> None:
+    """Stop a build, whether it waits or runs; fails where it came to another end before."""
     settings, screen = ClientSettings.load(), terminal(context)
     model, number = split(version)
-    request = checked(
-        BuildRequested, account=account_of(settings, account), model=model, version=number, requested_by=me()
-    )
+    said = {"account": account_of(settings, account), "model": model, "version": number}
+    request = checked(BuildCancelled, **said, cancelled_by=me())
     if not wait:
-        screen.show({"event_id": say(settings, request)}, lambda _: "published; so1s build list shows it")
+        _published(screen, settings, request)
+        return
+    (answer,) = ask(settings, request, (ImageBuilt, BuildFailed), timeout_seconds=timeout_seconds)
+    if isinstance(answer, ImageBuilt):
+        raise InvalidInput.of("version", version, "allowed: one that waits or is being built; it is built")
+    assert isinstance(answer, BuildFailed)
+    if answer.reason != "cancelled":
+        raise _failed(version, answer)
+    screen.show(answer, lambda it: f"{version} {it.message}")
+
+
+def _request(
+    settings: ClientSettings, version: str, account: str | None, *, only_failed: bool
+) -> BuildRequested:
+    model, number = split(version)
+    said = {"account": account_of(settings, account), "model": model, "version": number}
+    return checked(BuildRequested, **said, requested_by=me(), only_failed=only_failed)
+
+
+def _ask(
+    settings: ClientSettings, screen: Terminal, request: BuildRequested, *, wait: bool, timeout_seconds: float
+) -> None:
+    if not wait:
+        _published(screen, settings, request)
         return
     (answer,) = ask(settings, request, (ImageBuilt, BuildFailed), timeout_seconds=timeout_seconds)
     if isinstance(answer, BuildFailed):
-        raise Failed(f"{answer.verdict}: {answer.reason}: {answer.message}", answer, answer.log_tail)
+        raise _failed(f"{request.model}@{request.version}", answer)
     assert isinstance(answer, ImageBuilt)
     screen.show(answer, lambda it: f"built {it.image.digest} in {it.seconds:.1f} s")
 
 
+def _published(screen: Terminal, settings: ClientSettings, request: Event) -> None:
+    screen.show({"event_id": say(settings, request)}, lambda _: "published; so1s build list shows it")
+
+
+def _failed(version: str, answer: BuildFailed) -> Failed:
+    step = f" at step {answer.step}" if answer.step else ""
+    said = f"{version} was not built: {answer.reason}{step}: {answer.message}"
+    return Failed(said, answer, answer.log_tail)
+
+
 def _table(builds: list[dict[str, Any]]) -> RenderableType:
     rows = [
-        each | {name: times.shown(each[name]) for name in ("queued_at", "finished_at")} for each in builds
+        each
+        | {name: times.shown(each[name]) for name in ("queued_at", "finished_at")}
+        | {"message": each["message"] or each.get("waits_for")}
+        for each in builds
     ]
-    return table(rows, _COLUMNS, empty="no builds yet")
+    return table(rows, _COLUMNS, empty="no such builds yet")
 
 
 def split(version: str) -> tuple[str, str]:

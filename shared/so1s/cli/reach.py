@@ -14,6 +14,8 @@ WITH_A_TOKEN = (
     "remove",
     "endpoint remove",
     "build again",
+    "build retry",
+    "build cancel",
     "doctor",
 )
 """The commands that the console serves."""

@@ -31,6 +31,8 @@ class BuildRequested(Event, key=("account", "model")):
     model: Name
     version: Version
     requested_by: Actor
+    only_failed: bool = False
+    """Where the last build gave an image, that is the answer, and nothing is built."""
 
 
 class BuildCancelled(Event, key=("account", "model")):

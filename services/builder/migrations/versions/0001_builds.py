@@ -33,10 +33,22 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(32)),
         sa.Column("message", sa.Text),
         sa.Column("image", sa.Text),
+        sa.Column("ending", sa.Text),
     )
     op.create_index("builds_state", "builds", ["state"])
     op.create_table(
         "turns",
         sa.Column("account", sa.String(20), primary_key=True),
         sa.Column("last_started_at", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "build_logs",
+        sa.Column("account", sa.String(20), primary_key=True),
+        sa.Column("model", sa.String(40), primary_key=True),
+        sa.Column("version", sa.String(63), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("try", sa.Integer, primary_key=True),
+        sa.Column("position", sa.Integer, primary_key=True),
+        sa.Column("at", sa.Float, nullable=False, index=True),
+        sa.Column("lines", sa.Text, nullable=False),
     )
