@@ -11,6 +11,8 @@ from so1s_runtime import exchange, openapi, protocol
 from so1s_runtime.asgi import CallerGoneError, Message, Receive, Request, Response, Send, json_response
 from so1s_runtime.errors import RequestError, unforeseen
 from so1s_runtime.identity import Asked, request_id
+from so1s_runtime.iotypes import media
+from so1s_runtime.iotypes.types import types_of
 from so1s_runtime.loaders import loader
 from so1s_runtime.logs import log
 from so1s_runtime.manifest import Manifest
@@ -47,6 +49,7 @@ class App:
     def __init__(self, settings: Settings, manifest: Manifest) -> None:
         self.manifest = manifest
         self.model: Model | None = None
+        self.types = types_of(manifest.declared) if manifest.declared else None
         self.draining = False
         self.worker = Worker(settings)
         self.metrics = Metrics(manifest, lambda: self.worker.slots.taken)
@@ -64,7 +67,7 @@ class App:
     def _paths(self) -> dict[str, Route]:
         name, version = self.manifest.name, self.manifest.version
         routes = {
-            "/predict": Route("/predict", "POST", self._predict),
+            "/predict": Route("/predict", "POST", self._predict_typed if self.types else self._predict),
             "/metrics": Route("/metrics", "GET", self._metrics),
             "/openapi.json": Route("/openapi.json", "GET", self._openapi),
             "/v2": Route("/v2", "GET", self._server_metadata),
@@ -123,6 +126,13 @@ class App:
 
     async def _predict(self, request: Request) -> Response:
         return await self._ask(partial(exchange.predict, self.loaded()), request)
+
+    async def _predict_typed(self, request: Request) -> Response:
+        assert self.types is not None
+        content_type = media.of_header(request.headers.get(b"content-type", b""))
+        accept = request.headers.get(b"accept", b"")
+        ask = partial(exchange.predict_typed, self.loaded(), self.types, content_type, accept)
+        return await self._ask(ask, request)
 
     async def _infer(self, request: Request) -> Response:
         length = _json_length(request)

@@ -5,9 +5,11 @@ A string is its length in four bytes and then itself in UTF-8. Numbers are read 
 
 import struct
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
+from so1s_runtime.dtypes import BYTES
 from so1s_runtime.errors import RequestError
 from so1s_runtime.manifest import TensorSpec
 from so1s_runtime.tensors import check_finite
@@ -29,7 +31,7 @@ def decode(spec: TensorSpec, raw: bytes | memoryview, shape: tuple[int, ...]) ->
     count = 1
     for length in shape:
         count *= length
-    if spec.dtype.name == "string":
+    if spec.dtype.oip == "BYTES":
         return _strings(spec, bytes(raw), count).reshape(shape)
     if len(raw) != count * spec.dtype.numpy.itemsize:
         needed = f"{count} * {spec.dtype.numpy.itemsize} bytes"
@@ -47,15 +49,22 @@ def decode(spec: TensorSpec, raw: bytes | memoryview, shape: tuple[int, ...]) ->
 
 def encode(spec: TensorSpec, array: np.ndarray) -> bytes:
     """The bytes of an array."""
-    if spec.dtype.name != "string":
+    if spec.dtype.oip != "BYTES":
         return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    words = [str(word).encode() for word in array.reshape(-1)]
-    return b"".join(part for word in words for part in (_LENGTH.pack(len(word)), word))
+    words = [word(value) for value in array.reshape(-1)]
+    return b"".join(part for each in words for part in (_LENGTH.pack(len(each)), each))
 
 
 def texts(spec: TensorSpec, words: Iterable[bytes]) -> list[str]:
     """Strings of UTF-8. Raises RequestError, which tells the first that is none."""
     return [_text(spec, word, index) for index, word in enumerate(words)]
+
+
+def word(value: Any) -> bytes:
+    """The bytes of a string; a missing one has none."""
+    if isinstance(value, bytes):
+        return value
+    return b"" if value is None else str(value).encode()
 
 
 def _strings(spec: TensorSpec, raw: bytes, count: int) -> np.ndarray:
@@ -65,12 +74,15 @@ def _strings(spec: TensorSpec, raw: bytes, count: int) -> np.ndarray:
         end = body + _LENGTH.unpack_from(raw, start)[0] if body <= len(raw) else body
         if end > len(raw):
             raise RequestError(f"input {spec.name!r} ends within string {len(words)}", field=spec.name)
-        words.append(_text(spec, raw[body:end], len(words)))
+        inner = raw[body:end]
+        words.append(inner if spec.dtype is BYTES else _text(spec, inner, len(words)))
         start = end
     if len(words) != count:
         message = f"input {spec.name!r} has {len(words)} strings, its shape needs {count}"
         raise RequestError(message, field=spec.name, expected=str(spec))
-    return np.array(words, dtype=object)
+    strings = np.empty(count, dtype=object)
+    strings[:] = words
+    return strings
 
 
 def _text(spec: TensorSpec, word: bytes, index: int) -> str:

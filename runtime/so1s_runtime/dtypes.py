@@ -17,14 +17,14 @@ class Dtype:
     oip: str
     json: frozenset[type]
     noun: str
-    # The type that a tensor has in memory; strings are Python objects.
+    # The type that a tensor has in memory; strings and bytes are Python objects.
     numpy: np.dtype = field(init=False)
     # Whether values can be infinite or no number.
     is_float: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Work out once what each request asks."""
-        object.__setattr__(self, "numpy", np.dtype(object if self.name == "string" else self.name))
+        object.__setattr__(self, "numpy", np.dtype(object if self.oip == "BYTES" else self.name))
         object.__setattr__(self, "is_float", self.numpy.kind == "f")
 
 
@@ -44,3 +44,6 @@ DTYPES = {
         Dtype("string", "BYTES", frozenset({str}), "a string"),
     )
 }
+
+# What files and images are to the protocol: bytes of any value. In JSON they are base64, and so strings.
+BYTES = Dtype("bytes", "BYTES", frozenset({str, bytes}), "a base64 string")

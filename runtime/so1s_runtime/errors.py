@@ -16,7 +16,7 @@ class RequestError(Exception):
         *,
         status: int = 400,
         field: str | None = None,
-        position: Sequence[int] | None = None,
+        position: Sequence[int | str] | None = None,
         expected: str | None = None,
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:

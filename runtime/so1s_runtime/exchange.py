@@ -4,6 +4,8 @@ from functools import partial
 
 from so1s_runtime import plain, protocol
 from so1s_runtime.asgi import Response
+from so1s_runtime.iotypes import bodies
+from so1s_runtime.iotypes.types import Types
 from so1s_runtime.model import Model
 from so1s_runtime.question import Question
 
@@ -14,6 +16,15 @@ def predict(model: Model, body: bytes) -> Question[Response]:
     outputs = signature.outputs
     inputs = plain.decode(body, signature)
     return Question(model, inputs, outputs, lambda arrays: Response(plain.encode(outputs, arrays)))
+
+
+def predict_typed(model: Model, types: Types, media: str, accept: bytes, body: bytes) -> Question[Response]:
+    """Read the body of `POST /predict` of a model whose inputs or outputs are no plain tensors.
+
+    `media` is the body's content type, `accept` what the caller wants to get. Raises RequestError.
+    """
+    inputs = bodies.decode(types, media, body)
+    return Question(model, inputs, model.manifest.signature.outputs, partial(bodies.encode, types, accept))
 
 
 def infer(model: Model, request_id: str, json_length: int | None, body: bytes) -> Question[Response]:

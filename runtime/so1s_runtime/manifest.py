@@ -9,7 +9,7 @@
 
 `format` names a loader. `file` and `sample` are paths inside the directory; `sample`, which may be missing,
 holds a body of `POST /predict`. A dtype is NumPy's name, or `string`. In a shape, -1 is any length ≥ 1;
-axis 0 is the batch. Unknown fields are ignored.
+axis 0 is the batch. An input or output may have a `type`, as `declared` tells. Unknown fields are ignored.
 """
 
 import re
@@ -20,51 +20,17 @@ from typing import Any
 
 import orjson
 
-from so1s_runtime.dtypes import DTYPES, Dtype
+from so1s_runtime.declared import DeclaredSignature, declared_list
 from so1s_runtime.errors import ModelError
+from so1s_runtime.signature import Signature, TensorSpec
+
+__all__ = ["FILE_NAME", "FORMATS", "SCHEMA", "Manifest", "Signature", "TensorSpec", "parse", "read"]
 
 SCHEMA = "so1s-model/v1"
 FILE_NAME = "model.json"
 FORMATS = ("onnx", "skops", "xgboost", "lightgbm", "python")
 
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """Name, element type and shape of one input or output; -1 in `shape` is any length ≥ 1."""
-
-    name: str
-    dtype: Dtype
-    shape: tuple[int, ...]
-
-    def __str__(self) -> str:
-        """As people read it: `float32[-1,30]`."""
-        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
-
-    @property
-    def has_batch_axis(self) -> bool:
-        """Whether axis 0 takes any number of rows."""
-        return self.shape[:1] == (-1,)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The form that `model.json` holds."""
-        return {"name": self.name, "dtype": self.dtype.name, "shape": list(self.shape)}
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """What goes into a model and what comes out, in the model's own order."""
-
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The two fields as `model.json` holds them."""
-        return {
-            "inputs": [spec.to_dict() for spec in self.inputs],
-            "outputs": [spec.to_dict() for spec in self.outputs],
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +43,8 @@ class Manifest:
     file: str
     signature: Signature
     sample: str | None = None
+    # Where an input or output is no plain tensor: what the author declared. `signature` has it as tensors.
+    declared: DeclaredSignature | None = None
 
     def to_json(self) -> bytes:
         """The bytes of `model.json`; `parse` is the inverse."""
@@ -86,7 +54,7 @@ class Manifest:
             "version": self.version,
             "format": self.format,
             "file": self.file,
-            **self.signature.to_dict(),
+            **(self.declared or self.signature).to_dict(),
             **({"sample": self.sample} if self.sample else {}),
         }
         return orjson.dumps(fields, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -111,17 +79,22 @@ def parse(raw: bytes) -> Manifest:
     """
     fields = _Fields(_json_object(raw))
     fields.take("schema", _schema)
-    manifest = Manifest(
-        name=fields.take("name", _label),
-        version=fields.take("version", _label),
-        format=fields.take("format", _format),
-        file=fields.take("file", _inner_path),
-        signature=Signature(fields.take("inputs", _specs), fields.take("outputs", _specs)),
-        sample=fields.take("sample", _inner_path) if "sample" in fields.values else None,
-    )
+    name, version = fields.take("name", _label), fields.take("version", _label)
+    model_format, file = fields.take("format", _format), fields.take("file", _inner_path)
+    inputs, outputs = fields.take("inputs", declared_list), fields.take("outputs", declared_list)
+    sample = fields.take("sample", _inner_path) if "sample" in fields.values else None
     if fields.problems:
         raise ModelError(f"{FILE_NAME}: {'; '.join(fields.problems)}")
-    return manifest
+    declared = DeclaredSignature(inputs, outputs)
+    return Manifest(
+        name=name,
+        version=version,
+        format=model_format,
+        file=file,
+        signature=declared.tensors,
+        sample=sample,
+        declared=None if declared.is_plain else declared,
+    )
 
 
 class _Fields:
@@ -177,27 +150,3 @@ def _inner_path(value: Any) -> str:
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"must lie inside the model directory, is {value!r}")
     return value
-
-
-def _specs(values: Any) -> tuple[TensorSpec, ...]:
-    if not isinstance(values, list) or not values:
-        raise ValueError("must be a list of at least one {name, dtype, shape}")
-    specs = tuple(_spec(value) for value in values)
-    if len({spec.name for spec in specs}) < len(specs):
-        raise ValueError("must have distinct names")
-    return specs
-
-
-def _spec(value: Any) -> TensorSpec:
-    if not isinstance(value, dict):
-        raise ValueError(f"must hold objects {{name, dtype, shape}}, holds {value!r}")  # noqa: TRY004 - gathered with the other problems
-    dtype, shape = value.get("dtype"), value.get("shape")
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise ValueError(f"has dtype {dtype!r}, must be one of {', '.join(DTYPES)}")
-    if not isinstance(shape, list) or not all(_is_length(length) for length in shape):
-        raise ValueError(f"has shape {shape!r}, must be a list of lengths ≥ 1, or -1 for any")
-    return TensorSpec(_text(value.get("name")), DTYPES[dtype], tuple(shape))
-
-
-def _is_length(value: Any) -> bool:
-    return type(value) is int and (value == -1 or value >= 1)

@@ -8,6 +8,9 @@ import numpy as np
 
 from so1s_runtime import plain
 from so1s_runtime.errors import AuthorError, ModelError, RequestError
+from so1s_runtime.iotypes import bodies, media
+from so1s_runtime.iotypes.codec import zeros
+from so1s_runtime.iotypes.types import check_served, types_of
 from so1s_runtime.loaders import Predictor, loader
 from so1s_runtime.manifest import Manifest, TensorSpec
 from so1s_runtime.tensors import conform
@@ -35,7 +38,13 @@ def load(manifest: Manifest, directory: Path, threads: int) -> Model:
     path = directory / manifest.file
     if not path.exists():
         raise ModelError(f"the manifest names {manifest.file!r}, which is not in {directory}")
-    model = Model(manifest, loader(manifest.format).load(path, threads))
+    found = loader(manifest.format)
+    if manifest.declared:
+        check_served(manifest.declared, values=found.VALUES)
+    predictor = found.load(path, threads)
+    if manifest.declared:
+        predictor = types_of(manifest.declared).around(predictor)
+    model = Model(manifest, predictor)
     _warm_up(model, directory)
     return model
 
@@ -44,7 +53,9 @@ def _warm_up(model: Model, directory: Path) -> None:
     manifest = model.manifest
     source = manifest.sample or "a row of zeros, as no sample came with the model"
     try:
-        model.run(warm_up_inputs(manifest, directory), manifest.signature.outputs)
+        inputs = warm_up_inputs(manifest, directory)
+        if inputs is not None:
+            model.run(inputs, manifest.signature.outputs)
     except RequestError as error:
         raise ModelError(f"{source} does not fit the manifest: {error}") from error
     except AuthorError as error:
@@ -53,17 +64,24 @@ def _warm_up(model: Model, directory: Path) -> None:
         raise ModelError(f"the warm-up call with {source} failed: {type(error).__name__}: {error}") from error
 
 
-def warm_up_inputs(manifest: Manifest, directory: Path) -> dict[str, np.ndarray]:
-    """The sample that came with a model, or else a row of zeros. Raises ModelError, or RequestError."""
+def warm_up_inputs(manifest: Manifest, directory: Path) -> dict[str, np.ndarray] | None:
+    """The sample that came with a model, or else a row of zeros. Raises ModelError, or RequestError.
+
+    None where there is no sample and zeros would mean nothing, as of a file.
+    """
     if manifest.sample is None:
-        return {spec.name: _zeros(spec) for spec in manifest.signature.inputs}
+        return _blank(manifest)
     try:
         body = (directory / manifest.sample).read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read {manifest.sample}: {error.strerror}") from error
-    return plain.decode(body, manifest.signature)
+    if manifest.declared is None:
+        return plain.decode(body, manifest.signature)
+    return bodies.decode(types_of(manifest.declared), media.of_file(manifest.sample), body)
 
 
-def _zeros(spec: TensorSpec) -> np.ndarray:
-    shape = [1 if length == -1 else length for length in spec.shape]
-    return np.full(shape, "" if spec.dtype.name == "string" else 0, dtype=spec.dtype.numpy)
+def _blank(manifest: Manifest) -> dict[str, np.ndarray] | None:
+    if manifest.declared is None:
+        return {spec.name: zeros(spec) for spec in manifest.signature.inputs}
+    blank = types_of(manifest.declared).blank()
+    return None if blank is None else dict(blank)

@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 
-from so1s_runtime.dtypes import Dtype
-from so1s_runtime.manifest import Manifest, TensorSpec
+from so1s_runtime.iotypes.codec import Codec, Tensors
+from so1s_runtime.iotypes.media import JSON
+from so1s_runtime.iotypes.types import EXAMPLE_BYTES, Types, types_of
+from so1s_runtime.manifest import Manifest, Signature, TensorSpec
+from so1s_runtime.schemas import nested
+from so1s_runtime.tensors import as_base64
 
 # A page is read by people: a batch of many rows says no more than its first ones.
 _EXAMPLE_ROWS = 2
@@ -17,17 +22,16 @@ _EXAMPLE_ROWS = 2
 _ERRORS = {
     "400": "the input does not fit: its place and what belongs there",
     "413": "the body is too large",
+    "415": "the body is of another content type",
     "429": "too much waits: come again after the time of Retry-After",
     "503": "the model is loading",
     "504": "no answer in time",
 }
 
 
-def document(manifest: Manifest, sample: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The OpenAPI document of a model; `sample` is a good input."""
-    signature, model = manifest.signature, f"/v2/models/{manifest.name}"
-    plain = {spec.name: _example(spec, sample[spec.name]).tolist() for spec in signature.inputs}
-    tensor_list = [_tensor(spec, sample[spec.name]) for spec in signature.inputs]
+def document(manifest: Manifest, sample: Tensors | None) -> dict[str, Any]:
+    """The OpenAPI document of a model; `sample` is a good input, where there is one."""
+    model = f"/v2/models/{manifest.name}"
     return {
         "openapi": "3.1.0",
         "info": {
@@ -36,30 +40,61 @@ def document(manifest: Manifest, sample: Mapping[str, np.ndarray]) -> dict[str, 
             "description": f"A model of format {manifest.format}, served by So1s.",
         },
         "paths": {
-            "/predict": {
-                "post": _operation("Predict", _named(signature.inputs), _named(signature.outputs), plain)
-            },
-            f"{model}/infer": {
-                "post": _operation(
-                    "Predict by the Open Inference Protocol v2",
-                    _tensors(signature.inputs, "inputs"),
-                    _tensors(signature.outputs, "outputs"),
-                    {"inputs": tensor_list},
-                )
-            },
+            "/predict": {"post": _predict(manifest, sample)},
+            f"{model}/infer": {"post": _infer(manifest.signature, sample)},
             model: {"get": _plain_operation("What the model takes and gives")},
             f"{model}/ready": {"get": _plain_operation("Whether the model answers")},
         },
     }
 
 
-def _operation(summary: str, takes: Any, gives: Any, example: Any) -> dict[str, Any]:
-    content = {"application/json": {"schema": takes, "example": example}}
-    good = {"description": "the outputs", "content": {"application/json": {"schema": gives}}}
+def _predict(manifest: Manifest, sample: Tensors | None) -> dict[str, Any]:
+    if manifest.declared is not None:
+        return _predict_typed(types_of(manifest.declared), sample)
+    signature = manifest.signature
+    example = sample and {spec.name: _example(spec, sample[spec.name]).tolist() for spec in signature.inputs}
+    takes, gives = (
+        {spec.name: nested(spec) for spec in specs} for specs in (signature.inputs, signature.outputs)
+    )
+    return _operation("Predict", _json(_named(takes), example), _json(_named(gives)))
+
+
+def _predict_typed(types: Types, sample: Tensors | None) -> dict[str, Any]:
+    takes, gives = (
+        {codec.declared.name: codec.schema() for codec in codecs} for codecs in (types.inputs, types.outputs)
+    )
+    example = sample and types.example(sample)
+    return _operation(
+        "Predict",
+        _json(_named(takes), example) | _raw(types.inputs),
+        _json(_named(gives)) | _raw(types.outputs),
+    )
+
+
+def _raw(codecs: Sequence[Codec]) -> dict[str, Any]:
+    """The content types of a body that is one value itself."""
+    return {media: {} for media in codecs[0].media if media != JSON} if len(codecs) == 1 else {}
+
+
+def _infer(signature: Signature, sample: Tensors | None) -> dict[str, Any]:
+    example = sample and {"inputs": [_tensor(spec, sample[spec.name]) for spec in signature.inputs]}
+    if example and len(orjson.dumps(example)) > EXAMPLE_BYTES:
+        example = None
+    takes, gives = _tensors(signature.inputs, "inputs"), _tensors(signature.outputs, "outputs")
+    return _operation("Predict by the Open Inference Protocol v2", _json(takes, example), _json(gives))
+
+
+def _json(schema: Any, example: Any = None) -> dict[str, Any]:
+    return {JSON: {"schema": schema} if example is None else {"schema": schema, "example": example}}
+
+
+def _operation(summary: str, takes: Any, gives: Any) -> dict[str, Any]:
+    """`takes` and `gives` are schemas and examples by content type."""
+    good = {"description": "the outputs", "content": gives}
     errors = {status: {"description": meaning} for status, meaning in _ERRORS.items()}
     return {
         "summary": summary,
-        "requestBody": {"required": True, "content": content},
+        "requestBody": {"required": True, "content": takes},
         "responses": {"200": good, **errors},
     }
 
@@ -68,25 +103,9 @@ def _plain_operation(summary: str) -> dict[str, Any]:
     return {"summary": summary, "responses": {"200": {"description": "yes"}}}
 
 
-def _named(specs: Sequence[TensorSpec]) -> dict[str, Any]:
-    """Nested lists by name."""
-    properties = {spec.name: _nested(spec) for spec in specs}
+def _named(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by name."""
     return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _nested(spec: TensorSpec) -> dict[str, Any]:
-    schema = _value(spec.dtype)
-    for length in reversed(spec.shape):
-        limits = {"minItems": 1} if length == -1 else {"minItems": length, "maxItems": length}
-        schema = {"type": "array", "items": schema, **limits}
-    return {**schema, "description": str(spec)}
-
-
-def _value(dtype: Dtype) -> dict[str, Any]:
-    if dtype.numpy.kind in "iu":
-        limits = np.iinfo(dtype.numpy)
-        return {"type": "integer", "minimum": int(limits.min), "maximum": int(limits.max)}
-    return {"type": {"b": "boolean", "f": "number", "O": "string"}[dtype.numpy.kind]}
 
 
 def _tensors(specs: Sequence[TensorSpec], key: str) -> dict[str, Any]:
@@ -109,7 +128,7 @@ def _tensors(specs: Sequence[TensorSpec], key: str) -> dict[str, Any]:
 
 def _tensor(spec: TensorSpec, array: np.ndarray) -> dict[str, Any]:
     rows = _example(spec, array)
-    data = rows.reshape(-1).tolist()
+    data = as_base64(rows.reshape(-1).tolist())
     return {"name": spec.name, "datatype": spec.dtype.oip, "shape": list(rows.shape), "data": data}
 
 

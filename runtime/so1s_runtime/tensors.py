@@ -4,6 +4,7 @@ Checks run over whole lists at the speed of C; only once one fails is the first 
 """
 
 import math
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from so1s_runtime.declared import Declared
 from so1s_runtime.errors import ModelError, RequestError
 from so1s_runtime.manifest import TensorSpec
 
@@ -78,12 +80,12 @@ def pick(specs: Sequence[TensorSpec], names: Sequence[str]) -> Sequence[TensorSp
 
 def check_finite(spec: TensorSpec, array: np.ndarray) -> None:
     """Raise RequestError, with its position, for a value that is infinite or no number."""
-    if spec.dtype.is_float and not np.isfinite(array).all():
-        position = [int(place) for place in np.argwhere(~np.isfinite(array))[0]]
+    if spec.dtype.is_float and not _are_finite(spec, array).all():
+        position = [int(place) for place in np.argwhere(~_are_finite(spec, array))[0]]
         raise _misfit(spec, position, str(array[tuple(position)]), f"a finite {spec.dtype.name}")
 
 
-def check_names(specs: Sequence[TensorSpec], names: Iterable[str]) -> None:
+def check_names(specs: Sequence[TensorSpec] | Sequence[Declared], names: Iterable[str]) -> None:
     """Raise RequestError unless `names` are the names of `specs`, in any order."""
     given, known = set(names), {spec.name for spec in specs}
     if given == known:
@@ -128,8 +130,17 @@ def conform(spec: TensorSpec, value: Any) -> np.ndarray:
 
 
 def jsonable(array: np.ndarray) -> Any:
-    """The array as orjson writes it fastest; NaN and infinity become null."""
-    return array.tolist() if array.dtype.hasobject or array.ndim == 0 else array
+    """The array as orjson writes it fastest; NaN and infinity become null, and bytes become base64."""
+    if array.dtype.hasobject:
+        return as_base64(array.tolist())
+    return array.tolist() if array.ndim == 0 else array
+
+
+def as_base64(values: Any) -> Any:
+    """Nested lists, with base64 for bytes."""
+    if isinstance(values, list):
+        return [as_base64(value) for value in values]
+    return b64encode(values).decode() if isinstance(values, bytes) else values
 
 
 def _fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
@@ -145,7 +156,9 @@ def _common_length(spec: TensorSpec, axis: int, level: list[Any], shape: tuple[i
     """The length that every list of `level` has; `shape` is the shape of `level` itself."""
     if set(map(type, level)) != _LISTS:
         index = _first(level, lambda value: type(value) is not list)
-        raise _misfit(spec, _position(index, shape), f"{_name(level[index])} where a list belongs", str(spec))
+        raise _misfit(
+            spec, _position(index, shape), f"{name_of(level[index])} where a list belongs", str(spec)
+        )
     want = spec.shape[axis] if spec.shape[axis] != -1 else len(level[0])
     if set(map(len, level)) != {want}:
         index = _first(level, lambda value: len(value) != want)
@@ -160,25 +173,36 @@ def _common_length(spec: TensorSpec, axis: int, level: list[Any], shape: tuple[i
 def _array(spec: TensorSpec, flat: list[Any], shape: tuple[int, ...]) -> np.ndarray:
     dtype = spec.dtype
     if not dtype.json.issuperset(map(type, flat)):
-        index = _first(flat, lambda value: type(value) not in dtype.json)
-        raise _misfit(
-            spec, _position(index, shape), f"{_name(flat[index])} where {dtype.noun} belongs", dtype.name
-        )
+        allowed = dtype.json | {type(None)} if spec.nullable else dtype.json
+        if not allowed.issuperset(map(type, flat)):
+            index = _first(flat, lambda value: type(value) not in allowed)
+            raise _misfit(
+                spec,
+                _position(index, shape),
+                f"{name_of(flat[index])} where {dtype.noun} belongs",
+                dtype.name,
+            )
+        flat = [math.nan if value is None else value for value in flat] if dtype.is_float else flat
     try:
         with np.errstate(over="ignore"):  # an overflow to infinity is found by the next check
             array = np.array(flat, dtype=dtype.numpy)
     except OverflowError:
         array = None
-    if array is None or (dtype.is_float and not np.isfinite(array).all()):
+    if array is None or (dtype.is_float and not _are_finite(spec, array).all()):
         index = _first(flat, lambda value: not _is_in_range(spec, value))
         raise _misfit(spec, _position(index, shape), f"{flat[index]!r:.40}, out of range", dtype.name)
     return array.reshape(shape)
 
 
+def _are_finite(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
+    """Where an array of floats has a number; a missing one is a NaN."""
+    return ~np.isinf(array) if spec.nullable else np.isfinite(array)
+
+
 def _is_in_range(spec: TensorSpec, value: float) -> bool:
     try:
         with np.errstate(over="ignore"):
-            return bool(np.isfinite(np.array(value, dtype=spec.dtype.numpy)))
+            return bool(_are_finite(spec, np.array(value, dtype=spec.dtype.numpy)))
     except OverflowError:
         return False
 
@@ -197,5 +221,6 @@ def _misfit(spec: TensorSpec, position: list[int], what: str, expected: str) -> 
     return RequestError(message, field=spec.name, position=position, expected=expected)
 
 
-def _name(value: Any) -> str:
+def name_of(value: Any) -> str:
+    """What a person calls a value of JSON."""
     return _JSON_NAMES.get(type(value), f"the number {value!r:.40}")

@@ -41,6 +41,8 @@ class Trial:
 def attempt(model: Model, directory: Path) -> Trial:
     """Try a model with its sample, or a blank row. Raises what the model does."""
     sample = warm_up_inputs(model.manifest, directory)
+    if sample is None:
+        return Trial(steady=False, seconds=0.0, batching_pays=False)
     seconds, _ = _timed(model, sample)
     steady = loader(model.manifest.format).STEADY
     return Trial(steady, seconds, _is_batched(model) and _pays(model, sample))

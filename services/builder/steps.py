@@ -23,7 +23,7 @@ from services.builder.locks import shipped
 from services.builder.packages import installed, runtime_version, sha256_of
 from services.builder.ports import Artifacts, Dependencies, DependencySource, Images, Inspector, Log
 from services.builder.stop import in_thread
-from so1s.events import Image, Signature, Tensor
+from so1s.events import Image, Signature
 from so1s.events.build import Step
 from so1s.events.model import Format
 from so1s.modelfile import ModelFile
@@ -231,8 +231,4 @@ def _made(directory: Path) -> Path:
 
 def _shown(signature: Signature) -> str:
     """Such as `x float32[-1,30] → label int64[-1]`."""
-
-    def shown(tensors: list[Tensor]) -> str:
-        return ", ".join(f"{each.name} {each.dtype}[{','.join(map(str, each.shape))}]" for each in tensors)
-
-    return f"{shown(signature.inputs)} → {shown(signature.outputs)}"
+    return f"{', '.join(map(str, signature.inputs))} → {', '.join(map(str, signature.outputs))}"

@@ -66,11 +66,39 @@ def _packages(lines: list[str]) -> list[str]:
     return lines
 
 
+Type = Literal["numpy", "json", "text", "file"]
+"""What a model takes or gives: an array, any JSON value, text, or bytes."""
+
+_VALUES = ("json", "text", "file")
+
+
 class DeclaredTensor(Tensor):
-    """An input or output as the file declares it."""
+    """An input or output as the file declares it.
+
+    A text, JSON value or file needs no dtype; without a shape it is one alone, and with `[-1]` several.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     dtype: Dtype
+    type: Type = "numpy"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_what_a_type_implies(cls, said: Any) -> Any:
+        implied = _implied(said.get("type")) if isinstance(said, dict) else {}
+        return implied | said if implied else said
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        if self.type in _VALUES and (self.dtype != "string" or len(self.shape) > 1):
+            raise ValueError(f"allowed: a {self.type} without dtype, and with no shape, [-1] or [N]")
+        if self.type == "numpy" and self.max_bytes is not None:
+            raise ValueError(f"allowed: max_bytes with a type of {', '.join(_VALUES)}")
+        return self
+
+
+def _implied(of: Any) -> dict[str, Any]:
+    return {"dtype": "string", "shape": []} if of in _VALUES else {}
 
 
 class ModelFile(Value):

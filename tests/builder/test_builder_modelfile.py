@@ -95,3 +95,33 @@ def test_what_is_written_is_read_again(inputs, outputs, memory):
     )
 
     assert ModelFile.parse(file.to_yaml().encode()) == file
+
+
+def test_a_text_and_a_file_need_no_dtype_and_no_shape():
+    file = ModelFile.parse(
+        b"schema: so1s/v1\ninputs: [{name: a, type: text}, {name: b, type: file, max_bytes: 9}]\n"
+        b"outputs: [{name: c, type: json, shape: [-1]}]"
+    )
+    assert file.signature
+    assert [str(each) for each in (*file.signature.inputs, *file.signature.outputs)] == [
+        "a text",
+        "b file",
+        "c json[-1]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ("{name: a, type: fiel}", "should be 'numpy', 'json', 'text'"),
+        (
+            "{name: a, type: text, shape: [2, 2]}",
+            r"allowed: a text without dtype, and with no shape, \[-1\] or \[N\]",
+        ),
+        ("{name: a, type: file, dtype: int8}", "allowed: a file without dtype"),
+        ("{name: a, dtype: int8, shape: [-1], max_bytes: 3}", "allowed: max_bytes with a type of json, text"),
+    ],
+)
+def test_a_type_that_does_not_fit_is_refused(declared, problem):
+    with pytest.raises(InvalidInput, match=problem):
+        ModelFile.parse(f"schema: so1s/v1\ninputs: [{declared}]\noutputs: [{declared}]".encode())

@@ -1,5 +1,6 @@
 """Real models, trained once, in the directories that a builder would make of them."""
 
+import json
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,8 +17,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 from so1s_runtime import model as models
 from so1s_runtime.app import App
+from so1s_runtime.iotypes.types import types_of
 from so1s_runtime.loaders import loader
-from so1s_runtime.manifest import Manifest, read
+from so1s_runtime.manifest import Manifest, parse, read
 from so1s_runtime.settings import Settings
 
 LoadedApp = Callable[..., App]
@@ -107,3 +109,23 @@ def client_of(app: App) -> httpx.AsyncClient:
 async def client(served, loaded_app) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(loaded_app(served.directory)) as client:
         yield client
+
+
+@pytest.fixture(name="app_around", scope="session")
+def app_around_fixture() -> Callable[..., App]:
+    return app_around
+
+
+def app_around(run: Callable, inputs: list[dict], outputs: list[dict], **settings) -> App:
+    """An app whose model is a function from values by name to the values of the outputs, in order."""
+    fields = {"schema": "so1s-model/v1", "name": "iris", "version": "3", "format": "onnx", "file": "m"}
+    manifest = parse(json.dumps(fields | {"inputs": inputs, "outputs": outputs}).encode())
+    assert manifest.declared is not None
+
+    def predictor(values, wanted):
+        answer = dict(zip([each["name"] for each in outputs], run(**values), strict=True))
+        return [answer[name] for name in wanted]
+
+    app = App(Settings(model_dir=Path("/"), port=1, **settings), manifest)
+    app.model = models.Model(manifest, types_of(manifest.declared).around(predictor))
+    return app

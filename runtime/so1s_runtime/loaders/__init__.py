@@ -8,12 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import numpy as np
-
 from so1s_runtime.manifest import FORMATS, Signature
 
 # Inputs by name, names of the wanted outputs → outputs in that order. Called from several threads at once.
-Predictor = Callable[[Mapping[str, np.ndarray], Sequence[str]], Sequence[Any]]
+# Inputs are arrays, but for those that are declared with another type.
+Predictor = Callable[[Mapping[str, Any], Sequence[str]], Sequence[Any]]
 
 
 class Loader(Protocol):
@@ -25,6 +24,9 @@ class Loader(Protocol):
     # Whether a call does no I/O and runs no user code, so that its time depends on the size of its input. The
     # server may then answer quick calls on its event loop, which saves two thread switches a request.
     STEADY: bool
+
+    # Whether its models are code that takes and gives any value: texts, bytes, JSON. Others take arrays.
+    VALUES: bool
 
     def inspect(self, path: Path) -> Signature:
         """What goes in and out, as the model file itself tells. Raises ModelError if it is no such model."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PLATFORM = "lightgbm"
 STEADY = True
+VALUES = False
 
 # The objectives whose answer is a probability; of any other one, the answer itself is the label.
 _PROBABILITIES = ("binary", "multiclass", "multiclassova")

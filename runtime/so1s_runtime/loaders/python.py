@@ -1,7 +1,7 @@
 """User code: a `prepared.py` that its author wrote, with what it loads beside it.
 
     def load_artifacts(): ...          # once, at the start
-    def run(artifacts, input): ...     # for each request: arrays by name → arrays by name, or one array
+    def run(artifacts, input): ...     # for each request: inputs by name → outputs by name, or the only one
 
 The directory of `prepared.py` is the working directory, and the first place that it imports from, as with
 `python prepared.py` there.
@@ -26,6 +26,7 @@ from so1s_runtime.manifest import Signature
 
 PLATFORM = "python"
 STEADY = False
+VALUES = True
 
 _MODULE = "prepared"
 _LONGEST_MESSAGE = 500
@@ -48,7 +49,7 @@ def load(path: Path, threads: int) -> Predictor:
     run = _function(module, path, "run")
     artifacts = _called(path, "load_artifacts", _function(module, path, "load_artifacts"))
 
-    def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> Sequence[Any]:
+    def predict(inputs: Mapping[str, Any], outputs: Sequence[str]) -> Sequence[Any]:
         try:
             answer = run(artifacts, _writable(inputs))
         except RequestError:  # the code says what its caller is to change
@@ -79,9 +80,12 @@ def _called(path: Path, what: str, work: Callable[[], Any]) -> Any:
         raise ModelError(f"{path.name}: {what} raised {raised}") from raised
 
 
-def _writable(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _writable(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """As code expects its arrays, which may be views of what a caller sent."""
-    return {name: np.require(array, requirements="W") for name, array in inputs.items()}
+    return {
+        name: np.require(value, requirements="W") if isinstance(value, np.ndarray) else value
+        for name, value in inputs.items()
+    }
 
 
 def _said(directory: Path, error: BaseException) -> str:

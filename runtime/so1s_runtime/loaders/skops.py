@@ -16,6 +16,7 @@ from so1s_runtime.manifest import Signature, TensorSpec
 
 PLATFORM = "sklearn_skops"
 STEADY = True
+VALUES = False
 
 _LIBRARIES = ("numpy", "scipy", "sklearn")
 

@@ -121,4 +121,4 @@ def _encode(
 
 def _values(spec: TensorSpec, array: np.ndarray) -> list[Any]:
     values = array.reshape(-1).tolist()
-    return [str(value).encode() for value in values] if spec.dtype.name == "string" else values
+    return [binary.word(value) for value in values] if spec.dtype.oip == "BYTES" else values

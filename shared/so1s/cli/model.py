@@ -14,7 +14,6 @@ from so1s import prepared, requirements
 from so1s.cli.terminal import terminal
 from so1s.errors import InvalidInput, So1sError
 from so1s.events.model import Format
-from so1s.events.workload import Tensor
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.requirements import Requirements
 
@@ -119,15 +118,7 @@ def signature(described: ModelFile) -> str:
     said = described.signature
     if said is None:
         return "the signature is the model's own"
-    return f"{_tensors(said.inputs)} → {_tensors(said.outputs)}"
-
-
-def _tensors(tensors: list[Tensor]) -> str:
-    return ", ".join(f"{each.name} {each.dtype}{_shape(each.shape)}" for each in tensors)
-
-
-def _shape(shape: list[int]) -> str:
-    return f"[{','.join(map(str, shape))}]"
+    return f"{', '.join(map(str, said.inputs))} → {', '.join(map(str, said.outputs))}"
 
 
 def _shown(described: ModelFile) -> Text:

@@ -157,7 +157,18 @@ class Tensor(Value):
     dtype: str
     """A numpy dtype's name, such as `float32`."""
     shape: list[Annotated[int, Field(ge=-1)]]
-    """-1 is any size; the first axis is the batch."""
+    """-1 is any size; the first axis is the batch. Empty for one text, JSON value or file alone."""
+    type: str = "numpy"
+    """What the model's code takes or gives: `numpy`, `json`, `text`, `file`."""
+    max_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Of one value that is no array; without it, the server's limit on bodies alone holds."""
+
+    def __str__(self) -> str:
+        """As people read it: `x float32[-1,30]`, `document file`."""
+        shape = f"[{','.join(map(str, self.shape))}]"
+        if self.type == "numpy":
+            return f"{self.name} {self.dtype}{shape}"
+        return f"{self.name} {self.type}{shape if self.shape else ''}"
 
 
 class Signature(Value):

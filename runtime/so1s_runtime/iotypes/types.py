@@ -1,0 +1,96 @@
+"""The codecs of a model's whole signature."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import orjson
+
+from so1s_runtime.declared import Declared, DeclaredSignature
+from so1s_runtime.errors import ModelError
+from so1s_runtime.iotypes.codec import Codec, Tensor, Tensors
+from so1s_runtime.iotypes.values import File, Json, Text
+from so1s_runtime.loaders import Predictor
+
+_CODECS: Mapping[str, type[Codec]] = {"numpy": Tensor, "text": Text, "json": Json, "file": File}
+
+# What only code can take that is called with any value; a loader of arrays alone serves the other types.
+_NEEDS_VALUES = ("json", "file")
+
+
+# Of an example that a person reads.
+EXAMPLE_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """The codecs of a signature, in its order."""
+
+    inputs: tuple[Codec, ...]
+    outputs: tuple[Codec, ...]
+
+    def around(self, predictor: Predictor) -> Predictor:
+        """A predictor from tensors to tensors, around one that takes and gives what is declared."""
+        output_of = {tensor.name: codec for codec in self.outputs for tensor in codec.declared.tensors}
+
+        def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> Sequence[Any]:
+            taken = {codec.declared.name: codec.to_model(inputs) for codec in self.inputs}
+            wanted = list(dict.fromkeys(output_of[name] for name in outputs))
+            values = predictor(taken, [codec.declared.name for codec in wanted])
+            found: dict[str, np.ndarray] = {}
+            for codec, value in zip(wanted, values, strict=True):
+                names = (tensor.name for tensor in codec.declared.tensors)
+                found |= zip(names, codec.from_model(value), strict=True)
+            return [found[name] for name in outputs]
+
+        return predict
+
+    def blank(self) -> Tensors | None:
+        """Inputs to try a model with that came without a sample; None where none would mean anything."""
+        blanks = [codec.blank() for codec in self.inputs]
+        if any(blank is None for blank in blanks):
+            return None
+        return {name: array for blank in blanks if blank for name, array in blank.items()}
+
+    def example(self, sample: Tensors) -> Any:
+        """A body that a caller may send; None where it would be too long to read."""
+        said = {
+            codec.declared.name: codec.write([sample[tensor.name] for tensor in codec.declared.tensors])
+            for codec in self.inputs
+        }
+        written = orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.loads(written) if len(written) <= EXAMPLE_BYTES else None
+
+    def written(self, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
+        """The outputs by name, as orjson writes them; `arrays` are all their tensors in order."""
+        said, start = {}, 0
+        for codec in self.outputs:
+            end = start + len(codec.declared.tensors)
+            said[codec.declared.name] = codec.write(arrays[start:end])
+            start = end
+        return said
+
+
+@cache
+def types_of(signature: DeclaredSignature) -> Types:
+    """The codecs of a signature, made once."""
+    inputs, outputs = (tuple(map(_codec, each)) for each in (signature.inputs, signature.outputs))
+    return Types(inputs, outputs)
+
+
+def check_served(signature: DeclaredSignature, *, values: bool) -> None:
+    """Raise ModelError for a type that a model of its format cannot have.
+
+    `values` says whether its loader calls code with any value, and not with arrays alone.
+    """
+    for each in (*signature.inputs, *signature.outputs):
+        alone = each.type == "text" and not each.shape
+        if not values and (each.type in _NEEDS_VALUES or alone):
+            instead = "; declare its shape as [-1]" if alone else ", which only code of one's own takes"
+            raise ModelError(f"{each.name!r} is of type {each}, but the model takes arrays{instead}")
+
+
+def _codec(declared: Declared) -> Codec:
+    return _CODECS[declared.type](declared)
