@@ -194,7 +194,7 @@ async def test_an_answer_comes_as_the_caller_accepts_it(serve):
     [
         (PROMPT, b"7", "", 400, "input 'prompt' has the number 7 where a string belongs"),
         (PROMPT, b"", "", 400, "the body is not valid JSON"),
-        (PROMPT, b'{"promt": "a"}', "", 400, "input 'prompt' has an object where a string belongs"),
+        (PROMPT, b'{"prompts": "a"}', "", 400, "input 'prompt' has an object where a string belongs"),
         (PROMPT, b"ab\xff", "text/plain", 400, "input 'prompt' at [2] is not UTF-8"),
         (PROMPT, b"a,b", "text/csv", 415, "the body is text/csv; allowed: application/json, text/plain"),
         (PROMPTS, b'["a", 7]', "", 400, "input 'prompt' at [1] has the number 7 where a string belongs"),
