@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from services.console.domain.parts import LEAST_PART_BYTES, MOST_ARTIFACT_BYTES, MOST_PART_BYTES
 from so1s.settings import ServiceSettings
 
 
@@ -34,8 +35,12 @@ class UploadSettings(ServiceSettings):
     s3_access_key_id: SecretStr | None = None
     """Without keys, boto3 finds credentials itself, such as a pod's identity."""
     s3_secret_access_key: SecretStr | None = None
-    max_artifact_bytes: int = Field(default=5 * 2**30, gt=0, le=5 * 2**30)
-    """S3 takes no more in one request; what is larger is uploaded to S3 by its own tools, and named."""
+    max_artifact_bytes: int = Field(default=20 * 2**30, gt=0, le=MOST_ARTIFACT_BYTES)
+    """As many as a builder takes by default; S3 takes 5 TiB."""
+    part_bytes: int = Field(default=64 * 2**20, ge=LEAST_PART_BYTES, le=MOST_PART_BYTES)
+    """What is larger goes to S3 in parts of this size, or of the least one that makes 10,000 of them."""
+    parts_days: float = Field(default=7, gt=0)
+    """How long an upload in parts may take, with all its repetitions; then what was sent of it is dropped."""
     upload_url_seconds: int = Field(default=900, ge=1, le=3600)
     """How long an upload may wait before it begins."""
     upload_seconds: float = Field(default=3600, gt=0)

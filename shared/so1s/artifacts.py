@@ -23,7 +23,7 @@ from so1s.platform import ClientSettings
 
 _PACKED = "model.tar"
 _PART_BYTES = 16 * 1024 * 1024
-"""Of a multipart upload: S3 takes 10 000 parts, so up to 160 GB."""
+"""Of a multipart upload; boto3 takes larger ones where these would be more than the 10,000 that S3 takes."""
 
 
 class Target(Protocol):

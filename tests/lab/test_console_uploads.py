@@ -53,23 +53,23 @@ async def send(put, body, **headers):
 async def test_a_signed_url_takes_the_bytes_that_were_said(s3, settings):
     uploads, wanted = S3Uploads(settings), upload("1")
     offer = await uploads.offer(wanted)
-    assert (await send(offer.put, BODY)).status_code == 200
+    assert (await send(offer.by, BODY)).status_code == 200
     found = _store(s3).get_object(Bucket="uploads", Key=f"ml/{wanted.key}")["Body"].read()
     assert found == BODY
-    assert (await uploads.offer(wanted)).put is None
+    assert (await uploads.offer(wanted)).by is None
 
 
 async def test_a_signed_url_takes_no_other_bytes(settings):
     uploads, wanted = S3Uploads(settings), upload("2")
     offer = await uploads.offer(wanted)
     others = b"x" * len(BODY)
-    assert (await send(offer.put, others)).status_code in {400, 403}
+    assert (await send(offer.by, others)).status_code in {400, 403}
     longer = {"content-length": str(len(BODY) + 1)}
-    assert (await send(offer.put, BODY + b"x", **longer)).status_code in {400, 403}
-    without = {name: value for name, value in offer.put.headers.items() if "checksum" not in name}
+    assert (await send(offer.by, BODY + b"x", **longer)).status_code in {400, 403}
+    without = {name: value for name, value in offer.by.headers.items() if "checksum" not in name}
     async with httpx.AsyncClient(trust_env=False) as http:
-        assert (await http.put(offer.put.url, content=others, headers=without)).status_code in {400, 403}
-    assert (await uploads.offer(wanted)).put is not None
+        assert (await http.put(offer.by.url, content=others, headers=without)).status_code in {400, 403}
+    assert (await uploads.offer(wanted)).by is not None
 
 
 async def test_a_signed_url_ends(settings, eventually):
@@ -77,7 +77,7 @@ async def test_a_signed_url_ends(settings, eventually):
     offer = await uploads.offer(upload("3"))
 
     async def is_refused():
-        return (await send(offer.put, b"x" * len(BODY))).status_code == 403
+        return (await send(offer.by, b"x" * len(BODY))).status_code == 403
 
     await eventually(is_refused)
 

@@ -9,14 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from services.console.adapters.s3 import make_client
+from services.console.adapters.parts_s3 import S3Parts
+from services.console.adapters.s3 import has, make_client
 from services.console.domain.upload import Offer, Put, Upload
 from services.console.settings import UploadSettings
-from so1s.errors import Unreachable
-
-_NOT_FOUND = 404
 
 
 class S3Uploads:
@@ -29,22 +25,17 @@ class S3Uploads:
         self._s3 = make_client(settings, settings.s3_endpoint_url)
         public = settings.s3_public_endpoint_url
         self._signer = make_client(settings, public) if public else self._s3
+        self._part_bytes = settings.part_bytes
+        self.parts = S3Parts(settings, self._signer)
 
     async def offer(self, upload: Upload) -> Offer:
         """See `Uploads`."""
-        is_there = await asyncio.to_thread(self._has, upload)
-        return Offer(self._base + upload.key, None if is_there else self._put(upload))
-
-    def _has(self, upload: Upload) -> bool:
-        try:
-            found = self._s3.head_object(Bucket=self._bucket, Key=self._prefix + upload.key)
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == _NOT_FOUND:
-                return False
-            raise Unreachable(f"{self._base} cannot be read: {error}") from error
-        except BotoCoreError as error:
-            raise Unreachable(f"{self._base} does not answer: {error}") from error
-        return found["ContentLength"] == upload.size_bytes
+        uri = self._base + upload.key
+        if await asyncio.to_thread(has, self._s3, self._bucket, self._prefix + upload.key, upload.size_bytes):
+            return Offer(uri, None)
+        if upload.size_bytes > self._part_bytes:
+            return Offer(uri, await self.parts.begin(upload))
+        return Offer(uri, self._put(upload))
 
     def _put(self, upload: Upload) -> Put:
         checksum = base64.b64encode(bytes.fromhex(upload.sha256)).decode()

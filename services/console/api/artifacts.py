@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from typing import Any
 
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -13,11 +13,10 @@ from starlette.routing import Route
 from services.console import audit
 from services.console.api.bodies import arriving, check_length, whole
 from services.console.api.door import Door
+from services.console.api.parts import parsed
 from services.console.api.problems import answering
-from services.console.domain.refusal import forbidden
 from services.console.domain.scopes import Scope
-from services.console.domain.token import Token
-from services.console.domain.upload import Upload
+from services.console.domain.upload import Parts, Put, Upload, check
 from services.console.ports import Receiver, Uploads
 from services.console.settings import Settings
 from so1s.errors import InvalidInput
@@ -35,13 +34,13 @@ def routes(
     async def offer(request: Request) -> JSONResponse:
         token = await door.admit(request, Scope.publish)
         body = await whole(request, _QUESTION_BYTES, settings.body_seconds)
-        upload = _allowed(token, _parsed(body), settings.max_artifact_bytes)
+        upload = parsed(Upload, body)
+        check(upload, token.account, settings.max_artifact_bytes)
         made = await uploads.offer(upload)
         async with store.transaction() as tx:
             await audit.note(tx, token.actor, "upload.offered", account=token.account, subject=upload.key)
         artifact = {"uri": made.uri, "sha256": upload.sha256, "size_bytes": upload.size_bytes}
-        put = {"method": "PUT", **asdict(made.put)} if made.put else None
-        return JSONResponse({"artifact": artifact, "upload": put})
+        return JSONResponse({"artifact": artifact, "upload": _said(made.by)})
 
     found = [Route("/v1/artifacts", answering(offer), methods=["POST"])]
     return [*found, _receiving(door, settings, receiver)] if receiver else found
@@ -55,7 +54,7 @@ def _receiving(door: Door, settings: Settings, receiver: Receiver) -> Route:
         if not size.isdecimal():
             raise InvalidInput.missing("content-length", "allowed: the number of bytes, sent ahead of them")
         upload = checked(Upload, **request.path_params, size_bytes=int(size))
-        upload = _allowed(token, upload, settings.max_artifact_bytes)
+        check(upload, token.account, settings.max_artifact_bytes)
         async with arriving(settings.upload_seconds):
             uri = await receiver.receive(upload, _chunks(request))
         artifact = {"uri": uri, "sha256": upload.sha256, "size_bytes": upload.size_bytes}
@@ -70,16 +69,11 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _parsed(body: bytes) -> Upload:
-    try:
-        return Upload.model_validate_json(body)
-    except ValidationError as error:
-        raise InvalidInput.from_pydantic(error, Upload) from error
-
-
-def _allowed(token: Token, upload: Upload, most_bytes: int) -> Upload:
-    if upload.account != token.account:
-        raise forbidden("account", upload.account, f"allowed: {token.account!r}, the account of this token")
-    if upload.size_bytes > most_bytes:
-        raise InvalidInput.of("size_bytes", upload.size_bytes, f"allowed: at most {most_bytes}")
-    return upload
+def _said(by: Put | Parts | None) -> dict[str, Any] | None:
+    match by:
+        case Put():
+            return {"method": "PUT", **asdict(by)}
+        case Parts():
+            sent = [{"number": number, "sha256": sha256} for number, sha256 in by.sent.items()]
+            return asdict(by) | {"sent": sent}
+    return None

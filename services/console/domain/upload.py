@@ -13,8 +13,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from services.console.domain.refusal import forbidden
+from so1s.errors import InvalidInput
 from so1s.events.event import Value
 from so1s.events.names import Account, Name, Version
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Upload(Value):
@@ -25,7 +29,7 @@ class Upload(Value):
     version: Version
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
     """The file's name, which tells its format."""
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     size_bytes: Annotated[int, Field(ge=0)]
 
     @property
@@ -45,10 +49,35 @@ class Put:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """Many HTTP requests that send the bytes, each for a part that is asked for by its checksum."""
+
+    upload_id: str
+    part_bytes: int
+    """Of each part but the last one."""
+    count: int
+    sent: Mapping[int, str]
+    """The parts that are there already, by an earlier try: their numbers, each with its sha256."""
+
+
+@dataclass(frozen=True)
 class Offer:
     """Where an artifact is, and how its bytes come there."""
 
     uri: str
     """What `ModelUploaded` names."""
-    put: Put | None
+    by: Put | Parts | None
     """None where the bytes are there already."""
+
+
+def check(upload: Upload, account: str, most_bytes: int) -> None:
+    """Let a token of an account upload only for that, and nothing too large.
+
+    Raises:
+        Refusal: it is another account's.
+        InvalidInput: it is too large.
+    """
+    if upload.account != account:
+        raise forbidden("account", upload.account, f"allowed: {account!r}, the account of this token")
+    if upload.size_bytes > most_bytes:
+        raise InvalidInput.of("size_bytes", upload.size_bytes, f"allowed: at most {most_bytes}")

@@ -7,14 +7,11 @@ from typing import Any
 
 import httpx
 
-from so1s.errors import So1sError, Unreachable
+from so1s.errors import Unreachable
 from so1s.platform import ClientSettings
 from so1s.ways.http import ask, check, client_options
-
-_UPLOAD_SECONDS = 3600.0
-"""For a file; each of its parts is sent within a minute."""
-_PART_SECONDS = 60.0
-_SHOWN_CHARACTERS = 300
+from so1s.ways.parts import PartSender
+from so1s.ways.sending import TIMEOUT, place, refused
 
 
 class ConsoleTarget:
@@ -36,29 +33,25 @@ class ConsoleTarget:
             "sha256": sha256,
             "size_bytes": file.stat().st_size,
         }
-        with httpx.Client(**self._options) as http:
-            answer = ask(self._settings, http, "POST", "/v1/artifacts", json=upload).json()
-        if answer["upload"]:
-            self._send(file, answer["upload"])
+        with httpx.Client(**self._options) as console:
+            answer = ask(self._settings, console, "POST", "/v1/artifacts", json=upload).json()
+            offered = answer["upload"]
+            if offered and "upload_id" in offered:
+                PartSender(self._settings, console, upload, offered).send(file)
+            elif offered:
+                self._send(file, offered)
         return answer["artifact"]["uri"]
 
-    def _send(self, file: Path, upload: dict[str, Any]) -> None:
+    def _send(self, file: Path, offered: dict[str, Any]) -> None:
         """Send the bytes to the console, or to where it says; that place never sees the token."""
-        url, is_console = upload["url"], upload["url"].startswith("/")
-        options: dict[str, Any] = dict(self._options) if is_console else {}
-        options["timeout"] = httpx.Timeout(_UPLOAD_SECONDS, connect=_PART_SECONDS, write=_PART_SECONDS)
+        url, is_console = offered["url"], offered["url"].startswith("/")
+        options: dict[str, Any] = (self._options if is_console else {}) | {"timeout": TIMEOUT}
         with httpx.Client(**options) as http, file.open("rb") as body:
             try:
-                answer = http.request(upload["method"], url, content=body, headers=upload["headers"])
+                answer = http.request(offered["method"], url, content=body, headers=offered["headers"])
             except httpx.TransportError as error:
-                raise Unreachable(f"{file.name} cannot be sent to {_place(url)}: {error}") from error
+                raise Unreachable(f"{file.name} cannot be sent to {place(url)}: {error}") from error
         if is_console:
             check(self._settings, answer)
         elif answer.is_error:
-            said = f"HTTP {answer.status_code}: {answer.text[:_SHOWN_CHARACTERS]}"
-            raise So1sError(f"{file.name} cannot be sent to {_place(url)}: {said}")
-
-
-def _place(url: str) -> str:
-    """A URL as it may be shown: its query is a credential."""
-    return url.partition("?")[0]
+            raise refused(file.name, url, answer)
