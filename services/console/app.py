@@ -16,6 +16,7 @@ from services.console.api.door import Door
 from services.console.domain.attempts import Attempts
 from services.console.domain.drops import Base
 from services.console.handlers import consumer
+from services.console.heard import Heard
 from services.console.ports import PartUploads, Receiver, Uploads
 from services.console.reconciler import Drops
 from services.console.settings import Settings
@@ -95,10 +96,10 @@ def _drop_loops(settings: Settings, store: Store) -> list[Loop]:
         return []
     from services.console.adapters.listing_s3 import S3Listing  # a laptop needs no boto3
 
-    base = Base.parse(settings.drops)
-    drops = Drops(base, S3Listing(settings), store)
+    base, heard = Base.parse(settings.drops), Heard()
+    drops = Drops(base, S3Listing(settings), store, heard, settings.drops_days)
     listing = Loop("drops", drops.reconcile, every_seconds=settings.drops_seconds)
     if settings.drops_topic is None:
         return [listing]
-    notifications = Notifications(settings, settings.drops_topic, base, listing.wake)
+    notifications = Notifications(settings, settings.drops_topic, base, heard, listing.wake)
     return [listing, Loop("notifications", notifications.watch, every_seconds=settings.drops_seconds)]

@@ -129,9 +129,10 @@ def show_drops(
         async with store.read() as connection:
             return list(await drops.entries(connection, account, most))
 
-    table = _table("at", "account", "uri", "refused because")
+    table = _table("at", "account", "uri", "told by", "of", "refused because")
     for each in asyncio.run(_with_store(work)):
-        table.add_row(moment(each.seen_at), each.account, each.uri, each.problem)
+        told = (each.event or "listing", each.principal)
+        table.add_row(moment(each.seen_at), each.account, each.uri, *told, each.problem)
     screen.print(table)
 
 

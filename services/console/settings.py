@@ -57,6 +57,8 @@ class Settings(UploadSettings):
     Nothing is watched by default."""
     drops_seconds: float = Field(default=60, gt=0)
     """How often that is listed, for notifications that were lost."""
+    drops_days: float = Field(default=30, gt=0)
+    """How long a drop is remembered after its files are gone. While they are listed it is never forgotten."""
     drops_topic: str | None = None
     """The Kafka topic to which the store writes its notifications; without one, listings alone tell."""
     max_body_bytes: int = Field(default=4 * 2**20, gt=0)

@@ -61,5 +61,8 @@ drops = Table(
     Column("account", Text, nullable=False, index=True),  # as a key says it: it may be no valid name
     Column("uri", Text, nullable=False),
     Column("seen_at", Float, nullable=False),
+    Column("gone_at", Float),  # since when its files are not listed any more
+    Column("event", String(64), nullable=False),  # what the store said of it; empty where it said nothing
+    Column("principal", String(128), nullable=False),  # who put it, as the store said
     Column("problem", Text, nullable=False),  # empty where it was published
 )

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from services.console.domain.drops import Base, wakes
+from services.console.domain.drops import Base, notices
+from services.console.heard import Heard
+from services.console.metrics import NOTIFICATIONS
 from so1s.broker.reader import Reader
 from so1s.errors import InvalidInput
 from so1s.settings import KafkaSettings
@@ -22,6 +24,8 @@ class Notifications:
     settings: KafkaSettings
     topic: str
     base: Base
+    heard: Heard
+    """Takes what is told of objects below the base."""
     wake: Callable[[], None]
     """Called where something below the base changed."""
 
@@ -42,7 +46,12 @@ class Notifications:
     def hear(self, message: bytes) -> None:
         """Take one message, whatever it is."""
         try:
-            if wakes(self.base, message):
-                self.wake()
+            told = notices(self.base, message)
         except InvalidInput as error:
+            NOTIFICATIONS.labels("malformed").inc()
             log.warning("a notification is ignored", topic=self.topic, reason=str(error))
+            return
+        NOTIFICATIONS.labels("woke" if told else "elsewhere").inc()
+        if told:
+            self.heard.keep(told)
+            self.wake()

@@ -8,6 +8,7 @@ import pytest
 from so1s import events, publish_model
 from so1s.cli.chain import summed
 from so1s.events.envelope import Cause
+from so1s.events.model import Dropped
 from so1s.publisher import Publisher
 from tests import played_events as played
 
@@ -246,3 +247,15 @@ def test_a_window_counts_once_however_often_it_was_told(laptop, published):
 
     samples = [received(usage("fraud", 0, quality=quality)) for quality in ("gap", "partial")]
     assert summed(samples).qualities == {"partial": 1}
+
+
+def test_an_upload_that_began_as_a_drop_says_so(so1s, laptop, http, model):
+    http.answers["/v1/bills/risk"] = {"rows": []}
+    dropped = Dropped(event="ObjectCreated:Put", principal="airflow", modified_at=WINDOW)
+    artifact = events.Artifact(uri="s3://drops/risk/fraud/3.onnx")
+    with Publisher(laptop) as publisher:
+        publisher.publish(
+            events.ModelUploaded(account="risk", model=model, version="3", artifact=artifact, dropped=dropped)
+        )
+    out = so1s("explain", f"{model}@3").out
+    assert "dropped: ObjectCreated:Put by airflow, 2026-01-01 00:00:00 UTC" in out

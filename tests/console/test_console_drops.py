@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import boto3
 import pytest
 from pydantic import SecretStr
 
+from services.console import audit, drops
 from services.console.adapters.listing_s3 import S3Listing
 from services.console.app import build
 from services.console.domain.drops import Base
+from services.console.heard import Heard
 from services.console.reconciler import Drops
 from services.console.settings import UploadSettings
 from services.console.watchers import Notifications
@@ -40,7 +43,7 @@ def bucket(s3_url):
 
 @pytest.fixture
 def reconciler(console, upload_settings, bucket):
-    return Drops(BASE, S3Listing(upload_settings), console.service.store)
+    return Drops(BASE, S3Listing(upload_settings), console.service.store, Heard(), days=30)
 
 
 async def published(console):
@@ -86,14 +89,54 @@ async def test_a_refusal_is_kept_for_its_account_alone(console, reconciler, buck
     assert (await console.http.get("/v1/drops")).status_code == 401
 
 
+async def test_who_dropped_what_is_told_with_the_event_and_kept_for_the_audit(console, reconciler, bucket):
+    bucket.put_object(Key="in/risk/fraud/6.onnx", Body=b"bytes")
+    bucket.put_object(Key="in/risk/fraud/7.onnx", Body=b"bytes")
+    told = {"eventName": "s3:ObjectCreated:Put", "userIdentity": {"principalId": "airflow"}}
+    place = {"s3": {"bucket": {"name": "drops"}, "object": {"key": "in/risk/fraud/6.onnx"}}}
+    notifications = Notifications(console.service.settings, "s3", BASE, reconciler.heard, lambda: None)
+    notifications.hear(json.dumps({"Records": [told | place]}).encode())
+    await reconciler.reconcile()
+    six, seven = (event["dropped"] for event in await published(console))
+    assert (six["event"], six["principal"]) == ("ObjectCreated:Put", "airflow")
+    assert (seven["event"], seven["principal"]) == ("", "")
+    async with console.service.store.read() as connection:
+        noted = [
+            (each.actor, each.action, each.detail) for each in await audit.entries(connection, "risk", 2)
+        ]
+    assert [(actor, action, detail["event"]) for actor, action, detail in noted] == [
+        ("bucket", "drop.published", "listing"),
+        ("bucket:airflow", "drop.published", "ObjectCreated:Put"),
+    ]
+
+
+async def test_a_drop_is_forgotten_only_long_after_its_files_are_gone(console, reconciler, bucket):
+    async def remembered(days):
+        await replace(reconciler, days=days).reconcile()
+        async with console.service.store.read() as connection:
+            return len(await drops.known(connection))
+
+    bucket.put_object(Key="in/risk/fraud/3.onnx", Body=b"bytes")
+    assert [await remembered(days=1e-9) for _ in range(3)] == [1, 1, 1]
+    bucket.objects.delete()
+    assert await remembered(days=1) == 1
+    bucket.put_object(Key="in/risk/fraud/3.onnx", Body=b"bytes")  # such as a lifecycle rule that went too far
+    assert await remembered(days=1e-9) == 1
+    assert len(await published(console)) == 1
+    bucket.objects.delete()
+    await remembered(days=1)
+    assert await remembered(days=1e-9) == 0
+
+
 async def test_a_bucket_that_is_away_is_named(console, upload_settings):
+    listing, store = S3Listing(upload_settings), console.service.store
     with pytest.raises(Unreachable, match="s3://nowhere/ cannot be listed"):
-        await Drops(Base("nowhere", ""), S3Listing(upload_settings), console.service.store).reconcile()
+        await Drops(Base("nowhere", ""), listing, store, Heard(), days=30).reconcile()
 
 
 def test_a_malformed_notification_wakes_nobody_and_stops_nothing(settings):
     woken = []
-    notifications = Notifications(settings, "s3-events", BASE, lambda: woken.append(1))
+    notifications = Notifications(settings, "s3-events", BASE, Heard(), lambda: woken.append(1))
     record = {"s3": {"bucket": {"name": "drops"}, "object": {"key": "in/risk"}}}
     for message in (b"", b"\xff", b"{}", json.dumps({"Records": [record]}).encode()):
         notifications.hear(message)

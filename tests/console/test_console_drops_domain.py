@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.console.domain.drops import Base, Object, drops, wakes
+from services.console.domain.drops import Base, Notice, Object, drops, notices
 from so1s.errors import InvalidInput
 
 BASE = Base("models", "in/")
@@ -111,15 +111,26 @@ def notified(bucket, key):
     return json.dumps({"Records": [{"s3": {"bucket": {"name": bucket}, "object": {"key": key}}}]}).encode()
 
 
-def test_a_notification_wakes_only_for_what_lies_below_the_base():
-    assert wakes(BASE, notified("models", "in/risk/fraud/3.onnx"))
-    assert wakes(Base("models", "in +/"), notified("models", "in+%2B/risk"))
-    assert not wakes(BASE, notified("models", "out/3"))
-    assert not wakes(BASE, notified("other", "in/3"))
-    assert not wakes(BASE, b'{"Service": "S3", "Event": "s3:TestEvent"}')
+def test_a_notification_tells_only_of_what_lies_below_the_base():
+    assert notices(BASE, notified("models", "in/risk/fraud/3.onnx")) == [
+        Notice("in/risk/fraud/3.onnx", "", "")
+    ]
+    assert [each.key for each in notices(Base("models", "in +/"), notified("models", "in+%2B/risk"))] == [
+        "in +/risk"
+    ]
+    assert notices(BASE, notified("models", "out/3")) == []
+    assert notices(BASE, notified("other", "in/3")) == []
+    assert notices(BASE, b'{"Service": "S3", "Event": "s3:TestEvent"}') == []
+
+
+@pytest.mark.parametrize("who", [None, "x", {"principalId": 7}, {"principalId": "a\n"}], ids=repr)
+def test_what_a_notification_says_of_a_person_in_another_way_is_passed_over(who):
+    place = {"s3": {"bucket": {"name": "models"}, "object": {"key": "in/3"}}}
+    said = {"eventName": ["x"], "userIdentity": who}
+    assert notices(BASE, json.dumps({"Records": [place | said]}).encode()) == [Notice("in/3", "", "")]
 
 
 @given(st.binary() | st.sampled_from([b"[]", b"{}", b'{"Records": 1}', b'{"Records": [{"s3": null}]}']))
 def test_a_malformed_notification_is_told_as_such(message):
     with pytest.raises(InvalidInput, match="notification"):
-        wakes(BASE, message)
+        notices(BASE, message)

@@ -99,6 +99,12 @@ async def test_an_event_of_another_account_is_refused_by_its_field(console):
     }
 
 
+async def test_nobody_says_that_an_upload_was_dropped_into_the_bucket(console):
+    dropped = {"event": "ObjectCreated:Put", "principal": "x", "modified_at": "2030-01-01T00:00:00Z"}
+    answer = await console.post(await console.token("publish"), uploaded(dropped=dropped))
+    assert (answer.status_code, answer.json()["problems"][0]["field"]) == (403, "dropped")
+
+
 async def test_a_broken_rule_names_field_value_and_what_is_allowed(console):
     answer = await console.post(await console.token(), uploaded(version="a b", flavour="x"))
     assert answer.status_code == 400

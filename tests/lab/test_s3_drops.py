@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from services.console.adapters.listing_s3 import S3Listing
 from services.console.domain.drops import Base
+from services.console.heard import Heard
 from services.console.reconciler import Drops
 from services.console.settings import UploadSettings
 from services.console.watchers import Notifications
@@ -52,8 +53,10 @@ async def test_a_notification_brings_the_listing_that_publishes(notifying_s3, ka
     )
     store = Store(f"sqlite+aiosqlite:///{tmp_path}/console.db", producer="console")
     await store.migrate("services.console.migrations")
-    listing = Loop("drops", Drops(BASE, S3Listing(settings), store).reconcile, every_seconds=3600)
-    notifications = Notifications(KafkaSettings(kafka=kafka), TOPIC, BASE, listing.wake)
+    heard = Heard()
+    drops = Drops(BASE, S3Listing(settings), store, heard, days=30)
+    listing = Loop("drops", drops.reconcile, every_seconds=3600)
+    notifications = Notifications(KafkaSettings(kafka=kafka), TOPIC, BASE, heard, listing.wake)
     tasks = [asyncio.create_task(each()) for each in (listing.run, notifications.watch)]
 
     async def versions():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import Row
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -25,9 +28,18 @@ def routes(door: Door, store: Store) -> list[Route]:
         token = await door.admit(request)
         async with store.read() as connection:
             rows = await drops.entries(connection, token.account, _MOST)
-        said = [
-            {"id": row.id, "uri": row.uri, "at": moment(row.seen_at), "problem": row.problem} for row in rows
-        ]
-        return JSONResponse({"drops": said})
+        return JSONResponse({"drops": [_said(row) for row in rows]})
 
     return [Route("/v1/drops", answering(found))]
+
+
+def _said(row: Row) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "uri": row.uri,
+        "at": moment(row.seen_at),
+        "event": row.event or "listing",
+        "principal": row.principal,
+        "gone_at": moment(row.gone_at) if row.gone_at else None,
+        "problem": row.problem,
+    }

@@ -13,6 +13,7 @@ from services.console.domain.refusal import forbidden
 from services.console.domain.scopes import sayable
 from services.console.domain.token import Token
 from so1s.errors import InvalidInput
+from so1s.events import ModelUploaded
 from so1s.events.codec import encode
 from so1s.events.envelope import Cause, Envelope, Received, Record
 from so1s.events.event import MAX_EVENT_BYTES, Event
@@ -47,6 +48,8 @@ def _admit(token: Token, said: Envelope, now: datetime) -> Received:
     event = _read(classes[said.type], said.data)
     if event.account != token.account:
         raise forbidden("account", event.account, f"allowed: {token.account!r}, the account of this token")
+    if isinstance(event, ModelUploaded) and event.dropped:
+        raise forbidden("dropped", "an object", "allowed: null; the console alone says what was dropped")
     return Received(
         event=event,
         id=said.id,

@@ -12,6 +12,8 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import unquote_plus
 
 from pydantic import ValidationError
@@ -19,6 +21,7 @@ from pydantic import ValidationError
 from so1s.errors import InvalidInput
 from so1s.events import ModelUploaded
 from so1s.events.ids import content_id
+from so1s.events.model import Dropped
 
 MARKER = "_SUCCESS"
 """As Hadoop and Spark write it when all else of a directory is there."""
@@ -27,6 +30,7 @@ SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip", ".onnx", ".skops", ".ubj", ".json
 
 _FILE_PARTS, _DIRECTORY_PARTS = 3, 4
 _UPLOADED_BY = "bucket"
+_LONGEST_EVENT, _LONGEST_PRINCIPAL = 64, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,17 @@ class Object:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a notification tells of an object. It is a hint: what it says may be wrong, or never come."""
+
+    key: str
+    event: str
+    """Such as `ObjectCreated:Put`."""
+    principal: str
+    """Who did it; empty where the store does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """A complete upload, or what is wrong with it."""
 
@@ -64,9 +79,21 @@ class Drop:
     account: str
     """As the key says it, which may be no valid name."""
     uri: str
+    key: str
+    """Of the object that made it complete."""
+    modified_at: float
+    """When the last of it came, in seconds since the epoch."""
     uploaded: ModelUploaded | None
     problem: str
     """Empty where there is nothing wrong."""
+    reason: str = ""
+    """The field that is wrong, for metrics."""
+
+    def noticed(self, notice: Notice | None) -> ModelUploaded | None:
+        """The event of a valid drop, with what was heard of it."""
+        said = {"event": notice.event, "principal": notice.principal} if notice else {}
+        dropped = Dropped(**said, modified_at=datetime.fromtimestamp(self.modified_at, UTC))
+        return self.uploaded and self.uploaded.model_copy(update={"dropped": dropped})
 
 
 def drops(base: Base, listing: Iterable[Object]) -> list[Drop]:
@@ -88,8 +115,8 @@ def drops(base: Base, listing: Iterable[Object]) -> list[Drop]:
     )
 
 
-def wakes(base: Base, message: bytes) -> bool:
-    """Whether a notification of S3 tells of something below the base.
+def notices(base: Base, message: bytes) -> list[Notice]:
+    """What a notification of S3 tells of objects below the base.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 
@@ -99,15 +126,32 @@ def wakes(base: Base, message: bytes) -> bool:
     try:
         said = json.loads(message)
         if said.get("Event") == "s3:TestEvent":
-            return False
-        places = [(each["s3"]["bucket"]["name"], each["s3"]["object"]["key"]) for each in said["Records"]]
-        return any(
-            bucket == base.bucket and key.startswith(base.prefix)
-            for bucket, said_key in places
-            for key in (said_key, unquote_plus(said_key))  # AWS quotes keys, others do not
-        )
+            return []
+        found = [
+            (each, each["s3"]["bucket"]["name"], each["s3"]["object"]["key"]) for each in said["Records"]
+        ]
+        return [
+            Notice(key, _name_of(each), _principal_of(each))
+            for each, bucket, said_key in found
+            for key in sorted({said_key, unquote_plus(said_key)})  # AWS quotes keys, others do not
+            if bucket == base.bucket and key.startswith(base.prefix)
+        ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidInput.of("notification", repr(error), "allowed: S3's `Records`, as JSON") from error
+
+
+def _name_of(record: dict[str, Any]) -> str:
+    return _shown(record.get("eventName"), _LONGEST_EVENT).removeprefix("s3:")
+
+
+def _principal_of(record: dict[str, Any]) -> str:
+    who = record.get("userIdentity")
+    return _shown(who.get("principalId"), _LONGEST_PRINCIPAL) if isinstance(who, dict) else ""
+
+
+def _shown(said: Any, most: int) -> str:
+    """What a store says, as far as it can be shown."""
+    return said[:most] if isinstance(said, str) and said.isprintable() else ""
 
 
 def _is_complete(place: str, objects: list[Object]) -> bool:
@@ -122,13 +166,14 @@ def _drop(base: Base, place: str, objects: list[Object]) -> Drop:
     uri = f"s3://{base.bucket}/{place}"
     content = "\n".join(sorted(f"{each.key} {each.etag}" for each in objects))
     digest = hashlib.sha256(content.encode()).digest()
-    uploaded, problem = None, ""
+    last = max(objects, key=lambda each: (each.modified_at, each.key == place + MARKER))
+    uploaded, problem, reason = None, "", ""
     try:
         uploaded = _uploaded(account, model, _version(name, place), uri, sum(o.size_bytes for o in objects))
     except InvalidInput as error:
-        problem = str(error)
+        problem, reason = str(error), error.problems[0].field
     drop_id = content_id("so1s/console", ModelUploaded.type, uri, digest)
-    return Drop(drop_id, account, uri, uploaded, problem)
+    return Drop(drop_id, account, uri, last.key, last.modified_at, uploaded, problem, reason)
 
 
 def _version(name: str, place: str) -> str:

@@ -21,6 +21,7 @@ from so1s.cli.options import Account, account_of
 from so1s.cli.terminal import terminal
 from so1s.errors import InvalidInput, Unreachable
 from so1s.events.envelope import Received
+from so1s.events.model import Dropped
 from so1s.platform import ClientSettings
 
 _STEP_WIDTH = 74
@@ -209,8 +210,15 @@ def _checked(event: e.CheckFinished) -> Line:
 
 def _upload_details(event: e.ModelUploaded) -> list[Text]:
     lineage = {name: value for name, value in event.lineage.model_dump().items() if value}
-    said = {"artifact": event.artifact.uri, **lineage, **event.evaluation, **event.labels}
+    dropped = {"dropped": _drop(event.dropped)} if event.dropped else {}
+    said = {"artifact": event.artifact.uri, **dropped, **lineage, **event.evaluation, **event.labels}
     return [Text(f"{name}: {value}", style="dim") for name, value in said.items()]
+
+
+def _drop(dropped: Dropped) -> str:
+    told = dropped.event or "found by a listing"
+    who = f" by {dropped.principal}" if dropped.principal else ""
+    return f"{told}{who}, {dropped.modified_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _option_details(event: e.DeploymentRequested) -> list[Text]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from so1s.events.event import Event, Value
 from so1s.events.names import Actor, Labels, Name, Version
@@ -49,6 +49,17 @@ class Lineage(Value):
     dataset_uri: str | None = None
 
 
+class Dropped(Value):
+    """How files of a watched bucket were found."""
+
+    event: Annotated[str, Field(max_length=64)] = ""
+    """What the store said of them, such as `ObjectCreated:Put`; empty where only a listing showed them."""
+    principal: Annotated[str, Field(max_length=128)] = ""
+    """Who put them, as the store said it."""
+    modified_at: AwareDatetime
+    """When the store took the last of them."""
+
+
 class ModelUploaded(Event, key=("account", "model")):
     """A model version's artifact is in place: build, deploy and route it."""
 
@@ -70,6 +81,8 @@ class ModelUploaded(Event, key=("account", "model")):
     """What is said here overrides the model's `so1s.yaml`; null builds the image alone."""
     alerts: list[AlertRule] | None = None
     """Overrides the model's `so1s.yaml`."""
+    dropped: Dropped | None = None
+    """Where the upload is files that were dropped into a watched bucket."""
 
     @model_validator(mode="after")
     def _gpus_where_they_are_held(self) -> Self:

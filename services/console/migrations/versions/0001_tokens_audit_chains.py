@@ -52,6 +52,9 @@ def upgrade() -> None:
         sa.Column("account", sa.Text, nullable=False),
         sa.Column("uri", sa.Text, nullable=False),
         sa.Column("seen_at", sa.Float, nullable=False),
+        sa.Column("gone_at", sa.Float),
+        sa.Column("event", sa.String(64), nullable=False),
+        sa.Column("principal", sa.String(128), nullable=False),
         sa.Column("problem", sa.Text, nullable=False),
     )
     op.create_index("ix_console_drops_account", "console_drops", ["account"])
