@@ -118,14 +118,17 @@ def _shown(row: Mapping[str, Any], running: int, limit: int) -> dict[str, Any]:
 def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("account", "model", "version", "number", "state", "sha256", "tries", "reason", "message")
     times = ("queued_at", "started_at", "finished_at")
-    image = {"image": json.loads(row["image"])["reference"] if row["image"] else None}
+    image = {
+        "image": json.loads(row["image"])["reference"] if row["image"] else None,
+        "warnings": json.loads(row["warnings"] or "[]"),
+    }
     return {name: row[name] for name in names} | image | {name: _time(row[name]) for name in times}
 
 
 def _refused(row: Mapping[str, Any]) -> dict[str, Any]:
     """A refused upload as a build that never began."""
     at = row["refused_at"]
-    never = dict.fromkeys(("number", "sha256", "image", "started_at", "priority", "waits_for"))
+    never = dict.fromkeys(("number", "sha256", "image", "warnings", "started_at", "priority", "waits_for"))
     facts = _facts({**row, **never, "state": "refused", "tries": 0, "queued_at": at, "finished_at": at})
     return {**facts, "priority": None, "waits_for": None}
 

@@ -140,7 +140,7 @@ def make_world(settings: Settings) -> World:
             files=settings.max_files,
             ratio=settings.max_archive_ratio,
         ),
-        permissions=Permissions(user_code=settings.user_code_accounts),
+        permissions=Permissions(settings.user_code_accounts, settings.pickle_accounts),
         attestor=make_attestor(settings, images),
     )
 

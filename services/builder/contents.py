@@ -130,7 +130,9 @@ def _requirements(files: Path, model_format: Format, described: ModelFile | None
     said = described.requirements if described else None
     if model_format not in CODE:
         if said:
-            raise BuildError.of("format", f"{FILE_NAME}: requirements", said, f"beside {PREPARED} alone")
+            raise BuildError.of(
+                "format", f"{FILE_NAME}: requirements", said, f"beside {PREPARED} or a pickle alone"
+            )
         return None
     if said and path.exists():
         message = f"{requirements.FILE_NAME} and the requirements of {FILE_NAME}: allowed: one of them"

@@ -114,6 +114,8 @@ class TrustSettings(ServiceSettings):
 
     user_code_accounts: Accounts = []
     """Accounts that may upload a `prepared.py`, such as `risk, fraud-lab`; `*` is all of them."""
+    pickle_accounts: Accounts = []
+    """Accounts whose pickles are read, written alike. Code in them is not seen by whoever uploads them."""
 
 
 class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings):

@@ -17,7 +17,7 @@ from services.builder.domain.failure import BuildError
 from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Base, Layer, configuration
 from services.builder.domain.location import locate
 from services.builder.domain.made import Made
-from services.builder.domain.permission import Permissions
+from services.builder.domain.permission import Permissions, warnings
 from services.builder.layers import pack
 from services.builder.locks import shipped
 from services.builder.packages import installed, runtime_version, sha256_of
@@ -63,6 +63,8 @@ class Built:
     """The artifact's `so1s.yaml`."""
     sha256: str
     """Of the artifact."""
+    warnings: list[str]
+    """What whoever runs it should know."""
 
 
 class Steps:
@@ -97,7 +99,8 @@ class Steps:
         dependencies = await self._take("dependencies", self._provide(contents), report)
         signature, layer = await self._take("model", self._pack_model(contents, dependencies), report)
         image = await self._take("image", self._assemble(contents, dependencies, layer, sha256), report)
-        return Built(image, contents.format, signature, contents.described, sha256)
+        warned = warnings(contents.format)
+        return Built(image, contents.format, signature, contents.described, sha256, warned)
 
     async def _take(self, step: Step, work: Awaitable[tuple[T, str]], report: Report) -> T:
         self.step = step
@@ -129,6 +132,8 @@ class Steps:
         fetched = self._directory / "fetched"
         world = self._world
         contents = await in_thread(read_contents, fetched, self._uploaded, world.limits, world.permissions)
+        for warning in warnings(contents.format):
+            self._log(f"WARNING: {warning}")
         return contents, f"{contents.format} in {contents.file}"
 
     async def _provide(self, contents: Contents) -> tuple[Dependencies, str]:

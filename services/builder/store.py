@@ -68,6 +68,7 @@ builds = Table(
     Column(
         "ending", Text
     ),  # the data of the ImageBuilt or BuildFailed that it ended with, without its wishes
+    Column("warnings", Text),  # JSON of what its ImageBuilt warned of
 )
 Index("builds_state", builds.c.state)
 

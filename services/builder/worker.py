@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -196,7 +197,12 @@ class Worker:
 
     async def _succeed(self, build: Build, built: Built, build_log: BuildLog) -> None:
         async with self._store.transaction() as tx:
-            changes = {"state": "built", "sha256": built.sha256, "image": built.image.model_dump_json()}
+            changes = {
+                "state": "built",
+                "sha256": built.sha256,
+                "image": built.image.model_dump_json(),
+                "warnings": json.dumps(built.warnings),
+            }
             seconds = _since_start(build, tx.now.timestamp())
             await self._end(
                 tx, build, build_log, lambda wish: _image_built(wish, built, seconds=seconds), changes
@@ -270,6 +276,7 @@ def _image_built(wish: Wish, built: Built, *, seconds: float) -> ImageBuilt:
         deploy=options.deploy,
         sources=options.sources,
         alerts=options.alerts,
+        warnings=built.warnings,
         uploaded_at=wish.uploaded_at,
         seconds=seconds,
     )

@@ -153,7 +153,8 @@ def _build_step(flow: Flow, event: events.BuildStepFinished, _seconds: float) ->
 def _built(flow: Flow, event: events.ImageBuilt, seconds: float) -> Flow:
     said = f" ({flow.dependencies})" if flow.dependencies else ""
     end = Serving(None, None) if event.deploy is None else None
-    return flow.reached("built", f"{event.image.digest[:15]}…{said}", seconds, end=end)
+    warned = "".join(f"; warning: {each}" for each in event.warnings)
+    return flow.reached("built", f"{event.image.digest[:15]}…{said}{warned}", seconds, end=end)
 
 
 def _ready(flow: Flow, event: events.DeploymentReady, seconds: float) -> Flow:

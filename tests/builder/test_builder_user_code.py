@@ -1,19 +1,27 @@
 """User code: whose it is, what it asks for, and what it is built from."""
 
 import io
+import pickle
+import shutil
 import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
+import joblib
+import numpy as np
 import pytest
 from pydantic import ValidationError
+from starlette.applications import Starlette
 
 from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
+from services.builder.api import routes
 from services.builder.contents import read_contents
 from services.builder.domain.archive import Limits
 from services.builder.domain.failure import BuildError
+from services.builder.domain.formats import recognise
 from services.builder.domain.lock import Lock, restricted
 from services.builder.domain.permission import Permissions
 from services.builder.locks import FORMATS, shipped
@@ -38,8 +46,11 @@ ALLOWED = Permissions(user_code=("risk",))
 def read(tmp_path):
     """Reads the contents of a directory with these files."""
 
-    def read(files: dict[str, str | bytes], permissions: Permissions = ALLOWED, **said):
+    def read(files: dict[str, str | bytes | None], permissions: Permissions = ALLOWED, **said):
+        shutil.rmtree(tmp_path / "fetched", ignore_errors=True)
         for name, content in ({"prepared.py": CODE, "so1s.yaml": DESCRIBED} | files).items():
+            if content is None:
+                continue
             path = tmp_path / "fetched" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -70,6 +81,85 @@ def test_code_of_an_account_that_is_not_allowed_is_refused_with_the_setting(read
     assert error.value.reason == "format"
     assert "SO1S_USER_CODE_ACCOUNTS does not name the account risk" in str(error.value)
     assert "fraud-lab" not in str(error.value)
+
+
+def pickled(**options) -> bytes:
+    data = io.BytesIO()
+    joblib.dump({"a": np.arange(9)}, data, **options)
+    return data.getvalue()
+
+
+PICKLES = {
+    "pickle": pickle.dumps({"a": 1}),
+    "joblib": pickled(),
+    "zlib": pickled(compress=3),
+    "gzip": pickled(compress=("gzip", 3)),
+    "bz2": pickled(compress=("bz2", 3)),
+    "xz": pickled(compress=("xz", 3)),
+}
+
+
+@pytest.mark.parametrize("name", PICKLES)
+def test_a_pickle_is_told_by_its_content(name):
+    assert recognise(io.BytesIO(PICKLES[name])) == "pickle"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80", b"\x80\x04K\x01", b"\x80\x01.", b"x\x9c", b"BZh9", b"\x93NUMPY."]
+)
+def test_what_only_begins_like_a_pickle_is_none(content):
+    assert recognise(io.BytesIO(content)) is None
+
+
+ONLY_PICKLE = {"prepared.py": None, "so1s.yaml": None, "model.pkl": PICKLES["joblib"]}
+
+
+def test_a_pickle_of_an_account_that_is_not_allowed_is_refused_with_the_setting_and_a_better_format(read):
+    with pytest.raises(
+        BuildError, match=r"SO1S_PICKLE_ACCOUNTS does not name the account risk.*skops\.io\.dump"
+    ):
+        read(ONLY_PICKLE)
+    assert read(ONLY_PICKLE, Permissions(pickles=("risk",))).format == "pickle"
+
+
+def test_a_pickle_beside_a_model_is_part_of_it(read, onnx_model):
+    files = ONLY_PICKLE | {"model.onnx": onnx_model}
+    assert read(files, Permissions()).file == "model.onnx"
+
+
+def test_a_pickle_of_another_library_is_not_taken_for_an_estimator(read):
+    files = {"prepared.py": None, "so1s.yaml": None, "weights.pth": PICKLES["pickle"]}
+    with pytest.raises(BuildError, match="PyTorch is not served"):
+        read(files, Permissions(pickles=("*",)))
+
+
+def test_a_pickle_may_ask_for_packages(read):
+    files = ONLY_PICKLE | {"requirements.txt": "scikit-learn==1.7.2"}
+    assert read(files, Permissions(pickles=("*",))).requirements == Requirements(("scikit-learn==1.7.2",))
+
+
+async def test_the_warning_of_a_pickle_is_in_the_log_the_event_and_the_list_of_builds(shop):
+    shop.world = replace(shop.world, permissions=Permissions(pickles=("risk",)))
+    await shop.say(shop.uploaded(data=PICKLES["joblib"], name="3.pkl"))
+    await shop.worker().work()
+
+    (built,) = [each for each in await shop.emitted() if isinstance(each, ImageBuilt)]
+    (warning,) = built.warnings
+    assert warning.startswith("the model is a pickle: to read it runs code")
+    assert f"WARNING: {warning}" in await log_of(shop)
+    api = routes(shop.store, builds_per_account=1)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(Starlette(routes=api)), base_url="http://b"
+    ) as client:
+        (row,) = (await client.get("/v1/builds?account=risk")).json()["builds"]
+    assert row["warnings"] == [warning]
+
+
+async def test_a_model_of_data_alone_has_no_warning(shop, onnx_model):
+    await shop.say(shop.uploaded(data=onnx_model))
+    await shop.worker().work()
+    (built,) = [each for each in await shop.emitted() if isinstance(each, ImageBuilt)]
+    assert built.warnings == []
 
 
 def test_a_star_allows_every_account(read):
@@ -105,10 +195,9 @@ def test_code_must_say_its_signature_and_is_shown_how(read, described):
     assert error.value.reason == "format"
 
 
-def test_requirements_are_read_from_either_place(read, tmp_path):
+def test_requirements_are_read_from_either_place(read):
     assert read({"requirements.txt": "numpy\n"}).requirements == Requirements(("numpy",))
     described = f"{DESCRIBED}requirements: [numpy]"
-    (tmp_path / "fetched/requirements.txt").unlink()
     assert read({"so1s.yaml": described}).requirements == Requirements(("numpy",))
 
 
@@ -246,7 +335,7 @@ async def test_a_build_of_code_locks_what_it_asks_for_and_tries_it(shop):
     assert built.format == "python"
     assert built.signature.outputs[0].name == "score"
     assert len(shop.inspector.checked) == 1
-    assert "locked for python: attrs" in log_of(shop)
+    assert "locked for python: attrs" in await log_of(shop)
 
 
 async def test_code_that_may_not_run_is_a_failed_build_before_anything_is_installed(shop):
@@ -259,6 +348,5 @@ async def test_code_that_may_not_run_is_a_failed_build_before_anything_is_instal
     assert shop.inspector.checked == []
 
 
-def log_of(shop) -> str:
-    (log,) = (shop.directory / "builder/logs").rglob("*.log")
-    return log.read_text()
+async def log_of(shop) -> str:
+    return "\n".join(await shop.log())

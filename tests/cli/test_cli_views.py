@@ -106,6 +106,24 @@ def test_status_shows_the_upload_that_was_refused_beside_the_version_that_serves
     assert so1s("status", "-o", "json").json["builds"] == [BUILD | refused]
 
 
+def test_a_warning_stays_in_sight_as_long_as_the_version_is_deployed(so1s, http):
+    warned = BUILD | {"warnings": ["the model is a pickle"]}
+    gone = warned | {"version": "2", "warnings": ["of a version that is not deployed"]}
+    http.answers["/v1/builds"] = {"builds": [warned, gone]}
+    assert so1s("status", "-o", "json").json["warnings"] == [
+        {"version": "fraud@3", "warning": "the model is a pickle"}
+    ]
+    shown = so1s("status").out
+    assert "the model is a pickle" in shown
+    assert "not deployed" not in shown
+
+
+def test_the_list_of_builds_has_what_they_warned_of(so1s, http):
+    ended = {"finished_at": None, "warnings": ["the model is a pickle"]}
+    http.answers["/v1/builds"] = {"builds": [BUILD | ended]}
+    assert "the model is a pickle" in so1s("build", "list").out
+
+
 def test_weights_are_drawn_to_scale_without_detached_variants(so1s):
     head, first, second = so1s("weights", "show", "fraud").lines
     assert "revision 7" in head

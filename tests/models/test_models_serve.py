@@ -31,6 +31,7 @@ class Example(NamedTuple):
 SERVED = [
     Example("lightgbm", "lightgbm", "lightgbm", 0),
     Example("onnx", "onnx", "onnxruntime", 1e-5),
+    Example("pickle", "pickle", "scikit-learn", 0),
     Example("python", "python", "numpy", 1e-15),
     Example("sklearn", "skops", "scikit-learn", 0),
     Example("xgboost", "xgboost", "xgboost-cpu", 1e-6),
@@ -53,7 +54,11 @@ async def test_the_server_of_an_example_answers_as_its_library_does(
     artifact = Artifact(uri=f"file://{out}/")
     event = ModelUploaded(account="risk", model=f"of-{example.name}", version="1", artifact=artifact)
 
-    image_built = (await build_of(settings_in(builder_directory, user_code_accounts=["risk"]), event))[-1]
+    image_built = (
+        await build_of(
+            settings_in(builder_directory, user_code_accounts=["risk"], pickle_accounts=["risk"]), event
+        )
+    )[-1]
 
     assert isinstance(image_built, ImageBuilt), image_built
     assert image_built.format == example.format

@@ -32,6 +32,7 @@ from so1s.events.model import Format
 _WARM: dict[str, tuple[str, ...]] = {
     "onnx": (),  # onnxruntime starts a thread as it is imported, which a child would not have
     "skops": ("skops.io",),
+    "pickle": ("sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline"),
     "xgboost": ("xgboost",),
     "lightgbm": ("lightgbm",),
 }

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from services.builder.domain.failure import BuildError
-from services.builder.domain.unserved import way_out
+from services.builder.domain.unserved import PICKLE, way_out
 from so1s.events.model import Format
 from so1s.modelfile import ModelFile
 
 PREPARED = "prepared.py"
-CODE: tuple[Format, ...] = ("python",)
-"""The formats that are their author's code, which may ask for packages of its own."""
+CODE: tuple[Format, ...] = ("python", "pickle")
+"""The formats that run their author's code, which may ask for packages of its own."""
 
 _FORMATS = ", ".join(get_args(Format))
 _SHOWN_FILES = 10
@@ -35,7 +35,7 @@ def choose_model(
         return PREPARED, "python"  # whatever else lies there, it loads
     if said_file is not None:
         return said_file, _format_of(said_file, recognised, said_format)
-    models = {path: each for path, each in recognised.items() if each and said_format in {None, each}}
+    models = _models(recognised, said_format)
     if not models:
         what = f"a {said_format} model" if said_format else f"a model; allowed: {_FORMATS}"
         problem = f"no file is {what}, or it is cut short; there is {_names(recognised)}"
@@ -47,6 +47,15 @@ def choose_model(
     ((path, model_format),) = models.items()
     assert model_format is not None
     return path, model_format
+
+
+def _models(
+    recognised: Mapping[str, Format | None], said_format: Format | None
+) -> Mapping[str, Format | None]:
+    """What can be the model. A pickle beside a model is part of it, and many a format has pickles inside."""
+    models = {path: each for path, each in recognised.items() if each and said_format in {None, each}}
+    others = {path: each for path, each in models.items() if each != "pickle"}
+    return others or {path: each for path, each in models.items() if way_out([path]) in {None, PICKLE}}
 
 
 def require_signature(model_format: Format, described: ModelFile | None) -> None:

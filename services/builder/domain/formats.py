@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import json
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO
+from typing import IO, Any
 
 from so1s.events.model import Format
 
@@ -78,6 +81,35 @@ def is_skops(file: IO[bytes]) -> bool:
     return isinstance(schema, dict) and {"__loader__", "protocol"} <= schema.keys()
 
 
+def is_pickle(file: IO[bytes]) -> bool:
+    """Whether this is a pickle, also as joblib compresses it: told by its first opcode, and its last."""
+    file.seek(0)
+    start = file.read(_START_BYTES)
+    if _PICKLE.match(start):
+        return _end(file).endswith(b".")
+    decompressor = next((make for magic, make in _DECOMPRESSORS.items() if start.startswith(magic)), None)
+    # Whether it is whole is seen when it is read.
+    return decompressor is not None and _begins_pickle(start + file.read(_BLOCK_BYTES), decompressor())
+
+
+_BLOCK_BYTES = 1024 * 1024  # bzip2 gives nothing before a whole block
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")  # PROTO 2 to 5: https://docs.python.org/3/library/pickletools.html
+_DECOMPRESSORS: Mapping[bytes, Callable[[], Any]] = {
+    b"\x78": zlib.decompressobj,
+    b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ": lzma.LZMADecompressor,
+    b"\x5d\x00": lzma.LZMADecompressor,
+}
+
+
+def _begins_pickle(start: bytes, decompressor: Any) -> bool:
+    try:
+        return bool(_PICKLE.match(decompressor.decompress(start, 2)))
+    except (zlib.error, OSError, lzma.LZMAError, ValueError, EOFError):
+        return False
+
+
 def is_onnx(file: IO[bytes]) -> bool:
     """Whether this is a ModelProto with a graph: all its top-level fields are known, and all are whole."""
     size = file.seek(0, 2)
@@ -125,4 +157,5 @@ _RECOGNISERS: Mapping[Format, Callable[[IO[bytes]], bool]] = {
     "xgboost": is_xgboost,
     "lightgbm": is_lightgbm,
     "onnx": is_onnx,
+    "pickle": is_pickle,
 }

@@ -6,9 +6,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from services.builder.domain.failure import BuildError
+from services.builder.domain.unserved import DATA_ALONE
 from so1s.events.model import Format
 
 EVERYBODY = "*"
+
+_OF_A_PICKLE = (
+    "the model is a pickle: to read it runs code of whoever wrote it, in the builder and in each replica, "
+    f"and its bytes do not show what that code does; {DATA_ALONE}"
+)
+_WARNINGS: dict[Format, list[str]] = {"pickle": [_OF_A_PICKLE]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +24,8 @@ class Permissions:
 
     user_code: Collection[str] = ()
     """Run their own `prepared.py`."""
+    pickles: Collection[str] = ()
+    """Have pickles read."""
 
     def require(self, model_format: Format, account: str) -> None:
         """Refuse a model whose format runs its author's code, where the account may not.
@@ -24,22 +33,25 @@ class Permissions:
         Raises:
             BuildError: it names the setting that would allow it, and the way to a format of data alone.
         """
-        if model_format == "python" and not _names(self.user_code, account):
-            raise BuildError(
-                "format", _refusal("prepared.py is code", "SO1S_USER_CODE_ACCOUNTS", account, _CODE)
-            )
+        if model_format == "python":
+            what, way = "prepared.py is code", "upload the model that it loads, in a format of data alone"
+            _require(self.user_code, account, what, "SO1S_USER_CODE_ACCOUNTS", way)
+        if model_format == "pickle":
+            what = "a pickle holds code"
+            _require(self.pickles, account, what, "SO1S_PICKLE_ACCOUNTS", DATA_ALONE)
 
 
-_CODE = "upload the model that it loads, in a format of data alone"
+def warnings(model_format: Format) -> list[str]:
+    """What whoever looks at an image of a format should know as long as it is there."""
+    return _WARNINGS.get(model_format, [])
 
 
-def _names(accounts: Collection[str], account: str) -> bool:
-    return EVERYBODY in accounts or account in accounts
-
-
-def _refusal(what: str, setting: str, account: str, way: str) -> str:
+def _require(accounts: Collection[str], account: str, what: str, setting: str, way: str) -> None:
     """Of other accounts nothing is said: who reads it is a tenant."""
-    return (
-        f"{what}, which runs only where the operator allows it, and the builder's setting {setting} "
-        f"does not name the account {account}: ask for it, or {way}"
+    if EVERYBODY in accounts or account in accounts:
+        return
+    message = (
+        f"{what}, which runs only where the operator allows it, and the builder's setting {setting} does not "
+        f"name the account {account}: ask for it, or {way}"
     )
+    raise BuildError("format", message)

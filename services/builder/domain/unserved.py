@@ -7,9 +7,10 @@ from pathlib import PurePosixPath
 
 _PYTORCH = 'PyTorch is not served: torch.onnx.export(model, inputs, "model.onnx", dynamo=True) gives what is'
 _KERAS = 'Keras is not served: model.export("model.onnx", format="onnx") gives what is'
-_PICKLE = (
-    "a pickle runs its author's code when it is read, and is refused: write skops.io.dump for scikit-learn, "
-    "save_model for XGBoost and LightGBM, and ONNX for others"
+DATA_ALONE = "write skops.io.dump for scikit-learn, save_model for XGBoost and LightGBM, and ONNX for others"
+PICKLE = (
+    "a pickle runs its author's code when it is read, which the builder's setting SO1S_PICKLE_ACCOUNTS must "
+    f"allow, and is read where pickle of protocol 2 or later or joblib wrote it; better {DATA_ALONE}"
 )
 
 # By the name of a file or by its suffix; the first that fits is said.
@@ -34,9 +35,9 @@ _WAYS = {
         "safetensors hold weights without a model, and are not served: "
         "optimum-cli export onnx --model DIRECTORY OUT gives what is"
     ),
-    ".pkl": _PICKLE,
-    ".pickle": _PICKLE,
-    ".joblib": _PICKLE,
+    ".pkl": PICKLE,
+    ".pickle": PICKLE,
+    ".joblib": PICKLE,
 }
 
 

@@ -150,7 +150,12 @@ def _ask(
     if isinstance(answer, BuildFailed):
         raise _failed(f"{request.model}@{request.version}", answer)
     assert isinstance(answer, ImageBuilt)
-    screen.show(answer, lambda it: f"built {it.image.digest} in {it.seconds:.1f} s")
+    screen.show(answer, _built)
+
+
+def _built(event: ImageBuilt) -> str:
+    warned = [f"warning: {each}" for each in event.warnings]
+    return "\n".join([f"built {event.image.digest} in {event.seconds:.1f} s", *warned])
 
 
 def _published(screen: Terminal, settings: ClientSettings, request: Event) -> None:
@@ -170,7 +175,9 @@ def _table(builds: list[dict[str, Any]]) -> RenderableType:
         | {"message": each["message"] or each.get("waits_for")}
         for each in builds
     ]
-    return table(rows, _COLUMNS, empty="no such builds yet")
+    warned = {"warnings": "warning"} if any(each.get("warnings") for each in builds) else {}
+    rows = [each | {"warnings": "; ".join(each.get("warnings") or [])} for each in rows]
+    return table(rows, _COLUMNS | warned, empty="no such builds yet")
 
 
 def split(version: str) -> tuple[str, str]:

@@ -268,6 +268,7 @@ _LINES: dict[type[e.Event], Any] = {
     e.RoutesDegraded: lambda it: ("degraded", f"{it.gateways_serving} of {it.gateways} gateways", "yellow"),
 }
 _DETAILS: dict[type[e.Event], Any] = {
+    e.ImageBuilt: lambda event: [Text(f"warning: {each}", style="yellow") for each in event.warnings],
     e.ModelUploaded: _upload_details,
     e.DeploymentRequested: _option_details,
     e.BuildFailed: _failure_details,

@@ -23,6 +23,7 @@ _BUILDS = {
     "message": "message",
     "queued_at": "since",
 }
+_WARNINGS = {"version": "warning of", "warning": "what"}
 _INCIDENTS = {"severity": "severity", "subject": "subject", "summary": "what", "opened_at": "since"}
 
 
@@ -36,6 +37,8 @@ class Status:
     deployments: list[dict[str, Any]]
     endpoints: list[dict[str, Any]]
     incidents: list[dict[str, Any]]
+    warnings: list[dict[str, str]]
+    """What whoever runs a version should know, of those that have a deployment: for as long as they have."""
 
 
 def status(context: typer.Context, *, account: Account = None) -> None:
@@ -49,13 +52,25 @@ def fetch(settings: ClientSettings, account: str) -> Status:
     builds = api.get(settings, "builder", "v1", "builds", account=account)["builds"]
     endpoints = api.get(settings, "router", "v1", "endpoints", account=account)["endpoints"]
     incidents = api.get(settings, "alerter", "v1", "incidents", account=account)["incidents"]
+    deployed = deployments.fetch(settings, account)
     return Status(
         account=account,
         builds=unfinished(builds),
-        deployments=deployments.fetch(settings, account),
+        deployments=deployed,
         endpoints=[each for each in endpoints if not each["removed"]],
         incidents=[each for each in incidents if each["state"] == "open"],
+        warnings=_warnings(builds, deployed),
     )
+
+
+def _warnings(builds: list[dict[str, Any]], deployed: list[dict[str, Any]]) -> list[dict[str, str]]:
+    serve = {(each["model"], each["version"]) for each in deployed}
+    return [
+        {"version": f"{each['model']}@{each['version']}", "warning": warning}
+        for each in builds
+        if (each["model"], each["version"]) in serve
+        for warning in each.get("warnings") or []
+    ]
 
 
 def unfinished(builds: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -73,6 +88,8 @@ def _shown(status: Status) -> RenderableType:
     parts: list[RenderableType] = [deployments.shown(status.deployments)]
     for endpoint in status.endpoints:
         parts += [Text(), shares(endpoint)]
+    if status.warnings:
+        parts += [Text(), table(status.warnings, _WARNINGS, empty="")]
     if status.builds:
         parts += [Text(), table(map(_build, status.builds), _BUILDS, empty="")]
     incidents = [each | {"opened_at": times.shown(each["opened_at"])} for each in status.incidents]

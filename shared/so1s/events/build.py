@@ -70,6 +70,8 @@ class ImageBuilt(Event, key=("account", "model")):
     sources: dict[str, str] = {}
     """Which layer each said option came from: `resources.memory_mib: so1s.yaml`."""
     alerts: list[AlertRule] = []
+    warnings: list[str] = []
+    """What whoever runs it should know, such as that its model is a pickle."""
     uploaded_at: AwareDatetime | None = None
     """When the version was uploaded: an upload that is built late takes no later one's place."""
     seconds: Annotated[float, Field(ge=0)]

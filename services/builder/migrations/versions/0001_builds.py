@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text),
         sa.Column("image", sa.Text),
         sa.Column("ending", sa.Text),
+        sa.Column("warnings", sa.Text),
     )
     op.create_index("builds_state", "builds", ["state"])
     op.create_table(
