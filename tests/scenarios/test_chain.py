@@ -21,6 +21,7 @@ from so1s.settings import ServiceSettings
 from so1s_local.demo.load import binomial_bounds
 from so1s_runtime.rpc.messages import ModelInferRequest, ModelInferResponse
 from tests.scenarios.models import ROWS
+from tests.scenarios.dropping import Dropping, dropped_files_serve
 from tests.scenarios.running import ACCOUNT, SERVE_SECONDS, Running, until
 
 REQUESTS = 300
@@ -133,6 +134,10 @@ def test_a_released_variant_ends_with_its_replicas(platform: Running):
     until(lambda: platform.deployment("retired") is None)
     assert platform.living("retired") == []
     assert [each["variant"] for each in platform.endpoint("kept")["variants"]] == ["kept"]
+
+
+def test_a_dropped_file_and_a_dropped_directory_serve(platform: Dropping):
+    dropped_files_serve(platform, event="")  # this store tells nothing: listings find them
 
 
 def test_the_author_of_a_broken_upload_is_told_what_is_wrong(platform: Running, tmp_path):
