@@ -20,8 +20,8 @@ from so1s.service import Consumer, Service
 from so1s.settings import ServiceSettings
 from so1s_local.demo.load import binomial_bounds
 from so1s_runtime.rpc.messages import ModelInferRequest, ModelInferResponse
-from tests.scenarios.models import ROWS
 from tests.scenarios.dropping import Dropping, dropped_files_serve
+from tests.scenarios.models import ROWS
 from tests.scenarios.running import ACCOUNT, SERVE_SECONDS, Running, until
 
 REQUESTS = 300
