@@ -5,12 +5,12 @@ import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from so1s_runtime import exchange, openapi, protocol
 from so1s_runtime.asgi import CallerGoneError, Message, Receive, Request, Response, Send, json_response
 from so1s_runtime.errors import RequestError, unforeseen
-from so1s_runtime.identity import Asked, request_id
+from so1s_runtime.identity import Asked, Identity, identify
 from so1s_runtime.iotypes import media
 from so1s_runtime.iotypes.types import types_of
 from so1s_runtime.loaders import loader
@@ -18,13 +18,16 @@ from so1s_runtime.logs import log
 from so1s_runtime.manifest import Manifest
 from so1s_runtime.metrics import CONTENT_TYPE, Metrics
 from so1s_runtime.model import Model, warm_up_inputs
-from so1s_runtime.question import Question
+from so1s_runtime.payloads import Payloads
 from so1s_runtime.settings import Settings
 from so1s_runtime.slots import retry_after
-from so1s_runtime.worker import Worker
+from so1s_runtime.worker import Ask, Worker
 
 # Written by nginx for a caller that went away; it reaches metrics and logs only.
 _CALLER_GONE = 499
+
+
+T = TypeVar("T")
 
 
 class State(StrEnum):
@@ -50,6 +53,7 @@ class App:
         self.manifest = manifest
         self.model: Model | None = None
         self.types = types_of(manifest.declared) if manifest.declared else None
+        self.payloads: Payloads | None = None
         self.draining = False
         self.worker = Worker(settings)
         self.metrics = Metrics(manifest, lambda: self.worker.slots.taken)
@@ -86,7 +90,7 @@ class App:
         """Answer one request; `scope` is of type http."""
         started = time.perf_counter()
         headers = dict(scope["headers"])
-        request = Request(_request_id(headers), headers, receive)
+        request = Request(_identity(headers), headers, receive)
         route = self._routes.get(scope["path"])
         try:
             response = await self._answer(scope, route, request)
@@ -95,7 +99,8 @@ class App:
         except CallerGoneError:
             status = _CALLER_GONE
         template = route.template if route else "other"
-        self.finished(Asked(template, scope["method"], scope["path"], request.id, started), status)
+        asked = Asked(template, scope["method"], scope["path"], request.identity, started)
+        self.finished(asked, status)
 
     def finished(self, asked: Asked, status: int) -> None:
         """Count an answer, and log it where that is wanted."""
@@ -103,7 +108,7 @@ class App:
         self.metrics.answered(asked.route, status, seconds)
         if self._settings.access_log:
             fields: dict[str, Any] = {"method": asked.method, "path": asked.path, "status": status}
-            fields |= {"milliseconds": round(seconds * 1000, 3), "request_id": asked.id}
+            fields |= {"milliseconds": round(seconds * 1000, 3), **asked.identity.log_fields()}
             log(logging.INFO, "request", **fields)
 
     async def _answer(self, scope: Message, route: Route | None, request: Request) -> Response:
@@ -115,12 +120,18 @@ class App:
         except CallerGoneError:
             raise
         except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered and logged
-            log(logging.ERROR, "request failed", error=error, request_id=request.id, path=scope["path"])
-            failed = unforeseen(error, request.id)
+            failed = self.failed(error, request.identity, scope["path"])
             return json_response(failed.body, failed.status)
 
+    @staticmethod
+    def failed(error: Exception, identity: Identity, path: str) -> RequestError:
+        """Log an error that is no caller's fault; what a caller is told of it."""
+        log(logging.ERROR, "request failed", error=error, path=path, **identity.log_fields())
+        return unforeseen(error, identity.request_id)
+
     def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
-        headers = [(b"x-request-id", request.id.encode()), self._label]
+        named = [(name.encode(), value.encode()) for name, value in request.identity.headers()]
+        headers = [*named, self._label]
         # Callers move to another replica before this one closes their connection.
         return [*headers, (b"connection", b"close")] if self.draining else headers
 
@@ -136,12 +147,18 @@ class App:
 
     async def _infer(self, request: Request) -> Response:
         length = _json_length(request)
-        return await self._ask(partial(exchange.infer, self.loaded(), request.id, length), request)
+        return await self._ask(
+            partial(exchange.infer, self.loaded(), request.identity.request_id, length), request
+        )
 
-    async def _ask(self, ask: Callable[[bytes], Question[Response]], request: Request) -> Response:
+    async def _ask(self, ask: Ask[Response], request: Request) -> Response:
         settings = self._settings
         body = partial(request.body, settings.max_body_bytes, settings.body_seconds)
-        return await self.worker.answer(body, ask)
+        return await self.answer(body, ask, request.identity)
+
+    async def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T], identity: Identity) -> T:
+        """See `Worker.answer`; payloads are sampled on the way."""
+        return await self.worker.answer(body, self.payloads.tapped(ask, identity) if self.payloads else ask)
 
     def loaded(self) -> Model:
         """The model. Raises RequestError (503) while there is none."""
@@ -187,9 +204,9 @@ def _handler(
     return route.handler
 
 
-def _request_id(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id")
-    return request_id(given.decode("latin-1") if given else None)
+def _identity(headers: dict[bytes, bytes]) -> Identity:
+    given = (headers.get(name) for name in (b"x-request-id", b"x-correlation-id", b"traceparent"))
+    return identify(*(value.decode("latin-1") if value else None for value in given))
 
 
 def _json_length(request: Request) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import orjson
 
 from so1s_runtime.errors import RequestError
+from so1s_runtime.identity import Identity
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -26,7 +27,7 @@ class CallerGoneError(Exception):
 class Request:
     """One HTTP request; header names are lower case."""
 
-    id: str
+    identity: Identity
     headers: dict[bytes, bytes]
     receive: Receive
 

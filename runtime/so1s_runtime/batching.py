@@ -34,9 +34,7 @@ def answer(questions: Sequence[Question]) -> list[Outcome]:
         together = attempt(lambda: _ask_together(questions))
         if not together.error:
             pairs = zip(questions, together.result, strict=True)
-            return [
-                attempt(lambda asked=asked, arrays=arrays: asked.encode(arrays)) for asked, arrays in pairs
-            ]
+            return [attempt(lambda asked=asked, arrays=arrays: asked.say(arrays)) for asked, arrays in pairs]
     return [attempt(question.answer) for question in questions]
 
 

@@ -1,4 +1,4 @@
-"""What a request is called in answers and logs."""
+"""What a request is called in answers and logs: its id, its correlation id, and its trace."""
 
 import os
 import re
@@ -8,14 +8,58 @@ from typing import NamedTuple
 # A caller's id is repeated in headers and logs, so it is short and printable.
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 
+# Format: https://www.w3.org/TR/trace-context/#traceparent-header. Later versions may say more behind these.
+_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_NOBODY = re.compile("0+")
+_SAMPLED = 1
+
 # Ids are unique, not secret: a random number for the process, then a count.
 _PROCESS = os.urandom(8).hex()
 _COUNT = count()
 
 
-def request_id(given: str | None) -> str:
-    """The caller's id where it may be repeated, else a new one."""
-    return given if given and _ID.fullmatch(given) else f"{_PROCESS}{next(_COUNT):016x}"
+class Trace(NamedTuple):
+    """A caller's trace, and this request's span in it."""
+
+    trace_id: str
+    parent_id: str
+    span_id: str
+    is_sampled: bool
+
+    @property
+    def response(self) -> str:
+        """The header `traceresponse` of W3C's draft: the span that answered."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.is_sampled:02x}"
+
+
+class Identity(NamedTuple):
+    """The names of one request; a caller gives what it wants to find again."""
+
+    request_id: str
+    correlation_id: str | None = None
+    trace: Trace | None = None
+
+    def log_fields(self) -> dict[str, str]:
+        """The fields of its log lines."""
+        fields = {"request_id": self.request_id}
+        if self.correlation_id:
+            fields["correlation_id"] = self.correlation_id
+        if self.trace:
+            fields |= {
+                "trace_id": self.trace.trace_id,
+                "span_id": self.trace.span_id,
+                "parent_span_id": self.trace.parent_id,
+            }
+        return fields
+
+    def headers(self) -> list[tuple[str, str]]:
+        """What its answer says of it."""
+        said = [("x-request-id", self.request_id)]
+        if self.correlation_id:
+            said.append(("x-correlation-id", self.correlation_id))
+        if self.trace:
+            said.append(("traceresponse", self.trace.response))
+        return said
 
 
 class Asked(NamedTuple):
@@ -24,5 +68,28 @@ class Asked(NamedTuple):
     route: str
     method: str
     path: str
-    id: str
+    identity: Identity
     started: float
+
+
+def identify(request_id: str | None, correlation_id: str | None, traceparent: str | None) -> Identity:
+    """The names of a request by its headers; what breaks its format counts as not given."""
+    return Identity(
+        _repeatable(request_id) or f"{_PROCESS}{next(_COUNT):016x}",
+        _repeatable(correlation_id),
+        _trace(traceparent) if traceparent else None,
+    )
+
+
+def _repeatable(given: str | None) -> str | None:
+    return given if given and _ID.fullmatch(given) else None
+
+
+def _trace(header: str) -> Trace | None:
+    match = _TRACEPARENT.fullmatch(header)
+    if not match:
+        return None
+    version, trace_id, parent_id, flags, more = match.groups()
+    if (version == "00" and more) or _NOBODY.fullmatch(trace_id) or _NOBODY.fullmatch(parent_id):
+        return None
+    return Trace(trace_id, parent_id, os.urandom(8).hex(), bool(int(flags, 16) & _SAMPLED))

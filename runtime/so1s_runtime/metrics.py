@@ -42,6 +42,8 @@ class Metrics:
         # What the concurrency limit counts.
         waiting = Gauge("http_requests_in_flight", "Inference requests in work or waiting", registry=registry)
         waiting.set_function(in_flight)
+        # By outcome, written or dropped: what was asked and answered, where a sink for it is named.
+        self._payloads = Counter("payloads", "Payloads for the sink", ["outcome"], registry=registry)
         # Reading the model and the warm-up call; 0 until the model is ready.
         self.model_load_seconds = Gauge("model_load_seconds", "Time to load the model", registry=registry)
         # Always 1; the labels say what is served.
@@ -57,6 +59,10 @@ class Metrics:
         requests, duration = self._of(route, status)
         requests.inc()
         duration.observe(seconds)
+
+    def payloads(self, outcome: str, number: int) -> None:
+        """Count what became of some payloads."""
+        self._payloads.labels(outcome).inc(number)
 
     def _counted_by(self, route: str, status: int) -> tuple[Counter, Histogram]:
         return self._requests.labels(route, status), self._duration.labels(route)

@@ -20,7 +20,15 @@ class Question(Generic[T]):
     inputs: dict[str, np.ndarray]
     outputs: Sequence[TensorSpec]
     encode: Callable[[Sequence[np.ndarray]], T]
+    # Sees the question and what the model answered.
+    tap: Callable[["Question", Sequence[np.ndarray]], None] | None = None
 
     def answer(self) -> T:
         """Ask the model. Raises whatever the model does."""
-        return self.encode(self.model.run(self.inputs, self.outputs))
+        return self.say(self.model.run(self.inputs, self.outputs))
+
+    def say(self, arrays: Sequence[np.ndarray]) -> T:
+        """The answer that a caller gets of what the model answered."""
+        if self.tap:
+            self.tap(self, arrays)
+        return self.encode(arrays)

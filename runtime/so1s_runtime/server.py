@@ -14,9 +14,11 @@ from so1s_runtime import manifest, model, trial
 from so1s_runtime.app import App, State
 from so1s_runtime.errors import AuthorError, ModelError
 from so1s_runtime.logs import configure, log
+from so1s_runtime.payloads import Payloads
 from so1s_runtime.rpc import front
 from so1s_runtime.rpc.server import RpcServer
 from so1s_runtime.settings import Settings
+from so1s_runtime.sinks import Outbox, sink
 
 
 class Server(uvicorn.Server):
@@ -27,6 +29,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, settings: Settings, app: App) -> None:
         self._rpc = RpcServer(app, settings)
+        self._outbox = _outbox(settings, app)
         super().__init__(_config(settings, app, self._rpc))
         self.exit_code = 0
         self._app = app
@@ -68,6 +71,8 @@ class Server(uvicorn.Server):
         if self.force_exit:
             await self._rpc.stop(0)
         await stopping
+        if self._outbox:
+            await asyncio.to_thread(self._outbox.close)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Take a signal; the loop acts on it. Unlike uvicorn's, this does not raise it again later."""
@@ -113,6 +118,21 @@ def run(settings: Settings) -> int:
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+
+
+def _outbox(settings: Settings, app: App) -> Outbox | None:
+    """Begin to sample payloads, where a sink is named."""
+    if not settings.payload_sink:
+        return None
+    outbox = Outbox(sink(settings.payload_sink), app.metrics.payloads)
+    app.payloads = Payloads(
+        app.manifest,
+        outbox.put,
+        fraction=settings.payload_fraction,
+        most_values=settings.payload_values,
+        redacted=settings.payload_redact,
+    )
+    return outbox
 
 
 def _grace_seconds(settings: Settings) -> int:

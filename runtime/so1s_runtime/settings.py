@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 ENVIRONMENT_PREFIX = "SO1S_RUNTIME_"
 
@@ -39,6 +40,20 @@ def _switch(text: str) -> bool:
     return text == "true"
 
 
+def _sink(text: str) -> str:
+    parts = urlsplit(text)
+    is_file = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+    if text and not is_file and not (parts.scheme in ("http", "https") and parts.hostname):
+        raise ValueError(text)
+    return text
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+_SINK = _Kind("file:///PATH, http://HOST/PATH or https://HOST/PATH", _sink)
+_NAMES = _Kind("names with commas between", _names)
 _SECONDS = _between(float, 0, 86_400)
 _TEXT = _Kind("text", str)
 _DIRECTORY = _Kind("a directory", _directory)
@@ -84,6 +99,16 @@ class Settings:
     intra_threads: int = _setting("threads that one call may use", _between(int, 1, 256), 1)
     # Longer than the hour after which Envoy closes an idle connection: no request meets a closing one.
     keep_alive_seconds: int = _setting("time an idle connection stays open", _between(int, 0, 86_400), 3_700)
+    # Empty: nothing is kept of what callers say.
+    payload_sink: str = _setting("where samples of inputs and outputs go, as CloudEvents", _SINK, "")
+    payload_fraction: float = _setting(
+        "share of the good answers that is sampled", _between(float, 0, 1), 0.01
+    )
+    # Of each tensor; a number has 20 characters at most, so an event of a few tensors stays small.
+    payload_values: int = _setting("values of a tensor that are kept", _between(int, 0, 1_000), 100)
+    payload_redact: frozenset[str] = _setting(
+        "inputs and outputs whose values are left out", _NAMES, frozenset()
+    )
     access_log: bool = _setting("log a line per request", _SWITCH, default=False)
 
 

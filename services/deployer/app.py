@@ -93,6 +93,7 @@ def _kubernetes(settings: Settings) -> Cluster:
         cluster_domain=settings.cluster_domain,
         gpu_resource=settings.gpu_resource,
         gpu_scheduler=settings.gpu_scheduler,
+        server_variables=settings.server_variables,
         node_selector=settings.node_selector,
         tolerations=settings.tolerations,
         image_pull_secret=(namespace, name) if name else None,
@@ -110,6 +111,7 @@ def _processes(settings: Settings) -> Options:
     return Options(
         world=settings.world_dir,
         unpacked=settings.unpacked_dir,
+        server_variables=settings.server_variables,
         capacity=Capacity(
             settings.allocatable_cpu_millicores, settings.allocatable_memory_mib, settings.allocatable_gpus
         ),

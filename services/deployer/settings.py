@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import psutil
 from pydantic import Field, SecretStr, model_validator
@@ -43,6 +43,10 @@ class Settings(VerificationSettings):
     """Images' layers, unpacked once each."""
     world_dir: Path = Path(".so1s/world")
     """Where replicas, deployments and endpoints are recorded for the mesh and the collector."""
+
+    server_variables: dict[Annotated[str, Field(pattern="^SO1S_RUNTIME_[A-Z_]+$")], str] = {}
+    """Settings of all inference servers, as JSON: `{"SO1S_RUNTIME_PAYLOAD_SINK": "http://audit/events"}`.
+    Replicas that run get them on Kubernetes at once, on one machine with their next start."""
 
     default_strategy: Strategy = "rolling"
     default_resources: Resources = Resources()

@@ -15,12 +15,14 @@ from services.deployer.adapters.kubernetes.keda import Keda, scaled_object, tota
 from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.adapters.kubernetes.pod import Pod
 from services.deployer.adapters.kubernetes.pod_metrics import POD_METRICS
+from services.deployer.adapters.kubernetes.pods import pod_spec
 from services.deployer.adapters.kubernetes.room import room
 from services.deployer.domain.capacity import Capacity, refusal_on_nodes
 from services.deployer.domain.observation import Observation, Trouble
 from so1s.errors import TemporaryError
 from so1s.events import Resources, Scaling
 from so1s.kubernetes import Refused, quantities
+from tests.deployer.fraud import wanted
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -234,3 +236,21 @@ def test_an_image_that_cannot_be_pulled_is_trouble_once_it_was_tried_again():
 )
 def test_a_replica_that_starts_or_serves_is_in_no_trouble(status):
     assert _pod(**status).trouble(NOW, 5) is None
+
+
+def test_inference_servers_get_the_settings_that_the_operator_says():
+    options = Options(
+        "",
+        "cluster.local",
+        gpu_resource="gpu",
+        gpu_scheduler="",
+        server_variables={"SO1S_RUNTIME_ACCESS_LOG": "true", "SO1S_RUNTIME_DRAIN_SECONDS": "3"},
+    )
+    (container,) = pod_spec(wanted(), options, {})["containers"]
+    said = [each for each in container["env"] if each["name"].startswith("SO1S_RUNTIME_")]
+    assert {each["name"]: each["value"] for each in said} == {
+        "SO1S_RUNTIME_ACCESS_LOG": "true",
+        "SO1S_RUNTIME_DRAIN_SECONDS": "3",
+        "SO1S_RUNTIME_INTRA_THREADS": "1",
+    }
+    assert len(said) == 3

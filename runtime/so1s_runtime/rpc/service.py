@@ -5,7 +5,6 @@ or scales a server sees one load.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -16,10 +15,9 @@ from grpc.aio import EOF, ServicerContext
 
 from so1s_runtime import protocol
 from so1s_runtime.app import App, State
-from so1s_runtime.errors import RequestError, unforeseen
-from so1s_runtime.identity import Asked, request_id
+from so1s_runtime.errors import RequestError
+from so1s_runtime.identity import Asked, Identity, identify
 from so1s_runtime.loaders import loader
-from so1s_runtime.logs import log
 from so1s_runtime.rpc import messages
 from so1s_runtime.rpc.details import Metadata, failure
 from so1s_runtime.rpc.infer import check_model, infer, parse
@@ -32,9 +30,9 @@ _CALLER_GONE = 499
 
 
 class Call(NamedTuple):
-    """One call: its id, and how its message is read."""
+    """One call: its names, and how its message is read."""
 
-    id: str
+    identity: Identity
     read: Callable[[], Awaitable[bytes]]
 
 
@@ -63,7 +61,9 @@ class Service(grpc.GenericRpcHandler):
         }
         # A stream is asked for, which one message is too: so it is read once there is a slot, and in time.
         self._handlers = {
-            f"/{_SERVICE}/{name}": grpc.stream_unary_rpc_method_handler(partial(self._call, name, method))
+            f"/{_SERVICE}/{name}": grpc.stream_unary_rpc_method_handler(
+                partial(self._call, f"/{_SERVICE}/{name}", method)
+            )
             for name, method in methods.items()
         }
 
@@ -71,24 +71,25 @@ class Service(grpc.GenericRpcHandler):
         """The handler of a path; gRPC answers UNIMPLEMENTED where there is none."""
         return self._handlers.get(handler_call_details.method)
 
-    async def _call(self, name: str, method: Method, _: Any, context: ServicerContext) -> bytes:
+    async def _call(self, path: str, method: Method, _: Any, context: ServicerContext) -> bytes:
         started, status = time.perf_counter(), _CALLER_GONE
         given = dict(context.invocation_metadata() or ())
-        call = Call(request_id(_text(given.get("x-request-id"))), partial(self._read, context))
-        trailers: Metadata = (("x-request-id", call.id), ("x-model", self._label))
+        names = ("x-request-id", "x-correlation-id", "traceparent")
+        identity = identify(*(_text(given.get(each)) for each in names))
+        call = Call(identity, partial(self._read, context))
+        trailers: Metadata = (*identity.headers(), ("x-model", self._label))
         try:
             answer, status = await method.answer(call), 200
         except RequestError as error:
             answer, status = b"", error.status
             _fail(context, error, trailers)
         except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered and logged
-            log(logging.ERROR, "request failed", error=error, request_id=call.id, path=f"/{_SERVICE}/{name}")
             answer, status = b"", 500
-            _fail(context, unforeseen(error, call.id), trailers)
+            _fail(context, self._app.failed(error, identity, path), trailers)
         else:
             context.set_trailing_metadata(trailers)
         finally:
-            self._app.finished(Asked(method.route, "POST", f"/{_SERVICE}/{name}", call.id, started), status)
+            self._app.finished(Asked(method.route, "POST", path, identity, started), status)
         return answer
 
     async def _read(self, context: ServicerContext) -> bytes:
@@ -103,7 +104,8 @@ class Service(grpc.GenericRpcHandler):
         return message
 
     async def _infer(self, call: Call) -> bytes:
-        return await self._app.worker.answer(call.read, partial(infer, self._app.loaded(), call.id))
+        ask = partial(infer, self._app.loaded(), call.identity.request_id)
+        return await self._app.answer(call.read, ask, call.identity)
 
     async def _live(self, _: Call) -> bytes:
         return messages.ServerLiveResponse(live=True).SerializeToString()

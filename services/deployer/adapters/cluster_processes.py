@@ -36,7 +36,7 @@ class ClusterProcesses:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._world = World(options.world)
-        self._launcher = Launcher(options.unpacked, self._world.root)
+        self._launcher = Launcher(options.unpacked, self._world.root, options.server_variables)
         self._controllers: dict[tuple[str, str], Controller] = {}
         self._changed: Callable[[], None] = _nobody
         self._stack = contextlib.AsyncExitStack()

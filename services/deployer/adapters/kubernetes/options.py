@@ -19,6 +19,8 @@ class Options:
     """What a GPU is called among a node's resources, such as `nvidia.com/gpu`."""
     gpu_scheduler: str
     """The scheduler of replicas that reserve GPUs, which packs them; empty for the cluster's default."""
+    server_variables: dict[str, str] = field(default_factory=dict)
+    """Settings of inference servers."""
     node_selector: dict[str, str] = field(default_factory=dict)
     tolerations: list[dict[str, Any]] = field(default_factory=list)
     image_pull_secret: tuple[str, str] | None = None

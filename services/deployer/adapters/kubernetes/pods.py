@@ -63,7 +63,7 @@ def _container(workload: Workload, options: Options) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",  # a digest never means other bytes
         "args": ["--host", "0.0.0.0", "--port", str(names.PORT)],  # noqa: S104 - a pod's own address
         "ports": [{"name": "http", "containerPort": names.PORT, "protocol": "TCP"}],
-        "env": _environment(workload.resources),
+        "env": _environment(workload.resources, options),
         "resources": _resources(workload.resources, options),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -79,14 +79,15 @@ def _container(workload: Workload, options: Options) -> dict[str, Any]:
     }
 
 
-def _environment(resources: Resources) -> list[dict[str, str]]:
-    threads = str(math.ceil(resources.cpu_millicores / 1000))
-    return [
-        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the pod's own
-        {"name": "PYTHONUNBUFFERED", "value": "1"},
-        {"name": "SO1S_RUNTIME_INTRA_THREADS", "value": threads},
-        {"name": "SO1S_RUNTIME_DRAIN_SECONDS", "value": "0"},  # SIGTERM comes after the preStop's sleep
-    ]
+def _environment(resources: Resources, options: Options) -> list[dict[str, str]]:
+    variables = {
+        "HOME": "/tmp",  # noqa: S108 - the pod's own
+        "PYTHONUNBUFFERED": "1",
+        "SO1S_RUNTIME_INTRA_THREADS": str(math.ceil(resources.cpu_millicores / 1000)),
+        "SO1S_RUNTIME_DRAIN_SECONDS": "0",  # SIGTERM comes after the preStop's sleep
+        **options.server_variables,
+    }
+    return [{"name": name, "value": value} for name, value in variables.items()]
 
 
 def _resources(resources: Resources, options: Options) -> dict[str, dict[str, str]]:

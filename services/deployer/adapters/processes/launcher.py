@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,16 +41,20 @@ def base_interpreter() -> str:
 class Launcher:
     """Starts processes for one world."""
 
-    def __init__(self, unpacked: Path, world: Path, python: str | None = None) -> None:
+    def __init__(
+        self, unpacked: Path, world: Path, variables: Mapping[str, str], python: str | None = None
+    ) -> None:
         """Take the directories.
 
         Args:
             unpacked: where images' layers are unpacked to.
             world: the directory whose replicas are started.
+            variables: settings of inference servers.
             python: the interpreter that replicas run on.
         """
         self._unpacked = unpacked
         self._world = world
+        self._variables = variables
         self._python = python or base_interpreter()
         self._one_at_a_time = asyncio.Lock()  # or the same layer would be unpacked twice
         self._known: dict[str, Unpacked] = {}
@@ -97,6 +102,7 @@ class Launcher:
             **dict.fromkeys(_THREAD_POOLS, threads),
             "SO1S_RUNTIME_INTRA_THREADS": threads,
             "SO1S_RUNTIME_DRAIN_SECONDS": "0",  # SIGTERM comes after the drain here
+            **self._variables,
             REPLICA_VARIABLE: uid,
             WORLD_VARIABLE: str(self._world),
         }

@@ -21,6 +21,8 @@ class Options:
     """Where images' layers are unpacked."""
     capacity: Capacity
     """What all replicas together may reserve."""
+    server_variables: dict[str, str] = field(default_factory=dict)
+    """Settings of inference servers."""
     probes: ProbeRules = field(default_factory=ProbeRules)
     backoff: Backoff = field(default_factory=Backoff)
     behavior: Behavior = field(default_factory=Behavior)

@@ -1,0 +1,162 @@
+"""What was asked and answered goes to a sink where one is named, and never costs a caller an answer."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import numpy as np
+import pytest
+
+from so1s_runtime.dtypes import BYTES
+from so1s_runtime.identity import identify
+from so1s_runtime.manifest import Manifest, Signature, TensorSpec
+from so1s_runtime.model import Model
+from so1s_runtime.payloads import Payloads
+from so1s_runtime.question import Question
+from so1s_runtime.sinks import Outbox, sink
+from tests.runtime.running import is_ready, running
+
+ROWS = [[5.1, 3.5, 1.4, 0.2], [6.2, 2.9, 4.3, 1.3]]
+
+
+class Kept(list):
+    """Events, and what was counted of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: dict[str, int] = {}
+
+    def count(self, outcome: str, number: int) -> None:
+        self.counts[outcome] = self.counts.get(outcome, 0) + number
+
+
+async def ask(loaded_app, client_of, model, put, body=ROWS, **options) -> httpx.Response:
+    app = loaded_app(model.directory)
+    options = {"fraction": 1.0, "most_values": 100, "redacted": frozenset()} | options
+    app.payloads = Payloads(app.manifest, put, **options)
+    async with client_of(app) as client:
+        return await client.post(
+            "/predict", json=body, headers={"x-request-id": "r1", "x-correlation-id": "c1"}
+        )
+
+
+async def test_an_answer_is_told_as_a_cloudevent(skops_model, loaded_app, client_of):
+    kept = Kept()
+    answer = await ask(loaded_app, client_of, skops_model, kept.append)
+    (event,) = kept
+    assert (event["specversion"], event["id"], event["correlationid"]) == ("1.0", "r1", "c1")
+    assert (event["source"], event["type"]) == ("/models/iris/versions/3", "so1s.inference.v1")
+    (x,), (label, _) = event["data"]["inputs"], event["data"]["outputs"]
+    assert (x["shape"], x["data"]) == ([2, 4], [*ROWS[0], *ROWS[1]])
+    assert label["data"] == answer.json()["label"]
+    assert json.dumps(event)
+
+
+async def test_values_that_are_named_stay_out_and_many_are_cut(skops_model, loaded_app, client_of):
+    kept = Kept()
+    await ask(loaded_app, client_of, skops_model, kept.append, redacted=frozenset({"x"}), most_values=3)
+    (x,), (_, probabilities) = kept[0]["data"]["inputs"], kept[0]["data"]["outputs"]
+    assert x == {"name": "x", "datatype": "FP64", "shape": [2, 4], "redacted": True}
+    assert (len(probabilities["data"]), probabilities["cut"]) == (3, True)
+
+
+def test_bytes_and_long_texts_are_told_by_their_size_and_beginning():
+    kept = Kept()
+    spec = TensorSpec("x", BYTES, (-1,))
+    manifest = Manifest(name="m", version="1", format="onnx", file="-", signature=Signature((spec,), (spec,)))
+    values = np.array([b"\xff" * 9, "a" * 300, None, {"a": 1}], dtype=object)
+    question = Question(Model(manifest, lambda inputs, _: [inputs["x"]]), {"x": values}, [spec], len)
+    payloads = Payloads(manifest, kept.append, fraction=1.0, most_values=9, redacted=frozenset())
+    payloads.tapped(lambda _: question, identify("r1", None, None))(b"").answer()
+    assert kept[0]["data"]["inputs"][0]["data"] == [{"size_bytes": 9}, "a" * 256, None, '{"a":1}']
+
+
+async def test_what_is_not_sampled_or_refused_is_not_told(skops_model, loaded_app, client_of):
+    kept = Kept()
+    await ask(loaded_app, client_of, skops_model, kept.append, fraction=0.0)
+    answer = await ask(loaded_app, client_of, skops_model, kept.append, body=[[1]])
+    assert (answer.status_code, kept) == (400, [])
+
+
+def test_a_file_holds_an_event_a_line(tmp_path):
+    kept = Kept()
+    outbox = Outbox(sink(f"file://{tmp_path}/payloads.jsonl"), kept.count)
+    for number in range(3):
+        outbox.put({"id": number})
+    outbox.close()
+    lines = (tmp_path / "payloads.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [0, 1, 2]
+    assert kept.counts == {"written": 3}
+    assert (tmp_path / "payloads.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+class Handler(BaseHTTPRequestHandler):
+    status = 202
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.kept.append((self.headers["content-type"], json.loads(body)))
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *_) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.kept = []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_gets_batches_of_cloudevents(server):
+    kept = Kept()
+    outbox = Outbox(sink(f"http://127.0.0.1:{server.server_port}/events"), kept.count)
+    outbox.put({"id": "r1"})
+    outbox.close()
+    assert server.kept == [("application/cloudevents-batch+json; charset=utf-8", [{"id": "r1"}])]
+    assert kept.counts == {"written": 1}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/events", "file:///nowhere/payloads.jsonl"])
+def test_a_sink_that_cannot_be_reached_is_counted_and_told_once(url, caplog):
+    kept = Kept()
+    outbox = Outbox(sink(url), kept.count)
+    for _ in range(3):
+        outbox.put({})
+    outbox.close()
+    assert kept.counts == {"dropped": 3}
+    assert [record.message for record in caplog.records] == ["payloads are dropped"]
+
+
+def test_a_sink_that_is_slow_makes_nobody_wait():
+    may, kept = threading.Event(), Kept()
+
+    def slow(_) -> None:
+        may.wait(30)
+
+    outbox = Outbox(slow, kept.count)
+    for _ in range(1000):
+        outbox.put({})
+    assert kept.counts["dropped"] >= 600
+    may.set()
+    outbox.close()
+    assert sum(kept.counts.values()) == 1000
+
+
+async def test_a_server_writes_what_it_answered_before_it_ends(onnx_model, tmp_path):
+    path = tmp_path / "payloads.jsonl"
+    flags = [f"--payload-sink=file://{path}", "--payload-fraction=1", "--drain-seconds=0"]
+    async with running(onnx_model.directory, *flags) as server:
+        await server.until(is_ready)
+        for number in range(3):
+            await server.client.post("/predict", json=ROWS, headers={"x-request-id": f"r{number}"})
+        server.process.terminate()
+        assert await server.end() == 0
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["r0", "r1", "r2"]
