@@ -11,13 +11,15 @@ from urllib.parse import urlsplit
 import structlog
 from pydantic import SecretStr
 
-from services.builder import api, logs
+from services.builder import api, logs, metrics
+from services.builder.adapters import bubblewrap
 from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.artifacts_s3 import S3Artifacts
+from services.builder.adapters.bubblewrap import Bubblewrap
 from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.adapters.images_registry import RegistryImages
-from services.builder.adapters.inspector_process import ProcessInspector
+from services.builder.adapters.inspector_process import Bounds, ProcessInspector
 from services.builder.adapters.signing_key import SigningKey
 from services.builder.attestor import Attestor
 from services.builder.domain.archive import Limits
@@ -128,8 +130,14 @@ def make_world(settings: Settings) -> World:
             directory=directory / "inspectors" / settings.instance,
             python=python,
             runtime=runtime,
-            seconds=settings.inspect_seconds,
-            memory_mib=settings.inspect_memory_mib,
+            bounds=Bounds(
+                seconds=settings.inspect_seconds,
+                memory_mib=settings.inspect_memory_mib,
+                temporary_mib=settings.inspect_temporary_mib,
+                processes=settings.inspect_processes,
+                processors=settings.inspect_processors,
+            ),
+            sandbox=make_sandbox(settings, python),
         ),
         images=images,
         runtime=runtime,
@@ -143,6 +151,21 @@ def make_world(settings: Settings) -> World:
         permissions=Permissions(settings.user_code_accounts, settings.pickle_accounts),
         attestor=make_attestor(settings, images),
     )
+
+
+def make_sandbox(settings: Settings, python: Path) -> Bubblewrap | None:
+    """What models are tried in.
+
+    Raises:
+        InvalidInput: the settings ask for one that does not work here.
+    """
+    sandbox, why = bubblewrap.find(settings.sandbox, python)
+    if sandbox is None:
+        log.warning("models are tried without a sandbox", setting=settings.sandbox, reason=why)
+    else:
+        log.info("models are tried in a sandbox", program=sandbox.program)
+    metrics.SANDBOXED.set(sandbox is not None)
+    return sandbox
 
 
 def make_attestor(settings: Settings, images: Images) -> Attestor | None:

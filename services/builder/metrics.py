@@ -17,4 +17,6 @@ STEP_SECONDS = Histogram(
 
 RUNNING = Gauge("so1s_builds_running", "Builds in the hands of this replica's workers.")
 
+SANDBOXED = Gauge("so1s_builder_sandboxed", "Whether models are tried in a sandbox: 1, or 0.")
+
 POSTPONED = Counter("so1s_builds_postponed_total", "Builds put back into the queue by a temporary error.")

@@ -143,6 +143,11 @@ class DependencySource(Protocol):
 class Inspector(Protocol):
     """Tries a model outside of this process, with its own libraries and bounds on time and memory."""
 
+    @property
+    def isolates(self) -> bool:
+        """Whether a model that runs code reaches nothing but its own files, whatever it does."""
+        ...
+
     async def warm(self, dependencies: Dependencies) -> None:
         """Make ready what takes long, so that the first model need not wait for it."""
         ...

@@ -155,7 +155,17 @@ class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings):
     max_files: int = Field(default=10_000, gt=0)
     max_archive_ratio: int = Field(default=200, gt=0)
     """Unpacked bytes for a byte of the archive. Weights rarely give 2, text 10, a bomb above 1000."""
+    sandbox: Literal["auto", "bwrap", "none"] = "auto"
+    """What models are tried in: bubblewrap, nothing, or bubblewrap if it works here. In a cluster say
+    `bwrap`, so that a builder does not start without it."""
     inspect_seconds: float = Field(default=120, gt=0)
     """For loading a model once, outside of this process."""
     inspect_memory_mib: int = Field(default=8192, gt=0)
-    """Address space of that process; libraries reserve some GiB that they never touch."""
+    """Address space of each of its processes; libraries reserve some GiB that they never touch. In the
+    sandbox the memory of all its processes together, too."""
+    inspect_temporary_mib: int = Field(default=1024, gt=0)
+    """What it may write, in the sandbox, which is to memory."""
+    inspect_processes: int = Field(default=512, gt=0)
+    """In the sandbox; threads count, of which libraries start one for each processor."""
+    inspect_processors: int = Field(default=4, gt=0)
+    """In the sandbox; those of one model's check, however many the machine has."""

@@ -3,9 +3,10 @@
 import asyncio
 import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from textwrap import indent
 
 import httpx
 import numpy as np
@@ -15,9 +16,13 @@ from pydantic import SecretStr
 from sklearn.linear_model import LogisticRegression
 
 from services.builder import logs
+from services.builder.adapters import bubblewrap
 from services.builder.adapters.artifacts_file import FileArtifacts
+from services.builder.adapters.bubblewrap import Bubblewrap
 from services.builder.adapters.images_layout import LayoutImages
+from services.builder.adapters.inspector_process import Bounds, ProcessInspector
 from services.builder.domain.archive import Limits
+from services.builder.domain.image import Layer
 from services.builder.domain.lock import Lock
 from services.builder.handlers import consumer
 from services.builder.layers import pack
@@ -113,6 +118,7 @@ class HeldInspector:
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     checked: list[Path] = field(default_factory=list)
+    isolates: bool = True
 
     async def warm(self, _dependencies: Dependencies) -> None: ...
 
@@ -244,3 +250,46 @@ async def session(fake, monkeypatch) -> AsyncIterator[Session]:
     monkeypatch.setattr(client_module, "_CHUNK_BYTES", 10)
     async with httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url=URL) as client:
         yield Session(client)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Bubblewrap:
+    """What works here."""
+    found, why = bubblewrap.find("auto", Path(sys._base_executable))
+    return found or pytest.skip(f"no sandbox works here: {why}")
+
+
+@pytest.fixture
+def make_inspector(tmp_path) -> Iterator[Callable[..., ProcessInspector]]:
+    """Makes inspectors whose runtime's check does what a test says; `STARTED` tells its warm process."""
+    made = []
+
+    def make(sandbox: Bubblewrap | None, check: str, **bounds: float) -> ProcessInspector:
+        package = tmp_path / "runtime/so1s_runtime"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        started = "import os\nSTARTED = os.urandom(4).hex()\n"
+        (package / "check.py").write_text(f"{started}def main(arguments):\n" + indent(check, "    "))
+        inspector = ProcessInspector(
+            directory=tmp_path / "inspector",
+            python=Path(sys._base_executable),
+            runtime=tmp_path / "runtime",
+            bounds=Bounds(**{"seconds": 20, "memory_mib": 4096, **bounds}),
+            sandbox=sandbox,
+        )
+        made.append(inspector)
+        return inspector
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def dependencies(tmp_path) -> Dependencies:
+    """A library, and beside it a model: the file `m` and the directory `model`."""
+    (tmp_path / "m").touch()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/library.py").write_text("ANSWER = 42")
+    return Dependencies(Lock("onnx", ""), Layer("sha256:", "sha256:", 0), tmp_path / "site", cached=True)

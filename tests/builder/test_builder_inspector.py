@@ -1,55 +1,33 @@
 """Models are tried outside of the builder's process."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from textwrap import indent
 
 import psutil
 import pytest
 import uvloop
 
-from services.builder.adapters.inspector_process import ProcessInspector
 from services.builder.domain.failure import BuildError
-from services.builder.domain.image import Layer
-from services.builder.domain.lock import Lock
-from services.builder.ports import Dependencies
 
 SIGNATURE = '{"inputs": [{"name": "x", "dtype": "int8", "shape": [-1]}], "outputs": []}'
 
 
-@pytest.fixture
-def inspector(tmp_path):
-    """Makes inspectors whose runtime's check does what a test says."""
-    made = []
-
-    def make(check: str, *, seconds: float = 10, memory_mib: int = 4096) -> ProcessInspector:
-        package = tmp_path / "runtime/so1s_runtime"
-        package.mkdir(parents=True)
-        (package / "__init__.py").touch()
-        (package / "check.py").write_text("def main(arguments):\n" + indent(check, "    "))
-        inspector = ProcessInspector(
-            directory=tmp_path / "inspector",
-            python=Path(sys._base_executable),
-            runtime=tmp_path / "runtime",
-            seconds=seconds,
-            memory_mib=memory_mib,
-        )
-        made.append(inspector)
-        return inspector
-
-    yield make
-    for each in made:
-        each.close()
+@pytest.fixture(params=["host", "sandbox"])
+def inspector(request, make_inspector):
+    """Makes inspectors whose runtime's check does what a test says, without a sandbox and in one."""
+    sandbox = None if request.param == "host" else request.getfixturevalue("sandbox")
+    return partial(make_inspector, sandbox)
 
 
 @pytest.fixture
-def dependencies(tmp_path) -> Dependencies:
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/library.py").write_text("ANSWER = 42")
-    return Dependencies(Lock("onnx", ""), Layer("sha256:", "sha256:", 0), tmp_path / "site", cached=True)
+def on_host(make_inspector):
+    """The same without a sandbox, whose checks may leave their marks on this machine."""
+    return partial(make_inspector, None)
 
 
 async def test_the_last_line_of_the_output_is_the_signature(tmp_path, inspector, dependencies):
@@ -80,7 +58,7 @@ async def test_the_runtimes_own_words_are_the_reason(tmp_path, inspector, depend
     check = """print('{"error": "no such operator"}'); return 1"""
 
     with pytest.raises(BuildError, match="no such operator") as error:
-        await inspector(check).check(tmp_path, dependencies)
+        await inspector(check).check(tmp_path / "model", dependencies)
 
     assert error.value.reason == "format"
 
@@ -102,7 +80,7 @@ async def test_a_check_that_dies_or_answers_nonsense_is_a_failed_build(
         await inspector(check).signature(tmp_path / "m", "onnx", dependencies)
 
 
-async def test_a_model_that_takes_too_long_is_killed_with_its_children(tmp_path, inspector, dependencies):
+async def test_a_model_that_takes_too_long_is_killed_with_its_children(tmp_path, on_host, dependencies):
     check = f"""
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -110,7 +88,7 @@ open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
 time.sleep(60)
 """
     with pytest.raises(BuildError, match=r"within 1 s"):
-        await inspector(check, seconds=1).check(tmp_path, dependencies)
+        await on_host(check, seconds=1).check(tmp_path / "model", dependencies)
 
     await gone(int((tmp_path / "pid").read_text()))
 
@@ -127,17 +105,17 @@ async def test_a_model_that_takes_too_much_memory_is_a_failed_build(tmp_path, in
     check = "x = bytearray(10**9); print('{}')"
 
     with pytest.raises(BuildError, match="MemoryError"):
-        await inspector(check, memory_mib=512).check(tmp_path, dependencies)
+        await inspector(check, memory_mib=512).check(tmp_path / "model", dependencies)
 
 
 async def test_the_next_model_finds_the_libraries_warm_and_nothing_of_the_one_before(
     tmp_path, inspector, dependencies
 ):
-    check = """
-import library, os, json
+    check = f"""
+import library
 assert library.ANSWER == 42
 library.ANSWER = 0
-print(json.dumps({"inputs": [{"name": str(os.getppid()), "dtype": "int8", "shape": []}], "outputs": []}))
+print('''{SIGNATURE}'''.replace("x", STARTED))
 """
     warm = inspector(check)
 
@@ -147,7 +125,7 @@ print(json.dumps({"inputs": [{"name": str(os.getppid()), "dtype": "int8", "shape
     assert first == second  # children of one process
 
 
-async def test_a_warm_process_that_was_killed_is_started_again(tmp_path, inspector, dependencies):
+async def test_a_warm_process_that_was_killed_is_started_again(tmp_path, on_host, dependencies):
     check = f"""
 import os, signal
 marker = {str(tmp_path / "killed")!r}
@@ -156,39 +134,57 @@ if not os.path.exists(marker):
     os.kill(os.getppid(), signal.SIGKILL)
 print('''{SIGNATURE}''')
 """
-    warm = inspector(check)
+    warm = on_host(check)
     await warm.signature(tmp_path / "m", "onnx", dependencies)
 
     assert (await warm.signature(tmp_path / "m", "onnx", dependencies)).inputs[0].name == "x"
 
 
-async def test_warm_processes_end_with_the_builder_even_if_it_is_killed(tmp_path, inspector, dependencies):
-    inspector("""import os; print('{"error": "%d"}' % os.getppid())""")
+@pytest.mark.parametrize("mode", ["none", "auto"])
+async def test_warm_processes_end_with_the_builder_even_if_it_is_killed(
+    tmp_path, make_inspector, dependencies, mode
+):
+    make_inspector(None, "pass")  # for its runtime
     builder = f"""
 import asyncio, os, sys
 from pathlib import Path
-from services.builder.adapters.inspector_process import ProcessInspector
+from services.builder.adapters import bubblewrap
+from services.builder.adapters.inspector_process import Bounds, ProcessInspector
 from services.builder.domain.lock import Lock
 from services.builder.ports import Dependencies
 
+python = Path(sys._base_executable)
 inspector = ProcessInspector(
-    directory=Path({str(tmp_path / "inspector")!r}),
-    python=Path(sys._base_executable),
+    directory=Path({str(tmp_path / "killed")!r}),
+    python=python,
     runtime=Path({str(tmp_path / "runtime")!r}),
-    seconds=10,
-    memory_mib=999,
+    bounds=Bounds(),
+    sandbox=bubblewrap.find({mode!r}, python)[0],
 )
 dependencies = Dependencies(Lock("onnx", ""), None, Path({str(tmp_path / "site")!r}), True)
-try:
-    asyncio.run(inspector.check(Path(), dependencies))
-except Exception as error:
-    print(error, flush=True)
-os.kill(os.getpid(), 9)
+asyncio.run(inspector.warm(dependencies))
+print("warm", flush=True)
+sys.stdin.read()
 """
     command = [sys.executable, "-c", builder]
-    killed = await asyncio.to_thread(subprocess.run, command, stdout=subprocess.PIPE, check=False)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 - it takes a moment
+    with process:
+        assert await asyncio.to_thread(process.stdout.readline) == "warm\n"
+        assert busy_with(tmp_path / "killed")
+        process.kill()
 
-    await gone(int(killed.stdout))
+    async with asyncio.timeout(5):
+        while busy_with(tmp_path / "killed"):  # noqa: ASYNC110 - processes do not tell
+            await asyncio.sleep(0.01)
+
+
+def busy_with(directory: Path) -> list[int]:
+    """The processes that work in a directory, or whose sandbox shows it."""
+    shown = [each for each in psutil.process_iter(["cwd", "cmdline"]) if each.pid != os.getpid()]
+    said = {
+        each.pid: f"{each.info['cwd']} {each.info['cmdline'] and each.info['cmdline'][:-1]}" for each in shown
+    }
+    return [pid for pid, words in said.items() if str(directory) in words]
 
 
 async def test_libraries_that_cannot_be_imported_are_a_failed_build(tmp_path, inspector, dependencies):
@@ -196,7 +192,7 @@ async def test_libraries_that_cannot_be_imported_are_a_failed_build(tmp_path, in
     (tmp_path / "runtime/so1s_runtime/check.py").write_text("import no_such_library")
 
     with pytest.raises(BuildError, match="no_such_library") as error:
-        await broken.check(tmp_path, dependencies)
+        await broken.check(tmp_path / "model", dependencies)
 
     assert error.value.reason == "dependencies"
 
@@ -209,10 +205,10 @@ def test_the_event_loop_of_a_running_service_does_not_hold_it_up(tmp_path, inspe
 
 
 async def test_an_inspector_that_is_stopped_while_libraries_are_imported_leaves_nothing(
-    tmp_path, inspector, dependencies
+    tmp_path, on_host, dependencies
 ):
     begun = tmp_path / "begun"
-    cold = inspector("pass")
+    cold = on_host("pass")
     slow = f"from pathlib import Path; import time; Path({str(begun)!r}).touch(); time.sleep(60)"
     (tmp_path / "runtime/so1s_runtime/check.py").write_text(slow)
     starting = asyncio.create_task(cold.warm(dependencies))
@@ -222,7 +218,7 @@ async def test_an_inspector_that_is_stopped_while_libraries_are_imported_leaves_
     starting.cancel()
     await asyncio.wait([starting])
 
-    assert list((tmp_path / "inspector").iterdir()) == []
+    assert not list((tmp_path / "inspector").glob("tmp*"))
 
 
 async def test_what_a_killed_builder_left_is_removed_at_the_start(tmp_path, inspector, dependencies):
@@ -231,4 +227,3 @@ async def test_what_a_killed_builder_left_is_removed_at_the_start(tmp_path, insp
     await inspector("pass").warm(dependencies)
 
     assert not (tmp_path / "inspector/left").exists()
-    assert len(list((tmp_path / "inspector").iterdir())) == 1  # the warm process writes nowhere else

@@ -1,7 +1,9 @@
 """Models are tried by the runtime's own check, in a process with its own libraries and limits.
 
-What the check accepts is what a replica accepts. The process is a child of a warm one, `inspection_server`:
-to import scikit-learn takes longer than all the rest of a build.
+What the check accepts is what a replica accepts. The process is a child of a warm one, `inspection.server`:
+to import scikit-learn takes longer than all the rest of a build. Where bubblewrap works, the warm one is in a
+sandbox without any model, and each child in an enclosure of its own with one model:
+docs/decisions/0023-what-a-model-sees-while-it-is-tried.md.
 """
 
 from __future__ import annotations
@@ -12,18 +14,20 @@ import json
 import os
 import shutil
 import signal
-import socket
-import tempfile
 import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from services.builder.adapters import inspection_server
-from services.builder.adapters.command import lines, run
+from services.builder.adapters.bubblewrap import INSPECTION, Bubblewrap
+from services.builder.adapters.command import lines
+from services.builder.adapters.inspection import places
+from services.builder.adapters.lending import lend
+from services.builder.adapters.warm_process import NotStartedError, WarmProcess, lent_of
 from services.builder.domain.failure import BuildError
 from services.builder.ports import Dependencies
 from so1s.events import Signature
@@ -38,13 +42,38 @@ _WARM: dict[str, tuple[str, ...]] = {
 }
 """The modules that take long to import, by the name of a lock."""
 _SHOWN_LINES = 5
+_NOBODY = (places.NOBODY, places.TEMPORARY)
+_SERVER = ("-S", "-s", "-P", "-m", "so1s_inspection.server")
+_ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "PATH": os.defpath,
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+_SANDBOX_ENVIRONMENT = _ENVIRONMENT | {
+    "HOME": places.TEMPORARY,
+    "PYTHONPATH": f"{places.RUNTIME}:{places.DEPENDENCIES}:{places.CODE}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one model may use while it is tried; without a sandbox only time and memory are bound."""
+
+    seconds: float = 120
+    memory_mib: int = 8192
+    """Address space of each process, and in the sandbox memory of all together."""
+    temporary_mib: int = 1024
+    processes: int = 512
+    """Threads count, too."""
+    processors: int = 4
 
 
 class ProcessInspector:
     """Tries models in processes of their own."""
 
     def __init__(
-        self, *, directory: Path, python: Path, runtime: Path, seconds: float, memory_mib: int
+        self, *, directory: Path, python: Path, runtime: Path, bounds: Bounds, sandbox: Bubblewrap | None
     ) -> None:
         """Make an inspector.
 
@@ -52,25 +81,34 @@ class ProcessInspector:
             directory: of its own, where its processes write; what an earlier one left there is removed.
             python: the interpreter that the image will run on.
             runtime: a directory that holds the package `so1s_runtime` and nothing else.
-            seconds: for one model.
-            memory_mib: address space for one model.
+            bounds: for one model.
+            sandbox: what its processes are in; None where none works.
         """
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         self._directory = directory
         self._python = python
         self._runtime = runtime
-        self._seconds = seconds
-        self._memory_bytes = memory_mib * 2**20
+        self._bounds = bounds
+        self._sandbox = sandbox
         self._starting = asyncio.Lock()
-        self._servers: dict[Path, socket.socket] = {}
+        self._warm: dict[Path, WarmProcess] = {}
         """By site packages: the warm process ends with its control socket, so with this one at the latest."""
-        self.close = weakref.finalize(self, _close, self._servers)
-        """Lets the warm processes end, as happens anyway when the inspector is collected."""
+        self.close = weakref.finalize(self, _close, self._warm)
+        """Ends the warm processes, as happens anyway when the inspector is collected."""
+        if sandbox is None:
+            (directory / "so1s_inspection").symlink_to(INSPECTION)
+        else:
+            (directory / "passwd").write_text("nobody:x:{0}:{0}::{1}:/bin/false\n".format(*_NOBODY))
+
+    @property
+    def isolates(self) -> bool:
+        """See `ports.Inspector`."""
+        return self._sandbox is not None
 
     async def signature(self, file: Path, model_format: Format, dependencies: Dependencies) -> Signature:
         """See `ports.Inspector`."""
-        found = await self._check(["signature", model_format, str(file)], dependencies)
+        found = await self._check(["signature", model_format], file, dependencies)
         try:
             return Signature.model_validate(found)
         except ValidationError as error:
@@ -78,110 +116,118 @@ class ProcessInspector:
 
     async def check(self, directory: Path, dependencies: Dependencies) -> None:
         """See `ports.Inspector`."""
-        await self._check(["model", str(directory)], dependencies)
+        await self._check(["model"], directory, dependencies)
 
     async def warm(self, dependencies: Dependencies) -> None:
         """See `ports.Inspector`."""
         async with self._connected(dependencies):
             pass
 
-    async def _check(self, arguments: list[str], dependencies: Dependencies) -> Any:
-        output = await self._run(arguments, dependencies)
+    async def _check(self, command: list[str], model: Path, dependencies: Dependencies) -> Any:
+        """What a command of the runtime's check found; the model's path is its last argument."""
+        output = await self._run(command, model, dependencies)
         if not _is_json(output[-1:]) and not self._is_running(dependencies):
-            output = await self._run(arguments, dependencies)  # its warm process was killed, maybe by another
+            # its warm process was killed, maybe by another
+            output = await self._run(command, model, dependencies)
         return _answer(output)
 
-    async def _run(self, arguments: list[str], dependencies: Dependencies) -> list[str]:
+    async def _run(self, command: list[str], model: Path, dependencies: Dependencies) -> list[str]:
         """The last lines that a check wrote, in a child of the warm process."""
-        request = {"memory_bytes": self._memory_bytes, "arguments": arguments}
         output: list[str] = []
+        seconds = self._bounds.seconds
         try:
-            async with asyncio.timeout(self._seconds), self._connected(dependencies) as (reader, writer):
+            async with (
+                asyncio.timeout(seconds),
+                self._connected(dependencies) as (warm, reader, writer),
+                self._request(command, model, warm) as request,
+            ):
                 writer.write(json.dumps(request).encode() + b"\n")
                 child = int(await reader.readline())
-                with _killed_at_the_end(child):
+                with contextlib.nullcontext() if self._sandbox else _killed_at_the_end(child):
                     async for line in lines(reader):
                         output = [*output[1 - _SHOWN_LINES :], line]
         except TimeoutError as error:
-            raise BuildError("format", f"the model did not load within {self._seconds:g} s") from error
+            raise BuildError("format", f"the model did not load within {seconds:g} s") from error
         except (OSError, ValueError) as error:  # it died before or while it spoke
             output.append(repr(error))
         return output
 
+    @asynccontextmanager
+    async def _request(
+        self, command: list[str], model: Path, warm: WarmProcess
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """What a child is told; in the sandbox it sees the model while this lasts."""
+        if self._sandbox is None:
+            yield {"arguments": [*command, str(model)], "limits": self._limits}
+            return
+        async with lend(model, warm.lent) as lent:
+            yield {"arguments": [*command, lent.seen], "limits": self._limits, "lent": lent.name}
+
+    @property
+    def _limits(self) -> dict[str, Any]:
+        said = asdict(self._bounds)
+        return {
+            "memory_bytes": said.pop("memory_mib") * 2**20,
+            "temporary_bytes": said.pop("temporary_mib") * 2**20,
+            **said,
+        }
+
     def _is_running(self, dependencies: Dependencies) -> bool:
-        """Whether the warm process of some libraries lives: it never says anything until it ends."""
-        control = self._servers.get(dependencies.site_packages)
-        try:
-            return control is not None and control.recv(1) != b""
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+        warm = self._warm.get(dependencies.site_packages)
+        return warm is not None and warm.runs
 
     @asynccontextmanager
     async def _connected(
         self, dependencies: Dependencies
-    ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
-        """A connection to the warm process of some libraries."""
-        reader, writer = await self._connect(dependencies)
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+    ) -> AsyncGenerator[tuple[WarmProcess, asyncio.StreamReader, asyncio.StreamWriter], None]:
+        """A connection to a new child of the warm process of some libraries."""
+        warm = await self._running(dependencies)
+        async with warm.connection() as (reader, writer):
+            yield warm, reader, writer
 
-    async def _connect(self, dependencies: Dependencies) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect to the warm process, and start it where none is running."""
+    async def _running(self, dependencies: Dependencies) -> WarmProcess:
+        """The warm process of some libraries, started where none is running."""
         key = dependencies.site_packages
         async with self._starting:
             if not self._is_running(dependencies):
-                if killed := self._servers.pop(key, None):
+                if killed := self._warm.pop(key, None):
                     killed.close()
-                self._servers[key] = await self._start(dependencies)
-            ours, theirs = socket.socketpair()
-            reader, writer = await asyncio.open_unix_connection(sock=ours)
-            with theirs:
-                socket.send_fds(self._servers[key], [b"\n"], [theirs.fileno()])
-        return reader, writer
+                self._warm[key] = await self._start(dependencies)
+            return self._warm[key]
 
-    async def _start(self, dependencies: Dependencies) -> socket.socket:
-        """Start a warm process; answers the socket that brings it connections."""
-        home = Path(tempfile.mkdtemp(dir=self._directory))
-        command = [str(self._python), "-S", "-s", "-P", inspection_server.__file__]
-        output: list[str] = []
-        ours, theirs = socket.socketpair()
-        ours.settimeout(0)
-        with contextlib.ExitStack() as undo:
-            undo.callback(shutil.rmtree, home, ignore_errors=True)
-            undo.callback(ours.close)
-            with theirs:
-                code = await run(
-                    [*command, str(theirs.fileno()), *_WARM.get(dependencies.lock.name, ())],
-                    environment=self._environment(home, dependencies),
-                    directory=home,
-                    on_line=output.append,
-                    pass_descriptor=theirs.fileno(),
-                )
-            if code != 0:
-                said = " ".join(output[-_SHOWN_LINES:])
-                raise BuildError("dependencies", f"the libraries cannot be imported: {said}")
-            undo.pop_all()
-        return ours
+    async def _start(self, dependencies: Dependencies) -> WarmProcess:
+        def command(home: Path, control: int) -> tuple[list[str], dict[str, str]]:
+            place = "sandbox" if self._sandbox else "host"
+            modules = _WARM.get(dependencies.lock.name, ())
+            arguments = [*_SERVER, str(control), place, *modules]
+            if self._sandbox is None:
+                return [str(self._python), *arguments], self._environment(home, dependencies)
+            shown = self._shown(home, dependencies)
+            return self._sandbox.command(arguments, shown=shown, environment=_SANDBOX_ENVIRONMENT), {}
+
+        try:
+            return await WarmProcess.start(self._directory, command)
+        except NotStartedError as error:
+            said = " ".join(str(error).splitlines()[-_SHOWN_LINES:])
+            raise BuildError("dependencies", f"the libraries cannot be imported: {said}") from error
 
     def _environment(self, home: Path, dependencies: Dependencies) -> dict[str, str]:
+        libraries = (self._runtime, dependencies.site_packages, self._directory)
+        return _ENVIRONMENT | {"HOME": str(home), "PYTHONPATH": ":".join(map(str, libraries))}
+
+    def _shown(self, home: Path, dependencies: Dependencies) -> dict[str, Path]:
         return {
-            "HOME": str(home),
-            "LANG": "C.UTF-8",
-            "OMP_NUM_THREADS": "1",
-            "PATH": os.defpath,
-            "PYTHONPATH": f"{self._runtime}:{dependencies.site_packages}",
+            f"{places.CODE}/so1s_inspection": INSPECTION,
+            places.RUNTIME: self._runtime,
+            places.DEPENDENCIES: dependencies.site_packages,
+            places.LENT: lent_of(home),
+            "/etc/passwd": self._directory / "passwd",
         }
 
 
-def _close(servers: dict[Path, socket.socket]) -> None:
-    for control in servers.values():
-        control.close()
+def _close(warm: dict[Path, WarmProcess]) -> None:
+    for each in warm.values():
+        each.close()
 
 
 @contextlib.contextmanager

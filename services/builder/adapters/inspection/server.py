@@ -1,0 +1,121 @@
+"""Tries models in children of a warm process.
+
+    python -m so1s_inspection.server CONTROL PLACE MODULE…
+
+Imports `so1s_runtime.check` and the modules once, says so by a byte to the socket of the file descriptor
+CONTROL, and serves until that ends, which is when the builder does.
+CONTROL brings connections, sockets each, with one byte each. Each goes to a child: it reads a line of JSON,
+answers its process id in a line, and runs the check with its output going to the connection.
+
+PLACE is `sandbox` or `host`. In the sandbox a child encloses itself, and its process id means nothing to the
+builder: it ends with its connection. On the host it has a bound on its memory and no other.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+Check = Callable[[], None]
+
+
+def main(control: socket.socket, place: str, modules: list[str]) -> None:
+    """Import, and serve."""
+    _close_all_but(control.fileno())
+    run = _on_host
+    if place == "sandbox":
+        importlib.import_module("so1s_inspection.enclosure").become_nobody()
+        run = _in_sandbox
+    for module in ("so1s_runtime.check", *modules):
+        importlib.import_module(module)
+    control.send(b"\n")
+    _silence()
+    try:
+        _accept(control, run)
+    finally:
+        shutil.rmtree(os.environ["HOME"], ignore_errors=True)
+
+
+def _close_all_but(control: int) -> None:
+    """Close what an event loop let through: while it is open here, its other end waits for more."""
+    os.closerange(3, control)
+    os.closerange(control + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _silence() -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+def _accept(control: socket.socket, run: Callable[[dict[str, Any], Check], None]) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
+    while True:
+        byte, descriptors, _flags, _address = socket.recv_fds(control, 1, 1)
+        if not byte:
+            return
+        with socket.socket(fileno=descriptors[0]) as connection:
+            if os.fork() == 0:
+                control.close()  # so that the builder sees when the server is no more
+                _serve(connection, run)
+
+
+def _serve(connection: socket.socket, run: Callable[[dict[str, Any], Check], None]) -> None:
+    """Run one check as a child, and end."""
+    try:
+        os.setsid()  # so that it can be killed together with its own children
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        with connection.makefile("rb") as lines:
+            request = json.loads(lines.readline())
+        for descriptor in (1, 2):
+            os.dup2(connection.fileno(), descriptor)
+        connection.close()
+        print(os.getpid(), flush=True)  # noqa: T201 - the builder reads it
+        run(request, partial(_check, request["arguments"]))
+    except BaseException:  # noqa: BLE001 - a child never goes back to the server's loop
+        traceback.print_exc()
+    finally:
+        _flush()
+        os._exit(0)
+
+
+def _on_host(request: dict[str, Any], check: Check) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = request["limits"]["memory_bytes"]
+    with contextlib.suppress(ValueError, OSError):  # a system without a limit on address space goes without
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    check()
+
+
+def _in_sandbox(request: dict[str, Any], check: Check) -> None:
+    enclosure = importlib.import_module("so1s_inspection.enclosure")
+    enclosure.run(check, request["lent"], enclosure.Limits(**request["limits"]), sys.stdout.fileno())
+
+
+def _check(arguments: list[str]) -> None:
+    """Run the check; its words are out when this returns."""
+    try:
+        importlib.import_module("so1s_runtime.check").main(arguments)
+    except BaseException:  # noqa: BLE001 - whatever it is, it is the answer
+        traceback.print_exc()
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3:])
