@@ -3,13 +3,14 @@
     signature FORMAT FILE    print {"inputs": [...], "outputs": [...]} as the model file tells them
     model DIRECTORY          load the model of a directory, call it once, print its signature
 
-Prints one JSON object; `{"error": "..."}` and exit code 1 if the model cannot be served.
+Prints one JSON object as its last line; `{"error": "..."}` and exit code 1 if the model cannot be served.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -31,10 +32,15 @@ def main(arguments: Sequence[str]) -> int:
     try:
         found = _run(parser.parse_args(arguments))
     except ModelError as error:
-        print(orjson.dumps({"error": str(error)}).decode())  # noqa: T201 - a command's output
+        _say({"error": str(error)})
         return 1
-    print(orjson.dumps(found.to_dict()).decode())  # noqa: T201 - a command's output
+    _say(found.to_dict())
     return 0
+
+
+def _say(found: Any) -> None:
+    """Write a line of its own, whatever a model's code has written before."""
+    print(f"\n{orjson.dumps(found).decode()}")  # noqa: T201 - a command's output
 
 
 def _run(options: argparse.Namespace) -> Signature:

@@ -70,6 +70,16 @@ async def test_libraries_that_no_build_asks_for_go(settings, aged):
     assert not unused.exists()
 
 
+async def test_locks_of_requirements_that_no_build_asks_for_go(settings, aged):
+    unused = aged(f"libraries/locks/{'a' * 64}.txt", settings.library_retention_days * DAY + 60)
+    used = aged(f"libraries/locks/{'b' * 64}.txt", settings.library_retention_days * DAY - 60)
+
+    await make_retention(settings).prune()
+
+    assert used.exists()
+    assert not unused.exists()
+
+
 async def test_images_stay_however_old_they_are(settings, aged):
     blob = aged(f"images/blobs/sha256/{'a' * 64}", 9999 * DAY)
 

@@ -190,6 +190,14 @@ def test_the_check_says_the_reason_as_one_line_of_json(prepared, capsys):
     assert error.endswith("raised ValueError at prepared.py:3: no such customer")
 
 
+def test_what_code_prints_is_not_taken_for_the_checks_answer(prepared, capsys):
+    directory = prepared(
+        "print('{', end='')\n" + LOAD + "def run(a, b):\n    print(1, end='')\n    return [0.5]"
+    )
+    assert main(["model", str(directory)]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["inputs"][0]["name"] == "x"
+
+
 FAILING = """
     from so1s_runtime.errors import RequestError
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from so1s_runtime.app import App
-from so1s_runtime.errors import RequestError
+from so1s_runtime.errors import AuthorError, RequestError
 from so1s_runtime.manifest import read
 from so1s_runtime.model import Model
 from so1s_runtime.rpc import messages
@@ -208,15 +208,26 @@ async def test_a_call_without_a_message_or_with_too_large_a_one_is_refused(skops
     await until(lambda: app.worker.slots.taken == 0)
 
 
-async def test_a_model_that_fails_says_no_more_than_where_to_look(app, body):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("secret"), "the model failed; see the log of request r1"),
+        (
+            AuthorError(KeyError("secret"), "secret"),
+            "the model's code raised KeyError; see the log of request r1",
+        ),
+    ],
+    ids=["library", "own-code"],
+)
+async def test_a_model_that_fails_says_no_more_than_where_to_look(app, body, error, said):
     def fail(inputs, names):
-        raise ValueError("secret")
+        raise error
 
     app.model = Model(app.manifest, fail)
     async with client_of(app) as client:
         refused = await client.refused("ModelInfer", body, metadata=[("x-request-id", "r1")])
     assert refused.code() is grpc.StatusCode.INTERNAL
-    assert refused.details() == "the model failed; see the log of request r1"
+    assert refused.details() == said
 
 
 async def test_a_server_that_could_not_start_says_so_to_each_who_asks(app, monkeypatch):
