@@ -11,7 +11,7 @@ from typing import Any
 from so1s_runtime.dtypes import BYTES, DTYPES, Dtype
 from so1s_runtime.signature import Signature, TensorSpec
 
-TYPES = ("numpy", "json", "text", "file")
+TYPES = ("numpy", "json", "text", "file", "dataframe", "series")
 
 # Of values that are strings or bytes to the protocol.
 _VALUES = {"json": DTYPES["string"], "text": DTYPES["string"], "file": BYTES, "image": BYTES}

@@ -11,7 +11,7 @@ from so1s_runtime.errors import AuthorError, ModelError, RequestError
 from so1s_runtime.iotypes import bodies, media
 from so1s_runtime.iotypes.codec import zeros
 from so1s_runtime.iotypes.types import check_served, types_of
-from so1s_runtime.loaders import Predictor, loader
+from so1s_runtime.loaders import Predictor, loader, takes
 from so1s_runtime.manifest import Manifest, TensorSpec
 from so1s_runtime.tensors import conform
 
@@ -38,15 +38,19 @@ def load(manifest: Manifest, directory: Path, threads: int) -> Model:
     path = directory / manifest.file
     if not path.exists():
         raise ModelError(f"the manifest names {manifest.file!r}, which is not in {directory}")
-    found = loader(manifest.format)
-    if manifest.declared:
-        check_served(manifest.declared, values=found.VALUES)
-    predictor = found.load(path, threads)
-    if manifest.declared:
-        predictor = types_of(manifest.declared).around(predictor)
-    model = Model(manifest, predictor)
+    model = Model(manifest, _predictor(manifest, path, threads))
     _warm_up(model, directory)
     return model
+
+
+def _predictor(manifest: Manifest, path: Path, threads: int) -> Predictor:
+    """From tensors to tensors, whatever the model's code takes. Raises ModelError."""
+    found = loader(manifest.format)
+    if manifest.declared is None:
+        return found.load(path, threads)
+    taken = takes(manifest.format)
+    check_served(manifest.declared, values=taken.values, pandas=taken.pandas)
+    return types_of(manifest.declared).around(found.load(path, threads), pandas=taken.pandas)
 
 
 def _warm_up(model: Model, directory: Path) -> None:

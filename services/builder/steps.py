@@ -16,10 +16,11 @@ from services.builder.domain.build import Build
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Base, Layer, configuration
 from services.builder.domain.location import locate
+from services.builder.domain.lock import merged
 from services.builder.domain.made import Made
 from services.builder.domain.permission import Permissions, warnings
 from services.builder.layers import pack
-from services.builder.locks import shipped
+from services.builder.locks import needs, shipped
 from services.builder.packages import installed, runtime_version, sha256_of
 from services.builder.ports import Artifacts, Dependencies, DependencySource, Images, Inspector, Log
 from services.builder.stop import in_thread
@@ -140,6 +141,8 @@ class Steps:
         source, lock = self._world.dependencies, shipped(contents.format)
         if contents.requirements:
             lock = await source.lock(contents.requirements, contents.format, self._log)
+        for need in needs(contents.format, contents.described.signature if contents.described else None):
+            lock = merged(lock, shipped(need))
         dependencies = await source.provide(lock, self._log)
         return dependencies, "dependencies cached" if dependencies.cached else "dependencies installed"
 

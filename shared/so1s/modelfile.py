@@ -23,29 +23,13 @@ import yaml
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from so1s.errors import InvalidInput
-from so1s.events import AlertRule, DeployOptions, Signature, Tensor, Value
+from so1s.events import AlertRule, DeployOptions, Signature, Value
 from so1s.events.model import Format
+from so1s.modelfile_tensors import DeclaredTensor
 from so1s.requirements import Requirements
 
 FILE_NAME = "so1s.yaml"
 MAX_BYTES = 64 * 1024
-
-Dtype = Literal[
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-    "string",
-]
-"""The element types that are served: numpy's names, and `string`."""
 
 
 def _inner(path: str) -> str:
@@ -64,41 +48,6 @@ def _packages(lines: list[str]) -> list[str]:
     except InvalidInput as error:
         raise ValueError(str(error)) from error
     return lines
-
-
-Type = Literal["numpy", "json", "text", "file"]
-"""What a model takes or gives: an array, any JSON value, text, or bytes."""
-
-_VALUES = ("json", "text", "file")
-
-
-class DeclaredTensor(Tensor):
-    """An input or output as the file declares it.
-
-    A text, JSON value or file needs no dtype; without a shape it is one alone, and with `[-1]` several.
-    """
-
-    name: Annotated[str, Field(min_length=1)]
-    dtype: Dtype
-    type: Type = "numpy"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_what_a_type_implies(cls, said: Any) -> Any:
-        implied = _implied(said.get("type")) if isinstance(said, dict) else {}
-        return implied | said if implied else said
-
-    @model_validator(mode="after")
-    def _fits_its_type(self) -> Self:
-        if self.type in _VALUES and (self.dtype != "string" or len(self.shape) > 1):
-            raise ValueError(f"allowed: a {self.type} without dtype, and with no shape, [-1] or [N]")
-        if self.type == "numpy" and self.max_bytes is not None:
-            raise ValueError(f"allowed: max_bytes with a type of {', '.join(_VALUES)}")
-        return self
-
-
-def _implied(of: Any) -> dict[str, Any]:
-    return {"dtype": "string", "shape": []} if of in _VALUES else {}
 
 
 class ModelFile(Value):

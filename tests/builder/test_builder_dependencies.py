@@ -13,16 +13,33 @@ import pytest
 from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.domain.failure import BuildError
-from services.builder.domain.lock import Lock
-from services.builder.locks import FORMATS, export, shipped
+from services.builder.domain.lock import Lock, merged
+from services.builder.locks import FORMATS, NEEDS, export, needs, shipped
 from so1s.errors import TemporaryError
+from so1s.events import Signature, Tensor
 
 
-@pytest.mark.parametrize("model_format", FORMATS)
-def test_the_committed_locks_are_those_of_the_workspace(model_format):
-    assert shipped(model_format).text == export(model_format), (
-        "uv.lock has changed: python -m services.builder.locks"
-    )
+@pytest.mark.parametrize("name", [*FORMATS, *NEEDS])
+def test_the_committed_locks_are_those_of_the_workspace(name):
+    assert shipped(name).text == export(name), "uv.lock has changed: python -m services.builder.locks"
+
+
+@pytest.mark.parametrize("need", NEEDS)
+def test_a_lock_of_a_format_and_a_need_is_what_uv_makes_of_both(need):
+    assert merged(shipped("skops"), shipped(need)).text == export("skops", need)
+
+
+def test_a_dataframe_needs_pandas_where_a_format_takes_it_as_such():
+    rows = Tensor(name="rows", dtype="string", shape=[-1, 1], type="dataframe", columns=[])
+    array = Tensor(name="x", dtype="float64", shape=[-1, 1])
+    taken = Signature(inputs=[rows], outputs=[array])
+    assert (needs("skops", taken), needs("xgboost", taken), needs("python", taken)) == (["dataframe"], [], [])
+    assert needs("skops", Signature(inputs=[array], outputs=[array])) == needs("skops", None) == []
+
+
+def test_what_two_locks_have_in_different_versions_is_the_first_ones():
+    first, second = Lock("own", "A==2\nc==1\n"), Lock("more", "a==1 \\\n    --hash=sha256:0\nB-x==1\n")
+    assert merged(first, second) == Lock("own with more", "A==2\nB-x==1\nc==1\n")
 
 
 def small_lock(*, damaged: bool = False, library: str = "uvicorn") -> Lock:

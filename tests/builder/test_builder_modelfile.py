@@ -42,7 +42,7 @@ def test_the_schema_alone_is_a_file():
     [
         (b"format: skops", "schema is missing"),
         (b"schema: so1s/v2", "schema: 'so1s/v2'"),
-        (b"schema: so1s/v1\nformat: pickle", "format: 'pickle'"),
+        (b"schema: so1s/v1\nformat: coreml", "format: 'coreml'"),
         (b"schema: so1s/v1\nfile: ../model", "file: '../model'"),
         (b"schema: so1s/v1\nfile: /model", "file: '/model'"),
         (b"schema: so1s/v1\nfiel: model", "fiel: 'model'"),
@@ -119,6 +119,10 @@ def test_a_text_and_a_file_need_no_dtype_and_no_shape():
             r"allowed: a text without dtype, and with no shape, \[-1\] or \[N\]",
         ),
         ("{name: a, type: file, dtype: int8}", "allowed: a file without dtype"),
+        ("{name: a, type: dataframe}", "allowed: columns of a dataframe, at least one"),
+        ("{name: a, type: dataframe, columns: [{name: a, dtype: int8}]}", "distinct names"),
+        ("{name: a, type: dataframe, columns: [{name: b, dtype: int}]}", "column 'b' has dtype 'int'"),
+        ("{name: a, type: series, dtype: int8, nullable: true}", "allowed: nullable of float16"),
         ("{name: a, dtype: int8, shape: [-1], max_bytes: 3}", "allowed: max_bytes with a type of json, text"),
     ],
 )

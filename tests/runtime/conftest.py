@@ -116,7 +116,9 @@ def app_around_fixture() -> Callable[..., App]:
     return app_around
 
 
-def app_around(run: Callable, inputs: list[dict], outputs: list[dict], **settings) -> App:
+def app_around(
+    run: Callable, inputs: list[dict], outputs: list[dict], *, pandas: bool = True, **settings
+) -> App:
     """An app whose model is a function from values by name to the values of the outputs, in order."""
     fields = {"schema": "so1s-model/v1", "name": "iris", "version": "3", "format": "onnx", "file": "m"}
     manifest = parse(json.dumps(fields | {"inputs": inputs, "outputs": outputs}).encode())
@@ -127,5 +129,5 @@ def app_around(run: Callable, inputs: list[dict], outputs: list[dict], **setting
         return [answer[name] for name in wanted]
 
     app = App(Settings(model_dir=Path("/"), port=1, **settings), manifest)
-    app.model = models.Model(manifest, types_of(manifest.declared).around(predictor))
+    app.model = models.Model(manifest, types_of(manifest.declared).around(predictor, pandas=pandas))
     return app

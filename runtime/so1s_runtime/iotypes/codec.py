@@ -44,6 +44,10 @@ class Codec(ABC):
     def to_model(self, arrays: Tensors) -> Any:
         """What the model's code is called with. Raises RequestError."""
 
+    def to_pandas(self, arrays: Tensors) -> Any:
+        """What code that takes pandas' values is called with. Raises RequestError."""
+        return self.to_model(arrays)
+
     @abstractmethod
     def from_model(self, value: Any) -> Sequence[np.ndarray]:
         """The tensors that the model's answer stands for. Raises ModelError."""

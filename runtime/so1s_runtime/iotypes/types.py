@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,22 @@ import orjson
 from so1s_runtime.declared import Declared, DeclaredSignature
 from so1s_runtime.errors import ModelError
 from so1s_runtime.iotypes.codec import Codec, Tensor, Tensors
+from so1s_runtime.iotypes.frame import Frame, Series
 from so1s_runtime.iotypes.values import File, Json, Text
 from so1s_runtime.loaders import Predictor
 
-_CODECS: Mapping[str, type[Codec]] = {"numpy": Tensor, "text": Text, "json": Json, "file": File}
+_CODECS: Mapping[str, type[Codec]] = {
+    "numpy": Tensor,
+    "text": Text,
+    "json": Json,
+    "file": File,
+    "dataframe": Frame,
+    "series": Series,
+}
 
 # What only code can take that is called with any value; a loader of arrays alone serves the other types.
 _NEEDS_VALUES = ("json", "file")
+_OF_PANDAS = ("dataframe", "series")
 
 
 # Of an example that a person reads.
@@ -31,12 +41,18 @@ class Types:
     inputs: tuple[Codec, ...]
     outputs: tuple[Codec, ...]
 
-    def around(self, predictor: Predictor) -> Predictor:
-        """A predictor from tensors to tensors, around one that takes and gives what is declared."""
+    def around(self, predictor: Predictor, *, pandas: bool) -> Predictor:
+        """A predictor from tensors to tensors, around one that takes and gives what is declared.
+
+        With `pandas`, dataframes and series are pandas' own; without, they are arrays.
+        """
+        takes = [
+            (codec.declared.name, codec.to_pandas if pandas else codec.to_model) for codec in self.inputs
+        ]
         output_of = {tensor.name: codec for codec in self.outputs for tensor in codec.declared.tensors}
 
         def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> Sequence[Any]:
-            taken = {codec.declared.name: codec.to_model(inputs) for codec in self.inputs}
+            taken = {name: take(inputs) for name, take in takes}
             wanted = list(dict.fromkeys(output_of[name] for name in outputs))
             values = predictor(taken, [codec.declared.name for codec in wanted])
             found: dict[str, np.ndarray] = {}
@@ -80,16 +96,29 @@ def types_of(signature: DeclaredSignature) -> Types:
     return Types(inputs, outputs)
 
 
-def check_served(signature: DeclaredSignature, *, values: bool) -> None:
+def check_served(signature: DeclaredSignature, *, values: bool, pandas: bool) -> None:
     """Raise ModelError for a type that a model of its format cannot have.
 
-    `values` says whether its loader calls code with any value, and not with arrays alone.
+    `values` says whether its loader calls code with any value, and not with arrays alone; `pandas`, whether
+    that takes pandas' DataFrames.
     """
     for each in (*signature.inputs, *signature.outputs):
-        alone = each.type == "text" and not each.shape
-        if not values and (each.type in _NEEDS_VALUES or alone):
-            instead = "; declare its shape as [-1]" if alone else ", which only code of one's own takes"
-            raise ModelError(f"{each.name!r} is of type {each}, but the model takes arrays{instead}")
+        if not values:
+            _require_arrays(each)
+    for each in signature.inputs:
+        if each.type not in _OF_PANDAS:
+            continue
+        if pandas and find_spec("pandas") is None:
+            raise ModelError(f"{each.name!r} is a {each.type}, which needs pandas among the requirements")
+        if not pandas and len({column.dtype.name == "string" for column in each.tensors}) > 1:
+            raise ModelError(f"{each.name!r} has strings beside numbers, but the model takes it as one array")
+
+
+def _require_arrays(each: Declared) -> None:
+    alone = each.type == "text" and not each.shape
+    if each.type in _NEEDS_VALUES or alone:
+        instead = "; declare its shape as [-1]" if alone else ", which only code of one's own takes"
+        raise ModelError(f"{each.name!r} is of type {each}, but the model takes arrays{instead}")
 
 
 def _codec(declared: Declared) -> Codec:

@@ -4,6 +4,7 @@ A loader imports its library inside its functions, so that an image holds only t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -25,9 +26,6 @@ class Loader(Protocol):
     # server may then answer quick calls on its event loop, which saves two thread switches a request.
     STEADY: bool
 
-    # Whether its models are code that takes and gives any value: texts, bytes, JSON. Others take arrays.
-    VALUES: bool
-
     def inspect(self, path: Path) -> Signature:
         """What goes in and out, as the model file itself tells. Raises ModelError if it is no such model."""
         ...
@@ -41,3 +39,22 @@ def loader(name: str) -> Loader:
     """The loader of a format, one of `manifest.FORMATS`."""
     assert name in FORMATS, name
     return cast("Loader", import_module(f"so1s_runtime.loaders.{name}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What the models of a format are called with, where an input is declared with a type of its own.
+
+    A loader says so by `VALUES` and `PANDAS`; one that says nothing takes arrays alone.
+    """
+
+    # They are code that takes and gives any value: texts, bytes, JSON.
+    values: bool
+    # Dataframes and series are pandas' own.
+    pandas: bool
+
+
+def takes(name: str) -> Takes:
+    """What the models of a format are called with."""
+    found = loader(name)
+    return Takes(getattr(found, "VALUES", False), getattr(found, "PANDAS", False))

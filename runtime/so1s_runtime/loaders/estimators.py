@@ -18,6 +18,7 @@ _METHODS = {"label": "predict", "probabilities": "predict_proba"}
 def take_plain_rows() -> None:
     """Fitted on a DataFrame, served with plain rows: the order of the columns is the contract."""
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    warnings.filterwarnings("ignore", message="X has feature names")  # the other way round
 
 
 def require_predict(model: Any, file: str) -> None:
@@ -46,7 +47,7 @@ def predictor(model: Any, threads: int) -> Predictor:
     _limit_threads(model, threads)
     methods = _methods(model)
 
-    def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[Any]:
+    def predict(inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Any]:
         (rows,) = inputs.values()
         return [methods[name](rows) for name in outputs]
 

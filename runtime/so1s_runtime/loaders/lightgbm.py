@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PLATFORM = "lightgbm"
 STEADY = True
-VALUES = False
 
 # The objectives whose answer is a probability; of any other one, the answer itself is the label.
 _PROBABILITIES = ("binary", "multiclass", "multiclassova")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 PLATFORM = "onnxruntime_onnx"
 STEADY = True
-VALUES = False
 
 # ONNX's names of element types that differ from NumPy's.
 _ELEMENT_TYPES = {"float16": "float16", "float": "float32", "double": "float64"}

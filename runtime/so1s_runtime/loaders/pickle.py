@@ -10,6 +10,7 @@ from so1s_runtime.manifest import Signature
 
 PLATFORM = "sklearn_pickle"
 STEADY = False  # whose code it is nobody knows
+PANDAS = True
 
 
 def inspect(path: Path) -> Signature:

@@ -27,6 +27,7 @@ from so1s_runtime.manifest import Signature
 PLATFORM = "python"
 STEADY = False
 VALUES = True
+PANDAS = True
 
 _MODULE = "prepared"
 _LONGEST_MESSAGE = 500

@@ -11,7 +11,7 @@ from so1s_runtime.manifest import Signature
 
 PLATFORM = "sklearn_skops"
 STEADY = True
-VALUES = False
+PANDAS = True
 
 _LIBRARIES = ("numpy", "scipy", "sklearn")
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 PLATFORM = "xgboost"
 STEADY = True
-VALUES = False
 
 # The objectives whose answer is a probability; of any other one, the answer itself is the label.
 _PROBABILITIES = ("binary:logistic", "multi:softprob")

@@ -38,6 +38,26 @@ class Lock:
         return {pin: tuple(sorted(each)) for pin, each in found.items()}
 
 
+def merged(lock: Lock, more: Lock) -> Lock:
+    """A lock of the libraries of two; where both have one, it is the first one's.
+
+    Of two locks that one resolution made, it is what that would have made of both together.
+    """
+    entries = {**_entries(more.text), **_entries(lock.text)}
+    return Lock(f"{lock.name} with {more.name}", "".join(entries[name] for name in sorted(entries)))
+
+
+def _entries(text: str) -> dict[str, str]:
+    """The lines of each library, by its normalised name."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines(keepends=True):
+        if pin := _PIN.match(line):
+            name = normalised(pin["name"])
+        found[name] = found.get(name, "") + line
+    return found
+
+
 def normalised(name: str) -> str:
     """A package's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()

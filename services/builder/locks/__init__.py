@@ -8,27 +8,45 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import uv
 
 from services.builder.domain.lock import Lock
+from so1s.events import Signature
 from so1s.events.model import Format
 
 LOCKS = Path(__file__).parent
 FORMATS: tuple[Format, ...] = get_args(Format)
 
+Need = Literal["dataframe"]
+"""Libraries that an IO type takes, beside those of the format: an extra of the runtime by the same name."""
 
-def shipped(model_format: Format) -> Lock:
-    """The libraries that serve a format."""
-    return Lock(model_format, (LOCKS / f"{model_format}.txt").read_text())
+NEEDS: tuple[Need, ...] = get_args(Need)
+
+_NEEDS: dict[Need, tuple[set[str], tuple[Format, ...]]] = {
+    "dataframe": ({"dataframe", "series"}, ("skops", "pickle")),
+}
+"""Which types have a need, in which formats. User code names pandas among its own requirements."""
 
 
-def export(model_format: Format) -> str:
-    """The lock file of a format, as the workspace's `uv.lock` has it; run it in the workspace."""
+def shipped(name: Format | Need) -> Lock:
+    """The libraries that serve a format, or a need of its inputs and outputs."""
+    return Lock(name, (LOCKS / f"{name}.txt").read_text())
+
+
+def needs(model_format: Format, signature: Signature | None) -> list[Need]:
+    """What a declared signature needs beside the libraries of the format."""
+    types = {each.type for each in (*signature.inputs, *signature.outputs)} if signature else set()
+    return [need for need, (of, formats) in _NEEDS.items() if types & of and model_format in formats]
+
+
+def export(*names: Format | Need) -> str:
+    """The lock file of these together, as the workspace's `uv.lock` has it; run it in the workspace."""
+    extras = [word for name in names for word in ("--extra", name)]
     command = [
         uv.find_uv_bin(),
-        *("export", "--quiet", "--frozen", "--package", "so1s-runtime", "--extra", model_format),
+        *("export", "--quiet", "--frozen", "--package", "so1s-runtime", *extras),
         *("--no-default-groups", "--no-emit-project", "--no-annotate", "--no-header"),
     ]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - no input in it

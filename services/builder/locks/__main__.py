@@ -1,6 +1,6 @@
 """`python -m services.builder.locks`."""
 
-from services.builder.locks import FORMATS, LOCKS, export
+from services.builder.locks import FORMATS, LOCKS, NEEDS, export
 
-for model_format in FORMATS:
-    (LOCKS / f"{model_format}.txt").write_text(export(model_format))
+for name in (*FORMATS, *NEEDS):
+    (LOCKS / f"{name}.txt").write_text(export(name))

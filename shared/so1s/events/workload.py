@@ -150,16 +150,30 @@ class AlertRule(Value):
         return self
 
 
+class Column(Value):
+    """One column of a dataframe."""
+
+    name: Annotated[str, Field(min_length=1)]
+    dtype: str
+    """A numpy dtype's name, or `string`."""
+    nullable: bool = False
+    """Whether a value may be missing: NaN in a column of floats, None in one of strings."""
+
+
 class Tensor(Value):
     """One input or output of a model."""
 
     name: str
     dtype: str
-    """A numpy dtype's name, such as `float32`."""
+    """A numpy dtype's name, such as `float32`; a dataframe's columns have their own."""
     shape: list[Annotated[int, Field(ge=-1)]]
     """-1 is any size; the first axis is the batch. Empty for one text, JSON value or file alone."""
     type: str = "numpy"
-    """What the model's code takes or gives: `numpy`, `json`, `text`, `file`."""
+    """What the model's code takes or gives: `numpy`, `json`, `text`, `file`, `dataframe`, `series`."""
+    columns: list[Column] = []
+    """Of a dataframe, in its order."""
+    nullable: bool = False
+    """Whether a value of a series may be missing."""
     max_bytes: Annotated[int, Field(ge=1)] | None = None
     """Of one value that is no array; without it, the server's limit on bodies alone holds."""
 
@@ -168,6 +182,8 @@ class Tensor(Value):
         shape = f"[{','.join(map(str, self.shape))}]"
         if self.type == "numpy":
             return f"{self.name} {self.dtype}{shape}"
+        if self.type == "dataframe":
+            return f"{self.name} dataframe({', '.join(column.name for column in self.columns)})"
         return f"{self.name} {self.type}{shape if self.shape else ''}"
 
 

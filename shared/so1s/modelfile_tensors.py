@@ -1,0 +1,98 @@
+"""Inputs and outputs as `so1s.yaml` declares them: arrays, or what has a type of its own.
+
+{name: x, dtype: float32, shape: [-1, 30]}
+{name: prompt, type: text}
+{name: document, type: file, max_bytes: 1000000}
+{name: rows, type: dataframe, columns: [{name: amount, dtype: float64, nullable: true}]}
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from so1s.events import Tensor
+
+Dtype = Literal[
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+    "string",
+]
+"""The element types that are served: numpy's names, and `string`."""
+
+
+Type = Literal["numpy", "json", "text", "file", "dataframe", "series"]
+"""An array, any JSON value, text, bytes, rows of named columns, or one column."""
+
+_VALUES = ("json", "text", "file")
+_TABLES = ("dataframe", "series")
+_DTYPES = ", ".join(get_args(Dtype))
+_NULLABLE = ("float16", "float32", "float64", "string")
+
+
+class DeclaredTensor(Tensor):
+    """An input or output as the file declares it.
+
+    A text, JSON value or file needs no dtype; without a shape it is one alone, and with `[-1]` several. A
+    dataframe has columns instead of both; a series has a dtype.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    dtype: Dtype
+    type: Type = "numpy"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_what_a_type_implies(cls, said: Any) -> Any:
+        implied = _implied(said) if isinstance(said, dict) else {}
+        return implied | said if implied else said
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        if self.type in _VALUES and (self.dtype != "string" or len(self.shape) > 1):
+            raise ValueError(f"allowed: a {self.type} without dtype, and with no shape, [-1] or [N]")
+        if self.type not in _VALUES and self.max_bytes is not None:
+            raise ValueError(f"allowed: max_bytes with a type of {', '.join(_VALUES)}")
+        self._check_table()
+        return self
+
+    def _check_table(self) -> None:
+        if (self.type == "dataframe") != bool(self.columns):
+            raise ValueError("allowed: columns of a dataframe, at least one: [{name: a, dtype: float64}]")
+        if self.type in _TABLES and self.shape != ([-1, len(self.columns)] if self.columns else [-1]):
+            raise ValueError(f"allowed: a {self.type} without shape")
+        names = [column.name for column in self.columns]
+        if len({*names, self.name}) <= len(names) and self.columns:
+            raise ValueError("allowed: columns with distinct names, other than the dataframe's")
+        if self.type != "series" and self.nullable:
+            raise ValueError("allowed: nullable of a series, or of a column")
+        _require_nullable(self.dtype, nullable=self.nullable)
+        for column in self.columns:
+            if column.dtype not in get_args(Dtype):
+                raise ValueError(f"column {column.name!r} has dtype {column.dtype!r}; allowed: {_DTYPES}")
+            _require_nullable(column.dtype, nullable=column.nullable)
+
+
+def _implied(said: dict[str, Any]) -> dict[str, Any]:
+    columns = said.get("columns")
+    if said.get("type") in _VALUES:
+        return {"dtype": "string", "shape": []}
+    if said.get("type") == "dataframe":
+        return {"dtype": "string", "shape": [-1, len(columns) if isinstance(columns, list) else 0]}
+    return {"shape": [-1]} if said.get("type") == "series" else {}
+
+
+def _require_nullable(dtype: str, *, nullable: bool) -> None:
+    if nullable and dtype not in _NULLABLE:
+        raise ValueError(f"allowed: nullable of {', '.join(_NULLABLE)}, not of {dtype}")
