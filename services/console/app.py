@@ -6,11 +6,12 @@ import time
 
 import structlog
 
-from services.console import audit, chains
+from services.console import audit, chains, standing
 from services.console.adapters.uploads_directory import DirectoryUploads
 from services.console.api import artifacts, events, parts, token, versions
 from services.console.api import chains as chains_api
 from services.console.api import drops as drops_api
+from services.console.api import status as status_api
 from services.console.api.chains import News
 from services.console.api.door import Door
 from services.console.domain.attempts import Attempts
@@ -43,6 +44,7 @@ def build(settings: Settings) -> Service:
         async with store.transaction() as tx:
             await chains.prune(tx, settings.chain_days)
             await audit.prune(tx, settings.audit_days)
+            await standing.prune(tx, settings.chain_days)
 
     return Service(
         "console",
@@ -63,6 +65,7 @@ def build(settings: Settings) -> Service:
             *versions.routes(door, store),
             *token.routes(door),
             *drops_api.routes(door, store),
+            *status_api.routes(door, store),
         ],
     )
 

@@ -54,6 +54,17 @@ versions = Table(
 )
 Index("console_chain_events_received_at", chain_events.c.received_at)
 
+standing = Table(
+    "console_standing",
+    metadata,
+    Column("account", String(20), primary_key=True),
+    Column("kind", String(20), primary_key=True),  # model, deployment, endpoint, incident
+    Column("subject", String(64), primary_key=True),
+    Column("aspect", String(40), primary_key=True),  # the event's type, by which it is told
+    Column("at", Float, nullable=False),  # of the event
+    Column("event", Text, nullable=False),  # CloudEvents 1.0, structured JSON
+)
+
 drops = Table(
     "console_drops",
     metadata,

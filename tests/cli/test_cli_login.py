@@ -127,6 +127,21 @@ async def test_a_model_is_published_until_it_serves_without_kafka(login, so1s, a
     assert (first, last) == ("published", "serving")  # what happens at once is heard of in any order
 
 
+async def test_what_serves_is_shown_to_a_token_alone(login, so1s, answering, console, name):
+    login(*console)
+    answers = [played.built(name), played.ready(name), played.applied(name)]
+    async with answering(events.ModelUploaded, lambda _: answers):
+        uploaded = ("s3://models/risk/fraud/3.onnx", "--model", name, "--version", "3")
+        await asyncio.to_thread(so1s, "publish", *uploaded, "--wait")
+    result = await asyncio.to_thread(so1s, "status")
+    assert result.code == 0, result.err
+    assert f"{name}@3" in result.out
+    assert f"revision 7  http://{name}--risk.so1s.localhost:8080" in result.out
+    other = await asyncio.to_thread(so1s, "status", "--account", "shop")
+    assert other.code == 2
+    assert "allowed: risk, the account of the token" in other.err
+
+
 async def test_weights_are_set_and_acknowledged_without_kafka(login, so1s, answering, console, name):
     login(*console)
     async with answering(events.WeightsChanged, lambda _: [played.applied(name, 7)]):
@@ -155,7 +170,7 @@ async def test_a_rollback_needs_a_token_alone(login, so1s, answering, console, n
 @pytest.mark.parametrize(
     ("command", "setting"),
     [
-        ("status", "SO1S_BUILDER_URL"),
+        ("deployments", "SO1S_DEPLOYER_URL"),
         ("scale fraud 2", "SO1S_DEPLOYER_URL"),
         ("bill", "SO1S_BILLING_URL"),
         ("explain fraud@3", "SO1S_KAFKA"),

@@ -16,6 +16,7 @@ WITH_A_TOKEN = (
     "build again",
     "build retry",
     "build cancel",
+    "status",
     "doctor",
 )
 """The commands that the console serves."""

@@ -188,6 +188,16 @@ def versions(settings: ClientSettings, model: str) -> list[dict[str, Any]]:
         return ask(settings, http, "GET", path).json()["versions"]
 
 
+def status(settings: ClientSettings) -> dict[str, Any]:
+    """How the token's account stands: its `builds`, `deployments`, `endpoints` and `incidents`.
+
+    Raises:
+        So1sError: see `check`.
+    """
+    with httpx.Client(**client_options(settings)) as http:
+        return ask(settings, http, "GET", "/v1/status").json()
+
+
 def ask(settings: ClientSettings, http: httpx.Client, method: str, path: str, **said: Any) -> httpx.Response:
     """Ask the console, from code without an event loop.
 
