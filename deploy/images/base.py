@@ -29,6 +29,7 @@ import zstandard
 
 SUITE = "bookworm"
 PACKAGES = (
+    "bubblewrap",  # the builder's sandbox
     "ca-certificates",
     "libgomp1",  # OpenMP, which scikit-learn, xgboost and others ask of the system
     "libpython3-stdlib",

@@ -117,6 +117,7 @@ def make_world(settings: Settings) -> World:
     python = _base_interpreter()
     images = make_images(settings)
     runtime = stage(directory / "runtime", python)
+    sandbox = make_sandbox(settings, python)
     return World(
         artifacts={"file": FileArtifacts(), "s3": S3Artifacts(settings)},
         dependencies=UvDependencies(
@@ -137,7 +138,7 @@ def make_world(settings: Settings) -> World:
                 processes=settings.inspect_processes,
                 processors=settings.inspect_processors,
             ),
-            sandbox=make_sandbox(settings, python),
+            sandbox=sandbox,
         ),
         images=images,
         runtime=runtime,
@@ -148,7 +149,11 @@ def make_world(settings: Settings) -> World:
             files=settings.max_files,
             ratio=settings.max_archive_ratio,
         ),
-        permissions=Permissions(settings.user_code_accounts, settings.pickle_accounts),
+        permissions=Permissions(
+            settings.user_code_accounts,
+            settings.pickle_accounts,
+            tried=sandbox is not None or settings.code_without_sandbox,
+        ),
         attestor=make_attestor(settings, images),
     )
 

@@ -116,6 +116,8 @@ class TrustSettings(ServiceSettings):
     """Accounts that may upload a `prepared.py`, such as `risk, fraud-lab`; `*` is all of them."""
     pickle_accounts: Accounts = []
     """Accounts whose pickles are read, written alike. Code in them is not seen by whoever uploads them."""
+    code_without_sandbox: bool = False
+    """Whether these may upload where no sandbox works, and what they upload runs as the builder itself."""
 
 
 class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings):

@@ -3,9 +3,13 @@
 import ast
 import asyncio
 import os
+import shutil
 import socket
+import subprocess
 import sys
+import tempfile
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,9 @@ import pytest
 
 from services.builder.adapters import bubblewrap
 from services.builder.adapters.inspection import calls
+from services.builder.adapters.uv_environment import uv_environment
 from services.builder.domain.failure import BuildError
+from services.builder.domain.permission import Permissions
 from so1s.errors import InvalidInput
 
 FINE = '{"inputs": [{"name": "x", "dtype": "int8", "shape": [-1]}], "outputs": []}'
@@ -303,3 +309,42 @@ def test_a_sandbox_that_fails_on_this_machine_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
 
     assert bubblewrap.find("auto", Path(sys._base_executable))[1] == "setting up uid map: Permission denied"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a builder that is not root is what the other tests have")
+def test_a_builder_that_is_not_root_has_a_sandbox_too(sandbox, monkeypatch):
+    python = Path("/usr/bin/python3")
+    if not python.exists():
+        pytest.skip("no interpreter that another user may run")
+    with tempfile.TemporaryDirectory() as temporary:  # pytest's own is root's alone
+        Path(temporary).chmod(0o755)
+        copied = Path(shutil.copytree(bubblewrap.INSPECTION, f"{temporary}/inspection"))
+        monkeypatch.setattr(bubblewrap, "INSPECTION", copied)
+        as_other = partial(subprocess.run, user=65532, group=65532, extra_groups=[])
+        monkeypatch.setattr(subprocess, "run", as_other)
+        monkeypatch.setattr(os, "geteuid", lambda: 65532)
+
+        assert bubblewrap.find("bwrap", python)[0] is not None
+
+
+@pytest.mark.parametrize("model_format", ["python", "pickle"])
+def test_code_is_refused_where_no_sandbox_works_and_the_operator_does_not_do_without(model_format):
+    allowed = {"user_code": ["*"], "pickles": ["*"]}
+    Permissions(**allowed).require(model_format, "risk")
+
+    with pytest.raises(BuildError, match="SO1S_CODE_WITHOUT_SANDBOX"):
+        Permissions(**allowed, tried=False).require(model_format, "risk")
+    Permissions(**allowed, tried=False).require("onnx", "risk")
+
+
+def test_uv_gets_its_own_variables_and_no_secret_whatever_its_name(monkeypatch):
+    for name in ("SO1S_DATABASE_URL", "AWS_SESSION_TOKEN", "VAULT_TOKEN", "KUBECONFIG"):
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("UV_INDEX_URL", "https://index.example.org/simple")
+    monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128")
+
+    given = uv_environment()
+
+    assert "hunter2" not in given.values()
+    assert given["UV_INDEX_URL"] == "https://index.example.org/simple"
+    assert given["https_proxy"] == "http://proxy.example.org:3128"

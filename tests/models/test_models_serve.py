@@ -56,7 +56,13 @@ async def test_the_server_of_an_example_answers_as_its_library_does(
 
     image_built = (
         await build_of(
-            settings_in(builder_directory, user_code_accounts=["risk"], pickle_accounts=["risk"]), event
+            settings_in(
+                builder_directory,
+                user_code_accounts=["risk"],
+                pickle_accounts=["risk"],
+                code_without_sandbox=True,
+            ),
+            event,
         )
     )[-1]
 

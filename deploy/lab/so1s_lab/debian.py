@@ -9,6 +9,7 @@ import subprocess
 from so1s_lab.part import MissingPartError
 
 PACKAGES = {
+    "bwrap": "bubblewrap",
     "host-local": "containernetworking-plugins",
     "docker-registry": "docker-registry",
     "java": "default-jre-headless",

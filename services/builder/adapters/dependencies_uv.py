@@ -24,7 +24,8 @@ import uv
 from filelock import AsyncFileLock
 
 from services.builder.adapters.command import run
-from services.builder.adapters.locker_uv import UvLocker, uv_environment
+from services.builder.adapters.locker_uv import UvLocker
+from services.builder.adapters.uv_environment import uv_environment
 from services.builder.bytecode import compile_tree
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT, Layer

@@ -18,6 +18,7 @@ from filelock import AsyncFileLock
 from packaging.utils import canonicalize_name
 
 from services.builder.adapters.command import run
+from services.builder.adapters.uv_environment import uv_environment
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Lock, restricted
 from services.builder.ports import Log
@@ -29,7 +30,6 @@ _RECIPE = "1"
 _UNSOLVABLE = 1
 """uv's exit code where there is no answer; what it cannot read, it ends with 2."""
 _LONGEST_MESSAGE = 2000
-_SECRETS = ("SO1S_", "AWS_")
 _PIN = re.compile(r"^[A-Za-z0-9._-]+==\S+( ; [^\\]+)? \\$")
 _HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
@@ -110,12 +110,6 @@ class UvLocker:
             *self._target,
             *("--output-file", str(answer), str(lines)),
         ]
-
-
-def uv_environment() -> dict[str, str]:
-    """This process's own, for uv's settings and proxies, without secrets that are no business of uv's."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)}
-    return environment | {"UV_NO_PROGRESS": "1"}
 
 
 def _checked(text: str) -> str:

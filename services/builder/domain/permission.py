@@ -15,6 +15,7 @@ _OF_A_PICKLE = (
     "the model is a pickle: to read it runs code of whoever wrote it, in the builder and in each replica, "
     f"and its bytes do not show what that code does; {DATA_ALONE}"
 )
+_CODE: tuple[Format, ...] = ("python", "pickle")
 _WARNINGS: dict[Format, list[str]] = {"pickle": [_OF_A_PICKLE]}
 
 
@@ -26,6 +27,8 @@ class Permissions:
     """Run their own `prepared.py`."""
     pickles: Collection[str] = ()
     """Have pickles read."""
+    tried: bool = True
+    """Whether code is tried at all: where a sandbox works, and where an operator does without."""
 
     def require(self, model_format: Format, account: str) -> None:
         """Refuse a model whose format runs its author's code, where the account may not.
@@ -39,6 +42,12 @@ class Permissions:
         if model_format == "pickle":
             what = "a pickle holds code"
             _require(self.pickles, account, what, "SO1S_PICKLE_ACCOUNTS", DATA_ALONE)
+        if model_format in _CODE and not self.tried:
+            message = (
+                "the model runs code, which is tried in a sandbox alone, and none works in the builder: "
+                "its operator may install bubblewrap, or do without by SO1S_CODE_WITHOUT_SANDBOX"
+            )
+            raise BuildError("format", message)
 
 
 def warnings(model_format: Format) -> list[str]:
