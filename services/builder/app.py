@@ -16,18 +16,20 @@ from services.builder.adapters import bubblewrap
 from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.artifacts_s3 import S3Artifacts
 from services.builder.adapters.bubblewrap import Bubblewrap
+from services.builder.adapters.cached_libraries import CachedLibraries
 from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.adapters.images_registry import RegistryImages
 from services.builder.adapters.inspector_process import Bounds, ProcessInspector
 from services.builder.adapters.signing_key import SigningKey
 from services.builder.attestor import Attestor
+from services.builder.disk import Disk
 from services.builder.domain.archive import Limits
 from services.builder.domain.permission import Permissions
 from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
 from services.builder.locks import shipped
-from services.builder.ports import Images
+from services.builder.ports import Cache, Images
 from services.builder.retention import REMOVED, Retention
 from services.builder.runtime import stage
 from services.builder.settings import Settings
@@ -42,6 +44,7 @@ from so1s.store import Store
 
 log = structlog.get_logger()
 
+_MINUTE_SECONDS = 60
 _HOUR_SECONDS = 3600
 _DAY_SECONDS = 86_400
 
@@ -68,6 +71,7 @@ def build(settings: Settings) -> Service:
                 partial(logs.prune, store, settings.log_retention_days),
                 every_seconds=_HOUR_SECONDS,
             ),
+            Loop("disk", world.disk.keep_budget, every_seconds=_MINUTE_SECONDS, leader=False),
             Loop("forget-files", make_retention(settings).prune, every_seconds=_HOUR_SECONDS, leader=False),
         ],
         routes=api.routes(store, settings.builds_per_account),
@@ -155,6 +159,23 @@ def make_world(settings: Settings) -> World:
             tried=sandbox is not None or settings.code_without_sandbox,
         ),
         attestor=make_attestor(settings, images),
+        disk=make_disk(settings, images),
+    )
+
+
+def make_disk(settings: Settings, images: Images) -> Disk:
+    """What this machine's builders write, and what of it may go."""
+    directory, libraries = settings.build_dir.absolute(), settings.libraries_dir.absolute()
+    directories, caches = [directory, libraries], list[Cache]([CachedLibraries(libraries)])
+    if isinstance(images, LayoutImages):
+        directories.append(settings.image_dir.absolute())
+        caches.append(images)
+    return Disk(
+        directories,
+        directory / "work",
+        caches,
+        settings.disk_budget_bytes,
+        in_use_seconds=settings.deadline_seconds + _MINUTE_SECONDS,
     )
 
 

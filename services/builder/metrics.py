@@ -20,3 +20,12 @@ RUNNING = Gauge("so1s_builds_running", "Builds in the hands of this replica's wo
 SANDBOXED = Gauge("so1s_builder_sandboxed", "Whether models are tried in a sandbox: 1, or 0.")
 
 POSTPONED = Counter("so1s_builds_postponed_total", "Builds put back into the queue by a temporary error.")
+
+DISK_USED = Gauge(
+    "so1s_builder_disk_used_bytes",
+    "Libraries, layers of no image and work in progress on this builder's disk.",
+)
+
+EVICTED_BYTES = Counter(
+    "so1s_builder_evicted_bytes_total", "Of libraries and layers that made room for others."
+)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from services.builder.domain.archive import Limits
 from services.builder.domain.attachment import Attachment
+from services.builder.domain.eviction import Kept
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.location import Location
 from services.builder.domain.lock import Lock
@@ -83,6 +84,23 @@ class Images(Protocol):
 
     async def attach(self, image: Image, kind: Kind, attachments: Sequence[Attachment]) -> None:
         """Let these be all that is attached to an image under the tag of a kind."""
+        ...
+
+
+class Cache(Protocol):
+    """Things on the builder's disk that can be made anew."""
+
+    def kept(self) -> Iterable[Kept]:
+        """All of them."""
+        ...
+
+    def remove(self, kept: Kept, *, used_before: float) -> bool:
+        """Remove one of them; False where a build asked for it meanwhile, or it is none of them.
+
+        Args:
+            kept: as it was told.
+            used_before: what was used later stays.
+        """
         ...
 
 

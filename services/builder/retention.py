@@ -15,7 +15,7 @@ import structlog
 log = structlog.get_logger()
 
 _DAY_SECONDS = 86_400
-_DIGEST = "[0-9a-f]" * 64
+DIGEST = "[0-9a-f]" * 64
 REMOVED = "removed-"
 """What the name of a directory begins with that goes."""
 
@@ -43,7 +43,7 @@ class Retention:
         now = self.now()
         scratch = (path for directory, pattern in self.scratch for path in directory.glob(pattern))
         return {
-            "libraries": _remove(self.libraries.glob(_DIGEST), before=now - self.library_days * _DAY_SECONDS),
+            "libraries": _remove(self.libraries.glob(DIGEST), before=now - self.library_days * _DAY_SECONDS),
             "locks": _remove(self.libraries.glob("locks/*"), before=now - self.library_days * _DAY_SECONDS),
             "leftovers": _remove(scratch, before=now - self.scratch_seconds),
         }

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from services.builder.attestor import Attestor, Invocation
 from services.builder.contents import MODEL_FILES, Contents, read_contents, write_manifest
+from services.builder.disk import Disk
 from services.builder.domain.archive import Limits
 from services.builder.domain.build import Build
 from services.builder.domain.failure import BuildError
@@ -48,6 +49,7 @@ class World:
     """A directory that holds the package `so1s_runtime` and nothing else."""
     prefixes: list[str]
     limits: Limits
+    disk: Disk
     permissions: Permissions = field(default_factory=Permissions)
     attestor: Attestor | None = None
     """Signs what is built; None where nobody gave this builder a key."""

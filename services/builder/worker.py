@@ -138,7 +138,8 @@ class Worker:
             build_log.write("interrupted: the builder stops; another one goes on")
             await self._give_back(build, build_log)
             raise
-        except Exception as error:  # noqa: BLE001 - the machine's fault: it is tried until the deadline
+        except Exception as accident:  # noqa: BLE001 - the machine's fault: it is tried until the deadline
+            error = await self._world.disk.explained(accident, steps.step)
             build_log.write(f"put off: {error!r}")
             await self._postpone(build, error, build_log)
 

@@ -42,7 +42,7 @@ class Directory:
         return next(
             each["digest"]
             for each in entries
-            if each["annotations"]["org.opencontainers.image.ref.name"] == name
+            if each.get("annotations", {}).get("org.opencontainers.image.ref.name") == name
         )
 
     async def blob(self, _name: str, digest: str) -> bytes:

@@ -98,9 +98,9 @@ class UvDependencies:
     async def _present(self, home: Path) -> Layer | None:
         try:
             layer = Layer(**json.loads((home / "layer.json").read_bytes()))
+            os.utime(home)  # asked for: what nobody asks for is removed by and by
         except FileNotFoundError:
             return None
-        os.utime(home)  # asked for: what nobody asks for is removed by and by
         return layer if await self._images.has(layer) else None
 
     async def _install(self, lock: Lock, home: Path, log: Log) -> None:

@@ -2,25 +2,33 @@
 
 The layout follows the OCI image specification: `oci-layout`, `index.json`, `blobs/sha256/…`. Several builders
 may write to one directory: blobs are named by their content, and the index is replaced under a lock.
+
+An image stays in the index, without a name, when its version is built again: replicas may run it. What
+belongs to no image of the index, such as the layers of a build that was cancelled, may be removed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from filelock import FileLock
 
 from services.builder.adapters.oci import AttachmentDocuments, ImageDocuments, attachment_of
 from services.builder.domain.attachment import Attachment
+from services.builder.domain.eviction import Kept
 from services.builder.domain.image import Base, Layer
+from services.builder.layers import CHUNK_BYTES
+from services.builder.retention import DIGEST
 from services.builder.stop import Stop, in_thread
+from so1s.errors import TemporaryError
 from so1s.events import Image
 from so1s.registry import INDEX, MANIFEST, Document
 from so1s.supply_chain.formats import Kind, tag_of
@@ -35,6 +43,8 @@ class LayoutImages:
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
         self._blobs = self._directory / "blobs" / "sha256"
+        self._parts: dict[str, frozenset[str]] = {}
+        """The digests that a manifest consists of, by its own."""
 
     async def base(self, platform: str) -> Base:
         """The machine that reads the layout: its runner refuses an image of another platform."""
@@ -43,7 +53,11 @@ class LayoutImages:
     async def has(self, layer: Layer) -> bool:
         """See `ports.Images`."""
         path = self._blob(layer.digest)
-        return path.exists() and path.stat().st_size == layer.size_bytes
+        try:
+            os.utime(path)  # asked for: the layer of a build in hand must not go
+            return path.stat().st_size == layer.size_bytes
+        except FileNotFoundError:
+            return False
 
     async def add(self, layer: Layer, file: Path) -> None:
         """See `ports.Images`."""
@@ -63,6 +77,36 @@ class LayoutImages:
         """See `ports.Images`."""
         await in_thread(self._attach, image, kind, attachments)
 
+    def kept(self) -> Iterable[Kept]:
+        """See `ports.Cache`: blobs that belong to no image."""
+        blobs, used = sorted(self._blobs.glob(DIGEST)), self._used()
+        for path in blobs:
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                if path.name not in used:
+                    yield Kept(path, status.st_blocks * 512, status.st_mtime)
+
+    def remove(self, kept: Kept, *, used_before: float) -> bool:
+        """See `ports.Cache`. Whoever publishes meanwhile finds the layer there before, or misses it after."""
+        if kept.path.parent != self._blobs:
+            return False
+        with self._locked(), contextlib.suppress(FileNotFoundError):
+            if kept.path.name not in self._used() and kept.path.stat().st_mtime < used_before:
+                kept.path.unlink()
+                return True
+        return False
+
+    def _used(self) -> set[str]:
+        """The names of the blobs that belong to images, with or without a name."""
+        used: set[str] = set()
+        for digest in {each["digest"] for each in self._index()["manifests"]}:
+            if digest not in self._parts:
+                manifest = json.loads(self._blob(digest).read_bytes())
+                parts = [manifest["config"], *manifest["layers"]]
+                self._parts[digest] = frozenset([digest, *(part["digest"] for part in parts)])
+            used |= self._parts[digest]
+        return {each.removeprefix("sha256:") for each in used}
+
     def _blob(self, digest: str) -> Path:
         return self._blobs / digest.removeprefix("sha256:")
 
@@ -75,9 +119,12 @@ class LayoutImages:
     def _publish(self, _stop: Stop, name: str, config: dict[str, Any], layers: list[Layer]) -> Image:
         self._blobs.mkdir(parents=True, exist_ok=True)
         image = ImageDocuments.of(config, layers)
-        self._write(image.config)
-        self._write(image.manifest)
-        self._point(name, image.manifest)
+        with self._locked():
+            if gone := [layer.digest for layer in layers if not self._blob(layer.digest).exists()]:
+                raise TemporaryError(f"the layers {', '.join(gone)} were removed meanwhile")
+            self._write(image.config)
+            self._write(image.manifest)
+            self._point(name, image.manifest, keep=True)
         digest = image.manifest.digest
         return Image(reference=f"oci:{self._directory}@{digest}", digest=digest, size_bytes=image.size_bytes)
 
@@ -85,11 +132,12 @@ class LayoutImages:
         size = self._blob(image.digest).stat().st_size
         subject = {"mediaType": MANIFEST, "digest": image.digest, "size": size}
         documents = AttachmentDocuments.of(subject, kind, attachments)
-        for each in attachments:
-            self._write_blob(each.digest, each.data)
-        self._write(documents.config)
-        self._write(documents.manifest)
-        self._point(tag_of(image.digest, kind), documents.manifest)
+        with self._locked():
+            for each in attachments:
+                self._write_blob(each.digest, each.data)
+            self._write(documents.config)
+            self._write(documents.manifest)
+            self._point(tag_of(image.digest, kind), documents.manifest, keep=False)
 
     def _write(self, document: Document) -> None:
         self._write_blob(document.digest, document.data)
@@ -98,14 +146,22 @@ class LayoutImages:
         if not self._blob(digest).exists():
             _replace(self._blob(digest), data)
 
-    def _point(self, name: str, manifest: Document) -> None:
-        """Enter an image into the index; the name leaves the image that it pointed to."""
-        with FileLock(self._directory / "index.lock"):
-            index = self._index()
-            others = [each for each in index["manifests"] if each.get("annotations", {}).get(_NAME) != name]
-            index["manifests"] = [*others, manifest.descriptor | {"annotations": {_NAME: name}}]
-            _replace(self._directory / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-            _replace(self._directory / "index.json", json.dumps(index, indent=1).encode())
+    def _point(self, name: str, manifest: Document, *, keep: bool) -> None:
+        """Enter a manifest into the locked index; what the name pointed to goes, or stays without it."""
+        index = self._index()
+        entries = [each for each in index["manifests"] if _name_of(each) not in {name, None}]
+        unnamed = {each["digest"]: each for each in index["manifests"] if _name_of(each) is None}
+        before = [each for each in index["manifests"] if keep and _name_of(each) == name]
+        unnamed |= {each["digest"]: _without_name(each) for each in before}
+        unnamed.pop(manifest.digest, None)
+        named = manifest.descriptor | {"annotations": {_NAME: name}}
+        index["manifests"] = [*unnamed.values(), *entries, named]
+        _replace(self._directory / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+        _replace(self._directory / "index.json", json.dumps(index, indent=1).encode())
+
+    def _locked(self) -> FileLock:
+        """Held by one builder at a time; in a thread, since others may hold it for some milliseconds."""
+        return FileLock(self._directory / "index.lock")
 
     def _index(self) -> dict[str, Any]:
         path = self._directory / "index.json"
@@ -114,14 +170,34 @@ class LayoutImages:
         return {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
 
 
+def _name_of(entry: Mapping[str, Any]) -> str | None:
+    return entry.get("annotations", {}).get(_NAME)
+
+
+def _without_name(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "annotations"}
+
+
 def _replace(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a machine that loses power, sees all of it or none."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+    with _beside(path) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Generator[IO[bytes], None, None]:
+    """A file that takes the place of `path` when all of it is on the disk; a full one keeps nothing of it."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        beside = Path(file.name)
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            beside.unlink()
+            raise
+    beside.chmod(0o644)
+    beside.replace(path)
 
 
 def _move(source: Path, target: Path) -> None:
@@ -130,7 +206,6 @@ def _move(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as beside:
-            shutil.copyfile(source, beside.name)
-        Path(beside.name).replace(target)
+        with _beside(target) as copy, source.open("rb") as original:
+            shutil.copyfileobj(original, copy, CHUNK_BYTES)
         source.unlink()

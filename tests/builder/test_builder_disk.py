@@ -1,0 +1,285 @@
+"""The disk of a builder: what goes when there is a budget, what never does, and builds on a full one."""
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.builder.adapters.cached_libraries import CachedLibraries
+from services.builder.adapters.images_layout import LayoutImages
+from services.builder.bytecode import compile_tree
+from services.builder.disk import Disk, is_full, size_of
+from services.builder.domain.eviction import Kept, by_last_use
+from services.builder.layers import pack
+from services.builder.stop import Stop
+from so1s.errors import TemporaryError
+from so1s.events import ImageBuilt
+from tests.builder.test_builder_dependencies import small_lock, source
+from tests.builder.test_builder_worker import tar_of
+from tests.builder.working import until
+
+LONG_AGO = 10**6
+
+
+# --- the budget
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 9)), max_size=20))
+def test_what_may_be_in_hand_never_goes_and_the_rest_by_last_use(said):
+    kept = [Kept(Path(str(n)), size, used_at) for n, (used_at, size) in enumerate(said)]
+    gone = list(by_last_use(kept, used_before=50))
+    assert {each.path for each in gone} == {each.path for each in kept if each.used_at < 50}
+    assert [each.used_at for each in gone] == sorted(each.used_at for each in gone)
+
+
+def library(directory: Path, name: str, *, used_seconds_ago: float, size: int = 100_000) -> Path:
+    home = directory / (name * 64)
+    (home / "site-packages").mkdir(parents=True)
+    (home / "site-packages/module.py").write_bytes(os.urandom(size))
+    (home / "layer.json").touch()
+    aged(home, used_seconds_ago)
+    return home
+
+
+def aged(path: Path, seconds: float) -> None:
+    at = path.stat().st_mtime - seconds
+    os.utime(path, (at, at))
+
+
+@pytest.fixture
+def images(tmp_path) -> LayoutImages:
+    return LayoutImages(tmp_path / "images")
+
+
+def disk(directory: Path, *caches, budget: int | None) -> Disk:
+    return Disk([directory], directory / "builder/work", caches, budget, in_use_seconds=60)
+
+
+async def test_libraries_go_by_last_use_until_all_is_within_the_budget(tmp_path):
+    libraries = tmp_path / "libraries"
+    homes = {
+        name: library(libraries, name, used_seconds_ago=age)
+        for name, age in {"a": 500, "b": 900, "c": 700, "d": 5}.items()
+    }
+    cache = CachedLibraries(libraries)
+    in_all = sum(each.size_bytes for each in cache.kept())
+
+    await disk(tmp_path, cache, budget=in_all).keep_budget()
+    assert all(home.exists() for home in homes.values())
+    await disk(tmp_path, cache, budget=in_all - 1).keep_budget()
+    assert [name for name, home in homes.items() if home.exists()] == ["a", "c", "d"]
+    await disk(tmp_path, cache, budget=1).keep_budget()
+    assert [name for name, home in homes.items() if home.exists()] == ["d"]  # a build may have it in hand
+    assert {path.name[0] for path in libraries.iterdir()} == {"d"}
+
+
+async def test_work_in_progress_counts_and_is_not_touched(tmp_path):
+    home = library(tmp_path / "libraries", "a", used_seconds_ago=500)
+    work = tmp_path / "builder/work/one/model.bin"
+    work.parent.mkdir(parents=True)
+    work.write_bytes(bytes(300_000))
+    await disk(tmp_path, CachedLibraries(tmp_path / "libraries"), budget=300_000).keep_budget()
+    assert work.exists()
+    assert not home.exists()
+
+
+async def test_a_library_that_is_asked_for_while_it_is_looked_at_stays(tmp_path):
+    home = library(tmp_path / "libraries", "a", used_seconds_ago=500)
+    cache = CachedLibraries(tmp_path / "libraries")
+    (kept,) = cache.kept()
+    os.utime(home)
+    assert not cache.remove(kept, used_before=home.stat().st_mtime - 60)
+    assert home.exists()
+
+
+def blobs(shop) -> set[str]:
+    return {path.name for path in (shop.directory / "images/blobs/sha256").iterdir()}
+
+
+async def built(shop, version: str, data: bytes, **said) -> ImageBuilt:
+    await shop.say(shop.uploaded(version, data=data, **said))
+    await shop.worker().work()
+    return [each for each in await shop.emitted() if isinstance(each, ImageBuilt)][-1]
+
+
+async def test_layers_of_no_image_go_and_those_of_images_stay_also_of_one_that_was_built_again(
+    shop, skops_model
+):
+    first = await built(shop, "1", skops_model)
+    of_first = blobs(shop)
+    shop.world = replace(shop.world, runtime=shop.directory / "runtime-of-later")
+    (shop.world.runtime / "so1s_runtime").mkdir(parents=True)
+    (shop.world.runtime / "so1s_runtime/__init__.py").write_text("# later")
+    again = await built(shop, "1", skops_model)
+    assert again.image.digest != first.image.digest  # and replicas may run the first one
+    of_images = blobs(shop)
+
+    tree, packed = shop.directory / "tree", shop.directory / "orphan.tar.zst"
+    tree.mkdir()
+    (tree / "weights").write_bytes(os.urandom(100_000))
+    orphan = pack(Stop(), tree, PurePosixPath("/opt/so1s/model"), packed)
+    await shop.world.images.add(orphan, packed)
+    for path in (shop.directory / "images/blobs/sha256").iterdir():
+        aged(path, LONG_AGO)
+
+    await disk(shop.directory, shop.world.images, budget=1).keep_budget()
+    assert of_first <= of_images == blobs(shop)
+    assert not await shop.world.images.has(orphan)
+
+
+async def test_a_layer_that_a_build_found_there_stays_until_its_image_is_there(images, tmp_path):
+    (tmp_path / "tree").mkdir()
+    packed = tmp_path / "layer.tar.zst"
+    layer = pack(Stop(), tmp_path / "tree", PurePosixPath("/opt"), packed)
+    await images.add(layer, packed)
+    aged(tmp_path / "images/blobs/sha256" / layer.digest[7:], LONG_AGO)
+
+    assert await images.has(layer)
+    await disk(tmp_path, images, budget=1).keep_budget()
+    assert await images.has(layer)
+
+
+async def test_an_image_is_not_published_without_a_layer_that_went_meanwhile(images, tmp_path):
+    (tmp_path / "tree").mkdir()
+    packed = tmp_path / "layer.tar.zst"
+    layer = pack(Stop(), tmp_path / "tree", PurePosixPath("/opt"), packed)
+    await images.add(layer, packed)
+    (tmp_path / "images/blobs/sha256" / layer.digest[7:]).unlink()
+    with pytest.raises(TemporaryError, match="removed meanwhile"):
+        await images.publish("risk/fraud:1", {"rootfs": {}}, [layer])
+
+
+# --- a full disk
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (TemporaryError("cannot be installed now: No space left on device (os error 28)"), True),
+        (OSError(errno.EIO, "Input/output error"), False),
+        (ValueError("No space left on device"), False),
+    ],
+)
+def test_a_full_disk_is_known_in_whoevers_words(error, says):
+    assert is_full(error) is says
+    wrapped = TemporaryError("away")
+    wrapped.__cause__ = error
+    assert is_full(wrapped) is says
+
+
+async def test_a_build_that_meets_a_full_disk_is_put_off_with_what_it_needs_and_how_to_give_it(
+    shop, skops_model
+):
+    shop.inspector.error = OSError(errno.ENOSPC, "No space left on device")
+    await shop.say(shop.uploaded(data=skops_model))
+    await shop.worker().work()
+    assert await shop.state() == "queued"
+    problem = next(line for line in await shop.log() if "put off" in line)
+    assert "no space left: step model needs more than the " in problem
+    assert "SO1S_DISK_BUDGET_BYTES" in problem
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Callable[[int], Path]]:
+    """Makes a file system of so many KiB, or gives it that size."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+
+    def mount(kib: int) -> Path:
+        options = f"size={kib}k" + (",remount" if directory.is_mount() else "")
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
+        if subprocess.run(command, check=False, capture_output=True).returncode:
+            pytest.skip("a file system can be mounted by root alone")
+        return directory
+
+    yield mount
+    if directory.is_mount():
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+@pytest.mark.parametrize("kib", [40, 80, 120, 200, 400, 560])
+async def test_a_build_on_a_disk_that_fills_up_anywhere_is_put_off_and_done_once_there_is_room(
+    shop, small_disk, onnx_model, kib
+):
+    """The artifact, its copy in the layer, and the image store all lie on the disk."""
+    small = small_disk(kib)
+    padding = os.urandom(150_000)
+    archive = tar_of({"model.onnx": onnx_model, "notes.bin": padding})
+    images = LayoutImages(small / "images")
+    dependencies = replace(shop.world.dependencies, images=images)
+    shop.world = replace(
+        shop.world,
+        images=images,
+        dependencies=dependencies,
+        disk=Disk([small], small / "work", [images], None, in_use_seconds=60),
+    )
+    await shop.say(shop.uploaded(data=archive, name="3.tar"))
+    (shop.directory / "builder").symlink_to(small)
+    worker = shop.worker(deadline_seconds=600)
+    await worker.work()
+    if await shop.state() == "queued":
+        assert any("no space left: step" in line for line in await shop.log())
+        left = [path for path in small.rglob("*") if path.is_file() and path.name.startswith(".")]
+        assert left == []  # nothing half written stays
+        small_disk(10_000)
+
+    async def is_built() -> bool:
+        await worker.work()
+        return await shop.state() == "built"
+
+    await until(is_built, seconds=20)
+    image = next(each for each in await shop.emitted() if isinstance(each, ImageBuilt)).image
+    assert sound(small / "images") == 5
+    assert image.reference.endswith(image.digest)
+
+
+def sound(layout: Path) -> int:
+    """How many blobs there are; each is what its name says."""
+    found = list((layout / "blobs/sha256").iterdir())
+    assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in found)
+    return len(found)
+
+
+@pytest.fixture
+async def whole_layer(tmp_path):
+    images = LayoutImages(tmp_path / "whole-images")
+    found = await source(tmp_path / "whole", images).provide(small_lock(), lambda _line: None)
+    return found.layer
+
+
+@pytest.mark.parametrize("kib", [64, 400, 800, 1000, 1200, 1400])
+async def test_libraries_on_a_disk_that_fills_up_anywhere_give_the_same_layer_or_none(
+    small_disk, whole_layer, kib
+):
+    small = small_disk(kib)
+    images = LayoutImages(small / "images")
+    libraries = source(small / "libraries", images)
+    try:
+        found = await libraries.provide(small_lock(), lambda _line: None)
+    except (OSError, TemporaryError) as error:
+        assert is_full(error), repr(error)  # noqa: PT017 - it need not fail
+        small_disk(20_000)
+        found = await libraries.provide(small_lock(), lambda _line: None)
+    assert found.layer == whole_layer
+    assert sound(small / "images") == 1
+
+
+def test_bytecode_that_the_disk_does_not_take_is_an_error_and_no_half_of_it(small_disk):
+    tree = small_disk(600) / "tree"
+    tree.mkdir()
+    for number in range(20):
+        text = "\n".join(f"def f{n}(a, b):\n    return a + b + {n}" for n in range(200))
+        (tree / f"m{number}.py").write_text(text)
+    assert size_of(tree) < 600 * 1024
+    with pytest.raises(OSError, match="as bytecode was written"):
+        compile_tree(Stop(), Path(sys.executable), tree, PurePosixPath("/opt"))
