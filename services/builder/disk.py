@@ -2,7 +2,7 @@
 
 Libraries, and layers that belong to no image, can be made anew: they go by last use. What was asked for
 within a deadline may be in the hands of a build and stays, so that nobody need know of the others' builds.
-Images stay: docs/decisions/0024 says why.
+Images stay: docs/decisions/0025 says why.
 """
 
 from __future__ import annotations
