@@ -1,7 +1,6 @@
 """From an upload to a server, with the builder's real adapters and without a broker."""
 
 import hashlib
-import io
 import json
 import socket
 import subprocess
@@ -24,6 +23,8 @@ from so1s.events import Artifact, Event, ModelUploaded
 from so1s.store import Store
 from so1s.testing import run
 from tests.builder.conftest import emitted
+
+_CHUNK_BYTES = 1024 * 1024
 
 
 def settings_in(directory: Path, **said) -> Settings:
@@ -71,11 +72,39 @@ def unpacked(layout: Path, digest: str, into: Path) -> dict:
     manifest = json.loads(blob(layout, digest))
     config = json.loads(blob(layout, manifest["config"]["digest"]))
     for layer, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
-        data = zstandard.ZstdDecompressor().stream_reader(blob(layout, layer["digest"])).readall()
-        assert f"sha256:{hashlib.sha256(data).hexdigest()}" == diff_id
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            tar.extractall(into, filter="data")
+        _unpack_layer(layout / "blobs/sha256", layer["digest"], diff_id, into)
     return config["config"]
+
+
+def _unpack_layer(blobs: Path, digest: str, diff_id: str, into: Path) -> None:
+    """As a stream: the libraries of some formats are larger than the memory."""
+    with (blobs / digest.removeprefix("sha256:")).open("rb") as file:
+        packed = _Hashing(file)
+        plain = _Hashing(zstandard.ZstdDecompressor().stream_reader(packed))
+        with tarfile.open(fileobj=plain, mode="r|") as tar:
+            tar.extractall(into, filter="data")
+        while plain.read(_CHUNK_BYTES):
+            pass
+        while packed.read(_CHUNK_BYTES):
+            pass
+    assert (packed.digest, plain.digest) == (digest, diff_id)
+
+
+class _Hashing:
+    """Passes on what is read, and hashes it."""
+
+    def __init__(self, file) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._hash.update(data)
+        return data
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
 
 
 @contextmanager
@@ -100,9 +129,9 @@ def served(config: dict, root: Path) -> Iterator[str]:
         process.wait()
 
 
-def ask(url: str, path: str, body: object) -> dict:
-    """Post to a server that may still be loading."""
-    deadline = time.monotonic() + 30
+def ask(url: str, path: str, body: object, *, seconds: float = 30) -> dict:
+    """Post to a server that may still be loading, for so long."""
+    deadline = time.monotonic() + seconds
     while True:
         try:
             answer = httpx.post(f"{url}{path}", json=body, timeout=10)

@@ -28,7 +28,7 @@ __all__ = ["FILE_NAME", "FORMATS", "SCHEMA", "Manifest", "Signature", "TensorSpe
 
 SCHEMA = "so1s-model/v1"
 FILE_NAME = "model.json"
-FORMATS = ("onnx", "skops", "xgboost", "lightgbm", "python", "pickle")
+FORMATS = ("onnx", "skops", "xgboost", "lightgbm", "keras", "tensorflow", "python", "pickle")
 
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,63}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from services.builder.domain.archive import Limits
 from services.builder.domain.contents import CODE, PREPARED, choose_model, require_signature
+from services.builder.domain.directories import MARKERS, recognise_directory
 from services.builder.domain.failure import BuildError
 from services.builder.domain.formats import recognise
 from services.builder.domain.permission import Permissions
@@ -121,6 +122,10 @@ def _described(files: Path) -> ModelFile | None:
 
 def _recognised(path: Path) -> Format | None:
     with path.open("rb") as file:
+        if path.name in MARKERS:
+            beside = {each.name for each in path.parent.iterdir()}
+            if found := recognise_directory(path.name, file, beside):
+                return found
         return recognise(file)
 
 

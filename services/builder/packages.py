@@ -59,6 +59,17 @@ def sha256_of(stop: Stop, path: Path) -> str:
     return sha256.hexdigest()
 
 
+def sha256_of_directory(stop: Stop, directory: Path) -> str:
+    """The hash of the lines `SHA256  PATH` of a directory's files, sorted by path, in hexadecimal.
+
+    Raises:
+        Stopped: `stop` was told.
+    """
+    found = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
+    lines = (f"{sha256_of(stop, path)}  {name}\n" for name, path in sorted(found.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def _pin(distribution: Distribution) -> tuple[str, str]:
     return normalised(distribution.metadata["Name"]), distribution.version
 

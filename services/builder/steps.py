@@ -12,6 +12,7 @@ from typing import TypeVar
 from services.builder.attestor import Attestor, Invocation
 from services.builder.contents import MODEL_FILES, Contents, read_contents, write_manifest
 from services.builder.disk import Disk
+from services.builder.domain import directories
 from services.builder.domain.archive import Limits
 from services.builder.domain.build import Build
 from services.builder.domain.failure import BuildError
@@ -22,7 +23,7 @@ from services.builder.domain.made import Made
 from services.builder.domain.permission import Permissions, warnings
 from services.builder.layers import pack
 from services.builder.locks import needs, shipped
-from services.builder.packages import installed, runtime_version, sha256_of
+from services.builder.packages import installed, runtime_version, sha256_of, sha256_of_directory
 from services.builder.ports import Artifacts, Dependencies, DependencySource, Images, Inspector, Log
 from services.builder.stop import in_thread
 from so1s.events import Image, Signature
@@ -211,13 +212,16 @@ class Steps:
     ) -> Made:
         """The facts about an image that can be signed."""
         model = self._directory / "model" / MODEL_FILES / contents.file
+        is_directory = contents.format in directories.FORMATS
         return Made(
             image=image,
             uploaded=self._uploaded,
             format=contents.format,
             artifact_sha256=sha256,
             model_file=contents.file,
-            model_sha256=await in_thread(sha256_of, model),
+            model_sha256=await (
+                in_thread(sha256_of_directory, model.parent) if is_directory else in_thread(sha256_of, model)
+            ),
             base=base,
             platform=self._world.dependencies.platform,
             lock_sha256=dependencies.lock.sha256,

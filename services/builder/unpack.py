@@ -14,7 +14,7 @@ import zstandard
 
 from services.builder.domain.archive import Budget, Kind, Limits, inner_path, require_plain
 from services.builder.domain.failure import BuildError, Hostile
-from services.builder.domain.formats import is_skops
+from services.builder.domain.zips import LARGEST_READ_BYTES, Capped, recognise_zip
 from services.builder.layers import CHUNK_BYTES
 from services.builder.stop import Stop
 
@@ -26,8 +26,6 @@ _MAGICS: dict[bytes, ArchiveKind] = {
     b"\x28\xb5\x2f\xfd": "tar.zst",
     b"PK\x03\x04": "zip",
 }
-_LARGEST_READ_BYTES = 8 * 1024 * 1024
-"""Readers of archives take headers in one read: a header above this size is meant to fill the memory."""
 _ENCRYPTED = 0x1
 _BROKEN = (
     tarfile.TarError,
@@ -41,13 +39,17 @@ _BROKEN = (
 
 
 def archive_kind(path: Path) -> ArchiveKind | None:
-    """What kind of archive a file is, told by its first bytes; None for a model and anything else."""
+    """What kind of archive a file is, told by its first bytes; None for a model and anything else.
+
+    Raises:
+        Hostile: a zip archive's directory is meant to fill the memory.
+    """
     with path.open("rb") as file:
         head = file.read(_TAR_MAGIC_AT + 5)
         if head[_TAR_MAGIC_AT:] == b"ustar":
             return "tar"
         kind = next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), None)
-        return None if kind == "zip" and is_skops(file) else kind
+        return None if kind == "zip" and recognise_zip(file) else kind
 
 
 def unpack(stop: Stop, path: Path, kind: ArchiveKind, into: Path, limits: Limits) -> None:
@@ -118,7 +120,7 @@ class _Stream:
         return self._position
 
     def read(self, size: int) -> bytes:
-        if size > _LARGEST_READ_BYTES:
+        if size > LARGEST_READ_BYTES:
             raise Hostile(f"the archive holds a header of {size} bytes")
         data = _exactly(self._plain, size)
         self._position += len(data)
@@ -170,27 +172,9 @@ def _tar_kind(member: tarfile.TarInfo) -> Kind:
     )
 
 
-class _Capped:
-    """A file of which never many bytes are read at once."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.seek = file.seek
-        self.tell = file.tell
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(_LARGEST_READ_BYTES + 1 if size < 0 else min(size, _LARGEST_READ_BYTES + 1))
-        if len(data) > _LARGEST_READ_BYTES:
-            raise Hostile("the archive's directory is too large")
-        return data
-
-    def seekable(self) -> bool:
-        return True
-
-
 def _unpack_zip(stop: Stop, file: IO[bytes], into: Path, budget: Budget) -> None:
     size = file.seek(0, 2)
-    with zipfile.ZipFile(cast("IO[bytes]", _Capped(file))) as archive:
+    with zipfile.ZipFile(cast("IO[bytes]", Capped(file))) as archive:
         for member in archive.infolist():
             budget.take_file()
             kind = _zip_kind(member)

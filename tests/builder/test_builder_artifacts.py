@@ -168,6 +168,19 @@ async def test_a_link_within_a_directory_is_refused(tmp_path, into):
         await disk.artifacts.fetch(Location(f"{disk.prefix}out/", disk.prefix), into, LIMITS)
 
 
+async def test_an_empty_directory_is_no_artifact_but_may_lie_in_one(tmp_path, into):
+    disk = Disk(tmp_path / "disk", FileArtifacts())
+    disk.put("out/model", b"x")
+    (disk.directory / "risk/out/assets").mkdir()
+    (disk.directory / "risk/none/assets").mkdir(parents=True)
+
+    found = await disk.artifacts.fetch(Location(f"{disk.prefix}out/", disk.prefix), into, LIMITS)
+
+    assert found.files == 1
+    with pytest.raises(BuildError, match="none is empty"):
+        await disk.artifacts.fetch(Location(f"{disk.prefix}none/", disk.prefix), into, LIMITS)
+
+
 async def test_a_directory_without_a_slash_is_named_as_the_mistake(tmp_path, into):
     disk = Disk(tmp_path / "disk", FileArtifacts())
     disk.put("out/model", b"x")

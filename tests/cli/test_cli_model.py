@@ -85,9 +85,14 @@ def test_a_path_that_is_not_there_is_said_not_to_exist(so1s, out):
 
 @pytest.mark.parametrize(
     ("name", "content", "found"),
-    [("trees.ubj", b"{L", "xgboost"), ("trees.txt", b"tree\nversion=v4\n", "lightgbm")],
+    [
+        ("trees.ubj", b"{L", "xgboost"),
+        ("trees.txt", b"tree\nversion=v4\n", "lightgbm"),
+        ("it.keras", b"PK", "keras"),
+        ("saved_model.pb", b"", "tensorflow"),
+    ],
 )
-def test_init_knows_trees_and_takes_no_other_text_for_them(so1s, tmp_path, name, content, found):
+def test_init_knows_the_formats_and_takes_no_other_text_for_them(so1s, tmp_path, name, content, found):
     directory = tmp_path / "trees"
     directory.mkdir()
     (directory / name).write_bytes(content)

@@ -39,7 +39,10 @@ def _fetch(stop: Stop, location: Location, into: Path, limits: Limits) -> Fetche
         raise BuildError("artifact", f"{location.uri} is a directory; end the URI with '/'") from error
     except PermissionError as error:
         raise BuildError("artifact", f"the builder may not read {location.uri}") from error
-    return receiver.fetched_directory()
+    fetched = receiver.fetched_directory()
+    if not fetched.files:
+        raise BuildError("artifact", f"{path.name} is empty")
+    return fetched
 
 
 def _resolve(location: Location) -> Path:
@@ -56,10 +59,8 @@ def _path(uri: str) -> Path:
 
 
 def _files(directory: Path) -> Iterator[Path]:
-    names = sorted(directory.iterdir())
-    if not names:
-        raise BuildError("artifact", f"{directory.name} is empty")
-    for path in names:
+    """All files below a directory; an empty one in it, such as the `assets` of a SavedModel, is passed."""
+    for path in sorted(directory.iterdir()):
         status = path.lstat()
         plain = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
         require_plain(Kind.FILE if plain else Kind.OTHER, path.name)

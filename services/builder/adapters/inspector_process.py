@@ -28,6 +28,7 @@ from services.builder.adapters.command import lines
 from services.builder.adapters.inspection import places
 from services.builder.adapters.lending import lend
 from services.builder.adapters.warm_process import NotStartedError, WarmProcess, lent_of
+from services.builder.domain import directories
 from services.builder.domain.failure import BuildError
 from services.builder.ports import Dependencies
 from so1s.events import Signature
@@ -39,6 +40,8 @@ _WARM: dict[str, tuple[str, ...]] = {
     "pickle": ("sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline"),
     "xgboost": ("xgboost",),
     "lightgbm": ("lightgbm",),
+    "keras": ("so1s_runtime.loaders.tensorflow_library", "keras"),
+    "tensorflow": ("so1s_runtime.loaders.tensorflow_library",),
 }
 """The modules that take long to import, by the name of a lock."""
 _SHOWN_LINES = 5
@@ -108,7 +111,8 @@ class ProcessInspector:
 
     async def signature(self, file: Path, model_format: Format, dependencies: Dependencies) -> Signature:
         """See `ports.Inspector`."""
-        found = await self._check(["signature", model_format], file, dependencies)
+        model = file.parent if model_format in directories.FORMATS else file
+        found = await self._check(["signature", model_format], model, dependencies)
         try:
             return Signature.model_validate(found)
         except ValidationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
+from services.builder.domain.directories import marker_in, outermost
 from services.builder.domain.failure import BuildError
 from services.builder.domain.unserved import PICKLE, way_out
 from so1s.events.model import Format
@@ -25,7 +26,7 @@ def choose_model(
 
     Args:
         recognised: path to format of each file, None for what is no model.
-        said_file: by `so1s.yaml`.
+        said_file: by `so1s.yaml`; a directory where the model is one.
         said_format: by the event or by `so1s.yaml`.
 
     Raises:
@@ -34,8 +35,9 @@ def choose_model(
     if said_file is None and said_format in {None, "python"} and PREPARED in recognised:
         return PREPARED, "python"  # whatever else lies there, it loads
     if said_file is not None:
-        return said_file, _format_of(said_file, recognised, said_format)
-    models = _models(recognised, said_format)
+        path = said_file if said_file in recognised else marker_in(said_file, recognised) or said_file
+        return path, _format_of(path, recognised, said_format)
+    models = outermost(_models(recognised, said_format))
     if not models:
         what = f"a {said_format} model" if said_format else f"a model; allowed: {_FORMATS}"
         problem = f"no file is {what}, or it is cut short; there is {_names(recognised)}"

@@ -39,7 +39,7 @@ class Made:
     model_file: str
     """The model's path in the artifact."""
     model_sha256: str
-    """Of that file."""
+    """Of that file; of a model that is a directory, of the sorted lines `SHA256  PATH` of its files."""
     base: Base
     platform: str
     lock_sha256: str

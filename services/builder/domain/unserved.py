@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 _PYTORCH = 'PyTorch is not served: torch.onnx.export(model, inputs, "model.onnx", dynamo=True) gives what is'
-_KERAS = 'Keras is not served: model.export("model.onnx", format="onnx") gives what is'
+_KERAS = (
+    'weights without a model, or in the format of Keras 2, are not served: model.save("model.keras") of '
+    "Keras 3 gives what is"
+)
 DATA_ALONE = "write skops.io.dump for scikit-learn, save_model for XGBoost and LightGBM, and ONNX for others"
 PICKLE = (
     "a pickle runs its author's code when it is read, which the builder's setting SO1S_PICKLE_ACCOUNTS must "
@@ -20,10 +23,9 @@ _WAYS = {
         "tools/deploy/export_model.py --export-method tracing --format onnx gives what is"
     ),
     "saved_model.pb": (
-        "TensorFlow is not served: python -m tf2onnx.convert --saved-model DIRECTORY --output model.onnx "
-        "gives what is"
+        "a SavedModel is the directory that tf.saved_model.save wrote, whole, with its variables/ beside it"
     ),
-    "model.weights.h5": _KERAS,  # a .keras file is an archive of it
+    "model.weights.h5": _KERAS,
     ".keras": _KERAS,
     ".h5": _KERAS,
     "data.pkl": _PYTORCH,  # a .pt file is an archive of it

@@ -19,8 +19,11 @@ from so1s.requirements import Requirements
 
 app = typer.Typer(no_args_is_help=True, help="Describe a model and check the description.")
 
-FORMATS: dict[str, Format] = {".onnx": "onnx", ".skops": "skops", ".ubj": "xgboost"}
+FORMATS: dict[str, Format] = {".onnx": "onnx", ".skops": "skops", ".ubj": "xgboost", ".keras": "keras"}
+_ARCHIVES = {".skops": "skops", ".keras": "Keras"}
 _LIGHTGBM = b"tree\nversion="
+_DIRECTORIES: dict[str, Format] = {"saved_model.pb": "tensorflow"}
+"""Models that are directories, by the file that each has."""
 
 
 class CheckFailed(So1sError):
@@ -72,7 +75,7 @@ def checked(path: Path) -> ModelFile:
     except InvalidInput as error:
         raise CheckFailed("\n  ".join([f"{file}:", *map(str, error.problems)])) from error
     for field, name in (("file", described.file), ("sample", described.sample)):
-        if name and not (path / name).is_file():
+        if name and not (path / name).exists():
             raise CheckFailed(f"{file}: {field}: {name!r} is not there")
     _require_archive(file, described)
     if _is_code(path, described):
@@ -107,10 +110,11 @@ def _require_contract(file: Path, described: ModelFile) -> None:
 
 
 def _require_archive(file: Path, described: ModelFile) -> None:
-    """A model by skops is a zip archive; what is in it the builder looks at, with the library itself."""
+    """Some models are zip archives; what is in them the builder looks at, with the library itself."""
     name = described.file or ""
-    if name.endswith(".skops") and not zipfile.is_zipfile(file.parent / name):
-        raise CheckFailed(f"{file}: file: {name!r} is no archive, as skops writes it")
+    writer = _ARCHIVES.get(Path(name).suffix)
+    if writer and not zipfile.is_zipfile(file.parent / name):
+        raise CheckFailed(f"{file}: file: {name!r} is no archive, as {writer} writes it")
 
 
 def signature(described: ModelFile) -> str:
@@ -132,7 +136,7 @@ def _model_of(path: Path) -> Path:
     Raises:
         InvalidInput: there is none, or more than one could be it.
     """
-    kinds = f"{', '.join(FORMATS)}, LightGBM's text or {prepared.FILE_NAME}"
+    kinds = f"{', '.join([*FORMATS, *_DIRECTORIES])}, LightGBM's text or {prepared.FILE_NAME}"
     allowed = f"allowed: a file of {kinds}, or a directory with one"
     if path.is_file() and _format_of(path):
         return path
@@ -152,6 +156,8 @@ def _format_of(path: Path) -> Format | None:
     """By its suffix; LightGBM's text, which has no suffix of its own, by how it begins."""
     if path.name == prepared.FILE_NAME:
         return "python"
+    if path.name in _DIRECTORIES:
+        return _DIRECTORIES[path.name]
     if path.suffix in FORMATS or not path.is_file():
         return FORMATS.get(path.suffix)
     with path.open("rb") as file:

@@ -1,0 +1,85 @@
+"""Zip archives of strangers: their names and small members, without filling the memory; nothing is run."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import IO, Any, cast
+
+from services.builder.domain.failure import Hostile
+from so1s.events.model import Format
+
+LARGEST_READ_BYTES = 8 * 1024 * 1024
+"""Readers of archives take headers in one read: a header above this size is meant to fill the memory."""
+
+_MAGIC = b"PK\x03\x04"
+_LARGEST_MEMBER_BYTES = 64 * 1024 * 1024
+_BROKEN = (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError, OSError, EOFError)
+
+
+class Capped:
+    """A file of which never many bytes are read at once."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as a file does.
+
+        Raises:
+            Hostile: more is asked for than a well-meant archive needs.
+        """
+        data = self._file.read(LARGEST_READ_BYTES + 1 if size < 0 else min(size, LARGEST_READ_BYTES + 1))
+        if len(data) > LARGEST_READ_BYTES:
+            raise Hostile("the archive's directory is too large")
+        return data
+
+    def seekable(self) -> bool:
+        """It is, as the file is."""
+        return True
+
+
+def recognise_zip(file: IO[bytes]) -> Format | None:
+    """The format of a model that is a zip archive itself; None for other archives and other files.
+
+    Raises:
+        Hostile: its directory is too large.
+    """
+    file.seek(0)
+    if file.read(len(_MAGIC)) != _MAGIC:
+        return None
+    try:
+        with zipfile.ZipFile(cast("IO[bytes]", Capped(file))) as archive:
+            return next((name for name, is_one in _RECOGNISERS.items() if is_one(archive)), None)
+    except _BROKEN:
+        return None
+
+
+def _is_skops(archive: zipfile.ZipFile) -> bool:
+    """Whether `schema.json` names a loader and a protocol."""
+    schema = _json(archive, "schema.json")
+    return isinstance(schema, dict) and {"__loader__", "protocol"} <= schema.keys()
+
+
+def _is_keras(archive: zipfile.ZipFile) -> bool:
+    """Whether this is a `.keras` file: the three parts that Keras 3 writes, and its version."""
+    if not {"config.json", "model.weights.h5"} <= set(archive.namelist()):
+        return False
+    metadata = _json(archive, "metadata.json")
+    return isinstance(metadata, dict) and "keras_version" in metadata
+
+
+def _json(archive: zipfile.ZipFile, name: str) -> Any:
+    """What a member holds; None where it is not there or too large."""
+    if name not in archive.namelist() or archive.getinfo(name).file_size > _LARGEST_MEMBER_BYTES:
+        return None
+    return json.loads(archive.read(name))
+
+
+_RECOGNISERS: Mapping[Format, Callable[[zipfile.ZipFile], bool]] = {
+    "skops": _is_skops,
+    "keras": _is_keras,
+}

@@ -1,0 +1,97 @@
+"""Formats of the large libraries, told by their content alone: nothing of a model is loaded for it."""
+
+import json
+import zipfile
+from io import BytesIO
+
+import pytest
+
+from services.builder.contents import read_contents
+from services.builder.domain.archive import Limits
+from services.builder.domain.contents import choose_model
+from services.builder.domain.failure import BuildError, Hostile
+from services.builder.domain.formats import recognise
+from services.builder.domain.permission import Permissions
+from services.builder.stop import Stop
+from so1s.events import Artifact, ModelUploaded
+
+LIMITS = Limits(artifact_bytes=2**30, unpacked_bytes=2**30, files=1000, ratio=200)
+SAVED_MODEL = b"\x08\x01\x12\x03abc"  # schema version 1, and a graph of three bytes
+KERAS = {
+    "metadata.json": json.dumps({"keras_version": "3.15.1"}),
+    "config.json": "{}",
+    "model.weights.h5": "weights",
+}
+
+
+def zipped(members: dict[str, str]) -> bytes:
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return file.getvalue()
+
+
+def contents_of(directory, members: dict[str, bytes], uri_end: str = "/"):
+    """What the builder makes of an uploaded directory, or of one object where `uri_end` is empty."""
+    fetched = directory / "fetched"
+    for name, data in members.items():
+        path = fetched / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    artifact = Artifact(uri=f"file:///models/risk/it{uri_end}")
+    uploaded = ModelUploaded(account="risk", model="fraud", version="1", artifact=artifact)
+    return read_contents(Stop(), fetched, uploaded, LIMITS, Permissions())
+
+
+def test_a_keras_file_is_recognised_and_not_unpacked(tmp_path):
+    found = contents_of(tmp_path, {"it.keras": zipped(KERAS)}, uri_end=".keras")
+    assert (found.file, found.format) == ("it.keras", "keras")
+
+
+@pytest.mark.parametrize("missing", KERAS)
+def test_an_archive_without_a_part_of_a_keras_file_is_none(missing):
+    rest = {name: text for name, text in KERAS.items() if name != missing}
+    assert recognise(BytesIO(zipped(rest))) is None
+
+
+def test_metadata_of_another_tool_make_no_keras_file():
+    assert recognise(BytesIO(zipped(KERAS | {"metadata.json": "[]"}))) is None
+
+
+def test_an_archive_whose_directory_fills_the_memory_is_refused():
+    with pytest.raises(Hostile, match="directory is too large"):
+        recognise(BytesIO(zipped({"x" * 60_000 + str(number): "" for number in range(150)})))
+
+
+def test_a_saved_model_is_recognised_by_the_file_that_describes_it(tmp_path):
+    members = {"export/1/saved_model.pb": SAVED_MODEL, "export/1/variables/variables.index": b"x"}
+    found = contents_of(tmp_path, members)
+    assert (found.file, found.format) == ("export/1/saved_model.pb", "tensorflow")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [SAVED_MODEL[:-1], SAVED_MODEL[:2], SAVED_MODEL + b"\x3a\x00", b"{}"],
+    ids=["cut", "without a graph", "with a field of another message", "no protobuf"],
+)
+def test_a_file_that_is_only_called_saved_model_is_none(tmp_path, content):
+    with pytest.raises(BuildError, match="variables/ beside it"):
+        contents_of(tmp_path, {"saved_model.pb": content})
+
+
+def test_what_lies_in_a_directory_that_is_a_model_is_part_of_it():
+    models = {"m/saved_model.pb": "tensorflow", "m/assets/inner.onnx": "onnx"}
+    assert choose_model(models, said_file=None, said_format=None) == ("m/saved_model.pb", "tensorflow")
+    assert choose_model(models, said_file=None, said_format="onnx") == ("m/assets/inner.onnx", "onnx")
+
+
+def test_what_lies_beside_a_directory_that_is_a_model_is_another_model():
+    models = {"m/saved_model.pb": "tensorflow", "other.onnx": "onnx"}
+    with pytest.raises(BuildError, match="several models"):
+        choose_model(models, said_file=None, said_format=None)
+
+
+def test_a_directory_may_be_named_by_its_own_name():
+    models = {"a/saved_model.pb": "tensorflow", "b/saved_model.pb": "tensorflow"}
+    assert choose_model(models, said_file="b", said_format=None) == ("b/saved_model.pb", "tensorflow")

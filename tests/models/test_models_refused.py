@@ -1,0 +1,57 @@
+"""What must not be served is refused by the very libraries that would serve it, before it does anything."""
+
+from pathlib import Path
+
+import pytest
+
+from services.builder import app
+from services.builder.domain.failure import BuildError
+from services.builder.locks import shipped
+from tests.models.conftest import libraries_of, require_disk
+from tests.served_images import settings_in
+
+pytestmark = [pytest.mark.models, pytest.mark.timeout(3600)]
+
+HERE = Path(__file__).parent
+
+
+class Inspected:
+    """The builder's own trial of models that a script made with the libraries of a format."""
+
+    def __init__(self, directory: Path, made: Path, model_format: str) -> None:
+        self._world = app.make_world(settings_in(directory, inspect_seconds=900))
+        self._made = made
+        self._format = model_format
+
+    async def signature(self, file: str) -> str:
+        """Such as `row float32[-1,2] → output_0 float32[-1,3]`; the reason where it is refused."""
+        dependencies = await self._world.dependencies.provide(shipped(self._format), print)
+        try:
+            found = await self._world.inspector.signature(self._made / file, self._format, dependencies)
+        except BuildError as error:
+            return str(error)
+        sides = (
+            [f"{each.name} {each.dtype}{each.shape}" for each in side]
+            for side in (found.inputs, found.outputs)
+        )
+        return " → ".join(", ".join(side) for side in sides)
+
+
+async def inspected(directory: Path, made: Path, model_format: str, script: str) -> Inspected:
+    libraries = await libraries_of(directory, model_format)
+    libraries.run(HERE / script, str(made))
+    return Inspected(directory, made, model_format)
+
+
+async def test_tensorflow_takes_what_computes_and_refuses_what_reaches_out(builder_directory, tmp_path):
+    require_disk(builder_directory, 12)
+    keras = await inspected(builder_directory, tmp_path, "keras", "make_tensorflow.py")
+    tensorflow = Inspected(builder_directory, tmp_path, "tensorflow")
+
+    assert await keras.signature("unnamed.keras") == "x float32[-1, 2] → output_0 float32[-1, 3]"
+    assert "Lambda" in await keras.signature("lambda.keras")
+    assert await tensorflow.signature("LooksUp/saved_model.pb") == "word string[-1] → number int64[-1]"
+    assert "reach out of the model: WriteFile" in await tensorflow.signature("WritesFile/saved_model.pb")
+    assert "reach out of the model: PrintV2" in await tensorflow.signature("PrintsToFile/saved_model.pb")
+    assert "no signature 'serving_default'" in await tensorflow.signature("Mute/saved_model.pb")
+    assert not (tmp_path / "written").exists()
