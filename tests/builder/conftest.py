@@ -266,7 +266,9 @@ def make_inspector(tmp_path) -> Iterator[Callable[..., ProcessInspector]]:
     """Makes inspectors whose runtime's check does what a test says; `STARTED` tells its warm process."""
     made = []
 
-    def make(sandbox: Bubblewrap | None, check: str, **bounds: float) -> ProcessInspector:
+    def make(
+        sandbox: Bubblewrap | None, check: str, *, most_warm: int = 8, **bounds: float
+    ) -> ProcessInspector:
         package = tmp_path / "runtime/so1s_runtime"
         package.mkdir(parents=True)
         (package / "__init__.py").touch()
@@ -278,6 +280,7 @@ def make_inspector(tmp_path) -> Iterator[Callable[..., ProcessInspector]]:
             runtime=tmp_path / "runtime",
             bounds=Bounds(**{"seconds": 20, "memory_mib": 4096, **bounds}),
             sandbox=sandbox,
+            most_warm=most_warm,
         )
         made.append(inspector)
         return inspector

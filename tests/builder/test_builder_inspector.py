@@ -13,6 +13,9 @@ import pytest
 import uvloop
 
 from services.builder.domain.failure import BuildError
+from services.builder.domain.image import Layer
+from services.builder.domain.lock import Lock
+from services.builder.ports import Dependencies
 
 SIGNATURE = '{"inputs": [{"name": "x", "dtype": "int8", "shape": [-1]}], "outputs": []}'
 
@@ -123,6 +126,38 @@ print('''{SIGNATURE}'''.replace("x", STARTED))
     second = await warm.signature(tmp_path / "m", "onnx", dependencies)
 
     assert first == second  # children of one process
+
+
+def others(tmp_path) -> Dependencies:
+    (tmp_path / "others").mkdir()
+    return Dependencies(Lock("others", ""), Layer("sha256:", "sha256:", 0), tmp_path / "others", cached=True)
+
+
+async def test_libraries_that_were_not_used_for_long_are_kept_warm_no_more(tmp_path, inspector, dependencies):
+    check = f"print('''{SIGNATURE}'''.replace('x', STARTED))"
+    warm, other = inspector(check, most_warm=1), others(tmp_path)
+
+    first = await warm.signature(tmp_path / "m", "onnx", dependencies)
+    await warm.check(tmp_path / "model", other)
+    again = await warm.signature(tmp_path / "m", "onnx", dependencies)
+
+    assert first != again
+
+
+async def test_libraries_that_are_in_use_are_not_taken_away_by_others(tmp_path, inspector, dependencies):
+    slow = f"""
+import time
+time.sleep(0.5 if "signature" in arguments else 0)
+print('''{SIGNATURE}''')
+"""
+    warm, other = inspector(slow, most_warm=1), others(tmp_path)
+    await warm.warm(dependencies)
+
+    found, _ = await asyncio.gather(
+        warm.signature(tmp_path / "m", "onnx", dependencies), warm.check(tmp_path / "model", other)
+    )
+
+    assert found.inputs[0].name == "x"
 
 
 async def test_a_warm_process_that_was_killed_is_started_again(tmp_path, on_host, dependencies):

@@ -12,12 +12,13 @@ import httpx
 import joblib
 import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from starlette.applications import Starlette
 
 from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.api import routes
+from services.builder.app import make_world
 from services.builder.contents import read_contents
 from services.builder.domain.archive import Limits
 from services.builder.domain.failure import BuildError
@@ -160,6 +161,19 @@ async def test_a_model_of_data_alone_has_no_warning(shop, onnx_model):
     await shop.worker().work()
     (built,) = [each for each in await shop.emitted() if isinstance(each, ImageBuilt)]
     assert built.warnings == []
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_the_operator_may_accept_that_code_is_tried_without_a_sandbox(tmp_path, accepted):
+    settings = Settings(
+        database_url=SecretStr("sqlite://"),
+        build_dir=tmp_path / "builder",
+        image_dir=tmp_path / "images",
+        libraries_dir=tmp_path / "libraries",
+        sandbox="none",
+        code_without_sandbox=accepted,
+    )
+    assert make_world(settings).permissions.tried is accepted
 
 
 def test_a_star_allows_every_account(read):

@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import weakref
+from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -45,6 +46,8 @@ _WARM: dict[str, tuple[str, ...]] = {
 }
 """The modules that take long to import, by the name of a lock."""
 _SHOWN_LINES = 5
+_MOST_WARM = 8
+"""Warm processes at once, of some hundred MB each: user code brings libraries of its own without end."""
 _NOBODY = (places.NOBODY, places.TEMPORARY)
 _SERVER = ("-S", "-s", "-P", "-m", "so1s_inspection.server")
 _ENVIRONMENT = {
@@ -76,7 +79,14 @@ class ProcessInspector:
     """Tries models in processes of their own."""
 
     def __init__(
-        self, *, directory: Path, python: Path, runtime: Path, bounds: Bounds, sandbox: Bubblewrap | None
+        self,
+        *,
+        directory: Path,
+        python: Path,
+        runtime: Path,
+        bounds: Bounds,
+        sandbox: Bubblewrap | None,
+        most_warm: int = _MOST_WARM,
     ) -> None:
         """Make an inspector.
 
@@ -86,6 +96,7 @@ class ProcessInspector:
             runtime: a directory that holds the package `so1s_runtime` and nothing else.
             bounds: for one model.
             sandbox: what its processes are in; None where none works.
+            most_warm: sets of libraries that are kept imported, unless more are in use at once.
         """
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
@@ -94,9 +105,12 @@ class ProcessInspector:
         self._runtime = runtime
         self._bounds = bounds
         self._sandbox = sandbox
+        self._most_warm = most_warm
         self._starting = asyncio.Lock()
         self._warm: dict[Path, WarmProcess] = {}
-        """By site packages: the warm process ends with its control socket, so with this one at the latest."""
+        """By site packages, the latest used last. Each ends with its control socket, so with this one at the
+        latest."""
+        self._in_use: Counter[WarmProcess] = Counter()
         self.close = weakref.finalize(self, _close, self._warm)
         """Ends the warm processes, as happens anyway when the inspector is collected."""
         if sandbox is None:
@@ -186,8 +200,12 @@ class ProcessInspector:
     ) -> AsyncGenerator[tuple[WarmProcess, asyncio.StreamReader, asyncio.StreamWriter], None]:
         """A connection to a new child of the warm process of some libraries."""
         warm = await self._running(dependencies)
-        async with warm.connection() as (reader, writer):
-            yield warm, reader, writer
+        self._in_use[warm] += 1
+        try:
+            async with warm.connection() as (reader, writer):
+                yield warm, reader, writer
+        finally:
+            self._in_use -= Counter({warm: 1})  # which forgets what is not in use
 
     async def _running(self, dependencies: Dependencies) -> WarmProcess:
         """The warm process of some libraries, started where none is running."""
@@ -196,8 +214,16 @@ class ProcessInspector:
             if not self._is_running(dependencies):
                 if killed := self._warm.pop(key, None):
                     killed.close()
+                self._end_idle()
                 self._warm[key] = await self._start(dependencies)
+            self._warm[key] = self._warm.pop(key)
             return self._warm[key]
+
+    def _end_idle(self) -> None:
+        """Make room for one more warm process, where there are many."""
+        idle = [key for key, warm in self._warm.items() if not self._in_use[warm]]
+        for key in idle[: max(0, len(self._warm) - self._most_warm + 1)]:
+            self._warm.pop(key).close()
 
     async def _start(self, dependencies: Dependencies) -> WarmProcess:
         def command(home: Path, control: int) -> tuple[list[str], dict[str, str]]:
