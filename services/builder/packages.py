@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from importlib.metadata import Distribution, distributions, requires, version
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from packaging.requirements import Requirement
 from services.builder.domain.lock import Lock, normalised
 from services.builder.domain.made import Package
 from services.builder.stop import Stop
-from so1s.events.model import Format
 
 _RUNTIME = "so1s-runtime"
 _CHUNK_BYTES = 1024 * 1024
@@ -35,13 +35,13 @@ def runtime_version() -> str:
     return version(_RUNTIME)
 
 
-def runtime_needs(model_format: Format) -> tuple[str, ...]:
-    """The packages that the inference server of a format needs, with their versions."""
-    said = map(Requirement, requires(_RUNTIME) or [])
+def runtime_needs(extras: Iterable[str]) -> tuple[str, ...]:
+    """The packages that the inference server with these extras needs, with their versions."""
+    said = [Requirement(each) for each in requires(_RUNTIME) or []]
     return tuple(
         f"{each.name}{each.specifier}"
         for each in said
-        if each.marker is None or each.marker.evaluate({"extra": model_format})
+        if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in extras)
     )
 
 

@@ -138,10 +138,16 @@ class DependencySource(Protocol):
         """What the libraries run on, such as `linux-x86_64-cp311`."""
         ...
 
-    async def lock(self, asked: Requirements, model_format: Format, log: Log) -> Lock:
-        """What gives user code all that it asks for, beside what the server of its format needs.
+    async def lock(self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log) -> Lock:
+        """What gives a model all that it asks for, and its server all that this needs.
 
-        The same requirements are given the same lock.
+        The same is given the same lock.
+
+        Args:
+            asked: by the model's author.
+            needed: by the server: requirements, too.
+            base: that the server is tested with; its versions are taken where the author asks for no others.
+            log: of the build.
 
         Raises:
             BuildError: there is no such set of libraries; the message has the resolver's own words.

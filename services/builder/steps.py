@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -23,7 +24,13 @@ from services.builder.domain.made import Made
 from services.builder.domain.permission import Permissions, warnings
 from services.builder.layers import pack
 from services.builder.locks import needs, shipped
-from services.builder.packages import installed, runtime_version, sha256_of, sha256_of_directory
+from services.builder.packages import (
+    installed,
+    runtime_needs,
+    runtime_version,
+    sha256_of,
+    sha256_of_directory,
+)
 from services.builder.ports import Artifacts, Dependencies, DependencySource, Images, Inspector, Log
 from services.builder.stop import in_thread
 from so1s.events import Image, Signature
@@ -141,11 +148,11 @@ class Steps:
         return contents, f"{contents.format} in {contents.file}"
 
     async def _provide(self, contents: Contents) -> tuple[Dependencies, str]:
-        source, lock = self._world.dependencies, shipped(contents.format)
+        source, described = self._world.dependencies, contents.described
+        extras = (contents.format, *needs(contents.format, described.signature if described else None))
+        lock = reduce(merged, map(shipped, extras))
         if contents.requirements:
-            lock = await source.lock(contents.requirements, contents.format, self._log)
-        for need in needs(contents.format, contents.described.signature if contents.described else None):
-            lock = merged(lock, shipped(need))
+            lock = await source.lock(contents.requirements, runtime_needs(extras), lock, self._log)
         dependencies = await source.provide(lock, self._log)
         return dependencies, "dependencies cached" if dependencies.cached else "dependencies installed"
 

@@ -97,8 +97,8 @@ class EmptyDependencies:
     directory: Path
     platform: str = "linux-x86_64-cp311"
 
-    async def lock(self, asked: Requirements, model_format: Format, log: Log) -> Lock:
-        log(f"locked for {model_format}: {', '.join(asked.packages)}")
+    async def lock(self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log) -> Lock:
+        log(f"locked on {base.name}: {', '.join(asked.packages)}; {', '.join(needed)}")
         return Lock("requirements.txt", "\n".join(asked.packages))
 
     async def provide(self, lock: Lock, log: Log) -> Dependencies:

@@ -139,6 +139,25 @@ def test_a_pickle_may_ask_for_packages(read):
     assert read(files, Permissions(pickles=("*",))).requirements == Requirements(("scikit-learn==1.7.2",))
 
 
+async def test_a_pickle_of_dataframes_with_packages_has_pandas_resolved_beside_them(shop):
+    shop.world = replace(shop.world, permissions=Permissions(pickles=("risk",)))
+    described = (
+        "schema: so1s/v1\ninputs: [{name: x, type: dataframe, columns: [{name: a, dtype: float64}]}]\n"
+        "outputs: [{name: label, dtype: int64, shape: [-1]}]\n"
+    )
+    files = {"m.pkl": PICKLES["pickle"], "so1s.yaml": described, "requirements.txt": "attrs"}
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as made:
+        for name, content in files.items():
+            made.writestr(name, content)
+    await shop.say(shop.uploaded(data=data.getvalue(), name="3.zip"))
+    await shop.worker().work()
+
+    log = await log_of(shop)
+    assert "locked on pickle with dataframe: attrs; " in log
+    assert ", pandas>=" in log
+
+
 async def test_the_warning_of_a_pickle_is_in_the_log_the_event_and_the_list_of_builds(shop):
     shop.world = replace(shop.world, permissions=Permissions(pickles=("risk",)))
     await shop.say(shop.uploaded(data=PICKLES["joblib"], name="3.pkl"))
@@ -250,12 +269,16 @@ def source(directory: Path) -> UvDependencies:
 async def lock_of(directory: Path, *packages: str, **said) -> tuple[Lock, list[str]]:
     lines: list[str] = []
     asked = Requirements(packages, **said)
-    return await source(directory).lock(asked, "python", lines.append), lines
+    return await locked(source(directory), asked, lines.append), lines
+
+
+async def locked(libraries: UvDependencies, asked: Requirements, log=lambda _line: None) -> Lock:
+    return await libraries.lock(asked, runtime_needs(["python"]), shipped("python"), log)
 
 
 @pytest.mark.parametrize("model_format", FORMATS)
 def test_what_a_server_needs_is_in_the_lock_of_its_format(model_format):
-    names = {need.partition(">")[0] for need in runtime_needs(model_format)}
+    names = {need.partition(">")[0] for need in runtime_needs([model_format])}
     assert names >= {"numpy", "orjson", "uvicorn"}
     assert names <= {name for name, _version in shipped(model_format).hashes}
 
@@ -279,8 +302,8 @@ async def test_the_same_requirements_are_given_the_same_lock_without_asking_the_
 
 async def test_two_models_with_the_same_requirements_share_a_layer(tmp_path):
     libraries = source(tmp_path)
-    one = await libraries.lock(Requirements.parse(b"attrs==25.3.0 # one"), "python", lambda _line: None)
-    other = await libraries.lock(Requirements.parse(b"\nattrs == 25.3.0\n"), "python", lambda _line: None)
+    one = await locked(libraries, Requirements.parse(b"attrs==25.3.0 # one"))
+    other = await locked(libraries, Requirements.parse(b"\nattrs == 25.3.0\n"))
 
     first = await libraries.provide(one, lambda _line: None)
     second = await libraries.provide(other, lambda _line: None)
@@ -349,7 +372,7 @@ async def test_a_build_of_code_locks_what_it_asks_for_and_tries_it(shop):
     assert built.format == "python"
     assert built.signature.outputs[0].name == "score"
     assert len(shop.inspector.checked) == 1
-    assert "locked for python: attrs" in await log_of(shop)
+    assert "locked on python: attrs; " in await log_of(shop)
 
 
 async def test_code_that_may_not_run_is_a_failed_build_before_anything_is_installed(shop):

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,12 +32,9 @@ from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT, Layer
 from services.builder.domain.lock import Lock
 from services.builder.layers import pack
-from services.builder.locks import shipped
-from services.builder.packages import runtime_needs
 from services.builder.ports import Dependencies, Images, Log
 from services.builder.stop import in_thread
 from so1s.errors import TemporaryError
-from so1s.events.model import Format
 from so1s.requirements import Requirements
 
 _RECIPE = "3"
@@ -73,9 +71,9 @@ class UvDependencies:
         interpreter = self._target or ("--python", str(python))
         self._locker = UvLocker(self._directory / "locks", platform, interpreter)
 
-    async def lock(self, asked: Requirements, model_format: Format, log: Log) -> Lock:
+    async def lock(self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log) -> Lock:
         """See `ports.DependencySource`."""
-        return await self._locker.lock(asked, runtime_needs(model_format), shipped(model_format), log)
+        return await self._locker.lock(asked, needed, base, log)
 
     async def provide(self, lock: Lock, log: Log) -> Dependencies:
         """See `ports.DependencySource`."""
