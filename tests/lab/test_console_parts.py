@@ -3,6 +3,10 @@
 import pytest
 from pydantic import SecretStr
 
+from services.builder.adapters.artifacts_s3 import S3Artifacts
+from services.builder.domain.archive import Limits
+from services.builder.domain.location import Location
+from services.builder.settings import S3Settings
 from services.console.settings import UploadSettings
 
 # ruff: noqa: F401, F811 - pytest collects what is imported
@@ -46,6 +50,24 @@ async def test_a_repetition_sends_only_the_parts_that_are_missing(pipeline, rela
     relay.parts.clear()
     await pipeline.upload(file, "5")
     assert relay.parts == {3: 1}
+
+
+async def test_the_builder_fetches_what_came_in_parts_by_the_checksum_of_the_whole(pipeline, s3, tmp_path):
+    file = pipeline.file(12 * MIB)
+    artifact = await pipeline.upload(file, "7")
+    artifacts = S3Artifacts(
+        S3Settings(
+            s3_endpoint_url=s3.endpoint,
+            s3_region=s3.region,
+            s3_access_key_id=SecretStr(s3.access_key),
+            s3_secret_access_key=SecretStr(s3.secret_key),
+        )
+    )
+    (tmp_path / "fetched").mkdir()
+    location = Location(artifact.uri, f"s3://{BUCKET}/ml/risk/")
+    limits = Limits(artifact_bytes=12 * MIB, unpacked_bytes=1, files=1, ratio=1)
+    fetched = await artifacts.fetch(location, tmp_path / "fetched", limits)
+    assert (fetched.sha256, fetched.size_bytes) == (artifact.sha256, 12 * MIB)
 
 
 async def test_a_signed_part_takes_no_other_bytes(pipeline, relay, store):
