@@ -1,6 +1,7 @@
 """Uploads larger than one part: S3 takes them in parts, which the console signs and never sees."""
 
 import asyncio
+import hashlib
 import random
 import time
 
@@ -149,6 +150,22 @@ async def test_nothing_is_kept_of_what_a_store_refuses(pipeline, store, relay):
     assert "X-Amz-Signature" not in str(refused.value)
     assert relay.parts[1] == 5
     assert under_way(store, "ml/risk/fraud/4/") == []
+
+
+async def test_two_pipelines_with_the_same_bytes_do_not_disturb_each_other(pipeline, store, relay):
+    file = pipeline.file(12 * MIB)
+    key = f"ml/risk/fraud/7/{hashlib.sha256(file.read_bytes()).hexdigest()}/model.onnx"
+
+    def faster(number, _times):
+        """Another one has completed the upload when this one is at its second part."""
+        if number != 2:
+            return None
+        store.put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
+        return 404
+
+    relay.answers = faster
+    artifact = await pipeline.upload(file, "7")
+    assert key_of(artifact) == key
 
 
 async def test_an_upload_without_all_its_parts_is_not_completed(pipeline):

@@ -88,7 +88,9 @@ class PartSender:
         """
         try:
             parts = list(cut(file, self._part_bytes, self._begun["sha256"]))
-            self._send_all(file, [part for part in parts if self._sent.get(part.number) != part.sha256])
+            with suppress(_EndedError):  # where another client with these bytes was faster, all is well
+                self._send_all(file, [part for part in parts if self._sent.get(part.number) != part.sha256])
+            self._stopped.clear()
             self._again(self._complete)
         except Unreachable as error:
             message = f"{error}; what was sent of {file.name} is kept, and a repetition sends the rest"
@@ -107,7 +109,6 @@ class PartSender:
             finally:  # also at Ctrl-C: what is on its way ends with its next block
                 self._stopped.set()
                 pool.shutdown(wait=True, cancel_futures=True)
-        self._stopped.clear()
 
     def _send_one(self, store: httpx.Client, file: Path, part: Part) -> None:
         self._again(lambda: self._try(store, file, part))
