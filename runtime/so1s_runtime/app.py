@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from so1s_runtime import exchange, openapi, protocol
 from so1s_runtime.asgi import CallerGoneError, Message, Receive, Request, Response, Send, json_response
+from so1s_runtime.declared import as_declared
 from so1s_runtime.errors import RequestError, unforeseen
 from so1s_runtime.identity import Asked, Identity, identify
-from so1s_runtime.iotypes import media
 from so1s_runtime.iotypes.types import types_of
 from so1s_runtime.loaders import loader
 from so1s_runtime.logs import log
@@ -52,7 +52,7 @@ class App:
     def __init__(self, settings: Settings, manifest: Manifest) -> None:
         self.manifest = manifest
         self.model: Model | None = None
-        self.types = types_of(manifest.declared) if manifest.declared else None
+        self.types = types_of(manifest.declared or as_declared(manifest.signature))
         self.payloads: Payloads | None = None
         self.draining = False
         self.worker = Worker(settings)
@@ -70,8 +70,9 @@ class App:
 
     def _paths(self) -> dict[str, Route]:
         name, version = self.manifest.name, self.manifest.version
+        predict = self._predict_typed if self.manifest.declared else self._predict
         routes = {
-            "/predict": Route("/predict", "POST", self._predict_typed if self.types else self._predict),
+            "/predict": Route("/predict", "POST", predict),
             "/metrics": Route("/metrics", "GET", self._metrics),
             "/openapi.json": Route("/openapi.json", "GET", self._openapi),
             "/v2": Route("/v2", "GET", self._server_metadata),
@@ -136,12 +137,12 @@ class App:
         return [*headers, (b"connection", b"close")] if self.draining else headers
 
     async def _predict(self, request: Request) -> Response:
+        if request.headers.get(b"content-type", b"").startswith(b"multipart/"):
+            return await self._predict_typed(request)
         return await self._ask(partial(exchange.predict, self.loaded()), request)
 
     async def _predict_typed(self, request: Request) -> Response:
-        assert self.types is not None
-        content_type = media.of_header(request.headers.get(b"content-type", b""))
-        accept = request.headers.get(b"accept", b"")
+        content_type, accept = (request.header(name) for name in (b"content-type", b"accept"))
         ask = partial(exchange.predict_typed, self.loaded(), self.types, content_type, accept)
         return await self._ask(ask, request)
 

@@ -31,6 +31,10 @@ class Request:
     headers: dict[bytes, bytes]
     receive: Receive
 
+    def header(self, name: bytes) -> str:
+        """A header; empty where it is not there."""
+        return self.headers.get(name, b"").decode("latin-1")
+
     async def body(self, max_bytes: int, seconds: float) -> bytes:
         """The whole body. Raises RequestError if it is too large (413), too slow (408) or encoded (415)."""
         if self.headers.get(b"content-encoding", b"identity") != b"identity":

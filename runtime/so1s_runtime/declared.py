@@ -11,7 +11,7 @@ from typing import Any
 from so1s_runtime.dtypes import BYTES, DTYPES, Dtype
 from so1s_runtime.signature import Signature, TensorSpec
 
-TYPES = ("numpy", "json", "text", "file", "dataframe", "series")
+TYPES = ("numpy", "json", "text", "file", "image", "dataframe", "series")
 
 # Of values that are strings or bytes to the protocol.
 _VALUES = {"json": DTYPES["string"], "text": DTYPES["string"], "file": BYTES, "image": BYTES}
@@ -97,6 +97,15 @@ class DeclaredSignature:
             "inputs": [each.to_dict() for each in self.inputs],
             "outputs": [each.to_dict() for each in self.outputs],
         }
+
+
+def as_declared(signature: Signature) -> DeclaredSignature:
+    """A signature of plain tensors, as its author would declare it."""
+    inputs, outputs = (
+        tuple(Declared(spec.name, "numpy", spec.dtype, spec.shape) for spec in specs)
+        for specs in (signature.inputs, signature.outputs)
+    )
+    return DeclaredSignature(inputs, outputs)
 
 
 def declared_list(values: Any) -> tuple[Declared, ...]:

@@ -18,12 +18,14 @@ def predict(model: Model, body: bytes) -> Question[Response]:
     return Question(model, inputs, outputs, lambda arrays: Response(plain.encode(outputs, arrays)))
 
 
-def predict_typed(model: Model, types: Types, media: str, accept: bytes, body: bytes) -> Question[Response]:
+def predict_typed(
+    model: Model, types: Types, content_type: str, accept: str, body: bytes
+) -> Question[Response]:
     """Read the body of `POST /predict` of a model whose inputs or outputs are no plain tensors.
 
-    `media` is the body's content type, `accept` what the caller wants to get. Raises RequestError.
+    `content_type` is the body's, `accept` what the caller wants to get. Raises RequestError.
     """
-    inputs = bodies.decode(types, media, body)
+    inputs = bodies.decode(types, content_type, body)
     return Question(model, inputs, model.manifest.signature.outputs, partial(bodies.encode, types, accept))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from so1s_runtime.iotypes import form
 from so1s_runtime.iotypes.codec import Codec, Tensors
 from so1s_runtime.iotypes.media import JSON
 from so1s_runtime.iotypes.types import EXAMPLE_BYTES, Types, types_of
@@ -66,7 +67,7 @@ def _predict_typed(types: Types, sample: Tensors | None) -> dict[str, Any]:
     example = sample and types.example(sample)
     return _operation(
         "Predict",
-        _json(_named(takes), example) | _raw(types.inputs),
+        _json(_named(takes), example) | _raw(types.inputs) | {form.MEDIA: {"schema": _named(takes)}},
         _json(_named(gives)) | _raw(types.outputs),
     )
 

@@ -32,11 +32,14 @@ Dtype = Literal[
 """The element types that are served: numpy's names, and `string`."""
 
 
-Type = Literal["numpy", "json", "text", "file", "dataframe", "series"]
-"""An array, any JSON value, text, bytes, rows of named columns, or one column."""
+Type = Literal["numpy", "json", "text", "file", "image", "dataframe", "series"]
+"""An array, any JSON value, text, bytes, pixels, rows of named columns, or one column."""
 
 _VALUES = ("json", "text", "file")
+_BOUNDED = (*_VALUES, "image")
 _TABLES = ("dataframe", "series")
+_IMAGE_RANKS = (3, 4)
+_CHANNELS = (-1, 1, 3, 4)
 _DTYPES = ", ".join(get_args(Dtype))
 _NULLABLE = ("float16", "float32", "float64", "string")
 
@@ -45,7 +48,7 @@ class DeclaredTensor(Tensor):
     """An input or output as the file declares it.
 
     A text, JSON value or file needs no dtype; without a shape it is one alone, and with `[-1]` several. A
-    dataframe has columns instead of both; a series has a dtype.
+    dataframe has columns instead of both; a series has a dtype; an image has a shape.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -62,10 +65,16 @@ class DeclaredTensor(Tensor):
     def _fits_its_type(self) -> Self:
         if self.type in _VALUES and (self.dtype != "string" or len(self.shape) > 1):
             raise ValueError(f"allowed: a {self.type} without dtype, and with no shape, [-1] or [N]")
-        if self.type not in _VALUES and self.max_bytes is not None:
-            raise ValueError(f"allowed: max_bytes with a type of {', '.join(_VALUES)}")
+        if self.type not in _BOUNDED and self.max_bytes is not None:
+            raise ValueError(f"allowed: max_bytes with a type of {', '.join(_BOUNDED)}")
+        if self.type == "image" and not self._is_of_pixels:
+            raise ValueError("allowed: an image of [height, width, 1, 3 or 4], or several, without dtype")
         self._check_table()
         return self
+
+    @property
+    def _is_of_pixels(self) -> bool:
+        return self.dtype == "uint8" and len(self.shape) in _IMAGE_RANKS and self.shape[-1] in _CHANNELS
 
     def _check_table(self) -> None:
         if (self.type == "dataframe") != bool(self.columns):
@@ -90,7 +99,13 @@ def _implied(said: dict[str, Any]) -> dict[str, Any]:
         return {"dtype": "string", "shape": []}
     if said.get("type") == "dataframe":
         return {"dtype": "string", "shape": [-1, len(columns) if isinstance(columns, list) else 0]}
-    return {"shape": [-1]} if said.get("type") == "series" else {}
+    return _IMPLIED.get(said.get("type"), {})
+
+
+_IMPLIED: dict[Any, dict[str, Any]] = {
+    "image": {"dtype": "uint8", "shape": [-1, -1, 3]},
+    "series": {"shape": [-1]},
+}
 
 
 def _require_nullable(dtype: str, *, nullable: bool) -> None:

@@ -119,11 +119,16 @@ def test_a_text_and_a_file_need_no_dtype_and_no_shape():
             r"allowed: a text without dtype, and with no shape, \[-1\] or \[N\]",
         ),
         ("{name: a, type: file, dtype: int8}", "allowed: a file without dtype"),
+        ("{name: a, type: image, shape: [-1, -1, 2]}", "allowed: an image of"),
+        ("{name: a, type: image, dtype: float32}", "allowed: an image of"),
         ("{name: a, type: dataframe}", "allowed: columns of a dataframe, at least one"),
         ("{name: a, type: dataframe, columns: [{name: a, dtype: int8}]}", "distinct names"),
         ("{name: a, type: dataframe, columns: [{name: b, dtype: int}]}", "column 'b' has dtype 'int'"),
         ("{name: a, type: series, dtype: int8, nullable: true}", "allowed: nullable of float16"),
-        ("{name: a, dtype: int8, shape: [-1], max_bytes: 3}", "allowed: max_bytes with a type of json, text"),
+        (
+            "{name: a, dtype: int8, shape: [-1], max_bytes: 3}",
+            "allowed: max_bytes with a type of json, text, file, image",
+        ),
     ],
 )
 def test_a_type_that_does_not_fit_is_refused(declared, problem):

@@ -251,7 +251,7 @@ async def test_the_page_has_a_schema_that_refuses_what_the_server_refuses(app_ar
     async with client_of(app_around(_sums, [ROWS], [SUMS])) as client:
         page = (await client.get("/openapi.json")).json()
         content = page["paths"]["/predict"]["post"]["requestBody"]["content"]
-        assert set(content) == {"application/json", "text/csv"}
+        assert set(content) == {"application/json", "text/csv", "multipart/form-data"}
         jsonschema.validate({"rows": [ROW, ROW | {"amount": None}]}, content["application/json"]["schema"])
         for wrong in ({}, ROW | {"count": "2"}, ROW | {"more": 1}):
             assert (await client.post("/predict", json={"rows": [wrong]})).status_code == 400

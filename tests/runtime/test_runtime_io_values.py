@@ -71,7 +71,7 @@ def written(made, *values):
     arrays = [
         array for codec, value in zip(made.outputs, values, strict=True) for array in codec.from_model(value)
     ]
-    return bodies.encode(made, b"", arrays).body
+    return bodies.encode(made, "", arrays).body
 
 
 def tensor(name, *items, **changes):
@@ -196,7 +196,13 @@ async def test_an_answer_comes_as_the_caller_accepts_it(serve):
         (PROMPT, b"", "", 400, "the body is not valid JSON"),
         (PROMPT, b'{"prompts": "a"}', "", 400, "input 'prompt' has an object where a string belongs"),
         (PROMPT, b"ab\xff", "text/plain", 400, "input 'prompt' at [2] is not UTF-8"),
-        (PROMPT, b"a,b", "text/csv", 415, "the body is text/csv; allowed: application/json, text/plain"),
+        (
+            PROMPT,
+            b"a,b",
+            "text/csv",
+            415,
+            "the body is text/csv; allowed: application/json, text/plain, multipart",
+        ),
         (PROMPTS, b'["a", 7]', "", 400, "input 'prompt' at [1] has the number 7 where a string belongs"),
         (PROMPTS, b"[]", "", 400, "input 'prompt' has shape [0], expected [-1]"),
         (PROMPTS, b'"a"', "", 400, "input 'prompt' is no list"),
@@ -254,7 +260,7 @@ async def test_the_page_has_the_content_types_and_a_schema_that_refuses_what_the
     client = serve(lambda prompt: [prompt], [PROMPT], [{"name": "reply", "type": "text"}])
     operation = (await client.get("/openapi.json")).json()["paths"]["/predict"]["post"]
     content = operation["requestBody"]["content"]
-    assert set(content) == {"application/json", "text/plain"}
+    assert set(content) == {"application/json", "text/plain", "multipart/form-data"}
     assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/plain"}
     described = content["application/json"]
     jsonschema.validate(described["example"], described["schema"])

@@ -9,6 +9,7 @@ import numpy as np
 from so1s_runtime import tensors
 from so1s_runtime.declared import Declared
 from so1s_runtime.errors import ModelError, RequestError
+from so1s_runtime.iotypes.media import JSON
 from so1s_runtime.schemas import nested
 from so1s_runtime.signature import TensorSpec
 
@@ -20,6 +21,9 @@ class Codec(ABC):
 
     # Content types of a body, or of a part of a form, that is one value of this type; the first is written.
     media: ClassVar[tuple[str, ...]] = ()
+
+    # How a field of a form that is no file is written.
+    field: ClassVar[str] = JSON
 
     def __init__(self, declared: Declared) -> None:
         self.declared = declared

@@ -27,6 +27,6 @@ def of_file(name: str) -> str:
     return _OF_SUFFIX.get(PurePosixPath(name).suffix.lower(), ANY)
 
 
-def of_header(header: bytes) -> str:
+def of_header(header: str) -> str:
     """The content type of a header, without parameters; empty where there is none."""
-    return header.partition(b";")[0].strip().lower().decode("latin-1")
+    return header.partition(";")[0].strip().lower()

@@ -13,6 +13,7 @@ from so1s_runtime.declared import Declared, DeclaredSignature
 from so1s_runtime.errors import ModelError
 from so1s_runtime.iotypes.codec import Codec, Tensor, Tensors
 from so1s_runtime.iotypes.frame import Frame, Series
+from so1s_runtime.iotypes.image import Image
 from so1s_runtime.iotypes.values import File, Json, Text
 from so1s_runtime.loaders import Predictor
 
@@ -21,6 +22,7 @@ _CODECS: Mapping[str, type[Codec]] = {
     "text": Text,
     "json": Json,
     "file": File,
+    "image": Image,
     "dataframe": Frame,
     "series": Series,
 }
@@ -105,6 +107,8 @@ def check_served(signature: DeclaredSignature, *, values: bool, pandas: bool) ->
     for each in (*signature.inputs, *signature.outputs):
         if not values:
             _require_arrays(each)
+        if each.type == "image" and find_spec("PIL") is None:
+            raise ModelError(f"{each.name!r} is an image, which needs Pillow in the model's image")
     for each in signature.inputs:
         if each.type not in _OF_PANDAS:
             continue

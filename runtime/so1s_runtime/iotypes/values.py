@@ -24,11 +24,11 @@ class Values(Codec):
 
     def read(self, value: Any) -> Tensors:
         """One value, or a list of them, as it is declared."""
-        if not self.declared.shape:
+        if not self._is_list:
             return self._tensor([self._item(value, ())])
         if not isinstance(value, list):
             raise self.misfit("is no list")
-        tensors.check_shape(self._declared_spec, (len(value),))
+        tensors.check_shape(self._spec, (len(value),))
         return self._tensor([self._item(each, (index,)) for index, each in enumerate(value)])
 
     def write(self, arrays: Sequence[np.ndarray]) -> Any:
@@ -43,8 +43,7 @@ class Values(Codec):
 
     def to_model(self, arrays: Tensors) -> Any:
         """The value alone, or an array of them."""
-        given = arrays[self.declared.name].reshape(-1)
-        items = [self._taken(each, (index,) if self._is_list else ()) for index, each in enumerate(given)]
+        items = [self._taken(each, self._position(index)) for index, each in enumerate(self._items(arrays))]
         return objects(items, (len(items),)) if self._is_list else items[0]
 
     def from_model(self, value: Any) -> Sequence[np.ndarray]:
@@ -62,11 +61,22 @@ class Values(Codec):
 
     @property
     def _is_list(self) -> bool:
-        return bool(self.declared.shape)
+        return bool(self._shape)
 
     @property
-    def _declared_spec(self) -> TensorSpec:
-        return TensorSpec(self.declared.name, DTYPES["string"], self.declared.shape)
+    def _shape(self) -> tuple[int, ...]:
+        """Of the list."""
+        return self.declared.shape
+
+    @property
+    def _spec(self) -> TensorSpec:
+        return TensorSpec(self.declared.name, DTYPES["string"], self._shape)
+
+    def _items(self, arrays: Tensors) -> np.ndarray:
+        return arrays[self.declared.name].reshape(-1)
+
+    def _position(self, index: int) -> Sequence[int]:
+        return (index,) if self._is_list else ()
 
     def _tensor(self, items: Sequence[Any]) -> Tensors:
         return {self.declared.name: objects(items, (len(items),))}
@@ -100,6 +110,7 @@ class Text(Values):
     """A `str`; a body of `text/plain` in UTF-8."""
 
     media = ("text/plain",)
+    field = "text/plain"
 
     def read_raw(self, media: str, raw: bytes) -> Tensors:  # noqa: ARG002 - there is one
         """One text."""
@@ -169,6 +180,7 @@ class File(Values):
     """`bytes`; base64 within JSON."""
 
     media = (ANY,)
+    field = ANY
 
     def read_raw(self, media: str, raw: bytes) -> Tensors:  # noqa: ARG002 - bytes are bytes
         """One file."""
@@ -182,7 +194,7 @@ class File(Values):
         except (binascii.Error, ValueError) as error:
             raise self.misfit(f"is not base64: {error}", position) from error
 
-    def _taken(self, item: Any, position: Sequence[int]) -> bytes:
+    def _taken(self, item: Any, position: Sequence[int]) -> Any:
         raw = item if isinstance(item, bytes) else self._item(item, position)
         self._check_size(len(raw), position)
         return raw

@@ -19,13 +19,14 @@ from so1s.events.model import Format
 LOCKS = Path(__file__).parent
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-Need = Literal["dataframe"]
+Need = Literal["dataframe", "image"]
 """Libraries that an IO type takes, beside those of the format: an extra of the runtime by the same name."""
 
 NEEDS: tuple[Need, ...] = get_args(Need)
 
 _NEEDS: dict[Need, tuple[set[str], tuple[Format, ...]]] = {
     "dataframe": ({"dataframe", "series"}, ("skops", "pickle")),
+    "image": ({"image"}, FORMATS),
 }
 """Which types have a need, in which formats. User code names pandas among its own requirements."""
 

@@ -169,7 +169,7 @@ class Tensor(Value):
     shape: list[Annotated[int, Field(ge=-1)]]
     """-1 is any size; the first axis is the batch. Empty for one text, JSON value or file alone."""
     type: str = "numpy"
-    """What the model's code takes or gives: `numpy`, `json`, `text`, `file`, `dataframe`, `series`."""
+    """What the model takes or gives: `numpy`, `json`, `text`, `file`, `image`, `dataframe`, `series`."""
     columns: list[Column] = []
     """Of a dataframe, in its order."""
     nullable: bool = False
