@@ -160,7 +160,7 @@ ALL = (*SERVING, at(6, changed(2, 3)), at(7, opened()), at(8, resolved()), at(9,
 @both
 async def test_the_order_of_events_and_their_repetition_is_no_matter(console):
     async with console.service.store.transaction() as tx:
-        for batch in (ALL[::-1], ALL[3:], ALL[:2], [*ALL, *ALL]):
+        for batch in ([*ALL, *ALL], ALL[::-1], ALL[3:], ALL[:2]):
             await standing.remember(tx, batch)
         assert await standing.read(tx.connection, "risk") == stands(*ALL)
 
