@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from services.builder.adapters import bubblewrap
 from services.builder.adapters.inspection import calls
 from services.builder.adapters.uv_environment import uv_environment
 from services.builder.domain.failure import BuildError
+from services.builder.domain.lock import Lock
 from services.builder.domain.permission import Permissions
 from so1s.errors import InvalidInput
+from so1s.requirements import FILE_NAME
 
 FINE = '{"inputs": [{"name": "x", "dtype": "int8", "shape": [-1]}], "outputs": []}'
 ABOVE = [path.name for path in Path(sys._base_executable).resolve().parents if path.parent == Path.home()]
@@ -309,6 +312,19 @@ def test_a_sandbox_that_fails_on_this_machine_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
 
     assert bubblewrap.find("auto", Path(sys._base_executable))[1] == "setting up uid map: Permission denied"
+
+
+async def test_packages_that_an_author_chose_run_in_the_enclosure_alone(
+    tmp_path, make_inspector, sandbox, dependencies
+):
+    (tmp_path / "site/json.py").write_text("raise SystemExit('the warm process is taken over')")
+    (tmp_path / "site/chosen.py").write_text("import os; ENCLOSED = os.path.exists('/opt/so1s/model/m')")
+    inspector = make_inspector(sandbox, """print('{"error": "%s"}' % chosen.ENCLOSED)""")
+    check = tmp_path / "runtime/so1s_runtime/check.py"
+    check.write_text(f"import chosen\n{check.read_text()}")
+
+    with pytest.raises(BuildError, match="True"):
+        await inspector.signature(tmp_path / "m", "python", replace(dependencies, lock=Lock(FILE_NAME, "")))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a builder that is not root is what the other tests have")

@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -58,7 +58,7 @@ _ENVIRONMENT = {
 }
 _SANDBOX_ENVIRONMENT = _ENVIRONMENT | {
     "HOME": places.TEMPORARY,
-    "PYTHONPATH": f"{places.RUNTIME}:{places.DEPENDENCIES}:{places.CODE}",
+    "PYTHONPATH": places.CODE,
 }
 
 
@@ -228,10 +228,10 @@ class ProcessInspector:
     async def _start(self, dependencies: Dependencies) -> WarmProcess:
         def command(home: Path, control: int) -> tuple[list[str], dict[str, str]]:
             place = "sandbox" if self._sandbox else "host"
-            modules = _WARM.get(dependencies.lock.name, ())
-            arguments = [*_SERVER, str(control), place, *modules]
+            libraries = self._libraries(dependencies)
+            arguments = [*_SERVER, str(control), place, libraries, *_imported(dependencies)]
             if self._sandbox is None:
-                return [str(self._python), *arguments], self._environment(home, dependencies)
+                return [str(self._python), *arguments], self._environment(home)
             shown = self._shown(home, dependencies)
             return self._sandbox.command(arguments, shown=shown, environment=_SANDBOX_ENVIRONMENT), {}
 
@@ -241,9 +241,13 @@ class ProcessInspector:
             said = " ".join(str(error).splitlines()[-_SHOWN_LINES:])
             raise BuildError("dependencies", f"the libraries cannot be imported: {said}") from error
 
-    def _environment(self, home: Path, dependencies: Dependencies) -> dict[str, str]:
-        libraries = (self._runtime, dependencies.site_packages, self._directory)
-        return _ENVIRONMENT | {"HOME": str(home), "PYTHONPATH": ":".join(map(str, libraries))}
+    def _libraries(self, dependencies: Dependencies) -> str:
+        if self._sandbox:
+            return f"{places.RUNTIME}:{places.DEPENDENCIES}"
+        return f"{self._runtime}:{dependencies.site_packages}"
+
+    def _environment(self, home: Path) -> dict[str, str]:
+        return _ENVIRONMENT | {"HOME": str(home), "PYTHONPATH": str(self._directory)}
 
     def _shown(self, home: Path, dependencies: Dependencies) -> dict[str, Path]:
         return {
@@ -253,6 +257,12 @@ class ProcessInspector:
             places.LENT: lent_of(home),
             "/etc/passwd": self._directory / "passwd",
         }
+
+
+def _imported(dependencies: Dependencies) -> tuple[str, ...]:
+    """What the warm process imports; of packages that a model's author chose, it is nothing."""
+    name = dependencies.lock.name
+    return ("so1s_runtime.check", *_WARM.get(name, ())) if name in get_args(Format) else ()
 
 
 def _close(warm: dict[Path, WarmProcess]) -> None:

@@ -1,9 +1,10 @@
 """Tries models in children of a warm process.
 
-    python -m so1s_inspection.server CONTROL PLACE MODULE…
+    python -m so1s_inspection.server CONTROL PLACE LIBRARIES MODULE…
 
-Imports `so1s_runtime.check` and the modules once, says so by a byte to the socket of the file descriptor
-CONTROL, and serves until that ends, which is when the builder does.
+Imports the modules once, from LIBRARIES, directories with colons between them; says so by a byte to the
+socket of the file descriptor CONTROL, and serves until that ends, which is when the builder does. Without a
+module nothing of LIBRARIES is known to this process: code of strangers is for its children alone.
 CONTROL brings connections, sockets each, with one byte each. Each goes to a child: it reads a line of JSON,
 answers its process id in a line, and runs the check with its output going to the connection.
 
@@ -29,14 +30,17 @@ from typing import Any
 Check = Callable[[], None]
 
 
-def main(control: socket.socket, place: str, modules: list[str]) -> None:
+def main(control: socket.socket, place: str, libraries: str, modules: list[str]) -> None:
     """Import, and serve."""
     _close_all_but(control.fileno())
     run = _on_host
     if place == "sandbox":
         importlib.import_module("so1s_inspection.enclosure").become_nobody()
         run = _in_sandbox
-    for module in ("so1s_runtime.check", *modules):
+    os.environ["PYTHONPATH"] = libraries  # of processes that a model starts
+    if modules:
+        _know(libraries)
+    for module in modules:
         importlib.import_module(module)
     gc.freeze()  # what a collection touches a child would have to copy
     control.send(b"\n")
@@ -45,6 +49,11 @@ def main(control: socket.socket, place: str, modules: list[str]) -> None:
         _accept(control, run)
     finally:
         shutil.rmtree(os.environ["HOME"], ignore_errors=True)
+
+
+def _know(libraries: str) -> None:
+    """Import from there before anything else, as a replica does."""
+    sys.path[:0] = [path for path in libraries.split(":") if path not in sys.path]
 
 
 def _close_all_but(control: int) -> None:
@@ -107,6 +116,7 @@ def _in_sandbox(request: dict[str, Any], check: Check) -> None:
 def _check(arguments: list[str]) -> None:
     """Run the check; its words are out when this returns, and the builder need not wait for more."""
     try:
+        _know(os.environ["PYTHONPATH"])
         importlib.import_module("so1s_runtime.check").main(arguments)
     except BaseException:  # noqa: BLE001 - whatever it is, it is the answer
         traceback.print_exc()
@@ -122,4 +132,4 @@ def _flush() -> None:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3:])
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3], sys.argv[4:])
