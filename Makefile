@@ -83,6 +83,10 @@ bench: install ## Measure each part beside a peer or a limit of the machine (CLU
 load: install ## Load an endpoint while its operator works on it: no request may fail, the objective must hold
 	@$(BIN)/pytest tests/load -m load -s
 
+.PHONY: soak
+soak: install ## Good and hostile callers on an inference server: its memory, sockets and threads must stay flat (MINUTES=10)
+	@SO1S_SOAK_MINUTES=$(or $(MINUTES),10) $(BIN)/pytest tests/load/test_soak.py -m load -s
+
 .PHONY: verify
 verify: install ## Regenerate what is generated; fail where that changes the tree
 	@$(BIN)/python docs/generate.py

@@ -1,10 +1,10 @@
 """Requests and answers on bare ASGI: no framework stands between the socket and the model."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from types import coroutine
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -84,9 +84,9 @@ def json_response(value: Any, status: int = 200, headers: Headers = ()) -> Respo
 
 async def _within(seconds: float, receiving: Awaitable[Message]) -> Message:
     """The next message. Most bodies have arrived with their head: then no timer is set, which costs much."""
-    begun = cast("Coroutine[Any, None, Message]", receiving)
+    begun = receiving.__await__()
     try:
-        waits_for = begun.send(None)
+        waits_for = next(begun)
     except StopIteration as arrived:
         message = arrived.value
     else:
@@ -101,14 +101,14 @@ async def _within(seconds: float, receiving: Awaitable[Message]) -> Message:
 
 
 @coroutine
-def _resume(begun: Coroutine[Any, None, Message], waits_for: Any) -> Generator[Any, None, Message]:
-    """Go on with a coroutine that has begun, and waits for that."""
+def _resume(begun: Generator[Any, Any, Message], waits_for: Any) -> Generator[Any, None, Message]:
+    """Go on with what has begun, and waits for that."""
     try:
         yield waits_for
     except BaseException:
         begun.close()
         raise
-    return (yield from cast("Generator[Any, None, Message]", begun))
+    return (yield from begun)
 
 
 def _too_large(max_bytes: int) -> RequestError:

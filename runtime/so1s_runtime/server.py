@@ -10,12 +10,11 @@ from types import FrameType
 
 import uvicorn
 
-from so1s_runtime import manifest, model, trial
+from so1s_runtime import connection, manifest, model, trial
 from so1s_runtime.app import App, State
 from so1s_runtime.errors import AuthorError, ModelError
 from so1s_runtime.logs import configure, log
 from so1s_runtime.payloads import Payloads
-from so1s_runtime.rpc import front
 from so1s_runtime.rpc.server import RpcServer
 from so1s_runtime.settings import Settings
 from so1s_runtime.sinks import Outbox, sink
@@ -142,7 +141,7 @@ def _grace_seconds(settings: Settings) -> int:
 def _config(settings: Settings, app: App, rpc: RpcServer) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=front.protocol(rpc.port),
+        http=connection.protocol(rpc.port, settings.body_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -25,7 +25,8 @@ def load_json(body: bytes | memoryview) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise RequestError(f"the body is not valid JSON, which has no NaN or Infinity: {error}") from error
+        reason = f"the body is not valid JSON, which has no NaN or Infinity: {error}"
+        raise RequestError(reason) from None  # the cause would keep the body
 
 
 def from_nested(spec: TensorSpec, values: Any) -> np.ndarray:

@@ -81,7 +81,10 @@ class Worker:
         outcome = attempt(lambda: ask().answer())
         self.pace.see_work(time.thread_time() - began)
         if outcome.error:
-            raise outcome.error
+            try:
+                raise outcome.error
+            finally:
+                del outcome  # an error whose frame holds it is freed late
         return outcome.result
 
     async def _answer_in_thread(self, ask: Callable[[], Question[T]]) -> T:

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import socket
+import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -63,3 +65,27 @@ async def running(directory: Path, *flags: str):
 
 def is_ready(answer: httpx.Response) -> bool:
     return answer.status_code == 200
+
+
+@contextmanager
+def started(directory: Path, log: Path, *flags: str) -> Generator[tuple[subprocess.Popen, int], None, None]:
+    """A server that is ready and logs to a file, and its port, for tests without an event loop."""
+    port = free_port()
+    command = [sys.executable, "-m", "so1s_runtime", f"--model-dir={directory}", f"--port={port}", *flags]
+    with log.open("wb") as output, subprocess.Popen(command, stderr=output) as process:
+        try:
+            _await_ready(process, f"http://127.0.0.1:{port}/v2/health/ready")
+            yield process, port
+        finally:
+            process.kill()
+
+
+def _await_ready(process: subprocess.Popen, url: str) -> None:
+    deadline = time.monotonic() + LONG_SECONDS
+    while True:
+        with suppress(httpx.TransportError):
+            if is_ready(httpx.get(url)):
+                return
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

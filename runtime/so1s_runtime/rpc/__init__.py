@@ -1,6 +1,6 @@
 """The Open Inference Protocol v2 over gRPC: the same model, limits, metrics and logs as over HTTP.
 
-    front          a connection that speaks HTTP/2 goes to gRPC, on the port where HTTP is answered
+    front          hands connections of the port where HTTP is answered to gRPC's server and back
     server         gRPC's own server, which starts with the first such connection
     service        methods: what each request passes on its way
     infer, details bytes → arrays → bytes, and errors in gRPC's words; pure

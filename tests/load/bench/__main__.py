@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from tests.load.bench import codec, consume, image, platform, report, runtime
+from tests.load.bench import asgi, codec, consume, image, platform, report, runtime
 from tests.load.bench.figure import Figure
 from tests.load.bench.load import TOOL
 
@@ -58,6 +58,12 @@ _PARTS = {
         "limited and counted. A model that is slower than a millisecond runs in a thread, so that health "
         "answers meanwhile; this one stays on the event loop. Each server has one core, and MLServer one "
         "process.",
+    ),
+    "asgi": _Part(
+        "ASGI server",
+        asgi.measure,
+        "The same app with its checks, limits and metrics. On uvicorn it is the inference server as it is, "
+        "with gRPC on the same port and limits on heads; on granian it is the app alone.",
     ),
     "platform": _Part(
         "The whole platform",

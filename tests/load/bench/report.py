@@ -110,4 +110,7 @@ _HEAD = """\
 Each figure stands beside a peer, another way to do the same, or beside a limit of the machine. Both were
 measured in the same run, in turns, and the medians are shown. The ratio is how much of the peer's speed
 ours has: 1 is as fast, 0.5 takes twice the time. Read ratios: the figures are this machine's.
+
+One part alone is measured by `.venv/bin/python -m tests.load.bench PART`; `asgi` is what tells, on a quiet
+machine, whether uvicorn or granian shall carry the inference server.
 """

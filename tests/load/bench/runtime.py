@@ -23,7 +23,7 @@ async def measure(directory: Path) -> list[Figure]:
     with ExitStack() as running:
         ours = running.enter_context(servers.ours(model))
         bare = running.enter_context(servers.bare(model))
-        figures = await _beside(_BARE, ours, bare, servers.body(), "predict")
+        figures = await beside(_BARE, ours, bare, servers.body(), "predict")
     try:
         mlserver.install()
     except mlserver.MissingPeerError as missing:
@@ -32,7 +32,7 @@ async def measure(directory: Path) -> list[Figure]:
         ours = running.enter_context(servers.ours(model))
         peer = running.enter_context(mlserver.serving(directory / "mlserver", model / "model.onnx"))
         ours = ours.replace("/predict", "/v2/models/tumour/infer")
-        return figures + await _beside(_MLSERVER, ours, peer, _tensors(), "infer")
+        return figures + await beside(_MLSERVER, ours, peer, _tensors(), "infer")
 
 
 def _tensors() -> bytes:
@@ -42,7 +42,7 @@ def _tensors() -> bytes:
     return json.dumps({"inputs": [tensor]}).encode()
 
 
-async def _beside(peer: str, ours: str, theirs: str, content: bytes, verb: str) -> list[Figure]:
+async def beside(peer: str, ours: str, theirs: str, content: bytes, verb: str) -> list[Figure]:
     for url in (ours, theirs):
         await servers.answers(url, content)
     figures = []
