@@ -63,7 +63,8 @@ class ModelFile(Value):
     inputs: Annotated[list[DeclaredTensor], Field(min_length=1)] | None = None
     outputs: Annotated[list[DeclaredTensor], Field(min_length=1)] | None = None
     sample: InnerPath | None = None
-    """A JSON file with a body of `POST /predict`: the warm-up call, and `so1s predict --sample`."""
+    """A body of `POST /predict`, JSON unless its name tells of another type: for the warm-up call, and for
+    `so1s predict --sample`."""
     requirements: Annotated[list[str], AfterValidator(_packages)] | None = None
     """The packages that user code needs, in place of a `requirements.txt` beside it."""
     deploy: DeployOptions = DeployOptions()

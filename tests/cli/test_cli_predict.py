@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from so1s import publish_model
+from so1s.cli import bodies
+from so1s_runtime.iotypes import media
 
 ROWS = '{"x": [[1.5, 2.5]]}'
 
@@ -56,10 +58,13 @@ def test_data_comes_from_a_file_too(so1s, gateway, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "either --data JSON|@FILE|-, or --sample"),
+        ([], "either --data JSON|@FILE|-, --file PATH, or --sample"),
         (["--data", "{"], "allowed: JSON"),
         (["--data", "@gone.json"], "No such file"),
         (["--data", "{}", "--sample"], "either"),
+        (["--file", "a.png", "--sample"], "either"),
+        (["--file", "gone.png"], "No such file"),
+        (["--data", "{}", "--type", "text/csv"], "allowed: with --file PATH; --data is JSON"),
     ],
 )
 def test_a_body_that_cannot_be_is_usage(so1s, gateway, arguments, message):
@@ -110,3 +115,66 @@ def test_the_curl_snippet_works_whatever_the_body_holds(so1s, gateway):
     snippet = so1s("predict", "fraud", "--data", body, "--curl").out
     done = subprocess.run(["bash", "-c", snippet], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["got"] == json.loads(body)
+
+
+PIXELS = b"\x89PNG\r\n\x00\xff"
+
+
+@pytest.fixture
+def raw_gateway(laptop, http):
+    """Answers what it got, and as what."""
+    http.answers["/predict"] = lambda headers, body: (
+        200,
+        {},
+        json.dumps({"type": headers["content-type"], "got": body.hex()}).encode(),
+    )
+    return http
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content_type"),
+    [
+        (["a.PNG"], "image/png"),
+        (["rows.csv"], "text/csv"),
+        (["note.txt"], "text/plain"),
+        (["model.bin"], "application/octet-stream"),
+        (["photo", "--type", "image/jpeg"], "image/jpeg"),
+    ],
+)
+def test_a_file_is_sent_as_it_is_with_its_type(so1s, raw_gateway, tmp_path, arguments, content_type):
+    (tmp_path / arguments[0]).write_bytes(PIXELS)
+    said = so1s("predict", "fraud", "--file", *arguments, "-o", "json").json["answer"]
+    assert said == {"type": content_type, "got": PIXELS.hex()}
+
+
+@pytest.mark.parametrize("language", ["curl", "python"])
+def test_the_snippets_send_a_file_too(so1s, raw_gateway, tmp_path, language):
+    (tmp_path / "it's.png").write_bytes(PIXELS)
+    snippet = so1s("predict", "fraud", "--file", "it's.png", f"--{language}").out
+    command = ["bash", "-c", snippet] if language == "curl" else [sys.executable, "-c", snippet]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert PIXELS.hex() in done.stdout
+    assert "image/png" in done.stdout
+
+
+def test_a_sample_that_is_no_json_is_sent_as_it_is(so1s, gateway, raw_gateway, laptop, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "model.skops").write_bytes(b"weights")
+    (out / "photo.png").write_bytes(PIXELS)
+    (out / "so1s.yaml").write_text("schema: so1s/v1\nsample: photo.png\n")
+    publish_model("fraud", out, version="3", settings=laptop.model_copy(update={"account": "photos"}))
+    said = so1s("predict", "fraud", "--sample", "--account", "photos", "-o", "json").json["answer"]
+    assert said == {"type": "image/png", "got": PIXELS.hex()}
+
+
+def test_without_the_authors_sample_the_example_of_the_models_page_is_sent(so1s, gateway):
+    content = {"application/json": {"example": {"prompt": "hi"}}}
+    page = {"paths": {"/predict": {"post": {"requestBody": {"content": content}}}}}
+    gateway.answers["/openapi.json"] = page
+    said = so1s("predict", "fraud", "--sample", "--account", "paged", "-o", "json").json
+    assert said["answer"]["got"] == {"prompt": "hi"}
+
+
+def test_the_command_line_and_the_server_know_the_same_suffixes():
+    assert bodies._OF_SUFFIX == media._OF_SUFFIX

@@ -39,9 +39,11 @@ SERVED = [
     Example("keras", "keras", "keras", 1e-6, disk_gib=12),
     Example("lightgbm", "lightgbm", "lightgbm", 0),
     Example("onnx", "onnx", "onnxruntime", 1e-5),
+    Example("photo", "python", "numpy", 0),
     Example("pickle", "pickle", "scikit-learn", 0),
     Example("python", "python", "numpy", 1e-15),
     Example("sklearn", "skops", "scikit-learn", 0),
+    Example("table", "skops", "scikit-learn", 0),
     Example("tensorflow", "tensorflow", "tensorflow-cpu", 1e-6, disk_gib=12),
     Example("xgboost", "xgboost", "xgboost-cpu", 1e-6),
 ]
@@ -98,7 +100,7 @@ async def test_the_server_of_an_example_answers_as_its_library_does(
     proofs.append(Proof(example.name, example.format, library, example.tolerance, size, start_seconds))
 
 
-def require_close(answer: list, values: list, tolerance: float, name: str) -> None:
+def require_close(answer: object, values: object, tolerance: float, name: str) -> None:
     """Texts are equal, numbers near."""
     if np.asarray(values).dtype.kind in "fiu":
         np.testing.assert_allclose(answer, values, atol=tolerance, rtol=0, err_msg=name)

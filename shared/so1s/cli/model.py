@@ -173,10 +173,11 @@ _CODE_TEMPLATE = (
 schema: so1s/v1
 format: {format}
 # What goes into run() and what comes out of it: an example, to be replaced. -1 is any length.
+# Beside arrays: {{name: prompt, type: text}}, and of type json, file, image, dataframe or series.
 """
     + _EXAMPLE.replace("{", "{{").replace("}", "}}")
     + """
-# A JSON file with a body of POST /predict: the warm-up call, and `so1s predict --sample`.
+# A body of POST /predict, as JSON or as an image, CSV or text: the warm-up call, and `so1s predict --sample`.
 # sample: sample.json
 # The packages that it imports, beside NumPy; or a requirements.txt in their place.
 # requirements: [pandas>=2]
@@ -193,7 +194,8 @@ file: {file}
 # What goes in and out; without these two lines the model is asked.
 # inputs:  [{{name: x, dtype: float32, shape: [-1, 30]}}]
 # outputs: [{{name: label, dtype: int64, shape: [-1]}}]
-# A JSON file with a body of POST /predict: the warm-up call, and `so1s predict --sample`.
+# Rows with named columns: {{name: rows, type: dataframe, columns: [{{name: amount, dtype: float64}}]}}
+# A body of POST /predict, as JSON or as an image, CSV or text: the warm-up call, and `so1s predict --sample`.
 # sample: sample.json
 # What an event of publication does not say.
 # deploy: {{resources: {{memory_mib: 1024}}, scaling: {{max_replicas: 4}}}}

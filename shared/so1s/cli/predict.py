@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -16,6 +13,7 @@ import typer
 from rich.text import Text
 
 from so1s.cli import api, samples
+from so1s.cli.bodies import JSON, Body, of_data, of_file
 from so1s.cli.options import Account, account_of
 from so1s.cli.terminal import terminal
 from so1s.errors import InvalidInput, So1sError, Unreachable
@@ -67,6 +65,12 @@ def predict(
     *,
     account: Account = None,
     data: Annotated[str | None, typer.Option(help="A JSON body, @FILE, or - for standard input.")] = None,
+    file: Annotated[
+        str | None, typer.Option(help="A file that is sent as it is: an image, CSV, text, any bytes.")
+    ] = None,
+    content_type: Annotated[
+        str | None, typer.Option("--type", help="Of --file, where its name does not tell: image/png.")
+    ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="The sample that came with the model.")] = False,
     curl: Annotated[bool, typer.Option("--curl", help="Print the call for a shell instead.")] = False,
     python: Annotated[bool, typer.Option("--python", help="Print the call for Python instead.")] = False,
@@ -75,28 +79,33 @@ def predict(
     settings, screen = ClientSettings.load(), terminal(context)
     account = account_of(settings, account)
     target = Target.of(settings, account, endpoint)
-    if (data is None) != sample:
-        raise InvalidInput.missing("data", "allowed: either --data JSON|@FILE|-, or --sample")
-    body = _body(data) if data is not None else _sample(settings, account, target)
+    if [data is not None, file is not None, sample].count(True) != 1:
+        raise InvalidInput.missing("data", "allowed: either --data JSON|@FILE|-, --file PATH, or --sample")
+    if content_type is not None and file is None:
+        raise InvalidInput.of("type", content_type, "allowed: with --file PATH; --data is JSON")
+    if data is not None:
+        body = of_data(data)
+    else:
+        body = of_file(file, content_type) if file is not None else _sample(settings, account, target)
     if curl or python:
         typer.echo(as_curl(target, body) if curl else as_python(target, body))
         return
     screen.show(call(target, body), _shown)
 
 
-def call(target: Target, body: str) -> Prediction:
+def call(target: Target, body: Body) -> Prediction:
     """Send a body to `/predict`.
 
     Raises:
         Unreachable: the gateway does not answer.
         So1sError: the endpoint refused; the message is its own.
     """
-    headers = {"host": urlsplit(target.url).netloc, "content-type": "application/json"}
+    headers = {"host": urlsplit(target.url).netloc, "content-type": body.content_type}
     try:
         with api.client(target.connect, _SECONDS) as http:
             http.get("/", headers=headers)  # connect first: the time shown is the call's alone
             began = time.perf_counter()
-            answer = http.post("/predict", content=body, headers=headers)
+            answer = http.post("/predict", content=body.content, headers=headers)
             milliseconds = (time.perf_counter() - began) * 1000
     except httpx.TransportError as error:
         raise unreachable(target, error) from error
@@ -113,54 +122,31 @@ def unreachable(target: Target, error: Exception) -> Unreachable:
     )
 
 
-def as_curl(target: Target, body: str) -> str:
+def as_curl(target: Target, body: Body) -> str:
     """The call as a shell line."""
-    return f"curl -s {target.url}/predict -H 'content-type: application/json' -d {shlex.quote(body)}"
+    return f"curl -s {target.url}/predict -H 'content-type: {body.content_type}' {body.as_curl}"
 
 
-def as_python(target: Target, body: str) -> str:
+def as_python(target: Target, body: Body) -> str:
     """The call as a Python program, with nothing but httpx."""
-    host = urlsplit(target.url).netloc
+    headers = {"host": urlsplit(target.url).netloc}
+    if body.content_type != JSON:
+        headers["content-type"] = body.content_type
     return f"""import httpx
 
 answer = httpx.post(
     {target.connect + "/predict"!r},
-    headers={{"host": {host!r}}},
-    json={json.loads(body)!r},
+    headers={headers!r},
+    {body.as_python},
 )
 print(answer.raise_for_status().json())"""
 
 
-def _sample(settings: ClientSettings, account: str, target: Target) -> str:
+def _sample(settings: ClientSettings, account: str, target: Target) -> Body:
     try:
         return samples.find(settings, account, target.connect, urlsplit(target.url).netloc)
     except httpx.TransportError as error:
         raise unreachable(target, error) from error
-
-
-def _body(data: str) -> str:
-    if data == "-":
-        text = sys.stdin.read()
-    elif data.startswith("@"):
-        text = _read(Path(data[1:]))
-    else:
-        text = data
-    try:
-        json.loads(text)
-    except ValueError as error:
-        raise InvalidInput.of(
-            "data", text, f'allowed: JSON, such as {{"x": [[5.1, 3.5]]}}; {error}'
-        ) from error
-    return text
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise InvalidInput.of(
-            "data", f"@{path}", f"allowed: a file that can be read; {error.strerror}"
-        ) from error
 
 
 def _shown(prediction: Prediction) -> Text:

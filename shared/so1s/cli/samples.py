@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import httpx
+
 from so1s.broker.reader import Reader, decoded
 from so1s.cli import api
 from so1s.cli.ask import run
+from so1s.cli.bodies import JSON, Body, content_type_of
 from so1s.errors import InvalidInput, So1sError
 from so1s.events import ModelUploaded
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.platform import ClientSettings
 
 
-def find(settings: ClientSettings, account: str, connect: str, host: str) -> str:
-    """A JSON body that the version behind an endpoint takes.
+def find(settings: ClientSettings, account: str, connect: str, host: str) -> Body:
+    """A body that the version behind an endpoint takes.
 
     Args:
         settings: of the platform.
@@ -37,10 +40,23 @@ def find(settings: ClientSettings, account: str, connect: str, host: str) -> str
         sample = _of_the_author(settings, account, model, version)
         if sample is not None:
             return sample
+        if (example := _of_the_page(http.get("/openapi.json", headers={"host": host}))) is not None:
+            return example
         described = http.get(f"/v2/models/{model}/versions/{version}", headers={"host": host})
     if described.is_error:
         raise So1sError(f"{host} does not describe {served}: HTTP {described.status_code}; give --data")
-    return json.dumps({each["name"]: _zeros(each) for each in described.json()["inputs"]})
+    return Body(json.dumps({each["name"]: _zeros(each) for each in described.json()["inputs"]}).encode())
+
+
+def _of_the_page(answer: httpx.Response) -> Body | None:
+    """The example of the model's own page: its author's sample, or zeros."""
+    if answer.is_error:
+        return None
+    try:
+        body = answer.json()["paths"]["/predict"]["post"]["requestBody"]["content"][JSON]["example"]
+    except (ValueError, KeyError, TypeError):
+        return None  # too long for a page, or no page of ours
+    return Body(json.dumps(body).encode())
 
 
 def _zeros(described: dict[str, Any]) -> Any:
@@ -50,7 +66,7 @@ def _zeros(described: dict[str, Any]) -> Any:
     return value
 
 
-def _of_the_author(settings: ClientSettings, account: str, model: str, version: str) -> str | None:
+def _of_the_author(settings: ClientSettings, account: str, model: str, version: str) -> Body | None:
     """The sample in the uploaded artifact, where it is a tar on this machine."""
     uploaded = run(settings, _upload(settings, account, model, version))
     if uploaded is None or not uploaded.artifact.uri.startswith("file://"):
@@ -59,8 +75,11 @@ def _of_the_author(settings: ClientSettings, account: str, model: str, version: 
     try:
         with tarfile.open(path) as archive:
             described = ModelFile.parse(_member(archive, FILE_NAME))
-            return _member(archive, described.sample).decode() if described.sample else None
-    except (OSError, tarfile.TarError, KeyError, InvalidInput, UnicodeDecodeError):
+            if described.sample is None:
+                return None
+            content_type = content_type_of(described.sample)
+            return Body(_member(archive, described.sample), content_type, described.sample)
+    except (OSError, tarfile.TarError, KeyError, InvalidInput):
         return None  # a bare model, or an artifact that is gone
 
 

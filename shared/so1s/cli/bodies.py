@@ -1,0 +1,91 @@
+"""What `so1s predict` sends: JSON, or a file as it is."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from so1s.errors import InvalidInput
+
+JSON = "application/json"
+
+_OF_SUFFIX = {
+    ".json": JSON,
+    ".txt": "text/plain",
+    ".csv": "text/csv",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+}
+"""The content types that the inference server reads, by the suffixes of files; it has the same table."""
+
+
+def content_type_of(name: str) -> str:
+    """What the name of a file tells."""
+    return _OF_SUFFIX.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body and its content type; `file` is where it came from, if it is no JSON."""
+
+    content: bytes
+    content_type: str = JSON
+    file: str = ""
+
+    @property
+    def as_curl(self) -> str:
+        """As curl is told of it."""
+        if self.content_type == JSON:
+            return f"-d {shlex.quote(self.content.decode())}"
+        return f"--data-binary {shlex.quote('@' + self.file)}"
+
+    @property
+    def as_python(self) -> str:
+        """The arguments of httpx that send it."""
+        if self.content_type == JSON:
+            return f"json={json.loads(self.content)!r}"
+        return f"content=open({self.file!r}, 'rb').read()"
+
+
+def of_data(data: str) -> Body:
+    """A JSON body: itself, `@FILE`, or `-` for standard input.
+
+    Raises:
+        InvalidInput: it is no JSON, or cannot be read.
+    """
+    if data == "-":
+        text = sys.stdin.read().encode()
+    else:
+        text = _read("data", data[1:], f"@{data[1:]}") if data.startswith("@") else data.encode()
+    try:
+        json.loads(text)
+    except ValueError as error:
+        said = text.decode(errors="replace")
+        hint = f'allowed: JSON, such as {{"x": [[5.1, 3.5]]}}, or --file for what is none; {error}'
+        raise InvalidInput.of("data", said, hint) from error
+    return Body(text)
+
+
+def of_file(path: str, content_type: str | None) -> Body:
+    """A file as it is.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    return Body(_read("file", path, path), content_type or content_type_of(path), path)
+
+
+def _read(field: str, path: str, said: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidInput.of(field, said, f"allowed: a file that can be read; {error.strerror}") from error
