@@ -22,14 +22,14 @@ def said(lines: list[str]) -> list[str]:
 async def test_a_log_can_be_read_while_its_build_runs(shop, skops_model):
     shop.inspector.hold = True
     await shop.say(shop.uploaded(data=skops_model))
-    async with at_work(shop.worker(lease_seconds=0.5)) as task:
+    async with at_work(shop.worker(lease_seconds=5)) as task:
 
         async def shows_the_step() -> bool:
             return "model: started" in said(await shop.log())
 
         await until(shows_the_step)
         shop.inspector.go_on.set()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 20)
 
     lines = said(await shop.log())
     assert lines[0] == "build 1 of risk/fraud@3, try 1"
