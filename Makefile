@@ -52,7 +52,7 @@ check: install ## Format, lint, types, imports, dependencies, spelling
 	@$(BIN)/ty check --quiet
 	@$(BIN)/lint-imports --no-cache $(QUIET)
 	@$(BIN)/codespell
-	@for member in shared runtime deploy/local deploy/broker deploy/lab; do (cd $$member && $(CURDIR)/$(BIN)/deptry .) || exit 1; done $(QUIET)
+	@for member in shared runtime compiler deploy/local deploy/broker deploy/lab; do (cd $$member && $(CURDIR)/$(BIN)/deptry .) || exit 1; done $(QUIET)
 	@for pod in $(dir $(wildcard services/*/pyproject.toml)); do (cd $$pod && \
 	    $(CURDIR)/$(BIN)/deptry . --known-first-party services --per-rule-ignores "$(BROUGHT)") || exit 1; done $(QUIET)
 	@echo "check: all good"

@@ -31,7 +31,7 @@ from services.builder.handlers import consumer
 from services.builder.locks import shipped
 from services.builder.ports import Cache, Images
 from services.builder.retention import REMOVED, Retention
-from services.builder.runtime import stage
+from services.builder.runtime import COMPILER, RUNTIME, stage
 from services.builder.settings import Settings
 from services.builder.steps import World
 from services.builder.worker import Terms, Worker, Workers
@@ -134,7 +134,7 @@ def make_world(settings: Settings) -> World:
         inspector=ProcessInspector(
             directory=directory / "inspectors" / settings.instance,
             python=python,
-            runtime=runtime,
+            runtime=stage(directory / "runtime", python, (RUNTIME, COMPILER)),
             bounds=Bounds(
                 seconds=settings.inspect_seconds,
                 memory_mib=settings.inspect_memory_mib,

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from services.builder.domain.archive import Limits
+from services.builder.domain.compilation import to_compile
 from services.builder.domain.contents import CODE, PREPARED, choose_model, require_signature
 from services.builder.domain.directories import MARKERS, recognise_directory
 from services.builder.domain.failure import BuildError
 from services.builder.domain.formats import recognise
+from services.builder.domain.options import optimization
 from services.builder.domain.permission import Permissions
 from services.builder.stop import Stop
 from services.builder.unpack import archive_kind, unpack
 from so1s import requirements
 from so1s.errors import InvalidInput
 from so1s.events import ModelUploaded, Signature
-from so1s.events.model import Format
+from so1s.events.model import Compilable, Format
 from so1s.modelfile import FILE_NAME, MAX_BYTES, ModelFile
 from so1s.requirements import Requirements
 from so1s_runtime import manifest as manifests
 from so1s_runtime.errors import ModelError
 
+COMPILED_MODEL = "compiled.onnx"
+"""Beside the manifest, too."""
 MODEL_FILES = "files"
 """Where a model's own files are, beside the manifest: whatever their names, they cannot replace it."""
 
@@ -40,6 +44,13 @@ class Contents:
     """Its `so1s.yaml`."""
     requirements: Requirements | None = None
     """What its code asks for, beside what its server needs."""
+    compiled_from: Compilable | None = None
+    """Its format where it is compiled to ONNX; None where its own library serves it."""
+
+    @property
+    def served_format(self) -> Format:
+        """What the image serves."""
+        return "onnx" if self.compiled_from else self.format
 
 
 def read_contents(
@@ -62,7 +73,9 @@ def read_contents(
     permissions.require(model_format, uploaded.account)
     require_signature(model_format, described)
     _require_sample(files, described)
-    return Contents(files, file, model_format, described, _requirements(files, model_format, described))
+    asked = _requirements(files, model_format, described)
+    compiled_from = to_compile(model_format, optimization(uploaded, described)[0])
+    return Contents(files, file, model_format, described, asked, compiled_from)
 
 
 def write_manifest(
@@ -89,6 +102,14 @@ def write_manifest(
     except ModelError as error:
         raise BuildError("format", str(error)) from error
     (directory / manifests.FILE_NAME).write_bytes(manifest.to_json())
+
+
+def replace_model(directory: Path, compiled: Path) -> None:
+    """Let a compiled model, which lies in `directory`, be served instead of the one that it was made of."""
+    manifest = manifests.read(directory)
+    (directory / manifest.file).unlink()
+    served = replace(manifest, format="onnx", file=str(compiled.relative_to(directory)))
+    (directory / manifests.FILE_NAME).write_bytes(served.to_json())
 
 
 def _unpacked(stop: Stop, fetched: Path, limits: Limits) -> Path:

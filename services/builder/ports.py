@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from services.builder.domain.archive import Limits
 from services.builder.domain.attachment import Attachment
+from services.builder.domain.compilation import Compilation
 from services.builder.domain.eviction import Kept
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.location import Location
@@ -130,6 +131,28 @@ class Dependencies:
     """Whether they were there already."""
 
 
+class Libraries(Protocol):
+    """What a model can be tried with; `Dependencies` are, too."""
+
+    @property
+    def lock(self) -> Lock:
+        """What they were installed from."""
+        ...
+
+    @property
+    def site_packages(self) -> Path:
+        """Where they are on this machine."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Libraries that no image holds."""
+
+    lock: Lock
+    site_packages: Path
+
+
 class DependencySource(Protocol):
     """Where libraries come from."""
 
@@ -163,6 +186,14 @@ class DependencySource(Protocol):
         """
         ...
 
+    async def install(self, lock: Lock, log: Log) -> Tools:
+        """The libraries of a lock, on this machine alone.
+
+        Raises:
+            BuildError: as `provide` does.
+        """
+        ...
+
 
 class Inspector(Protocol):
     """Tries a model outside of this process, with its own libraries and bounds on time and memory."""
@@ -172,11 +203,11 @@ class Inspector(Protocol):
         """Whether a model that runs code reaches nothing but its own files, whatever it does."""
         ...
 
-    async def warm(self, dependencies: Dependencies) -> None:
+    async def warm(self, dependencies: Libraries) -> None:
         """Make ready what takes long, so that the first model need not wait for it."""
         ...
 
-    async def signature(self, file: Path, model_format: Format, dependencies: Dependencies) -> Signature:
+    async def signature(self, file: Path, model_format: Format, dependencies: Libraries) -> Signature:
         """What goes in and out, as the model file itself tells.
 
         Raises:
@@ -184,10 +215,23 @@ class Inspector(Protocol):
         """
         ...
 
-    async def check(self, directory: Path, dependencies: Dependencies) -> None:
+    async def check(self, directory: Path, dependencies: Libraries) -> None:
         """Load the model of a directory with its manifest, and call it once.
 
         Raises:
             BuildError: the server would not start on it.
+        """
+        ...
+
+    async def compile(self, directory: Path, into: Path, tools: Libraries) -> Compilation:
+        """Compile the model of a directory with its manifest to ONNX, and compare the answers of both.
+
+        Args:
+            directory: of the model.
+            into: the file to write.
+            tools: the model's library, and what compiles it.
+
+        Raises:
+            BuildError: it cannot be compiled, or an answer differs by more than is allowed.
         """
         ...

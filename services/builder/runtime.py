@@ -1,10 +1,11 @@
-"""The inference server's source, as it goes into every image."""
+"""The source of the inference server, for images, and of the compiler beside it, for trying models."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,38 +13,41 @@ from services.builder.bytecode import compile_tree
 from services.builder.domain.image import RUNTIME_ROOT
 from services.builder.stop import Stop
 
-_PACKAGE = "so1s_runtime"
+RUNTIME, COMPILER = "so1s_runtime", "so1s_compiler"
 
 
-def stage(directory: Path, python: Path) -> Path:
-    """Copy the installed package `so1s_runtime` to a directory of its own, and return that.
+def stage(directory: Path, python: Path, packages: Sequence[str] = (RUNTIME,)) -> Path:
+    """Copy installed packages to a directory of their own, and return that.
 
-    The directory is named by its content. Where the package is installed, others may lie beside it; here it
+    The directory is named by its content. Where a package is installed, others may lie beside it; here it
     is alone, and compiled for `python`.
     """
-    source = _source()
-    staged = directory.absolute() / _digest(source)
+    sources = [_source(each) for each in packages]
+    staged = directory.absolute() / _digest(sources)
     if not staged.exists():
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory) as temporary:
             copied = Path(temporary) / "copied"
-            shutil.copytree(source, copied / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+            for source in sources:
+                shutil.copytree(source, copied / source.name, ignore=shutil.ignore_patterns("__pycache__"))
             compile_tree(Stop(), python, copied, RUNTIME_ROOT)
             _rename(copied, staged)
     return staged
 
 
-def _source() -> Path:
-    spec = find_spec(_PACKAGE)
+def _source(package: str) -> Path:
+    spec = find_spec(package)
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent
 
 
-def _digest(source: Path) -> str:
+def _digest(sources: Sequence[Path]) -> str:
     sha256 = hashlib.sha256()
-    for path in sorted(source.rglob("*.py")):
-        sha256.update(f"{path.relative_to(source)}\n{path.stat().st_size}\n".encode() + path.read_bytes())
+    for source in sources:
+        for path in sorted(source.rglob("*.py")):
+            name = path.relative_to(source.parent)
+            sha256.update(f"{name}\n{path.stat().st_size}\n".encode() + path.read_bytes())
     return sha256.hexdigest()
 
 

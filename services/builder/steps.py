@@ -11,7 +11,14 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from services.builder.attestor import Attestor, Invocation
-from services.builder.contents import MODEL_FILES, Contents, read_contents, write_manifest
+from services.builder.contents import (
+    COMPILED_MODEL,
+    MODEL_FILES,
+    Contents,
+    read_contents,
+    replace_model,
+    write_manifest,
+)
 from services.builder.disk import Disk
 from services.builder.domain import directories
 from services.builder.domain.archive import Limits
@@ -20,10 +27,10 @@ from services.builder.domain.failure import BuildError
 from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Base, Layer, configuration
 from services.builder.domain.location import locate
 from services.builder.domain.lock import merged
-from services.builder.domain.made import Made
+from services.builder.domain.made import Made, Source
 from services.builder.domain.permission import Permissions, warnings
 from services.builder.layers import pack
-from services.builder.locks import needs, shipped
+from services.builder.locks import compiling, needs, shipped
 from services.builder.packages import (
     installed,
     runtime_needs,
@@ -31,11 +38,20 @@ from services.builder.packages import (
     sha256_of,
     sha256_of_directory,
 )
-from services.builder.ports import Artifacts, Dependencies, DependencySource, Images, Inspector, Log
+from services.builder.ports import (
+    Artifacts,
+    Dependencies,
+    DependencySource,
+    Images,
+    Inspector,
+    Libraries,
+    Log,
+    Tools,
+)
 from services.builder.stop import in_thread
 from so1s.events import Image, Signature
 from so1s.events.build import Step
-from so1s.events.model import Format
+from so1s.events.model import Compilable, Format
 from so1s.modelfile import ModelFile
 
 Report = Callable[[Step, str, float], Awaitable[None]]
@@ -69,6 +85,8 @@ class Built:
 
     image: Image
     format: Format
+    """What it serves."""
+    compiled_from: Compilable | None
     signature: Signature
     described: ModelFile | None
     """The artifact's `so1s.yaml`."""
@@ -76,6 +94,24 @@ class Built:
     """Of the artifact."""
     warnings: list[str]
     """What whoever runs it should know."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Provided:
+    serving: Dependencies
+    compiling: Tools | None
+
+    @property
+    def own(self) -> Libraries:
+        """Those that the uploaded model needs."""
+        return self.compiling or self.serving
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    layer: Layer
+    signature: Signature
+    source: Source | None
 
 
 class Steps:
@@ -107,11 +143,18 @@ class Steps:
         """
         sha256 = await self._take("fetch", self._fetch(), report)
         contents = await self._take("inspect", self._inspect(), report)
-        dependencies = await self._take("dependencies", self._provide(contents), report)
-        signature, layer = await self._take("model", self._pack_model(contents, dependencies), report)
-        image = await self._take("image", self._assemble(contents, dependencies, layer, sha256), report)
-        warned = warnings(contents.format)
-        return Built(image, contents.format, signature, contents.described, sha256, warned)
+        libraries = await self._take("dependencies", self._provide(contents), report)
+        model = await self._take("model", self._pack_model(contents, libraries), report)
+        image = await self._take("image", self._assemble(contents, libraries.serving, model, sha256), report)
+        return Built(
+            image,
+            contents.served_format,
+            contents.compiled_from,
+            model.signature,
+            contents.described,
+            sha256,
+            warnings(contents.format),
+        )
 
     async def _take(self, step: Step, work: Awaitable[tuple[T, str]], report: Report) -> T:
         self.step = step
@@ -147,45 +190,60 @@ class Steps:
             self._log(f"WARNING: {warning}")
         return contents, f"{contents.format} in {contents.file}"
 
-    async def _provide(self, contents: Contents) -> tuple[Dependencies, str]:
+    async def _provide(self, contents: Contents) -> tuple[_Provided, str]:
         source, described = self._world.dependencies, contents.described
-        extras = (contents.format, *needs(contents.format, described.signature if described else None))
+        served = contents.served_format
+        extras = (served, *needs(served, described.signature if described else None))
         lock = reduce(merged, map(shipped, extras))
         if contents.requirements:
             lock = await source.lock(contents.requirements, runtime_needs(extras), lock, self._log)
-        dependencies = await source.provide(lock, self._log)
-        return dependencies, "dependencies cached" if dependencies.cached else "dependencies installed"
+        serving, tools = await source.provide(lock, self._log), None
+        if contents.compiled_from:
+            tools = await source.install(compiling(contents.compiled_from), self._log)
+        detail = "dependencies cached" if serving.cached else "dependencies installed"
+        return _Provided(serving, tools), detail
 
-    async def _pack_model(
-        self, contents: Contents, dependencies: Dependencies
-    ) -> tuple[tuple[Signature, Layer], str]:
-        signature = await self._signature(contents, dependencies)
+    async def _pack_model(self, contents: Contents, libraries: _Provided) -> tuple[_Packed, str]:
+        signature = await self._signature(contents, libraries.own)
         tree = _made(self._directory / "model")
         await asyncio.to_thread(write_manifest, tree, self._uploaded, contents, signature)
-        if contents.described and (contents.described.signature or contents.described.sample):
-            # What the author says is tried; what the model itself said need not be.
-            await self._world.inspector.check(tree, dependencies)
+        source = await self._compile(tree, contents, libraries)
+        if source or (contents.described and (contents.described.signature or contents.described.sample)):
+            # What the author says is tried, and what we made of it; what the model itself said need not be.
+            await self._world.inspector.check(tree, libraries.serving)
         layer = await self._add_layer(tree, MODEL_ROOT)
-        return (signature, layer), f"{_shown(signature)}; {layer.size_bytes} bytes"
+        how = f"; {source.compilation}" if source else ""
+        return _Packed(layer, signature, source), f"{_shown(signature)}; {layer.size_bytes} bytes{how}"
 
-    async def _signature(self, contents: Contents, dependencies: Dependencies) -> Signature:
+    async def _signature(self, contents: Contents, libraries: Libraries) -> Signature:
         if contents.described and contents.described.signature:
             return contents.described.signature
         model = contents.files / contents.file
-        return await self._world.inspector.signature(model, contents.format, dependencies)
+        return await self._world.inspector.signature(model, contents.format, libraries)
+
+    async def _compile(self, tree: Path, contents: Contents, libraries: _Provided) -> Source | None:
+        """Let the model be its compiled self, where that is asked for."""
+        if libraries.compiling is None:
+            return None
+        compilation = await self._world.inspector.compile(tree, tree / COMPILED_MODEL, libraries.compiling)
+        sha256 = await in_thread(sha256_of, tree / MODEL_FILES / contents.file)
+        await asyncio.to_thread(replace_model, tree, tree / COMPILED_MODEL)
+        lock_sha256 = libraries.compiling.lock.sha256
+        return Source(contents.format, contents.file, sha256, lock_sha256, compilation)
 
     async def _assemble(
-        self, contents: Contents, dependencies: Dependencies, model: Layer, sha256: str
+        self, contents: Contents, dependencies: Dependencies, model: _Packed, sha256: str
     ) -> tuple[Image, str]:
         runtime = await self._add_layer(self._world.runtime, RUNTIME_ROOT)
         base = await self._world.images.base(self._world.dependencies.platform)
-        layers = [dependencies.layer, runtime, model]
+        layers = [dependencies.layer, runtime, model.layer]
         uploaded = self._uploaded
         labels = {
             "so1s.account": uploaded.account,
             "so1s.model": uploaded.model,
             "so1s.version": uploaded.version,
-            "so1s.format": contents.format,
+            "so1s.format": contents.served_format,
+            **_source_labels(model.source),
         }
         config = configuration(base, labels=labels, layers=layers)
         name = f"{uploaded.key}:{uploaded.version}"
@@ -198,6 +256,7 @@ class Steps:
             dependencies=dependencies,
             base=base,
             runtime=runtime,
+            source=model.source,
             sha256=sha256,
         )
         await self._world.attestor.attest(made, self._invocation)
@@ -215,17 +274,19 @@ class Steps:
         dependencies: Dependencies,
         base: Base,
         runtime: Layer,
+        source: Source | None,
         sha256: str,
     ) -> Made:
         """The facts about an image that can be signed."""
-        model = self._directory / "model" / MODEL_FILES / contents.file
+        tree = self._directory / "model"
+        model = tree / (COMPILED_MODEL if source else f"{MODEL_FILES}/{contents.file}")
         is_directory = contents.format in directories.FORMATS
         return Made(
             image=image,
             uploaded=self._uploaded,
-            format=contents.format,
+            format=contents.served_format,
             artifact_sha256=sha256,
-            model_file=contents.file,
+            model_file=COMPILED_MODEL if source else contents.file,
             model_sha256=await (
                 in_thread(sha256_of_directory, model.parent) if is_directory else in_thread(sha256_of, model)
             ),
@@ -235,6 +296,7 @@ class Steps:
             packages=await in_thread(installed, dependencies.site_packages, dependencies.lock),
             runtime_version=runtime_version(),
             runtime=runtime,
+            source=source,
         )
 
     async def _add_layer(self, tree: Path, root: PurePosixPath) -> Layer:
@@ -243,6 +305,12 @@ class Steps:
         if not await self._world.images.has(layer):
             await self._world.images.add(layer, file)
         return layer
+
+
+def _source_labels(source: Source | None) -> dict[str, str]:
+    if source is None:
+        return {}
+    return {"so1s.compiled-from": source.format, "so1s.compiled-by": source.compilation.compiler}
 
 
 def _made(directory: Path) -> Path:

@@ -271,6 +271,7 @@ def _image_built(wish: Wish, built: Built, *, seconds: float) -> ImageBuilt:
         **_subject(wish.uploaded),
         image=built.image,
         format=built.format,
+        compiled_from=built.compiled_from,
         signature=built.signature,
         user=wish.uploaded.uploaded_by,
         labels=wish.uploaded.labels,

@@ -7,6 +7,7 @@
     outputs: [{name: label, dtype: int64, shape: [-1]}]
     sample: sample.json
     requirements: [scikit-learn==1.7.2, pandas>=2]
+    optimize: onnx
     deploy: {resources: {memory_mib: 1024}, scaling: {max_replicas: 4}}
     alerts: [{availability_below: 0.99, for_seconds: 300}]
 
@@ -24,7 +25,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 
 from so1s.errors import InvalidInput
 from so1s.events import AlertRule, DeployOptions, Signature, Value
-from so1s.events.model import Format
+from so1s.events.model import Format, Optimization
 from so1s.modelfile_tensors import DeclaredTensor
 from so1s.requirements import Requirements
 
@@ -67,6 +68,8 @@ class ModelFile(Value):
     `so1s predict --sample`."""
     requirements: Annotated[list[str], AfterValidator(_packages)] | None = None
     """The packages that user code needs, in place of a `requirements.txt` beside it."""
+    optimize: Optimization | None = None
+    """`onnx` compiles the model while its image is built, and leaves its library out of that."""
     deploy: DeployOptions = DeployOptions()
     """What the event does not say."""
     alerts: list[AlertRule] = []

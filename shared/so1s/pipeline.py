@@ -102,6 +102,7 @@ def publish_model(
     version: str,
     account: str | None = None,
     format: str | None = None,  # noqa: A002 - the event's word
+    optimize: str | None = None,
     uploaded_by: str | None = None,
     lineage: Lineage | Mapping[str, Any] | None = None,
     evaluation: Mapping[str, float] | None = None,
@@ -122,6 +123,7 @@ def publish_model(
         version: its name, for ever; `[A-Za-z0-9._-]`, at most 63 characters.
         account: whose it is; `SO1S_ACCOUNT` where it is absent, or else the token's.
         format: recognised from the bytes where it is absent.
+        optimize: `onnx` compiles the model at its build; `none` does not, whatever `so1s.yaml` says.
         uploaded_by: who is charged for it; where it is absent, the Airflow DAG, the login, or `unknown`.
         lineage: where it comes from: `run_url`, `commit`, `dataset_uri`.
         evaluation: figures of your own, such as `{"auc": 0.943}`.
@@ -144,6 +146,7 @@ def publish_model(
         "version": version,
         "artifact": {"uri": str(path) if _is_uri(path) else "file:///not-uploaded-yet"},
         "format": format,
+        "optimize": optimize,
         "uploaded_by": uploaded_by or _who(),
         "lineage": lineage or {},
         "evaluation": evaluation or {},

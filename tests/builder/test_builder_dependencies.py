@@ -14,14 +14,21 @@ from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Lock, merged
-from services.builder.locks import FORMATS, NEEDS, export, needs, shipped
+from services.builder.locks import FORMATS, NEEDS, compiling, export, export_compiling, needs, shipped
 from so1s.errors import TemporaryError
 from so1s.events import Signature, Tensor
+from so1s.events.model import COMPILABLE
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *NEEDS])
 def test_the_committed_locks_are_those_of_the_workspace(name):
     assert shipped(name).text == export(name), "uv.lock has changed: python -m services.builder.locks"
+
+
+@pytest.mark.parametrize("name", COMPILABLE)
+def test_the_committed_locks_of_the_compiler_are_those_of_the_workspace(name):
+    said = "uv.lock has changed: python -m services.builder.locks"
+    assert compiling(name).text == export_compiling(name), said
 
 
 @pytest.mark.parametrize("need", NEEDS)
@@ -112,6 +119,23 @@ async def test_a_lost_layer_is_packed_again_from_what_is_installed(tmp_path):
     assert again.layer == first.layer
     assert lines == []  # nothing was installed
     assert await images.has(again.layer)
+
+
+async def test_what_no_image_holds_is_installed_and_neither_packed_nor_stored(tmp_path):
+    images = LayoutImages(tmp_path / "images")
+    libraries = source(tmp_path / "d", images)
+    lines: list[str] = []
+
+    first, second = [await libraries.install(small_lock(), lines.append) for _ in range(2)]
+
+    assert first == second
+    assert (first.site_packages / "uvicorn/__init__.py").exists()
+    assert sum("uvicorn==" in line for line in lines) == 1
+    assert not list((tmp_path / "images").rglob("sha256/*"))
+    assert not (
+        await libraries.provide(small_lock(), lines.append)
+    ).cached  # the layer is made once it is asked for
+    assert sum("uvicorn==" in line for line in lines) == 1
 
 
 async def test_libraries_that_are_asked_for_bear_the_time(tmp_path):

@@ -1,12 +1,14 @@
 """Models are tried outside of the builder's process."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
+from textwrap import indent
 
 import psutil
 import pytest
@@ -262,3 +264,52 @@ async def test_what_a_killed_builder_left_is_removed_at_the_start(tmp_path, insp
     await inspector("pass").warm(dependencies)
 
     assert not (tmp_path / "inspector/left").exists()
+
+
+COMPILED = json.dumps(
+    {"library": "l 1", "compiler": "c 1", "rows": 1, "sample_rows": 0, "difference": 0.0, "place": "label[0]"}
+)
+
+
+def compiler_in(tmp_path, body: str) -> None:
+    package = tmp_path / "runtime/so1s_compiler"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "compile.py").write_text("def main(arguments):\n" + indent(body, "    "))
+    (tmp_path / "model").mkdir(exist_ok=True)
+
+
+async def test_a_compiled_model_comes_whole_over_the_connection(tmp_path, inspector, dependencies):
+    compiling = inspector("pass")
+    body = f"""
+import base64
+for part in range(3000):
+    print("onnx " + base64.b64encode(bytes([part % 256]) * 2880).decode())
+print("a library greets")
+print('{COMPILED}')
+"""
+    compiler_in(tmp_path, body)
+
+    found = await compiling.compile(tmp_path / "model", tmp_path / "compiled.onnx", dependencies)
+
+    assert (found.compiler, found.rows) == ("c 1", 1)
+    whole = b"".join(bytes([part % 256]) * 2880 for part in range(3000))
+    assert (tmp_path / "compiled.onnx").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("""print('{"error": "no estimator"}')""", "no estimator"),
+        ("print('onnx ?')", "cannot be loaded"),
+        ("print('{}')", "answers nonsense"),
+        ("import os; os.kill(os.getpid(), 9)", "cannot be loaded"),
+    ],
+    ids=["error", "broken", "nonsense", "killed"],
+)
+async def test_a_compiler_that_fails_is_a_failed_build(tmp_path, inspector, dependencies, body, said):
+    compiling = inspector("pass")
+    compiler_in(tmp_path, body)
+
+    with pytest.raises(BuildError, match=said):
+        await compiling.compile(tmp_path / "model", tmp_path / "compiled.onnx", dependencies)

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.lock import Lock, normalised
-from services.builder.domain.made import Made, Package
+from services.builder.domain.made import Made, Package, Source
 from services.builder.domain.provenance import provenance
 from services.builder.domain.sbom import bill_of_materials
 from services.builder.locks import FORMATS, shipped
 from services.builder.packages import installed
 from services.builder.stop import Stop
 from so1s.events import Artifact, Image, Lineage, ModelUploaded
+from tests.builder.conftest import COMPILED
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
@@ -47,6 +48,8 @@ MADE = Made(
     runtime=Layer(f"sha256:{C}", f"sha256:{A}", 10),
 )
 
+SOURCE = Source("skops", "model.skops", A, B, COMPILED)
+
 
 def components(made: Made = MADE) -> dict[str, dict]:
     return {each["bom-ref"]: each for each in bill_of_materials(made)["components"]}
@@ -56,6 +59,22 @@ def test_a_bill_of_materials_is_valid_cyclonedx():
     for made in (MADE, replace(MADE, base=Base.host("linux-x86_64-cp311"), packages=())):
         problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill_of_materials(made)))
         assert problem is None, problem
+
+
+def test_a_compiled_model_is_told_with_what_it_was_made_of():
+    made = replace(MADE, source=SOURCE)
+
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill_of_materials(made))) is None
+    said = {each["name"]: each["value"] for each in components(made)["model"]["properties"]}
+    assert said["so1s:compiled_from"] == "skops"
+    assert said["so1s:compiled_from_sha256"] == A
+    assert said["so1s:compiled_by"] == "skl2onnx 1.20.0"
+    told = provenance(made, builder="b:x", builder_version="1", invocation="i", started=0, finished=1)
+    definition = told["buildDefinition"]
+    assert definition["externalParameters"]["format"] == "skops"
+    assert definition["externalParameters"]["optimize"] == "onnx"
+    assert definition["internalParameters"]["compilation"]["difference"] == 4e-8
+    assert {"name": "compiler-lock", "digest": {"sha256": B}} in definition["resolvedDependencies"]
 
 
 def test_the_same_image_has_the_same_bill_of_materials_and_another_image_another():

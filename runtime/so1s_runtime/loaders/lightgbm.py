@@ -19,7 +19,7 @@ PLATFORM = "lightgbm"
 STEADY = True
 
 # The objectives whose answer is a probability; of any other one, the answer itself is the label.
-_PROBABILITIES = ("binary", "multiclass", "multiclassova")
+PROBABILITIES = ("binary", "multiclass", "multiclassova")
 
 _HEADER_BYTES = 1024 * 1024
 
@@ -66,4 +66,4 @@ def _meaning(path: Path) -> Meaning:
         header = file.read(_HEADER_BYTES).decode(errors="replace").splitlines()
     said = next((line for line in header if line.startswith("objective=")), "objective=")
     objective = said.removeprefix("objective=").partition(" ")[0]
-    return classes if objective in _PROBABILITIES else label_alone
+    return classes if objective in PROBABILITIES else label_alone

@@ -21,15 +21,16 @@ _FUNCTION_MODULES = ("sklearn.cluster.", "sklearn.feature_selection.", "sklearn.
 
 def inspect(path: Path) -> Signature:
     """As an estimator tells it: see `estimators.signature_of`."""
-    return estimators.signature_of(_estimator(path), path.name)
+    return estimators.signature_of(estimator(path), path.name)
 
 
 def load(path: Path, threads: int) -> Predictor:
     """A predictor that hands its one input, whatever its name, to the estimator's methods."""
-    return estimators.predictor(_estimator(path), threads)
+    return estimators.predictor(estimator(path), threads)
 
 
-def _estimator(path: Path) -> Any:
+def estimator(path: Path) -> Any:
+    """The model of a file. Raises ModelError if it is none, or holds what is not trusted."""
     import skops.io
 
     estimators.take_plain_rows()

@@ -20,7 +20,7 @@ PLATFORM = "xgboost"
 STEADY = True
 
 # The objectives whose answer is a probability; of any other one, the answer itself is the label.
-_PROBABILITIES = ("binary:logistic", "multi:softprob")
+PROBABILITIES = ("binary:logistic", "multi:softprob")
 
 
 def inspect(path: Path) -> Signature:
@@ -28,7 +28,7 @@ def inspect(path: Path) -> Signature:
 
     They are what `XGBClassifier` and `XGBRegressor` answer: a class is its index.
     """
-    booster = _booster(path, threads=1)
+    booster = read_booster(path, threads=1)
     features = booster.num_features()
     answer = _answer(booster)(np.zeros((2, features), np.float32))
     return Signature((TensorSpec("x", DTYPES["float32"], (-1, features)),), outputs_of(answer))
@@ -36,7 +36,7 @@ def inspect(path: Path) -> Signature:
 
 def load(path: Path, threads: int) -> Predictor:
     """A predictor that hands its one input, whatever its name, to the trees."""
-    answer = _answer(_booster(path, threads))
+    answer = _answer(read_booster(path, threads))
 
     def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[Any]:
         (rows,) = inputs.values()
@@ -45,7 +45,8 @@ def load(path: Path, threads: int) -> Predictor:
     return predict
 
 
-def _booster(path: Path, threads: int) -> "Booster":
+def read_booster(path: Path, threads: int) -> "Booster":
+    """The model of a file. Raises ModelError if it is none."""
     import xgboost
 
     xgboost.set_config(verbosity=0)
@@ -60,7 +61,7 @@ def _booster(path: Path, threads: int) -> "Booster":
 
 def _answer(booster: "Booster") -> Callable[[np.ndarray], Answer]:
     configuration = json.loads(booster.save_config())["learner"]
-    meaning = classes if configuration["objective"]["name"] in _PROBABILITIES else label_alone
+    meaning = classes if configuration["objective"]["name"] in PROBABILITIES else label_alone
     trees = (0, booster.best_iteration + 1) if booster.attr("best_iteration") else (0, 0)
     if configuration["gradient_booster"]["name"] == "gblinear":
         return lambda rows: meaning(_of_matrix(booster, rows))

@@ -25,9 +25,9 @@ class CachedLibraries:
         known, self._sizes = self._sizes, {}
         for home in self._directory.glob(DIGEST):
             with contextlib.suppress(FileNotFoundError):  # another builder removed it
-                packed_at = (home / "layer.json").stat().st_mtime
-                size = known.get((home.name, packed_at)) or size_of(home)
-                self._sizes[home.name, packed_at] = size
+                made_at = _made_at(home)
+                size = known.get((home.name, made_at)) or size_of(home)
+                self._sizes[home.name, made_at] = size
                 yield Kept(home, size, home.stat().st_mtime)
 
     def remove(self, kept: Kept, *, used_before: float) -> bool:
@@ -41,3 +41,9 @@ class CachedLibraries:
                 shutil.rmtree(gone, ignore_errors=True)
                 return True
         return False
+
+
+def _made_at(home: Path) -> float:
+    """When libraries were packed; of those that no image holds, when they were last asked for."""
+    layer = home / "layer.json"
+    return (layer if layer.exists() else home / "installed").stat().st_mtime

@@ -4,6 +4,7 @@ A set of libraries is installed and packed once for each lock file and platform,
 
     KEY/site-packages/   what models are tried with
     KEY/layer.json       the layer that the image store holds
+    KEY/installed        where no image holds them, and there is no layer
     KEY.lock             held while one builder installs; the others wait
 """
 
@@ -32,7 +33,7 @@ from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT, Layer
 from services.builder.domain.lock import Lock
 from services.builder.layers import pack
-from services.builder.ports import Dependencies, Images, Log
+from services.builder.ports import Dependencies, Images, Log, Tools
 from services.builder.stop import in_thread
 from so1s.errors import TemporaryError
 from so1s.requirements import Requirements
@@ -88,6 +89,18 @@ class UvDependencies:
                 await self._install(lock, home, log)
             layer = await self._pack(home)
         return Dependencies(lock, layer, home / "site-packages", cached=False)
+
+    async def install(self, lock: Lock, log: Log) -> Tools:
+        """See `ports.DependencySource`."""
+        home = self._directory / self._key(lock)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        async with AsyncFileLock(home.with_suffix(".lock"), poll_interval=0.1):
+            if not (home / "site-packages").exists():
+                await self._install(lock, home, log)
+                await in_thread(compile_tree, self._python, home / "site-packages", DEPENDENCIES_ROOT)
+            (home / "installed").touch()
+        os.utime(home)
+        return Tools(lock, home / "site-packages")
 
     def _key(self, lock: Lock) -> str:
         parts = (_RECIPE, self.platform, *self._target, lock.sha256)

@@ -28,10 +28,12 @@ from services.builder.adapters.bubblewrap import INSPECTION, Bubblewrap
 from services.builder.adapters.command import lines
 from services.builder.adapters.inspection import places
 from services.builder.adapters.lending import lend
+from services.builder.adapters.sent import Sent
 from services.builder.adapters.warm_process import NotStartedError, WarmProcess, lent_of
 from services.builder.domain import directories
+from services.builder.domain.compilation import Compilation
 from services.builder.domain.failure import BuildError
-from services.builder.ports import Dependencies
+from services.builder.ports import Libraries
 from so1s.events import Signature
 from so1s.events.model import Format
 
@@ -43,8 +45,12 @@ _WARM: dict[str, tuple[str, ...]] = {
     "lightgbm": ("lightgbm",),
     "keras": ("so1s_runtime.loaders.tensorflow_library", "keras"),
     "tensorflow": ("so1s_runtime.loaders.tensorflow_library",),
+    "skops-to-onnx": ("skops.io", "so1s_compiler.sklearn"),
+    "xgboost-to-onnx": ("so1s_compiler.xgboost",),
+    "lightgbm-to-onnx": ("lightgbm", "so1s_compiler.lightgbm"),
 }
 """The modules that take long to import, by the name of a lock."""
+_CHECK, _COMPILE = "so1s_runtime.check", "so1s_compiler.compile"
 _SHOWN_LINES = 5
 _MOST_WARM = 8
 """Warm processes at once, of some hundred MB each: user code brings libraries of its own without end."""
@@ -123,7 +129,7 @@ class ProcessInspector:
         """See `ports.Inspector`."""
         return self._sandbox is not None
 
-    async def signature(self, file: Path, model_format: Format, dependencies: Dependencies) -> Signature:
+    async def signature(self, file: Path, model_format: Format, dependencies: Libraries) -> Signature:
         """See `ports.Inspector`."""
         model = file.parent if model_format in directories.FORMATS else file
         found = await self._check(["signature", model_format], model, dependencies)
@@ -132,24 +138,40 @@ class ProcessInspector:
         except ValidationError as error:
             raise BuildError("format", f"the model's signature cannot be served: {error}") from error
 
-    async def check(self, directory: Path, dependencies: Dependencies) -> None:
+    async def check(self, directory: Path, dependencies: Libraries) -> None:
         """See `ports.Inspector`."""
         await self._check(["model"], directory, dependencies)
 
-    async def warm(self, dependencies: Dependencies) -> None:
+    async def compile(self, directory: Path, into: Path, tools: Libraries) -> Compilation:
+        """See `ports.Inspector`."""
+        with into.open("xb") as file:
+            found = await self._check([], directory, tools, Sent(file, self._bounds.memory_mib * 2**20))
+        try:
+            return Compilation.model_validate(found)
+        except ValidationError as error:
+            raise BuildError("format", f"the compiler answers nonsense: {error}") from error
+
+    async def warm(self, dependencies: Libraries) -> None:
         """See `ports.Inspector`."""
         async with self._connected(dependencies):
             pass
 
-    async def _check(self, command: list[str], model: Path, dependencies: Dependencies) -> Any:
-        """What a command of the runtime's check found; the model's path is its last argument."""
-        output = await self._run(command, model, dependencies)
+    async def _check(
+        self, command: list[str], model: Path, dependencies: Libraries, sent: Sent | None = None
+    ) -> Any:
+        """What a command found; the model's path is its last argument.
+
+        It is the runtime's check; where a file shall be sent, the compiler.
+        """
+        output = await self._run(command, model, dependencies, sent)
         if not _is_json(output[-1:]) and not self._is_running(dependencies):
             # its warm process was killed, maybe by another
-            output = await self._run(command, model, dependencies)
+            output = await self._run(command, model, dependencies, sent)
         return _answer(output)
 
-    async def _run(self, command: list[str], model: Path, dependencies: Dependencies) -> list[str]:
+    async def _run(
+        self, command: list[str], model: Path, dependencies: Libraries, sent: Sent | None
+    ) -> list[str]:
         """The last lines that a check wrote, in a child of the warm process."""
         output: list[str] = []
         seconds = self._bounds.seconds
@@ -159,10 +181,11 @@ class ProcessInspector:
                 self._connected(dependencies) as (warm, reader, writer),
                 self._request(command, model, warm) as request,
             ):
+                request["module"] = _CHECK if sent is None else _COMPILE
                 writer.write(json.dumps(request).encode() + b"\n")
                 child = int(await reader.readline())
                 with contextlib.nullcontext() if self._sandbox else _killed_at_the_end(child):
-                    async for line in lines(reader):
+                    async for line in lines(reader) if sent is None else sent.without(lines(reader)):
                         output = [*output[1 - _SHOWN_LINES :], line]
         except TimeoutError as error:
             raise BuildError("format", f"the model did not load within {seconds:g} s") from error
@@ -190,13 +213,13 @@ class ProcessInspector:
             **said,
         }
 
-    def _is_running(self, dependencies: Dependencies) -> bool:
+    def _is_running(self, dependencies: Libraries) -> bool:
         warm = self._warm.get(dependencies.site_packages)
         return warm is not None and warm.runs
 
     @asynccontextmanager
     async def _connected(
-        self, dependencies: Dependencies
+        self, dependencies: Libraries
     ) -> AsyncGenerator[tuple[WarmProcess, asyncio.StreamReader, asyncio.StreamWriter], None]:
         """A connection to a new child of the warm process of some libraries."""
         warm = await self._running(dependencies)
@@ -207,7 +230,7 @@ class ProcessInspector:
         finally:
             self._in_use -= Counter({warm: 1})  # which forgets what is not in use
 
-    async def _running(self, dependencies: Dependencies) -> WarmProcess:
+    async def _running(self, dependencies: Libraries) -> WarmProcess:
         """The warm process of some libraries, started where none is running."""
         key = dependencies.site_packages
         async with self._starting:
@@ -225,7 +248,7 @@ class ProcessInspector:
         for key in idle[: max(0, len(self._warm) - self._most_warm + 1)]:
             self._warm.pop(key).close()
 
-    async def _start(self, dependencies: Dependencies) -> WarmProcess:
+    async def _start(self, dependencies: Libraries) -> WarmProcess:
         def command(home: Path, control: int) -> tuple[list[str], dict[str, str]]:
             place = "sandbox" if self._sandbox else "host"
             libraries = self._libraries(dependencies)
@@ -241,7 +264,7 @@ class ProcessInspector:
             said = " ".join(str(error).splitlines()[-_SHOWN_LINES:])
             raise BuildError("dependencies", f"the libraries cannot be imported: {said}") from error
 
-    def _libraries(self, dependencies: Dependencies) -> str:
+    def _libraries(self, dependencies: Libraries) -> str:
         if self._sandbox:
             return f"{places.RUNTIME}:{places.DEPENDENCIES}"
         return f"{self._runtime}:{dependencies.site_packages}"
@@ -249,7 +272,7 @@ class ProcessInspector:
     def _environment(self, home: Path) -> dict[str, str]:
         return _ENVIRONMENT | {"HOME": str(home), "PYTHONPATH": str(self._directory)}
 
-    def _shown(self, home: Path, dependencies: Dependencies) -> dict[str, Path]:
+    def _shown(self, home: Path, dependencies: Libraries) -> dict[str, Path]:
         return {
             f"{places.CODE}/so1s_inspection": INSPECTION,
             places.RUNTIME: self._runtime,
@@ -259,10 +282,10 @@ class ProcessInspector:
         }
 
 
-def _imported(dependencies: Dependencies) -> tuple[str, ...]:
+def _imported(dependencies: Libraries) -> tuple[str, ...]:
     """What the warm process imports; of packages that a model's author chose, it is nothing."""
     name = dependencies.lock.name
-    return ("so1s_runtime.check", *_WARM.get(name, ())) if name in get_args(Format) else ()
+    return ("so1s_runtime.check", *_WARM.get(name, ())) if name in {*get_args(Format), *_WARM} else ()
 
 
 def _close(warm: dict[Path, WarmProcess]) -> None:

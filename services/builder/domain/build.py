@@ -86,8 +86,11 @@ class Build:
 
     def gives(self, uploaded: ModelUploaded) -> bool:
         """Whether its image will be what another upload of the version asks for, too."""
-        same = (uploaded.artifact, uploaded.format) == (self.uploaded.artifact, self.uploaded.format)
-        return self.goes_on and same
+
+        def asked(what: ModelUploaded) -> tuple[object, ...]:
+            return what.artifact, what.format, what.optimize
+
+        return self.goes_on and asked(uploaded) == asked(self.uploaded)
 
     @property
     def bound(self) -> Bound | None:

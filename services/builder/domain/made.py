@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.builder.domain.compilation import Compilation
 from services.builder.domain.image import Base, Layer
 from so1s.events import Image, ModelUploaded
 from so1s.events.model import Format
@@ -28,16 +29,30 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The model that an image's own was compiled from."""
+
+    format: Format
+    file: str
+    """Its path in the artifact."""
+    sha256: str
+    lock_sha256: str
+    """Of the lock file that the compiler was installed from."""
+    compilation: Compilation
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
     """One image and its ingredients."""
 
     image: Image
     uploaded: ModelUploaded
     format: Format
+    """What it serves."""
     artifact_sha256: str
     """Of what was uploaded."""
     model_file: str
-    """The model's path in the artifact."""
+    """The model's path in the artifact, or in the image where it was compiled."""
     model_sha256: str
     """Of that file; of a model that is a directory, of the sorted lines `SHA256  PATH` of its files."""
     base: Base
@@ -47,6 +62,8 @@ class Made:
     packages: tuple[Package, ...]
     runtime_version: str
     runtime: Layer
+    source: Source | None = None
+    """None where the model is as it was uploaded."""
 
     @property
     def key(self) -> str:

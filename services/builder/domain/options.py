@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from so1s.events import AlertRule, DeployOptions, ModelUploaded
+from so1s.events.model import Optimization
 from so1s.modelfile import FILE_NAME, ModelFile
 
 EVENT = "event"
@@ -28,13 +29,25 @@ def merge(uploaded: ModelUploaded, file: ModelFile | None) -> Options:
     nothing, whatever the file says.
     """
     alerts, alerts_source = _alerts(uploaded, file)
+    built = alerts_source | optimization(uploaded, file)[1]
     if uploaded.deploy is None:
-        return Options(None, alerts, alerts_source)
+        return Options(None, alerts, built)
     below = _said(file.deploy) if file else {}
     above = _said(uploaded.deploy)
     sources = dict.fromkeys(below, FILE_NAME) | dict.fromkeys(above, EVENT)
     deploy = DeployOptions.model_validate(_nested(below | above))
-    return Options(deploy, alerts, dict(sorted(sources.items())) | alerts_source)
+    return Options(deploy, alerts, dict(sorted(sources.items())) | built)
+
+
+def optimization(
+    uploaded: ModelUploaded, file: ModelFile | None
+) -> tuple[Optimization | None, dict[str, str]]:
+    """What the model is compiled to, and which layer said so."""
+    if uploaded.optimize:
+        return uploaded.optimize, {"optimize": EVENT}
+    if file and file.optimize:
+        return file.optimize, {"optimize": FILE_NAME}
+    return None, {}
 
 
 def _alerts(uploaded: ModelUploaded, file: ModelFile | None) -> tuple[list[AlertRule], dict[str, str]]:

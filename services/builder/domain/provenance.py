@@ -27,7 +27,7 @@ def provenance(
         "buildDefinition": {
             "buildType": MODEL_BUILD,
             "externalParameters": _asked(made),
-            "internalParameters": {"platform": made.platform, "base": made.base.name},
+            "internalParameters": {"platform": made.platform, "base": made.base.name} | _compiled(made),
             "resolvedDependencies": list(_dependencies(made)),
         },
         "runDetails": {
@@ -48,12 +48,18 @@ def _asked(made: Made) -> dict[str, Any]:
         "account": uploaded.account,
         "model": uploaded.model,
         "version": uploaded.version,
-        "format": made.format,
+        "format": made.source.format if made.source else made.format,
+        "optimize": made.format if made.source else None,
         "artifact": uploaded.artifact.uri,
         "uploadedBy": uploaded.uploaded_by,
         "runUrl": uploaded.lineage.run_url,
     }
     return {name: value for name, value in said.items() if value}
+
+
+def _compiled(made: Made) -> dict[str, Any]:
+    """How the model became what the image serves, and how near its answers are to those of its library."""
+    return {"compilation": made.source.compilation.model_dump()} if made.source else {}
 
 
 def _dependencies(made: Made) -> Iterator[dict[str, Any]]:
@@ -72,6 +78,9 @@ def _dependencies(made: Made) -> Iterator[dict[str, Any]]:
     if digest:
         yield {"name": "base", "uri": f"oci://{name}", "digest": {"sha256": digest}}
     yield {"name": "lock", "digest": {"sha256": made.lock_sha256}}
+    if made.source:
+        yield {"name": made.source.file, "digest": {"sha256": made.source.sha256}}
+        yield {"name": "compiler-lock", "digest": {"sha256": made.source.lock_sha256}}
     for package in made.packages:
         yield {"name": package.name, "uri": package.purl}
 

@@ -58,7 +58,7 @@ def _model(made: Made) -> Component:
         "url": uploaded.artifact.uri,
         "hashes": _sha256(made.artifact_sha256),
     }
-    said = {"file": made.model_file, "commit": lineage.commit, "run_url": lineage.run_url}
+    said = {"file": made.model_file, "commit": lineage.commit, "run_url": lineage.run_url, **_source(made)}
     return {
         "type": "machine-learning-model",
         "bom-ref": _MODEL,
@@ -67,6 +67,18 @@ def _model(made: Made) -> Component:
         "hashes": _sha256(made.model_sha256),
         "externalReferences": [artifact],
         "properties": _properties(format=made.format, **said),
+    }
+
+
+def _source(made: Made) -> dict[str, str]:
+    if made.source is None:
+        return {}
+    return {
+        "compiled_from": made.source.format,
+        "compiled_from_file": made.source.file,
+        "compiled_from_sha256": made.source.sha256,
+        "compiled_from_library": made.source.compilation.library,
+        "compiled_by": made.source.compilation.compiler,
     }
 
 

@@ -1,4 +1,6 @@
-"""The libraries of each format, locked: the very versions of the workspace's `uv.lock`, with their hashes.
+"""The libraries that serve and that compile each format, locked.
+
+They are the very versions of the workspace's `uv.lock`, with their hashes.
 
 `python -m services.builder.locks` writes them anew after `uv.lock` has changed. A lock file is what a layer
 of libraries is made of and named by, so a change here gives every later image of the format a new layer.
@@ -7,6 +9,7 @@ of libraries is made of and named by, so a change here gives every later image o
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,7 +17,7 @@ import uv
 
 from services.builder.domain.lock import Lock
 from so1s.events import Signature
-from so1s.events.model import Format
+from so1s.events.model import COMPILABLE, Compilable, Format
 
 LOCKS = Path(__file__).parent
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -42,12 +45,35 @@ def needs(model_format: Format, signature: Signature | None) -> list[Need]:
     return [need for need, (of, formats) in _NEEDS.items() if types & of and model_format in formats]
 
 
+def compiling(model_format: Compilable) -> Lock:
+    """The libraries that compile a format to ONNX, and what that is held against."""
+    name = f"{model_format}-to-onnx"
+    return Lock(name, (LOCKS / f"{name}.txt").read_text())
+
+
 def export(*names: Format | Need) -> str:
     """The lock file of these together, as the workspace's `uv.lock` has it; run it in the workspace."""
-    extras = [word for name in names for word in ("--extra", name)]
+    return _exported("so1s-runtime", names)
+
+
+def export_compiling(model_format: Compilable) -> str:
+    """Likewise, of what compiles a format."""
+    return _exported("so1s-compiler", [model_format])
+
+
+def write() -> None:
+    """Write all locks anew."""
+    texts: dict[str, str] = {name: export(name) for name in (*FORMATS, *NEEDS)}
+    texts |= {f"{name}-to-onnx": export_compiling(name) for name in COMPILABLE}
+    for name, text in texts.items():
+        (LOCKS / f"{name}.txt").write_text(text)
+
+
+def _exported(package: str, extras: Iterable[str]) -> str:
     command = [
         uv.find_uv_bin(),
-        *("export", "--quiet", "--frozen", "--package", "so1s-runtime", *extras),
-        *("--no-default-groups", "--no-emit-project", "--no-annotate", "--no-header"),
+        *("export", "--quiet", "--frozen", "--package", package),
+        *(word for name in extras for word in ("--extra", name)),
+        *("--no-default-groups", "--no-emit-workspace", "--no-annotate", "--no-header"),
     ]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - no input in it

@@ -1,6 +1,5 @@
 """`python -m services.builder.locks`."""
 
-from services.builder.locks import FORMATS, LOCKS, NEEDS, export
+from services.builder.locks import write
 
-for name in (*FORMATS, *NEEDS):
-    (LOCKS / f"{name}.txt").write_text(export(name))
+write()

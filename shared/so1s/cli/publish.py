@@ -54,6 +54,12 @@ def publish(
     format: Annotated[  # noqa: A002 - the event's word
         str | None, typer.Option(help="Recognised where it is absent.", show_default=False)
     ] = None,
+    optimize: Annotated[
+        str | None,
+        typer.Option(
+            help="onnx compiles it at the build; none does not, whatever so1s.yaml says.", show_default=False
+        ),
+    ] = None,
     uploaded_by: Text = None,
     label: Annotated[list[str], typer.Option(help="KEY=VALUE, by which costs are allocated.")] = [],  # noqa: B006 - typer copies it
     evaluation: Annotated[list[str], typer.Option(help="NAME=NUMBER, your own figures.")] = [],  # noqa: B006 - typer copies it
@@ -126,6 +132,7 @@ def publish(
         version=version or next_version(settings, account, model, path),
         account=account,
         format=format,
+        optimize=optimize,
         uploaded_by=uploaded_by,
         lineage={"run_url": run_url, "commit": commit, "dataset_uri": dataset_uri},
         evaluation=numbers("evaluation", evaluation),

@@ -77,6 +77,7 @@ _EVENTS: list[Event] = [
         **_VERSION,
         artifact=Artifact(uri="s3://ml/risk/fraud/3.skops", sha256="9f" * 32, size_bytes=1_048_576),
         format="skops",
+        optimize="onnx",
         uploaded_by="airflow:risk_daily",
         lineage=Lineage(commit="4f1c2ab", dataset_uri="s3://ml/risk/transactions/2029-12-31/"),
         evaluation={"auc": 0.943},
@@ -98,7 +99,8 @@ _EVENTS: list[Event] = [
     ImageBuilt(
         **_VERSION,
         image=_IMAGE,
-        format="skops",
+        format="onnx",
+        compiled_from="skops",
         signature=Signature(
             inputs=[Tensor(name="x", dtype="float32", shape=[-1, 30])],
             outputs=[Tensor(name="label", dtype="int64", shape=[-1])],
@@ -106,7 +108,7 @@ _EVENTS: list[Event] = [
         user="airflow:risk_daily",
         labels=_LABELS,
         deploy=DeployOptions(deployment="fraud-next", endpoint="fraud", initial_percent=10),
-        sources={"initial_percent": "event", "endpoint": "so1s.yaml"},
+        sources={"initial_percent": "event", "endpoint": "so1s.yaml", "optimize": "event"},
         alerts=[_ALERT],
         seconds=0.31,
     ),

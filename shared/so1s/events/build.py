@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from so1s.events.event import Event
-from so1s.events.model import Format
+from so1s.events.model import Compilable, Format
 from so1s.events.names import Actor, Labels, Name, Said, Version
 from so1s.events.workload import AlertRule, DeployOptions, Image, Signature
 
@@ -61,6 +61,9 @@ class ImageBuilt(Event, key=("account", "model")):
     version: Version
     image: Image
     format: Format
+    """What the image serves."""
+    compiled_from: Compilable | None = None
+    """The uploaded model's format, where that was compiled to the one that the image serves."""
     signature: Signature
     user: Actor
     """Who uploaded the version."""

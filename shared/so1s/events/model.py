@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
@@ -15,6 +15,12 @@ Format = Literal["onnx", "skops", "xgboost", "lightgbm", "keras", "tensorflow", 
 
 Priority = Literal["low", "normal", "high"]
 """Of a build among those of its account; accounts take turns whatever they say."""
+Compilable = Literal["skops", "xgboost", "lightgbm"]
+COMPILABLE: tuple[Compilable, ...] = get_args(Compilable)
+"""The formats that can be compiled to ONNX."""
+
+Optimization = Literal["onnx", "none"]
+"""What a model is compiled to while its image is built; `none` overrides a `so1s.yaml` that says so."""
 
 
 def _check_uri(uri: str) -> str:
@@ -68,6 +74,8 @@ class ModelUploaded(Event, key=("account", "model")):
     artifact: Artifact
     format: Format | None = None
     """Recognised from the artifact where it is absent."""
+    optimize: Optimization | None = None
+    """Overrides the model's `so1s.yaml`; without either, the model is served by its own library."""
     uploaded_by: Actor = "unknown"
     """The user or pipeline, such as `airflow:risk_daily`; charges are reported by it."""
     lineage: Lineage = Lineage()

@@ -6,7 +6,7 @@ Imports the modules once, from LIBRARIES, directories with colons between them; 
 socket of the file descriptor CONTROL, and serves until that ends, which is when the builder does. Without a
 module nothing of LIBRARIES is known to this process: code of strangers is for its children alone.
 CONTROL brings connections, sockets each, with one byte each. Each goes to a child: it reads a line of JSON,
-answers its process id in a line, and runs the check with its output going to the connection.
+answers its process id in a line, and runs a module's `main` with its output going to the connection.
 
 PLACE is `sandbox` or `host`. In the sandbox a child encloses itself, and its process id means nothing to the
 builder: it ends with its connection. On the host it has a bound on its memory and no other.
@@ -92,7 +92,7 @@ def _serve(connection: socket.socket, run: Callable[[dict[str, Any], Check], Non
             os.dup2(connection.fileno(), descriptor)
         connection.close()
         print(os.getpid(), flush=True)  # noqa: T201 - the builder reads it
-        run(request, partial(_check, request["arguments"]))
+        run(request, partial(_check, request["module"], request["arguments"]))
     except BaseException:  # noqa: BLE001 - a child never goes back to the server's loop
         traceback.print_exc()
     finally:
@@ -113,11 +113,11 @@ def _in_sandbox(request: dict[str, Any], check: Check) -> None:
     enclosure.run(check, request["lent"], enclosure.Limits(**request["limits"]), sys.stdout.fileno())
 
 
-def _check(arguments: list[str]) -> None:
-    """Run the check; its words are out when this returns, and the builder need not wait for more."""
+def _check(module: str, arguments: list[str]) -> None:
+    """Run a module's `main`; its words are out when this returns, and the builder need not wait for more."""
     try:
         _know(os.environ["PYTHONPATH"])
-        importlib.import_module("so1s_runtime.check").main(arguments)
+        importlib.import_module(module).main(arguments)
     except BaseException:  # noqa: BLE001 - whatever it is, it is the answer
         traceback.print_exc()
     finally:
