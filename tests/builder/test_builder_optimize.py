@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from services.builder.domain.options import merge
 from so1s.events import Artifact, BuildFailed, ImageBuilt, ModelUploaded
@@ -91,6 +92,7 @@ def test_the_layer_that_says_it_is_known_even_where_nothing_is_deployed():
     assert merge(event, ModelFile.parse(OF_FILE)).sources == {"optimize": "so1s.yaml"}
 
 
+@pytest.mark.models  # half a minute of processor for libraries that nothing else here needs
 async def test_a_compiled_model_is_served_without_its_library_as_with_it(tmp_path, estimator, skops_model):
     path = tmp_path / "artifacts/risk/model.skops"
     path.parent.mkdir(parents=True)
