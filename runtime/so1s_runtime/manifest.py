@@ -28,7 +28,19 @@ __all__ = ["FILE_NAME", "FORMATS", "SCHEMA", "Manifest", "Signature", "TensorSpe
 
 SCHEMA = "so1s-model/v1"
 FILE_NAME = "model.json"
-FORMATS = ("onnx", "skops", "xgboost", "lightgbm", "keras", "tensorflow", "python", "pickle")
+FORMATS = (
+    "onnx",
+    "skops",
+    "xgboost",
+    "lightgbm",
+    "keras",
+    "tensorflow",
+    "torch",
+    "torchscript",
+    "transformers",
+    "python",
+    "pickle",
+)
 
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,63}")
 

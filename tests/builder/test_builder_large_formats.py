@@ -23,6 +23,17 @@ KERAS = {
     "model.weights.h5": "weights",
 }
 
+PROGRAM = {"m/archive_format": "pt2", "m/models/model.json": "{}", "m/data/weights/weight_0": "w"}
+SCRIPT = {
+    "m/data.pkl": "",
+    "m/constants.pkl": "",
+    "m/version": "3",
+    "m/code/__torch__.py": "",
+    "m/data/0": "w",
+}
+CONFIGURATION = b'{"architectures": ["BertModel"], "model_type": "bert"}'
+TRANSFORMERS = {"config.json": CONFIGURATION, "model.safetensors": b"w", "tokenizer.json": b"{}"}
+
 
 def zipped(members: dict[str, str]) -> bytes:
     file = BytesIO()
@@ -95,3 +106,50 @@ def test_what_lies_beside_a_directory_that_is_a_model_is_another_model():
 def test_a_directory_may_be_named_by_its_own_name():
     models = {"a/saved_model.pb": "tensorflow", "b/saved_model.pb": "tensorflow"}
     assert choose_model(models, said_file="b", said_format=None) == ("b/saved_model.pb", "tensorflow")
+
+
+@pytest.mark.parametrize(("members", "found"), [(PROGRAM, "torch"), (SCRIPT, "torchscript")])
+def test_archives_of_pytorch_are_told_apart(members, found):
+    assert recognise(BytesIO(zipped(members))) == found
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"m/data.pkl": "", "m/version": "3", "m/data/0": "w"},
+        PROGRAM | {"m/archive_format": "aoti"},
+        PROGRAM | {"m/data/aotinductor/model/it.so": "machine code"},
+        SCRIPT | {"other/it": ""},
+    ],
+    ids=["a state dict", "another archive", "machine code", "two directories"],
+)
+def test_other_archives_of_pytorch_are_no_models(members):
+    assert recognise(BytesIO(zipped(members))) is None
+
+
+def test_a_state_dict_is_refused_with_the_way_to_a_model(tmp_path):
+    state = zipped({"m/data.pkl": "", "m/version": "3", "m/data/0": "w"})
+    with pytest.raises(BuildError, match=r"torch\.export\.save.*LightningModule.*prepared\.py"):
+        contents_of(tmp_path, {"it.ckpt": state}, uri_end=".ckpt")
+
+
+def test_a_directory_of_transformers_is_one_model_with_all_that_lies_in_it(tmp_path):
+    inner = {"1_Pooling/config.json": b"{}", "other/model.pt2": zipped(PROGRAM)}
+    found = contents_of(tmp_path, TRANSFORMERS | inner)
+    assert (found.file, found.format) == ("config.json", "transformers")
+
+
+@pytest.mark.parametrize(
+    ("changed", "way"),
+    [
+        ({"config.json": b"[]"}, "config.json"),
+        ({"config.json": b"{" * 2_000_000}, "config.json"),
+        ({"model.safetensors": None, "pytorch_model.bin": b"w"}, "safetensors alone"),
+        ({"tokenizer.json": None}, "tokenizer.save_pretrained"),
+    ],
+    ids=["no configuration", "a large one", "weights in a pickle", "no tokenizer"],
+)
+def test_a_directory_that_lacks_a_part_of_transformers_is_refused(tmp_path, changed, way):
+    members = {name: data for name, data in (TRANSFORMERS | changed).items() if data is not None}
+    with pytest.raises(BuildError, match=way):
+        contents_of(tmp_path, members)

@@ -90,6 +90,7 @@ def test_a_path_that_is_not_there_is_said_not_to_exist(so1s, out):
         ("trees.txt", b"tree\nversion=v4\n", "lightgbm"),
         ("it.keras", b"PK", "keras"),
         ("saved_model.pb", b"", "tensorflow"),
+        ("it.pt2", b"PK", "torch"),
     ],
 )
 def test_init_knows_the_formats_and_takes_no_other_text_for_them(so1s, tmp_path, name, content, found):

@@ -11,6 +11,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+import uv
 
 from services.builder import app
 from services.builder.locks import shipped
@@ -81,6 +82,23 @@ async def libraries_of(directory: Path, model_format: Format) -> Libraries:
     home = directory / "home"
     home.mkdir(exist_ok=True)
     return Libraries(dependencies.site_packages, home)
+
+
+def packages_beside(directory: Path, *requirements: str) -> Path:
+    """Packages alone, without what they need, in a directory of their own."""
+    target = directory / "beside"
+    command = [
+        uv.find_uv_bin(),
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(target),
+        *requirements,
+    ]
+    subprocess.run(command, check=True)
+    return target
 
 
 def require_disk(directory: Path, gib: float) -> None:

@@ -55,3 +55,23 @@ async def test_tensorflow_takes_what_computes_and_refuses_what_reaches_out(build
     assert "reach out of the model: PrintV2" in await tensorflow.signature("PrintsToFile/saved_model.pb")
     assert "no signature 'serving_default'" in await tensorflow.signature("Mute/saved_model.pb")
     assert not (tmp_path / "written").exists()
+
+
+async def test_pytorch_takes_what_computes_and_refuses_what_runs_code_or_writes_files(
+    builder_directory, tmp_path
+):
+    require_disk(builder_directory, 20)
+    program = await inspected(builder_directory, tmp_path, "torch", "make_torch.py")
+    script = Inspected(builder_directory, tmp_path, "torchscript")
+
+    assert await program.signature("good.pt2") == (
+        "image float32[-1, 3, -1, -1], scale float32[-1, 1, 1] → "
+        "output_0 float32[-1, -1, 4], output_1 float32[-1, 4]"
+    )
+    assert "its expr_str" in await program.signature("size.pt2")
+    assert "its target 'torch.hub.load'" in await program.signature("call.pt2")
+    assert "its target 'torch.ops.aten.from_file" in await program.signature("file.pt2")
+    assert "as a pickle" in await program.signature("pickled.pt2")
+    assert "more than tensors" in await program.signature("sample.pt2")
+    assert "declare inputs and outputs" in await script.signature("good.pt")
+    assert "reaches files" in await script.signature("writes.pt")

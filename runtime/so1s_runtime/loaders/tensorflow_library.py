@@ -3,13 +3,19 @@
 Importing this module imports TensorFlow, so loaders do so inside their functions.
 """
 
+# ruff: noqa: E402 - what is set here is read by the imports below
+
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 # Both are read as TensorFlow and Keras are imported: errors alone are logged, and Keras runs on TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+
+# TensorFlow asks for it as it is imported, and would fail where nothing can be written. It writes nothing.
+tempfile.tempdir = tempfile.tempdir or "/tmp"  # noqa: S108 - a name alone
 
 import numpy as np
 import tensorflow as tf

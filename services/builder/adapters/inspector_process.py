@@ -48,6 +48,9 @@ _WARM: dict[str, tuple[str, ...]] = {
     "skops-to-onnx": ("skops.io", "so1s_compiler.sklearn"),
     "xgboost-to-onnx": ("so1s_compiler.xgboost",),
     "lightgbm-to-onnx": ("lightgbm", "so1s_compiler.lightgbm"),
+    "torch": ("so1s_runtime.loaders.torch_library", "torch.export"),
+    "torchscript": ("so1s_runtime.loaders.torch_library",),
+    "transformers": ("so1s_runtime.loaders.torch_library", "so1s_runtime.loaders.transformers_library"),
 }
 """The modules that take long to import, by the name of a lock."""
 _CHECK, _COMPILE = "so1s_runtime.check", "so1s_compiler.compile"

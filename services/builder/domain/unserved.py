@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-_PYTORCH = 'PyTorch is not served: torch.onnx.export(model, inputs, "model.onnx", dynamo=True) gives what is'
+_PYTORCH = (
+    "a state dict, a checkpoint or a pickled module of PyTorch is weights without a model, or code: "
+    'torch.export.save(torch.export.export(model.eval(), inputs), "model.pt2") gives what is served, where '
+    "model may be what MyLightningModule.load_from_checkpoint(path) gives; prepared.py may load a state dict "
+    "where the operator allows user code"
+)
 _KERAS = (
     'weights without a model, or in the format of Keras 2, are not served: model.save("model.keras") of '
     "Keras 3 gives what is"
@@ -33,9 +38,13 @@ _WAYS = {
     ".pt2": _PYTORCH,
     ".pth": _PYTORCH,
     ".ckpt": _PYTORCH,
+    "pytorch_model.bin": (
+        "a model of transformers is read with weights in safetensors alone: model.save_pretrained(DIRECTORY) "
+        "writes them"
+    ),
     ".safetensors": (
-        "safetensors hold weights without a model, and are not served: "
-        "optimum-cli export onnx --model DIRECTORY OUT gives what is"
+        "safetensors hold weights without a model: what transformers' model.save_pretrained and "
+        "tokenizer.save_pretrained write to one directory is served as a whole, with its config.json"
     ),
     ".pkl": PICKLE,
     ".pickle": PICKLE,

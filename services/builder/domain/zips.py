@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
@@ -15,6 +16,8 @@ LARGEST_READ_BYTES = 8 * 1024 * 1024
 
 _MAGIC = b"PK\x03\x04"
 _LARGEST_MEMBER_BYTES = 64 * 1024 * 1024
+_LARGEST_MARKER_BYTES = 100
+_PROGRAM = re.compile(r"models/[^/]+\.json")
 _BROKEN = (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError, OSError, EOFError)
 
 
@@ -72,6 +75,34 @@ def _is_keras(archive: zipfile.ZipFile) -> bool:
     return isinstance(metadata, dict) and "keras_version" in metadata
 
 
+def _is_exported_program(archive: zipfile.ZipFile) -> bool:
+    """Whether PyTorch's one directory says that it is a `.pt2`, and holds a program and no machine code."""
+    names = _inner_names(archive)
+    if "archive_format" not in names or not any(_PROGRAM.fullmatch(name) for name in names):
+        return False
+    return archive.read(names["archive_format"]).strip() == b"pt2" and not any(
+        name.startswith("data/aotinductor/") for name in names
+    )
+
+
+def _is_torchscript(archive: zipfile.ZipFile) -> bool:
+    """Whether PyTorch's one directory holds the code of TorchScript beside its pickled data."""
+    names = _inner_names(archive)
+    return {"data.pkl", "constants.pkl", "version"} <= names.keys() and any(
+        name.startswith("code/") and name.endswith(".py") for name in names
+    )
+
+
+def _inner_names(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Member by path within the archive's one directory; none where there are several, or large markers."""
+    members = archive.infolist()
+    if len({member.filename.partition("/")[0] for member in members}) != 1:
+        return {}
+    inner = {member.filename.partition("/")[2]: member for member in members}
+    marker = inner.get("archive_format")
+    return {} if marker and marker.file_size > _LARGEST_MARKER_BYTES else inner
+
+
 def _json(archive: zipfile.ZipFile, name: str) -> Any:
     """What a member holds; None where it is not there or too large."""
     if name not in archive.namelist() or archive.getinfo(name).file_size > _LARGEST_MEMBER_BYTES:
@@ -82,4 +113,6 @@ def _json(archive: zipfile.ZipFile, name: str) -> Any:
 _RECOGNISERS: Mapping[Format, Callable[[zipfile.ZipFile], bool]] = {
     "skops": _is_skops,
     "keras": _is_keras,
+    "torch": _is_exported_program,
+    "torchscript": _is_torchscript,
 }

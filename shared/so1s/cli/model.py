@@ -19,10 +19,16 @@ from so1s.requirements import Requirements
 
 app = typer.Typer(no_args_is_help=True, help="Describe a model and check the description.")
 
-FORMATS: dict[str, Format] = {".onnx": "onnx", ".skops": "skops", ".ubj": "xgboost", ".keras": "keras"}
-_ARCHIVES = {".skops": "skops", ".keras": "Keras"}
+FORMATS: dict[str, Format] = {
+    ".onnx": "onnx",
+    ".skops": "skops",
+    ".ubj": "xgboost",
+    ".keras": "keras",
+    ".pt2": "torch",
+}
+_ARCHIVES = {".skops": "skops", ".keras": "Keras", ".pt2": "PyTorch", ".pt": "PyTorch"}
 _LIGHTGBM = b"tree\nversion="
-_DIRECTORIES: dict[str, Format] = {"saved_model.pb": "tensorflow"}
+_DIRECTORIES: dict[str, Format] = {"saved_model.pb": "tensorflow", "config.json": "transformers"}
 """Models that are directories, by the file that each has."""
 
 
@@ -161,11 +167,16 @@ def _format_of(path: Path) -> Format | None:
     if path.name == prepared.FILE_NAME:
         return "python"
     if path.name in _DIRECTORIES:
-        return _DIRECTORIES[path.name]
+        return _DIRECTORIES[path.name] if path.name != "config.json" or _has_weights(path.parent) else None
     if path.suffix in FORMATS or not path.is_file():
         return FORMATS.get(path.suffix)
     with path.open("rb") as file:
         return "lightgbm" if file.read(len(_LIGHTGBM)) == _LIGHTGBM else None
+
+
+def _has_weights(directory: Path) -> bool:
+    """Many a tool writes a config.json; transformers puts safetensors beside it."""
+    return any(directory.glob("model.safetensors*"))
 
 
 _EXAMPLE = """\

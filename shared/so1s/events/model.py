@@ -10,7 +10,19 @@ from so1s.events.event import Event, Value
 from so1s.events.names import Actor, Labels, Name, Version
 from so1s.events.workload import AlertRule, DeployOptions, require_gpus
 
-Format = Literal["onnx", "skops", "xgboost", "lightgbm", "keras", "tensorflow", "python", "pickle"]
+Format = Literal[
+    "onnx",
+    "skops",
+    "xgboost",
+    "lightgbm",
+    "keras",
+    "tensorflow",
+    "torch",
+    "torchscript",
+    "transformers",
+    "python",
+    "pickle",
+]
 """A serialisation that the builder can serve."""
 
 Priority = Literal["low", "normal", "high"]
