@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -59,6 +59,7 @@ def bomb(width, height):
     )
 
 
+@settings(max_examples=25)
 @given(pixels)
 def test_pixels_arrive_as_they_were_drawn_and_come_back(array):
     np.testing.assert_array_equal(read(ANY, png(array)), array)
@@ -69,6 +70,7 @@ def test_pixels_arrive_as_they_were_drawn_and_come_back(array):
     np.testing.assert_array_equal(read(ANY, answer), array)
 
 
+@settings(max_examples=25)
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 3), st.just(2), st.just(3), st.just(3))))
 def test_several_images_are_one_array(array):
     body = orjson.dumps([base64.b64encode(png(each)).decode() for each in array])
