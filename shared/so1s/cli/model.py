@@ -212,7 +212,7 @@ file: {file}
 # Rows with named columns: {{name: rows, type: dataframe, columns: [{{name: amount, dtype: float64}}]}}
 # A body of POST /predict, as JSON or as an image, CSV or text: the warm-up call, and `so1s predict --sample`.
 # sample: sample.json
-# Compile it to ONNX while its image is built: smaller and mostly faster, with the same answers or no image.
+# Compile it to ONNX while its image is built, and leave its library out; other answers fail the build.
 # optimize: onnx
 # What an event of publication does not say.
 # deploy: {{resources: {{memory_mib: 1024}}, scaling: {{max_replicas: 4}}}}
