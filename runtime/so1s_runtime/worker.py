@@ -98,6 +98,7 @@ class Worker:
             limit.cancel()
             if call.claim():  # given up before a thread began it
                 self.slots.free()
+            del call, limit  # held by the frame of their own error, they and the body would be freed late
 
 
 @dataclass(slots=True)
@@ -144,6 +145,7 @@ class Thread:
         for _ in calls:
             self._slots.free()
         Call.settle_soon(calls, outcomes)
+        del calls, outcomes  # the frames of their errors lead back here, and would keep bodies
 
 
 def answer_all(asks: Sequence[Callable[[], Question]], most_rows: int) -> list[Outcome]:
