@@ -142,7 +142,7 @@ class Thread:
         outcomes = answer_all([call.work for call in calls], self._gathering.rows)
         self._pace.see((time.perf_counter() - began) / len(calls))
         self._pace.see_work((time.thread_time() - worked) / len(calls))
-        for _ in calls:
+        for _ in range(len(calls)):
             self._slots.free()
         Call.settle_soon(calls, outcomes)
         del calls, outcomes  # the frames of their errors lead back here, and would keep bodies
