@@ -130,7 +130,7 @@ def test_a_pickle_beside_a_model_is_part_of_it(read, onnx_model):
 
 def test_a_pickle_of_another_library_is_not_taken_for_an_estimator(read):
     files = {"prepared.py": None, "so1s.yaml": None, "weights.pth": PICKLES["pickle"]}
-    with pytest.raises(BuildError, match="PyTorch is not served"):
+    with pytest.raises(BuildError, match="a state dict, a checkpoint or a pickled module of PyTorch"):
         read(files, Permissions(pickles=("*",)))
 
 

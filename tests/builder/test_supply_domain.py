@@ -122,7 +122,7 @@ def test_provenance_tells_who_built_what_from_what():
 @pytest.mark.parametrize("model_format", FORMATS)
 def test_every_lock_that_is_shipped_gives_each_pin_its_hashes(model_format):
     lock = shipped(model_format)
-    assert len(lock.hashes) == lock.text.count("==")
+    assert len(lock.hashes) == sum(line[0].isalnum() for line in lock.text.splitlines())
     assert all(lock.hashes.values())
     assert sum(map(len, lock.hashes.values())) == lock.text.count("--hash=")
 
