@@ -214,6 +214,20 @@ async def test_what_is_sent_of_an_upload_that_nobody_goes_on_with_is_dropped(pip
     assert under_way(store) == []
 
 
+@pytest.mark.parametrize(
+    "key", ["backup.tar", "risk/fraud/8/ours/model.onnx", "a/risk/fraud/8/{}/model.onnx"]
+)
+@pytest.mark.parametrize("base", [f"s3://{BUCKET}/", f"s3://{BUCKET}/ml/"])
+async def test_an_upload_in_parts_that_is_somebody_elses_is_left_alone(store, store_settings, base, key):
+    place = base.removeprefix(f"s3://{BUCKET}/") + key.format("a" * 64)
+    theirs = {"Bucket": BUCKET, "Key": place}
+    theirs["UploadId"] = store.create_multipart_upload(**theirs)["UploadId"]
+    parts = S3Uploads(store_settings.model_copy(update={"artifacts": base})).parts
+    await parts.abort_abandoned(time.time() + 60)
+    assert len(under_way(store, place)) == 1
+    store.abort_multipart_upload(**theirs)
+
+
 def test_a_file_that_is_changed_while_it_is_read_is_named(tmp_path):
     file = tmp_path / "model.onnx"
     file.write_bytes(b"now")

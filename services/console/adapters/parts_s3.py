@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from services.console.adapters.s3 import has, make_client
 from services.console.domain.parts import Begun, Part, PartsAsked, Plan, Sent, check_whole, plan
-from services.console.domain.upload import Parts, Put, Upload
+from services.console.domain.upload import Parts, Put, Upload, is_artifact
 from services.console.settings import UploadSettings
 from so1s.errors import InvalidInput, Unreachable
 
@@ -126,7 +126,12 @@ class S3Parts:
             return  # it has ended
 
     def _abort_abandoned(self, began_before: float) -> int:
-        found = [each for each in self._uploads(self._prefix) if each["Initiated"].timestamp() < began_before]
+        found = [
+            each
+            for each in self._uploads(self._prefix)
+            if each["Initiated"].timestamp() < began_before
+            and is_artifact(each["Key"].removeprefix(self._prefix))  # a bucket may be others', too
+        ]
         for each in found:
             self._abort(each["Key"], each["UploadId"])
         return len(found)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from services.console.domain.refusal import forbidden
 from so1s.errors import InvalidInput
@@ -36,6 +36,18 @@ class Upload(Value):
     def key(self) -> str:
         """Its place below the base of all artifacts."""
         return f"{self.account}/{self.model}/{self.version}/{self.sha256}/{self.file}"
+
+
+def is_artifact(key: str) -> bool:
+    """Whether a key below the base is an upload's: what else lies there is somebody else's."""
+    names, said = ("account", "model", "version", "sha256", "file"), key.split("/")
+    if len(said) != len(names):
+        return False
+    try:
+        Upload.model_validate(dict(zip(names, said, strict=True)) | {"size_bytes": 0})
+    except ValidationError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
