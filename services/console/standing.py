@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import and_, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.console.domain.standing import GONE, Aspect, Told, aspect_of, view
+from services.console.domain.standing import GONE, REFUSED, Aspect, Told, aspect_of, refusal_of, view
 from services.console.tables import standing
 from so1s.events.codec import unwrap
 from so1s.events.envelope import Received
@@ -23,12 +23,11 @@ _KEYS = ("account", "kind", "subject", "aspect")
 async def remember(tx: Transaction, batch: Sequence[Received]) -> None:
     """Keep of each aspect the newest event."""
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    for received in batch:
-        if aspect := aspect_of(received.event):
-            row = _row(aspect, received, (received.time or tx.now).timestamp())
-            key = tuple(row[name] for name in _KEYS)
-            if key not in rows or rows[key]["at"] < row["at"]:
-                rows[key] = row
+    for received in sorted(batch, key=lambda each: each.time or tx.now):
+        if aspect := aspect_of(received):
+            # A clock that is ahead must not make this the newest event for ever.
+            row = _row(aspect, received, min(received.time or tx.now, tx.now).timestamp())
+            rows[tuple(row[name] for name in _KEYS)] = row
     if not rows:
         return
     statement = insert(standing, tx.connection.dialect.name)
@@ -52,6 +51,18 @@ async def prune(tx: Transaction, days: float) -> None:
     for row in (await tx.execute(ended)).all():
         subject = and_(*(standing.c[name] == getattr(row, name) for name in ("account", "kind", "subject")))
         await tx.execute(delete(standing).where(subject, standing.c.at <= row.at))
+    refused = select(standing).where(standing.c.aspect.startswith(REFUSED), standing.c.at < horizon)
+    for row in (await tx.execute(refused)).all():
+        await _forget_refused(tx, row)
+
+
+async def _forget_refused(tx: Transaction, refusal: Any) -> None:
+    """Forget a refusal, and with it the request, which would count again without it."""
+    subject = and_(*(standing.c[name] == getattr(refusal, name) for name in ("account", "kind", "subject")))
+    requests = select(standing).where(subject, standing.c.aspect == "DeploymentRequested")
+    told = [_told(row) for row in (await tx.execute(requests)).all()]
+    gone = [refusal.aspect, *(aspect.name for aspect, each in told if refusal_of(each.id) == refusal.aspect)]
+    await tx.execute(delete(standing).where(subject, standing.c.aspect.in_(gone)))
 
 
 def _row(aspect: Aspect, received: Received, at: float) -> dict[str, Any]:
@@ -68,5 +79,5 @@ def _row(aspect: Aspect, received: Received, at: float) -> dict[str, Any]:
 def _told(row: Any) -> tuple[Aspect, Told]:
     envelope = unwrap((), row.event.encode())
     received = envelope.open(event_class(envelope.type))
-    told = Told(received.event, row.at, received.correlation_id)
+    told = Told(received.event, row.at, received.id, received.correlation_id)
     return Aspect(row.kind, row.subject, row.aspect), told

@@ -60,7 +60,7 @@ standing = Table(
     Column("account", String(20), primary_key=True),
     Column("kind", String(20), primary_key=True),  # model, deployment, endpoint, incident
     Column("subject", String(64), primary_key=True),
-    Column("aspect", String(40), primary_key=True),  # the event's type, by which it is told
+    Column("aspect", String(40), primary_key=True),  # how it is told: see `aspect_of`
     Column("at", Float, nullable=False),  # of the event
     Column("event", Text, nullable=False),  # CloudEvents 1.0, structured JSON
 )

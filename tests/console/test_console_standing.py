@@ -1,5 +1,6 @@
 """How an account stands, as the console tells it from events alone."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,11 +26,11 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 both = pytest.mark.parametrize("settings", ["sqlite", "postgresql"], indirect=True)
 
 
-def at(second, event, chain="run-7"):
+def at(second, event, chain="run-7", cause=""):
     """An event of so many seconds after noon."""
     time = NOON + timedelta(seconds=second)
     return Received(
-        event, f"id-{second}", "so1s/played", time, cause_id="", correlation_id=chain, traceparent=""
+        event, f"id-{second}", "so1s/played", time, cause_id=cause, correlation_id=chain, traceparent=""
     )
 
 
@@ -38,6 +39,15 @@ def uploaded(version="3"):
     return ModelUploaded.model_validate(
         {"account": "risk", "model": "fraud", "version": version, "artifact": artifact}
     )
+
+
+def requested(version):
+    asked = played.requested("fraud")
+    return asked.model_copy(update={"workload": asked.workload.model_copy(update={"version": version})})
+
+
+def refused(reason="superseded"):
+    return played.deployment_failed("fraud").model_copy(update={"revision": 0, "reason": reason})
 
 
 def changed(ready, desired):
@@ -73,8 +83,8 @@ def stands(*received):
     """How the account stands after events; of each aspect the newest, as the store keeps it."""
     newest = {}
     for each in sorted(received, key=lambda each: each.time):
-        if aspect := aspect_of(each.event):
-            newest[aspect] = Told(each.event, each.time.timestamp(), each.correlation_id)
+        if aspect := aspect_of(each):
+            newest[aspect] = Told(each.event, each.time.timestamp(), each.id, each.correlation_id)
     return view("risk", newest.items())
 
 
@@ -124,8 +134,23 @@ def test_a_warning_of_an_image_is_shown_while_its_version_has_a_deployment():
 
 
 def test_a_request_that_was_refused_changes_nothing():
-    refused = played.deployment_failed("fraud").model_copy(update={"revision": 0, "reason": "invalid"})
-    assert stands(*SERVING, at(6, refused)) == stands(*SERVING)
+    late = at(6, requested("2"), "run-6")
+    told = stands(*SERVING, late, at(7, refused(), "run-6", cause=late.id))
+    assert told == stands(*SERVING)
+    scaled = at(8, refused("unknown"), "run-9", cause="id-of-another-request")
+    assert stands(*SERVING, late, at(7, refused(), "run-6", cause=late.id), scaled) == told
+
+
+def test_a_first_request_that_was_refused_is_no_deployment():
+    first = at(0, requested("3"))
+    assert [each["version"] for each in stands(first)["deployments"]] == ["3"]
+    assert stands(first, at(1, refused(), cause=first.id))["deployments"] == []
+
+
+def test_a_request_after_one_that_was_refused_in_the_same_chain_counts():
+    first, again = at(0, requested("3")), at(2, requested("4"))
+    (deployment,) = stands(first, at(1, refused("invalid"), cause=first.id), again)["deployments"]
+    assert (deployment["version"], deployment["state"]) == ("4", "rolling out")
 
 
 def test_an_upload_is_under_way_until_it_is_answered_and_a_failure_stays_until_the_next_image():
@@ -177,6 +202,32 @@ async def test_what_came_to_its_end_long_ago_is_forgotten_and_all_else_stays(con
         await standing.prune(tx, days=0)
         kept = [row.subject for row in await tx.execute(standing.standing.select())]
     assert kept == ["i-2"]
+
+
+@both
+async def test_a_request_that_was_refused_long_ago_is_forgotten_with_its_refusal(console):
+    first = at(0, requested("3"), "r" * 255)
+    async with console.service.store.transaction() as tx:
+        await standing.remember(tx, [at(2, refused(), cause=first.id), first])
+        assert (await standing.read(tx.connection, "risk"))["deployments"] == []
+        await standing.prune(tx, days=0)
+        assert (await tx.execute(standing.standing.select())).all() == []
+
+
+async def test_a_clock_that_is_ahead_does_not_hide_what_comes_after(console):
+    shown = []
+    ahead = replace(at(0, changed(1, 3)), time=datetime.now(UTC) + timedelta(days=400))
+    earlier = replace(at(1, changed(0, 3)), time=ahead.time - timedelta(seconds=1))
+    for batch in (
+        [ahead, earlier],
+        [replace(at(2, changed(2, 3)), time=datetime.now(UTC) + timedelta(days=1))],
+    ):
+        async with console.service.store.transaction() as tx:
+            await standing.remember(tx, batch)
+            told = await standing.read(tx.connection, "risk")
+        (deployment,) = told["deployments"]
+        shown.append(deployment["ready"])
+    assert shown == [1, 2]
 
 
 async def test_an_account_sees_itself_alone(console):

@@ -6,6 +6,7 @@ they come: so a repetition or a late event changes nothing.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,9 +30,12 @@ from so1s.events import (
     RoutesApplied,
     RoutesDegraded,
 )
+from so1s.events.envelope import Received
 
 GONE = ("DeploymentRemoved", "EndpointRemoved", "IncidentResolved")
 """The aspects by which a subject ends."""
+REFUSED = "Refused:"
+"""How the aspects begin by which a request is known to have been refused; see `refusal_of`."""
 
 _KINDS: Mapping[type[Event], str] = {
     ModelUploaded: "model",
@@ -68,6 +72,7 @@ class Told:
     event: Any
     at: float
     """When it happened, in seconds since the epoch."""
+    id: str
     correlation_id: str
 
 
@@ -75,15 +80,23 @@ Subject = Mapping[str, Told]
 """What is told of a subject, by aspect."""
 
 
-def aspect_of(event: Event) -> Aspect | None:
+def aspect_of(received: Received) -> Aspect | None:
     """What an event tells something of; None where that stands nowhere."""
+    event = received.event
     kind = _KINDS.get(type(event))
-    if kind is None or (isinstance(event, DeploymentFailed) and not event.revision):
-        return None  # a request that was refused changes nothing
+    if kind is None:
+        return None
     name = type(event).__name__
+    if isinstance(event, DeploymentFailed) and not event.revision:
+        name = refusal_of(received.cause_id)
     if isinstance(event, DeploymentReady) and event.candidate:
         name = _CANDIDATE
     return Aspect(kind, event.key.partition("/")[2], name)
+
+
+def refusal_of(request_id: str) -> str:
+    """The aspect that tells of the refusal of one request, so that another refusal does not hide it."""
+    return REFUSED + hashlib.sha256(request_id.encode()).hexdigest()[:32]
 
 
 def view(account: str, told: Iterable[tuple[Aspect, Told]]) -> dict[str, Any]:
@@ -118,9 +131,19 @@ def _lasts(told: Subject) -> bool:
 
 
 def _present(told: Subject) -> dict[str, Told]:
-    """What was told since the subject's last end: what came to an end is another one when it begins again."""
+    """What was told since the subject's last end: what came to an end is another one when it begins again.
+
+    A request that was refused changes nothing.
+    """
     ended = max((each.at for name, each in told.items() if name in GONE), default=0.0)
-    return {name: each for name, each in told.items() if name not in GONE and each.at > ended}
+    return {
+        name: each
+        for name, each in told.items()
+        if name not in GONE
+        and not name.startswith(REFUSED)
+        and not (name == "DeploymentRequested" and refusal_of(each.id) in told)
+        and each.at > ended
+    }
 
 
 def _deployment(name: str, told: Subject) -> dict[str, Any]:
