@@ -1,6 +1,7 @@
 """Drops: which objects of a listing are a complete upload."""
 
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from services.console.domain.drops import Base, Notice, Object, drops, notices
 from so1s.errors import InvalidInput
+from so1s.events.model import Format
+from so1s.suffixes import ARCHIVES, FORMATS
 
 BASE = Base("models", "in/")
 
@@ -25,6 +28,18 @@ def test_one_object_is_complete_by_itself():
     uploaded = drop.uploaded
     assert (uploaded.account, uploaded.model, uploaded.version) == ("risk", "fraud", "1.2")
     assert uploaded.artifact.uri == "s3://models/in/risk/fraud/1.2.tar.gz"
+
+
+@pytest.mark.parametrize("suffix", [*FORMATS, *ARCHIVES])
+def test_the_version_of_one_object_is_its_name_without_the_suffix_of_any_format(suffix):
+    (drop,) = drops(BASE, [put(f"risk/fraud/1.2{suffix}")])
+    assert drop.uploaded, drop.problem
+    assert drop.uploaded.version == "1.2"
+
+
+def test_each_format_that_is_one_file_has_a_suffix():
+    directories = {"tensorflow", "transformers", "python"}
+    assert set(FORMATS.values()) == set(get_args(Format)) - directories
 
 
 def test_a_directory_is_complete_with_its_marker():

@@ -18,6 +18,7 @@ from urllib.parse import unquote_plus
 
 from pydantic import ValidationError
 
+from so1s import suffixes
 from so1s.errors import InvalidInput
 from so1s.events import ModelUploaded
 from so1s.events.ids import content_id
@@ -25,7 +26,7 @@ from so1s.events.model import Dropped
 
 MARKER = "_SUCCESS"
 """As Hadoop and Spark write it when all else of a directory is there."""
-SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip", ".onnx", ".skops", ".ubj", ".json", ".txt")
+SUFFIXES = (*suffixes.ARCHIVES, *suffixes.FORMATS)
 """Of single objects; the name before it is the version."""
 
 _FILE_PARTS, _DIRECTORY_PARTS = 3, 4

@@ -16,16 +16,10 @@ from so1s.errors import InvalidInput, So1sError
 from so1s.events.model import COMPILABLE, Format
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.requirements import Requirements
+from so1s.suffixes import TELLING
 
 app = typer.Typer(no_args_is_help=True, help="Describe a model and check the description.")
 
-FORMATS: dict[str, Format] = {
-    ".onnx": "onnx",
-    ".skops": "skops",
-    ".ubj": "xgboost",
-    ".keras": "keras",
-    ".pt2": "torch",
-}
 _ARCHIVES = {".skops": "skops", ".keras": "Keras", ".pt2": "PyTorch", ".pt": "PyTorch"}
 _LIGHTGBM = b"tree\nversion="
 _DIRECTORIES: dict[str, Format] = {"saved_model.pb": "tensorflow", "config.json": "transformers"}
@@ -146,7 +140,7 @@ def _model_of(path: Path) -> Path:
     Raises:
         InvalidInput: there is none, or more than one could be it.
     """
-    kinds = f"{', '.join([*FORMATS, *_DIRECTORIES])}, LightGBM's text or {prepared.FILE_NAME}"
+    kinds = f"{', '.join([*TELLING, *_DIRECTORIES])}, LightGBM's text or {prepared.FILE_NAME}"
     allowed = f"allowed: a file of {kinds}, or a directory with one"
     if path.is_file() and _format_of(path):
         return path
@@ -168,8 +162,8 @@ def _format_of(path: Path) -> Format | None:
         return "python"
     if path.name in _DIRECTORIES:
         return _DIRECTORIES[path.name] if path.name != "config.json" or _has_weights(path.parent) else None
-    if path.suffix in FORMATS or not path.is_file():
-        return FORMATS.get(path.suffix)
+    if path.suffix in TELLING or not path.is_file():
+        return TELLING.get(path.suffix)
     with path.open("rb") as file:
         return "lightgbm" if file.read(len(_LIGHTGBM)) == _LIGHTGBM else None
 
