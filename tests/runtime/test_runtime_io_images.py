@@ -116,6 +116,25 @@ def test_what_is_no_such_image_is_refused_before_it_is_unpacked(declared, body, 
     assert caught.value.body["field"] == "photo"
 
 
+FIVE_TIMES_12_MILLION = [base64.b64encode(bomb(4_000, 3_000))] * 5
+
+
+def test_images_of_too_many_pixels_in_all_are_refused_before_one_is_unpacked():
+    body = orjson.dumps([each.decode() for each in FIVE_TIMES_12_MILLION])
+    with pytest.raises(RequestError, match=r"at \[4\] has 60000000 pixels with the images") as caught:
+        read(PHOTOS | {"shape": [-1, -1, -1, 3]}, body, "")
+    assert (caught.value.status, caught.value.body["position"]) == (413, [4])
+
+
+def test_images_of_several_inputs_share_the_limit():
+    names = ("a", "b", "c", "d", "e")
+    made = types_of(DeclaredSignature(declared_list([PHOTO | {"name": name} for name in names]), ()))
+    body = orjson.dumps(dict(zip(names, (each.decode() for each in FIVE_TIMES_12_MILLION), strict=True)))
+    with pytest.raises(RequestError, match="input 'e' has 60000000 pixels") as caught:
+        made.around(lambda *_: [], pandas=False)(bodies.decode(made, "", body), [])
+    assert caught.value.status == 413
+
+
 def test_images_of_different_sizes_are_refused_with_their_place():
     body = orjson.dumps([base64.b64encode(png(RED[:rows])).decode() for rows in (2, 1)])
     with pytest.raises(

@@ -3,7 +3,8 @@
 import io
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -25,7 +26,8 @@ _FORMATS = {
     "image/tiff": "TIFF",
 }
 
-# What a model may see: a picture of 7000 by 7000 pixels is 150 MB, however small its file.
+# What a model may see for one request, in all its pictures: 7000 by 7000 pixels are 150 MB, however small
+# their file.
 _MOST_PIXELS = 50_000_000
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -49,6 +51,8 @@ class Image(File):
 
     def to_model(self, arrays: Tensors) -> Any:
         """The pixels of one image, or of several of the same size."""
+        if self._is_list:
+            check_pixels([self], arrays)
         items = [self._taken(each, self._position(index)) for index, each in enumerate(self._items(arrays))]
         if not self._is_list:
             return items[0]
@@ -70,15 +74,34 @@ class Image(File):
     def _shape(self) -> tuple[int, ...]:
         return self.declared.shape[:-_RANK]
 
+    def count_pixels(self, arrays: Tensors, before: int) -> int:
+        """How many there are, with those `before`, as the files' heads say. Raises RequestError (413)."""
+        total = before
+        for index, item in enumerate(self._items(arrays)):
+            position = self._position(index)
+            with self._opened(item, position) as picture:
+                self._check(picture, position)
+                total += picture.height * picture.width
+            if total > _MOST_PIXELS:
+                what = f"has {total} pixels with the images before it, at most {_MOST_PIXELS} are taken"
+                raise self.misfit(what, position, status=413)
+        return total
+
     def _taken(self, item: Any, position: Sequence[int]) -> np.ndarray:
+        with self._opened(item, position) as picture:
+            self._check(picture, position)
+            return self._pixels(picture)
+
+    @contextmanager
+    def _opened(self, item: Any, position: Sequence[int]) -> "Generator[Picture, None, None]":
+        """A picture, of which only the head is read; what goes wrong with it is the caller's error."""
         from PIL import Image as Pillow
         from PIL import UnidentifiedImageError
 
         raw = super()._taken(item, position)
         try:
             with Pillow.open(io.BytesIO(raw), formats=list(_FORMATS.values())) as picture:
-                self._check(picture, position)
-                return self._pixels(picture)
+                yield picture
         except UnidentifiedImageError as error:
             raise self.misfit(f"is no image of {', '.join(_FORMATS)}", position) from error
         except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, UserWarning) as error:
@@ -115,6 +138,13 @@ class Image(File):
 
     def _schema(self) -> dict[str, Any]:
         return {**super()._schema(), "contentMediaType": "image/png"}
+
+
+def check_pixels(images: Sequence[Image], arrays: Tensors) -> None:
+    """Refuse too many pixels in all before one is unpacked. Raises RequestError (413)."""
+    total = 0
+    for image in images:
+        total = image.count_pixels(arrays, total)
 
 
 def _own_mode(picture: "Picture") -> str:

@@ -13,7 +13,7 @@ from so1s_runtime.declared import Declared, DeclaredSignature
 from so1s_runtime.errors import ModelError
 from so1s_runtime.iotypes.codec import Codec, Tensor, Tensors
 from so1s_runtime.iotypes.frame import Frame, Series
-from so1s_runtime.iotypes.image import Image
+from so1s_runtime.iotypes.image import Image, check_pixels
 from so1s_runtime.iotypes.values import File, Json, Text
 from so1s_runtime.loaders import Predictor
 
@@ -51,9 +51,12 @@ class Types:
         takes = [
             (codec.declared.name, codec.to_pandas if pandas else codec.to_model) for codec in self.inputs
         ]
+        images = [codec for codec in self.inputs if isinstance(codec, Image)]
         output_of = {tensor.name: codec for codec in self.outputs for tensor in codec.declared.tensors}
 
         def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> Sequence[Any]:
+            if len(images) > 1:
+                check_pixels(images, inputs)
             taken = {name: take(inputs) for name, take in takes}
             wanted = list(dict.fromkeys(output_of[name] for name in outputs))
             values = predictor(taken, [codec.declared.name for codec in wanted])
