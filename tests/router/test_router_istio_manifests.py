@@ -78,9 +78,10 @@ def test_an_endpoint_whose_variants_take_no_traffic_says_so():
     assert traffic["directResponse"]["status"] == 503
 
 
-def test_nothing_is_tried_again_that_a_replica_may_have_begun():
+def test_nothing_is_tried_again_that_a_replica_may_have_begun_and_what_a_full_one_refused_is():
     traffic = virtual_service(route(arm("fraud", 1)), SHARING)["spec"]["http"][-1]
-    assert traffic["retries"]["retryOn"] == "connect-failure,refused-stream,reset-before-request"
+    tried = "connect-failure,refused-stream,reset-before-request,resource-exhausted,429"
+    assert traffic["retries"]["retryOn"] == tried
     assert traffic["timeout"] == "60s"
 
 

@@ -209,11 +209,12 @@ async def test_a_replica_that_fails_beside_a_healthy_one_is_left_alone(mesh, cal
     assert (await caller.variants("fraud--risk.so1s.localhost", 100))["failed"] <= 5
 
 
-async def test_a_busy_replicas_requests_go_to_another(mesh, caller, deploy, http):
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_busy_replicas_requests_go_to_another(mesh, caller, deploy, http, status):
     fraud = deploy("fraud", replicas=2)
     await serve(mesh, route("fraud", 1, fraud.arm(1)))
     await all_answer(caller, fraud)
-    await http.get(f"http://127.0.0.1:{fraud.replicas[0].port}/become/503")
+    await http.get(f"http://127.0.0.1:{fraud.replicas[0].port}/become/{status}")
     assert "failed" not in await caller.variants("fraud--risk.so1s.localhost", 50)
 
 

@@ -16,7 +16,7 @@ _CONNECT_TIMEOUT = "1s"
 _IDLE_SECONDS = 300
 """Under the inference server's own 3,700 s, so that Envoy is the one that closes a connection."""
 _UNLIMITED = 100_000
-"""The inference server limits its own concurrency and answers 503; Envoy shall not be in its way."""
+"""The inference server limits its own concurrency and answers 429; Envoy shall not be in its way."""
 
 
 def cluster_name(account: str, deployment: str) -> str:
@@ -104,7 +104,7 @@ def _outlier_detection() -> Resource:
 
 
 def _sick() -> Resource:
-    """Answers of a sick replica: 5xx, but not 503, since a busy one shall not burden the others."""
+    """Answers of a sick replica: 5xx, but neither 429 nor 503: one that is full or loads is not sick."""
     answers = [{"start": 500, "end": 503}, {"start": 504, "end": 600}]
     matches = [
         {"http_response_headers_match": {"headers": [{"name": ":status", "range_match": codes}]}}

@@ -58,13 +58,16 @@ def _traffic(route: Route, timeout_seconds: float) -> list[Resource]:
         return [{**everything, **_direct(503, _NO_VARIANT)}]
     over_grpc = {grpc_name(name): arm for name, arm in names.items()}
     return [
-        {"match": {"prefix": "/", "grpc": {}}, "route": _action(over_grpc, timeout_seconds, "unavailable")},
+        {
+            "match": {"prefix": "/", "grpc": {}},
+            "route": _action(over_grpc, timeout_seconds, "resource-exhausted,unavailable"),
+        },
         {**everything, "route": _action(names, timeout_seconds, "retriable-status-codes")},
     ]
 
 
 def _action(arms: Mapping[str, Arm], timeout_seconds: float, busy: str) -> Resource:
-    """Split the requests between clusters; `busy` is a replica's word for full or draining."""
+    """Split the requests between clusters; `busy` is a replica's word for full or still loading."""
     weighted = [
         {
             "name": name,
@@ -84,12 +87,15 @@ def _retry_policy(busy: str) -> Resource:
     """Try another replica where the first gave no answer, or said that it does not take the request.
 
     A prediction changes nothing, so that it may be asked for twice: `reset` covers a replica that
-    dies with the request in hand, and 503 is the inference server's word for full or draining.
-    Two retries at most, so that a request that kills its replica cannot kill many.
+    dies with the request in hand. 429 is the inference server's word for full, 503 for still loading;
+    over gRPC these are RESOURCE_EXHAUSTED and UNAVAILABLE. Both are said before the model is asked, and
+    cost next to nothing. Two retries at most, so that a request that kills its replica cannot kill many,
+    and an endpoint of which all replicas are full is asked three times, not without end; the last 429
+    reaches the caller, with its Retry-After.
     """
     return {
         "retry_on": f"connect-failure,refused-stream,reset-before-request,reset,{busy}",
-        "retriable_status_codes": [503],
+        "retriable_status_codes": [429, 503],
         "num_retries": 2,
         "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
         "retry_host_predicate": [

@@ -28,7 +28,7 @@ REVISION_HEADER = "x-so1s-revision"
 _HEAVIEST_SUM = 2**31 - 1
 """Istio adds the weights of a route as 32-bit integers; their sum may be any other than 0."""
 _UNLIMITED = 100_000
-"""The inference server limits its own concurrency and answers 503; a gateway shall not be in its way."""
+"""The inference server limits its own concurrency and answers 429; a gateway shall not be in its way."""
 _NO_HOST = {"error": "no endpoint has this host"}
 # Every call over gRPC says so.
 _GRPC = [{"headers": {"content-type": {"prefix": "application/grpc"}}}]
@@ -236,10 +236,13 @@ def _arm(service: Service, port: int, variant: str, weight: int) -> Object:
 
 
 def _retries() -> Object:
-    """Try another replica only where the first cannot have begun: never after an answer, be it a 5xx."""
+    """Try another replica only where the first cannot have begun: never after an answer, be it a 5xx.
+
+    The one answer that says so is 429, over gRPC RESOURCE_EXHAUSTED: the inference server is full.
+    """
     return {
         "attempts": 2,
-        "retryOn": "connect-failure,refused-stream,reset-before-request",
+        "retryOn": "connect-failure,refused-stream,reset-before-request,resource-exhausted,429",
         "backoff": "5ms",
     }
 
@@ -247,8 +250,8 @@ def _retries() -> Object:
 def _outlier_detection() -> Object:
     """Leave a replica alone that fails again and again, for 2 s at first, unless it is the only one.
 
-    Istio cannot tell the 503 of a busy replica from a sick one's 500; but between two of its 503s a busy
-    one also answers, while one that is sick gives ten errors in a row.
+    A full one answers 429, which is no 5xx. Istio cannot tell the 503 of a replica that loads from a sick
+    one's 500; but one that loads gets no traffic, since it is not ready.
     """
     return {
         "consecutive5xxErrors": 10,
