@@ -230,6 +230,38 @@ async def test_a_model_that_fails_says_no_more_than_where_to_look(app, body, err
     assert refused.details() == said
 
 
+def _settings_frame(data: bytes) -> dict[int, int]:
+    """What HTTP/2's first frame says: 9 bytes of head, then 2 of a name and 4 of a value each (RFC 9113)."""
+    length = int.from_bytes(data[:3])
+    return {
+        int.from_bytes(data[at : at + 2]): int.from_bytes(data[at + 2 : at + 6])
+        for at in range(9, 9 + length, 6)
+    }
+
+
+async def test_a_connection_has_a_limit_of_calls_above_the_servers_own(skops_model, loaded_app):
+    app = loaded_app(skops_model.directory, max_concurrency=7)
+    server = RpcServer(app, app._settings)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.port())
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5))
+    async with asyncio.timeout(20):
+        head = await reader.readexactly(9)
+        said = _settings_frame(head + await reader.readexactly(int.from_bytes(head[:3])))
+    writer.close()
+    await server.stop(0)
+    assert said[3] == 107
+
+
+async def test_an_idle_connection_is_closed(skops_model, loaded_app):
+    app = loaded_app(skops_model.directory, keep_alive_seconds=1)
+    server = RpcServer(app, app._settings)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{await server.port()}") as channel:
+        await Client(channel).call("ServerLive")
+        async with asyncio.timeout(20):
+            await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+    await server.stop(0)
+
+
 async def test_a_server_that_could_not_start_says_so_to_each_who_asks(app, monkeypatch):
     server = RpcServer(app, app._settings)
 

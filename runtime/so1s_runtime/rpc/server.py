@@ -17,6 +17,9 @@ HOST = "127.0.0.1"
 # A caller may ask whether its connection lives, that often.
 _PING_MILLISECONDS = 10_000
 
+# Of a connection, above the limit on calls: one too many is refused, and not left to wait unseen.
+_MORE_STREAMS = 100
+
 
 class RpcServer:
     """Starts when it is first asked for."""
@@ -48,6 +51,8 @@ class RpcServer:
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.max_send_message_length", -1),
+            ("grpc.max_connection_idle_ms", 1000 * max(1, settings.keep_alive_seconds)),
+            ("grpc.max_concurrent_streams", settings.max_concurrency + _MORE_STREAMS),
             ("grpc.http2.min_ping_interval_without_data_ms", _PING_MILLISECONDS),
             ("grpc.keepalive_permit_without_calls", 1),
         ]
