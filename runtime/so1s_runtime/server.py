@@ -14,7 +14,7 @@ from so1s_runtime import connection, manifest, model, trial
 from so1s_runtime.app import App, State
 from so1s_runtime.errors import AuthorError, ModelError
 from so1s_runtime.logs import configure, log
-from so1s_runtime.payloads import Payloads
+from so1s_runtime.payloads import Payloads, redacted
 from so1s_runtime.rpc.server import RpcServer
 from so1s_runtime.settings import Settings
 from so1s_runtime.sinks import Outbox, sink
@@ -123,13 +123,16 @@ def _outbox(settings: Settings, app: App) -> Outbox | None:
     """Begin to sample payloads, where a sink is named."""
     if not settings.payload_sink:
         return None
+    owner = {"account": settings.account, "deployment": settings.deployment}
     outbox = Outbox(sink(settings.payload_sink), app.metrics.payloads)
     app.payloads = Payloads(
         app.manifest,
         outbox.put,
         fraction=settings.payload_fraction,
         most_values=settings.payload_values,
-        redacted=settings.payload_redact,
+        redacted=redacted(settings.payload_redact, app.types),
+        drop=partial(app.metrics.payloads, "dropped", 1),
+        owner={kind: name for kind, name in owner.items() if name},
     )
     return outbox
 

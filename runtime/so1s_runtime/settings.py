@@ -16,6 +16,8 @@ class _Kind:
 
     allowed: str
     read: Callable[[str], Any]
+    # Whether a value that is not allowed may be told.
+    is_told: bool = True
 
 
 def _between(number: type[int] | type[float], low: int, high: int) -> _Kind:
@@ -43,8 +45,11 @@ def _switch(text: str) -> bool:
 def _sink(text: str) -> str:
     parts = urlsplit(text)
     is_file = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
-    if text and not is_file and not (parts.scheme in ("http", "https") and parts.hostname):
-        raise ValueError(text)
+    # urllib knows no user in a URL, and tells of the password in its error, as of what else is no URL.
+    is_server = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    is_url = text.isascii() and text.isprintable() and " " not in text and parts.port != 0
+    if text and not is_file and not (is_server and is_url):
+        raise ValueError
     return text
 
 
@@ -52,7 +57,9 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
-_SINK = _Kind("file:///PATH, http://HOST/PATH or https://HOST/PATH", _sink)
+_SINK = _Kind(
+    "file:///PATH, http://HOST/PATH or https://HOST/PATH, without a user or password", _sink, is_told=False
+)
 _NAMES = _Kind("names with commas between", _names)
 _SECONDS = _between(float, 0, 86_400)
 _TEXT = _Kind("text", str)
@@ -109,6 +116,8 @@ class Settings:
     payload_redact: frozenset[str] = _setting(
         "inputs and outputs whose values are left out", _NAMES, frozenset()
     )
+    account: str = _setting("whose model it is, as payloads tell", _TEXT, "")
+    deployment: str = _setting("what it serves for, as payloads tell", _TEXT, "")
     access_log: bool = _setting("log a line per request", _SWITCH, default=False)
 
 
@@ -127,9 +136,9 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             elif setting.default is MISSING:
                 problems.append(f"{_flag(setting)} is needed")
         except ValueError:
-            problems.append(
-                f"{_flag(setting)} must be {setting.metadata['kind'].allowed}, is {given[setting.name]!r}"
-            )
+            kind = setting.metadata["kind"]
+            said = f", is {given[setting.name]!r}" if kind.is_told else ""
+            problems.append(f"{_flag(setting)} must be {kind.allowed}{said}")
     if problems:
         parser.error("; ".join(problems))
     return Settings(**values)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from so1s_runtime.logs import log
 
 Event = dict[str, Any]
 
-# An event has 64 kB at most, so that what waits has 16 MB.
+# An event has values of 64 thousand characters at most, so that what waits has 16 million.
 _MOST_WAITING = 256
 _BATCH = 50
 _SECONDS = 5.0
@@ -53,8 +54,11 @@ class _Lines(RotatingFileHandler):
 
 
 class _File:
+    """A file for this process alone, since one that others rotate, too, loses lines."""
+
     def __init__(self, path: Path) -> None:
-        self._handler = _Lines(path, maxBytes=_FILE_BYTES, backupCount=1, delay=True)
+        own = path.with_name(f"{path.stem}-{socket.gethostname()}-{os.getpid()}{path.suffix}")
+        self._handler = _Lines(own, maxBytes=_FILE_BYTES, backupCount=1, delay=True)
 
     def __call__(self, events: Sequence[Event]) -> None:
         for event in events:

@@ -101,6 +101,8 @@ async def test_a_replica_sees_its_image_and_nothing_of_ours(cluster, machine, mo
     assert about["marker"] == "from the image"
     assert "SO1S_SLACK_TOKEN" not in about["environment"]
     assert about["environment"]["OMP_NUM_THREADS"] == "1"
+    assert about["environment"]["SO1S_RUNTIME_ACCOUNT"] == "risk"
+    assert about["environment"]["SO1S_RUNTIME_DEPLOYMENT"] == "fraud"
     assert not any("site-packages" in path for path in about["path"])
     assert about["sid"] == about["pid"]
 

@@ -22,6 +22,7 @@ from services.deployer.domain.observation import Observation, Trouble
 from so1s.errors import TemporaryError
 from so1s.events import Resources, Scaling
 from so1s.kubernetes import Refused, quantities
+from tests.deployer.conftest import deployment
 from tests.deployer.fraud import wanted
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -246,11 +247,13 @@ def test_inference_servers_get_the_settings_that_the_operator_says():
         gpu_scheduler="",
         server_variables={"SO1S_RUNTIME_ACCESS_LOG": "true", "SO1S_RUNTIME_DRAIN_SECONDS": "3"},
     )
-    (container,) = pod_spec(wanted(), options, {})["containers"]
+    (container,) = pod_spec(deployment(wanted()), options, {})["containers"]
     said = [each for each in container["env"] if each["name"].startswith("SO1S_RUNTIME_")]
     assert {each["name"]: each["value"] for each in said} == {
         "SO1S_RUNTIME_ACCESS_LOG": "true",
         "SO1S_RUNTIME_DRAIN_SECONDS": "3",
         "SO1S_RUNTIME_INTRA_THREADS": "1",
+        "SO1S_RUNTIME_ACCOUNT": "risk",
+        "SO1S_RUNTIME_DEPLOYMENT": "fraud",
     }
-    assert len(said) == 3
+    assert len(said) == 5

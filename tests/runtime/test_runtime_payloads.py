@@ -1,6 +1,8 @@
 """What was asked and answered goes to a sink where one is named, and never costs a caller an answer."""
 
 import json
+import os
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -8,11 +10,13 @@ import httpx
 import numpy as np
 import pytest
 
+from so1s_runtime.declared import DeclaredSignature, declared_list
 from so1s_runtime.dtypes import BYTES
 from so1s_runtime.identity import identify
+from so1s_runtime.iotypes.types import types_of
 from so1s_runtime.manifest import Manifest, Signature, TensorSpec
 from so1s_runtime.model import Model
-from so1s_runtime.payloads import Payloads
+from so1s_runtime.payloads import Payloads, redacted
 from so1s_runtime.question import Question
 from so1s_runtime.sinks import Outbox, sink
 from tests.runtime.running import is_ready, running
@@ -31,10 +35,27 @@ class Kept(list):
         self.counts[outcome] = self.counts.get(outcome, 0) + number
 
 
+def payloads_of(manifest, put, **options) -> Payloads:
+    default = {"fraction": 1.0, "most_values": 100, "redacted": frozenset(), "drop": list, "owner": {}}
+    return Payloads(manifest, put, **default | options)
+
+
+def told(values, **options) -> list[dict]:
+    """The events of a question with these values, which its model repeats."""
+    kept = Kept()
+    spec = TensorSpec("x", BYTES, (-1,))
+    manifest = Manifest(name="m", version="1", format="onnx", file="-", signature=Signature((spec,), (spec,)))
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    question = Question(Model(manifest, lambda inputs, _: [inputs["x"]]), {"x": array}, [spec], len)
+    payloads = payloads_of(manifest, kept.append, **options)
+    assert payloads.tapped(lambda _: question, identify("r1", None, None))(b"").answer() == 1
+    return kept
+
+
 async def ask(loaded_app, client_of, model, put, body=ROWS, **options) -> httpx.Response:
     app = loaded_app(model.directory)
-    options = {"fraction": 1.0, "most_values": 100, "redacted": frozenset()} | options
-    app.payloads = Payloads(app.manifest, put, **options)
+    app.payloads = payloads_of(app.manifest, put, **options)
     async with client_of(app) as client:
         return await client.post(
             "/predict", json=body, headers={"x-request-id": "r1", "x-correlation-id": "c1"}
@@ -62,14 +83,68 @@ async def test_values_that_are_named_stay_out_and_many_are_cut(skops_model, load
 
 
 def test_bytes_and_long_texts_are_told_by_their_size_and_beginning():
-    kept = Kept()
-    spec = TensorSpec("x", BYTES, (-1,))
-    manifest = Manifest(name="m", version="1", format="onnx", file="-", signature=Signature((spec,), (spec,)))
-    values = np.array([b"\xff" * 9, "a" * 300, None, {"a": 1}], dtype=object)
-    question = Question(Model(manifest, lambda inputs, _: [inputs["x"]]), {"x": values}, [spec], len)
-    payloads = Payloads(manifest, kept.append, fraction=1.0, most_values=9, redacted=frozenset())
-    payloads.tapped(lambda _: question, identify("r1", None, None))(b"").answer()
-    assert kept[0]["data"]["inputs"][0]["data"] == [{"size_bytes": 9}, "a" * 256, None, '{"a":1}']
+    kept = told([b"\xff" * 9, "a" * 300, None, {"a": 1}, {2: [3], (4, 5): 6}])
+    assert kept[0]["data"]["inputs"][0]["data"] == [
+        {"size_bytes": 9},
+        "a" * 256,
+        None,
+        '{"a":1}',
+        '{"2":[3]}',
+    ]
+
+
+def test_of_a_large_value_no_more_is_written_than_is_kept():
+    written = []
+
+    class Cell:
+        def __str__(self) -> str:
+            written.append(self)
+            return "cell"
+
+    kept = told([[Cell() for _ in range(10_000)]])
+    assert len(kept[0]["data"]["inputs"][0]["data"][0]) == 256
+    assert len(written) < 200
+
+
+def test_an_event_stays_small_however_long_its_texts_are():
+    (event,) = told(["a" * 256] * 1_000, most_values=1_000)
+    assert len(json.dumps(event)) < 70_000
+    assert event["data"]["inputs"][0]["cut"]
+
+
+def test_what_cannot_be_told_is_counted_and_its_caller_answered(caplog):
+    class Silent:
+        def __str__(self) -> str:
+            raise RuntimeError("secret")
+
+    dropped = []
+    assert told([Silent()], drop=lambda: dropped.append(1)) == []
+    assert dropped == [1]
+    assert [(record.message, record.fields) for record in caplog.records] == [
+        ("payloads are dropped", {"reason": "RuntimeError"})
+    ]
+
+
+def test_an_event_tells_whose_model_was_asked():
+    (event,) = told(["a"], owner={"account": "risk", "deployment": "fraud"})
+    assert event["source"] == "/accounts/risk/deployments/fraud/models/m/versions/1"
+    assert (event["data"]["account"], event["data"]["deployment"]) == ("risk", "fraud")
+
+
+def test_a_dataframe_is_redacted_by_its_name_or_a_columns_and_other_names_are_told(caplog):
+    columns = [{"name": name, "dtype": "float64"} for name in ("age", "income")]
+    declared = [
+        {"name": "people", "type": "dataframe", "columns": columns},
+        {"name": "note", "type": "text"},
+    ]
+    types = types_of(DeclaredSignature(declared_list(declared), ()))
+    assert redacted(frozenset({"people"}), types) >= {"age", "income"}
+    assert not redacted(frozenset({"age"}), types) & {"income", "note"}
+    assert caplog.records == []
+    redacted(frozenset({"note", "ssn"}), types)
+    assert [(record.message, record.fields) for record in caplog.records] == [
+        ("no input or output has a name that is redacted", {"names": ["ssn"]})
+    ]
 
 
 async def test_what_is_not_sampled_or_refused_is_not_told(skops_model, loaded_app, client_of):
@@ -85,10 +160,12 @@ def test_a_file_holds_an_event_a_line(tmp_path):
     for number in range(3):
         outbox.put({"id": number})
     outbox.close()
-    lines = (tmp_path / "payloads.jsonl").read_text().splitlines()
+    (path,) = tmp_path.iterdir()
+    lines = path.read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == [0, 1, 2]
     assert kept.counts == {"written": 3}
-    assert (tmp_path / "payloads.jsonl").stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.name == f"payloads-{socket.gethostname()}-{os.getpid()}.jsonl"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -151,12 +228,18 @@ def test_a_sink_that_is_slow_makes_nobody_wait():
 
 
 async def test_a_server_writes_what_it_answered_before_it_ends(onnx_model, tmp_path):
-    path = tmp_path / "payloads.jsonl"
-    flags = [f"--payload-sink=file://{path}", "--payload-fraction=1", "--drain-seconds=0"]
+    flags = [f"--payload-sink=file://{tmp_path}/payloads.jsonl", "--payload-redact=X,ssn", "--account=risk"]
+    flags += ["--payload-fraction=1", "--drain-seconds=0"]
     async with running(onnx_model.directory, *flags) as server:
         await server.until(is_ready)
         for number in range(3):
             await server.client.post("/predict", json=ROWS, headers={"x-request-id": f"r{number}"})
         server.process.terminate()
         assert await server.end() == 0
-    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["r0", "r1", "r2"]
+        [unknown] = [line["names"] for line in await server.log() if "names" in line]
+    (path,) = tmp_path.iterdir()
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [event["id"] for event in events] == ["r0", "r1", "r2"]
+    assert events[0]["data"]["account"] == "risk"
+    assert events[0]["data"]["inputs"][0]["redacted"]
+    assert unknown == ["ssn"]

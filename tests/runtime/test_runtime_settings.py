@@ -37,6 +37,25 @@ def test_every_problem_is_told_at_once(capsys):
         assert problem in message
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://u:hunter2@host/",
+        "https://hunter2@host/",
+        "http://u:hunter2@",
+        "http://h:hunter2/",
+        "http://h/ hunter2",
+    ],
+)
+def test_a_sink_with_a_password_is_refused_and_not_repeated(url, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        read(["--model-dir", str(tmp_path), "--port", "80", "--payload-sink", url], {})
+    message = capsys.readouterr().err
+    assert "--payload-sink must be" in message
+    assert "without a user or password" in message
+    assert "hunter2" not in message
+
+
 def test_the_needed_settings_are_named(capsys):
     with pytest.raises(SystemExit):
         read([], {})

@@ -67,7 +67,7 @@ def workload(deployment: Deployment, options: Options, *, candidate: bool = Fals
             "revisionHistoryLimit": 2,
             "template": {
                 "metadata": {"labels": pod_labels},
-                "spec": pod_spec(deployment.workload, options, selector),
+                "spec": pod_spec(deployment, options, selector),
             },
         },
     }

@@ -7,7 +7,8 @@ from typing import Any
 
 from services.deployer.adapters.kubernetes import names
 from services.deployer.adapters.kubernetes.options import Options
-from so1s.events import Resources, Workload
+from services.deployer.ports import Deployment
+from so1s.events import Resources
 from so1s.kubernetes.quantities import cpu, memory
 
 _USER = 65532
@@ -16,11 +17,12 @@ _STARTUP_PERIOD_SECONDS = 1
 _SCRATCH = "512Mi"
 
 
-def pod_spec(workload: Workload, options: Options, selector: dict[str, str]) -> dict[str, Any]:
+def pod_spec(deployment: Deployment, options: Options, selector: dict[str, str]) -> dict[str, Any]:
     """The spec of a replica's pod: without root, without a token, without a writable image.
 
     It fits the Pod Security Standard `restricted`.
     """
+    workload = deployment.workload
     spec: dict[str, Any] = {
         "serviceAccountName": names.SERVER_ACCOUNT,
         "automountServiceAccountToken": False,
@@ -41,7 +43,7 @@ def pod_spec(workload: Workload, options: Options, selector: dict[str, str]) -> 
                 "labelSelector": {"matchLabels": selector},
             }
         ],
-        "containers": [_container(workload, options)],
+        "containers": [_container(deployment, options)],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": _SCRATCH}}],
     }
     if workload.resources.gpus and options.gpu_scheduler:
@@ -56,14 +58,15 @@ def pod_spec(workload: Workload, options: Options, selector: dict[str, str]) -> 
     return spec
 
 
-def _container(workload: Workload, options: Options) -> dict[str, Any]:
+def _container(deployment: Deployment, options: Options) -> dict[str, Any]:
+    workload = deployment.workload
     return {
         "name": names.CONTAINER,
         "image": workload.image.reference,
         "imagePullPolicy": "IfNotPresent",  # a digest never means other bytes
         "args": ["--host", "0.0.0.0", "--port", str(names.PORT)],  # noqa: S104 - a pod's own address
         "ports": [{"name": "http", "containerPort": names.PORT, "protocol": "TCP"}],
-        "env": _environment(workload.resources, options),
+        "env": _environment(deployment, options),
         "resources": _resources(workload.resources, options),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -79,13 +82,15 @@ def _container(workload: Workload, options: Options) -> dict[str, Any]:
     }
 
 
-def _environment(resources: Resources, options: Options) -> list[dict[str, str]]:
+def _environment(deployment: Deployment, options: Options) -> list[dict[str, str]]:
     variables = {
         "HOME": "/tmp",  # noqa: S108 - the pod's own
         "PYTHONUNBUFFERED": "1",
-        "SO1S_RUNTIME_INTRA_THREADS": str(math.ceil(resources.cpu_millicores / 1000)),
+        "SO1S_RUNTIME_INTRA_THREADS": str(math.ceil(deployment.workload.resources.cpu_millicores / 1000)),
         "SO1S_RUNTIME_DRAIN_SECONDS": "0",  # SIGTERM comes after the preStop's sleep
         **options.server_variables,
+        "SO1S_RUNTIME_ACCOUNT": deployment.account,
+        "SO1S_RUNTIME_DEPLOYMENT": deployment.name,
     }
     return [{"name": name, "value": value} for name, value in variables.items()]
 

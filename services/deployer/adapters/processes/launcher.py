@@ -14,7 +14,7 @@ from pathlib import Path
 
 from services.deployer.adapters.processes.layout import Unpacked, unpack
 from services.deployer.adapters.processes.process import Process, spawn
-from so1s.events import Resources
+from services.deployer.adapters.processes.world import ReplicaRecord
 
 REPLICA_VARIABLE = "SO1S_REPLICA"
 WORLD_VARIABLE = "SO1S_WORLD"
@@ -69,17 +69,17 @@ class Launcher:
             if image not in self._known:
                 self._known[image] = await asyncio.to_thread(unpack, image, self._unpacked)
 
-    async def launch(self, uid: str, image: str, resources: Resources, log: Path) -> Launched:
+    async def launch(self, replica: ReplicaRecord, log: Path) -> Launched:
         """Start a replica's process on a free port.
 
         Raises:
             ImageProblem: the image cannot run here.
             OSError: the interpreter cannot be started.
         """
-        await self.prepare(image)
-        unpacked = self._known[image]
+        await self.prepare(replica.image)
+        unpacked = self._known[replica.image]
         port = _free_port()
-        environment = self._environment(uid, unpacked, resources)
+        environment = self._environment(replica, unpacked)
         process = spawn([*self._command(unpacked), "--port", str(port)], environment, log)
         return Launched(process, f"http://127.0.0.1:{port}")
 
@@ -87,9 +87,9 @@ class Launcher:
         program, *arguments = unpacked.entrypoint
         return [self._python, *_ISOLATED, *arguments] if program == "python" else [program, *arguments]
 
-    def _environment(self, uid: str, unpacked: Unpacked, resources: Resources) -> dict[str, str]:
+    def _environment(self, replica: ReplicaRecord, unpacked: Unpacked) -> dict[str, str]:
         """The image's environment and nothing of ours, save what the interpreter cannot start without."""
-        threads = str(math.ceil(resources.cpu_millicores / 1000))
+        threads = str(math.ceil(replica.resources.cpu_millicores / 1000))
         kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "TZ") if name in os.environ}
         return {
             "HOME": tempfile.gettempdir(),
@@ -103,7 +103,9 @@ class Launcher:
             "SO1S_RUNTIME_INTRA_THREADS": threads,
             "SO1S_RUNTIME_DRAIN_SECONDS": "0",  # SIGTERM comes after the drain here
             **self._variables,
-            REPLICA_VARIABLE: uid,
+            "SO1S_RUNTIME_ACCOUNT": replica.account,
+            "SO1S_RUNTIME_DEPLOYMENT": replica.deployment,
+            REPLICA_VARIABLE: replica.uid,
             WORLD_VARIABLE: str(self._world),
         }
 

@@ -99,9 +99,7 @@ class Replica:
     async def _launch(self) -> Process | None:
         record = self.record
         try:
-            launched = await self._parts.launcher.launch(
-                record.uid, record.image, record.resources, self._parts.world.log(record.uid)
-            )
+            launched = await self._parts.launcher.launch(record, self._parts.world.log(record.uid))
         except (ImageProblem, OSError) as error:
             log.warning("a replica cannot be started", replica=record.uid, reason=str(error))
             return None
