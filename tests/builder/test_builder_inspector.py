@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -144,6 +145,20 @@ async def test_libraries_that_were_not_used_for_long_are_kept_warm_no_more(tmp_p
     again = await warm.signature(tmp_path / "m", "onnx", dependencies)
 
     assert first != again
+
+
+async def test_libraries_that_were_removed_and_installed_again_are_imported_anew(
+    tmp_path, inspector, dependencies
+):
+    warm = inspector(f"import library; print('''{SIGNATURE}''')")
+    await warm.signature(tmp_path / "m", "onnx", dependencies)
+
+    shutil.rmtree((tmp_path / "site").rename(tmp_path / "removed"))
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/library.py").write_text("ANSWER = 42")
+
+    assert (await warm.signature(tmp_path / "m", "onnx", dependencies)).inputs[0].name == "x"
+    assert len(list((tmp_path / "inspector").glob("tmp*"))) == 1  # the one before has ended
 
 
 async def test_libraries_that_are_in_use_are_not_taken_away_by_others(tmp_path, inspector, dependencies):

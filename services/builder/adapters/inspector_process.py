@@ -53,6 +53,8 @@ _WARM: dict[str, tuple[str, ...]] = {
     "transformers": ("so1s_runtime.loaders.torch_library", "so1s_runtime.loaders.transformers_library"),
 }
 """The modules that take long to import, by the name of a lock."""
+_Place = tuple[Path, int, int]
+"""Site packages: their path, and the device and inode that are there."""
 _CHECK, _COMPILE = "so1s_runtime.check", "so1s_compiler.compile"
 _SHOWN_LINES = 5
 _MOST_WARM = 8
@@ -116,9 +118,8 @@ class ProcessInspector:
         self._sandbox = sandbox
         self._most_warm = most_warm
         self._starting = asyncio.Lock()
-        self._warm: dict[Path, WarmProcess] = {}
-        """By site packages, the latest used last. Each ends with its control socket, so with this one at the
-        latest."""
+        self._warm: dict[_Place, WarmProcess] = {}
+        """The latest used last. Each ends with its control socket, so with this one at the latest."""
         self._in_use: Counter[WarmProcess] = Counter()
         self.close = weakref.finalize(self, _close, self._warm)
         """Ends the warm processes, as happens anyway when the inspector is collected."""
@@ -217,7 +218,7 @@ class ProcessInspector:
         }
 
     def _is_running(self, dependencies: Libraries) -> bool:
-        warm = self._warm.get(dependencies.site_packages)
+        warm = self._warm.get(_place(dependencies.site_packages))
         return warm is not None and warm.runs
 
     @asynccontextmanager
@@ -235,7 +236,7 @@ class ProcessInspector:
 
     async def _running(self, dependencies: Libraries) -> WarmProcess:
         """The warm process of some libraries, started where none is running."""
-        key = dependencies.site_packages
+        key = _place(dependencies.site_packages)
         async with self._starting:
             if not self._is_running(dependencies):
                 if killed := self._warm.pop(key, None):
@@ -246,9 +247,11 @@ class ProcessInspector:
             return self._warm[key]
 
     def _end_idle(self) -> None:
-        """Make room for one more warm process, where there are many."""
+        """Make room for one more warm process, where there are many; those of removed libraries go anyway."""
         idle = [key for key, warm in self._warm.items() if not self._in_use[warm]]
-        for key in idle[: max(0, len(self._warm) - self._most_warm + 1)]:
+        idle.sort(key=lambda key: _place(key[0]) == key)
+        removed = sum(_place(key[0]) != key for key in idle)
+        for key in idle[: max(removed, len(self._warm) - self._most_warm + 1)]:
             self._warm.pop(key).close()
 
     async def _start(self, dependencies: Libraries) -> WarmProcess:
@@ -291,7 +294,19 @@ def _imported(dependencies: Libraries) -> tuple[str, ...]:
     return ("so1s_runtime.check", *_WARM.get(name, ())) if name in {*get_args(Format), *_WARM} else ()
 
 
-def _close(warm: dict[Path, WarmProcess]) -> None:
+def _place(site_packages: Path) -> _Place:
+    """Libraries that were removed and installed again are others: a sandbox has those that it began with.
+
+    While it has them, no other directory gets the same inode.
+    """
+    try:
+        found = site_packages.stat()
+    except FileNotFoundError:
+        return site_packages, 0, 0
+    return site_packages, found.st_dev, found.st_ino
+
+
+def _close(warm: dict[_Place, WarmProcess]) -> None:
     for each in warm.values():
         each.close()
 
