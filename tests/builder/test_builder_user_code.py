@@ -4,6 +4,7 @@ import io
 import pickle
 import shutil
 import sys
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from services.builder.stop import Stop
 from so1s.errors import TemporaryError
 from so1s.events import Artifact, BuildFailed, ImageBuilt, ModelUploaded
 from so1s.requirements import Requirements
+from tests.builder.test_builder_dependencies import small_lock
 
 DESCRIBED = """\
 schema: so1s/v1
@@ -298,6 +300,18 @@ async def test_the_same_requirements_are_given_the_same_lock_without_asking_the_
 
     assert again == first
     assert any("resolved before" in line for line in lines)
+
+
+async def test_a_configuration_in_a_directory_above_does_not_choose_the_index(tmp_path, monkeypatch):
+    (tmp_path / "uv.toml").write_text('[[index]]\nurl = "http://127.0.0.1:1/simple"\n')
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # anybody writes to /tmp
+    libraries = source(tmp_path)
+
+    lock = await locked(libraries, Requirements(["attrs==25.3.0"]))
+    provided = await libraries.provide(small_lock(), lambda _line: None)
+
+    assert ("attrs", "25.3.0") in lock.hashes
+    assert not provided.cached
 
 
 async def test_two_models_with_the_same_requirements_share_a_layer(tmp_path):

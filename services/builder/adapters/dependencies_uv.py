@@ -17,7 +17,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +26,7 @@ from filelock import AsyncFileLock
 
 from services.builder.adapters.command import run
 from services.builder.adapters.locker_uv import UvLocker
-from services.builder.adapters.uv_environment import uv_environment
+from services.builder.adapters.uv_environment import uv_directory, uv_environment
 from services.builder.bytecode import compile_tree
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT, Layer
@@ -116,8 +115,8 @@ class UvDependencies:
 
     async def _install(self, lock: Lock, home: Path, log: Log) -> None:
         """Install beside `home`, then rename: a crash leaves no half of it."""
-        with tempfile.TemporaryDirectory(dir=self._directory, prefix="installing-") as temporary:
-            target, file = Path(temporary) / "site-packages", Path(temporary) / "lock.txt"
+        with uv_directory(self._directory, prefix="installing-") as directory:
+            target, file = directory / "site-packages", directory / "lock.txt"
             file.write_text(lock.text)
             said: list[str] = []
 
@@ -128,7 +127,7 @@ class UvDependencies:
             code = await run(
                 self._command(file, target),
                 environment=uv_environment(),
-                directory=Path(temporary),
+                directory=directory,
                 on_line=hear,
             )
             if code != 0:

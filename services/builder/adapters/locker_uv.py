@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from filelock import AsyncFileLock
 from packaging.utils import canonicalize_name
 
 from services.builder.adapters.command import run
-from services.builder.adapters.uv_environment import uv_environment
+from services.builder.adapters.uv_environment import uv_directory, uv_environment
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Lock, restricted
 from services.builder.ports import Log
@@ -80,9 +79,8 @@ class UvLocker:
     async def _resolve(
         self, asked: Requirements, needs: Sequence[str], base: Lock, kept: Path, log: Log
     ) -> None:
-        # Away from any directory whose configuration uv would read.
-        with tempfile.TemporaryDirectory(prefix="so1s-lock-") as temporary:
-            lines, answer = Path(temporary) / "asked.in", Path(temporary) / "lock.txt"
+        with uv_directory(self._directory, prefix="resolving-") as directory:
+            lines, answer = directory / "asked.in", directory / "lock.txt"
             lines.write_text("\n".join([*asked.packages, *needs]) + "\n")
             answer.write_text(base.text)
             said: list[str] = []
@@ -91,7 +89,6 @@ class UvLocker:
                 said.append(line)
                 log(line)
 
-            directory = Path(temporary)
             code = await run(
                 self._command(lines, answer), environment=uv_environment(), directory=directory, on_line=hear
             )

@@ -1,8 +1,12 @@
-"""What uv is told by its environment: its own settings, proxies and authorities, and nothing else of ours."""
+"""Where uv runs, and what it is told there: its own settings, proxies and authorities, and nothing else."""
 
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 _NAMES = frozenset(
     {
@@ -20,3 +24,16 @@ def uv_environment() -> dict[str, str]:
         name: value for name, value in os.environ.items() if name.upper() in _NAMES or name.startswith("UV_")
     }
     return known | {"UV_NO_PROGRESS": "1"}
+
+
+@contextmanager
+def uv_directory(parent: Path, prefix: str) -> Iterator[Path]:
+    """A directory for one command of uv's, which goes with it.
+
+    uv reads the nearest configuration of the directories above, and whoever writes one would choose the
+    index: an empty one here is nearer. The user's and the system's are read as ever.
+    """
+    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as temporary:
+        directory = Path(temporary)
+        (directory / "uv.toml").touch()
+        yield directory
