@@ -99,7 +99,7 @@ def require_harmless_program(path: Path) -> None:
         if strange := sorted(name for name in members if not name.startswith(_PARTS)):
             raise ModelError(f"{path.name} holds {strange[0]!r}, which is no part of an exported program")
         for name, member in members.items():
-            if name.startswith("data/") and name.endswith("_config.json"):
+            if name.startswith("data/") and name.lower().endswith("_config.json"):
                 _require_plain(json.loads(archive.read(member)), path)
             elif name.startswith("models/"):
                 _require_known(json.loads(archive.read(member)), path)
@@ -115,7 +115,7 @@ def require_harmless_script(path: Path) -> None:
     """
     with _opened(path) as archive:
         for name, member in _members(archive):
-            if name.startswith("code/") and name.endswith(".py"):
+            if name.lower().startswith("code/") and name.lower().endswith(".py"):
                 source = archive.read(member).decode(errors="replace")
                 if found := _WRITES.search(source):
                     raise ModelError(
@@ -138,10 +138,23 @@ def _opened(path: Path) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ModelError(f"{path.name} is no archive as PyTorch writes it: {error}") from error
-    if archive.comment or len(set(archive.namelist())) < len(archive.namelist()):
+    if problem := _ambiguous(archive):
         archive.close()  # two readers could see two archives in it
-        raise ModelError(f"{path.name} is no archive as PyTorch writes it: a comment, or a name twice")
+        raise ModelError(f"{path.name} is no archive as PyTorch writes it: {problem}")
     return archive
+
+
+def _ambiguous(archive: zipfile.ZipFile) -> str | None:
+    """Why PyTorch may read other members than those that are looked at here.
+
+    It takes the directory of the first member for that of all, and finds names in whatever case.
+    """
+    names = archive.namelist()
+    if archive.comment or len({name.lower() for name in names}) < len(names):
+        return "a comment, or a name twice"
+    if len({name.partition("/")[0] for name in names}) > 1:
+        return "more than one directory at its top"
+    return None
 
 
 def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
