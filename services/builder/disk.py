@@ -8,7 +8,9 @@ Images stay: docs/decisions/0025 says why.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -126,9 +128,8 @@ def is_full(error: BaseException | None) -> bool:
 def size_of(directory: Path) -> int:
     """The bytes that all below a directory take on its disk; what goes meanwhile counts or does not."""
     total = 0
-    for path in directory.rglob("*"):
-        try:
-            total += path.lstat().st_blocks * 512
-        except FileNotFoundError:
-            continue
+    for parent, directories, files in os.walk(directory):
+        for name in (*directories, *files):
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(parent, name).lstat().st_blocks * 512
     return total

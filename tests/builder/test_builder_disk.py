@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -155,6 +156,22 @@ async def test_an_image_is_not_published_without_a_layer_that_went_meanwhile(ima
     (tmp_path / "images/blobs/sha256" / layer.digest[7:]).unlink()
     with pytest.raises(TemporaryError, match="removed meanwhile"):
         await images.publish("risk/fraud:1", {"rootfs": {}}, [layer])
+
+
+def test_a_directory_that_goes_while_its_size_is_asked_for_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "goes/inner").mkdir(parents=True)
+    (tmp_path / "stays").write_bytes(bytes(100_000))
+    seen = Path.lstat
+
+    def lstat(path: Path) -> os.stat_result:
+        found = seen(path)
+        if path.name == "inner":
+            shutil.rmtree(path.parent)
+        return found
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+
+    assert size_of(tmp_path) >= 100_000
 
 
 # --- a full disk
