@@ -88,6 +88,7 @@ def test_a_bill_of_materials_has_each_package_with_its_version_and_the_hashes_of
     assert (package["name"], package["version"]) == ("numpy", "2.4.0")
     (files,) = package["externalReferences"]
     assert [each["content"] for each in files["hashes"]] == [A, B]
+    assert files["url"] == package["purl"]  # whose index it was is nobody's claim
     assert package["licenses"] == [{"license": {"name": "BSD-3-Clause"}}]
 
 

@@ -112,7 +112,7 @@ def _data(made: Made) -> list[Component]:
 def _library(package: Package) -> Component:
     files = {
         "type": "distribution",
-        "url": f"https://pypi.org/project/{package.name}/{package.version}/",
+        "url": package.purl,  # of whatever index the operator names
         "comment": "one of the files that the lock allows",
         "hashes": [hash_ for each in package.hashes for hash_ in _sha256(each)],
     }
