@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from services.builder.domain.contents import CODE
 from services.builder.domain.failure import BuildError
 from services.builder.domain.unserved import DATA_ALONE
 from so1s.events.model import Format
@@ -15,7 +16,6 @@ _OF_A_PICKLE = (
     "the model is a pickle: to read it runs code of whoever wrote it, in the builder and in each replica, "
     f"and its bytes do not show what that code does; {DATA_ALONE}"
 )
-_CODE: tuple[Format, ...] = ("python", "pickle")
 _WARNINGS: dict[Format, list[str]] = {"pickle": [_OF_A_PICKLE]}
 
 
@@ -42,7 +42,7 @@ class Permissions:
         if model_format == "pickle":
             what = "a pickle holds code"
             _require(self.pickles, account, what, "SO1S_PICKLE_ACCOUNTS", DATA_ALONE)
-        if model_format in _CODE and not self.tried:
+        if model_format in CODE and not self.tried:
             message = (
                 "the model runs code, which is tried in a sandbox alone, and none works in the builder: "
                 "its operator may install bubblewrap, or do without by SO1S_CODE_WITHOUT_SANDBOX"
