@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def uv_environment() -> dict[str, str]:
 
 
 @contextmanager
-def uv_directory(parent: Path, prefix: str) -> Iterator[Path]:
+def uv_directory(parent: Path, prefix: str) -> Generator[Path, None, None]:
     """A directory for one command of uv's, which goes with it.
 
     uv reads the nearest configuration of the directories above, and whoever writes one would choose the
