@@ -9,6 +9,7 @@ WITH_A_TOKEN = (
     "publish",
     "publish --wait",
     "predict --data",
+    "predict --file",
     "weights set",
     "rollback",
     "remove",
