@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import grpc.aio
 import numpy as np
@@ -228,6 +228,47 @@ async def test_a_model_that_fails_says_no_more_than_where_to_look(app, body, err
         refused = await client.refused("ModelInfer", body, metadata=[("x-request-id", "r1")])
     assert refused.code() is grpc.StatusCode.INTERNAL
     assert refused.details() == said
+
+
+async def test_a_refused_call_is_answered_by_trailers_alone_so_that_a_gateway_can_try_it_again(skops_model):
+    app = App(Settings(model_dir=skops_model.directory, port=1), read(skops_model.directory))
+    server, said, ended = RpcServer(app, app._settings), bytearray(), asyncio.Event()
+    port = await server.port()
+
+    async def recorded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(_pass_on(reader, to_server), _pass_on(from_server, writer, said))
+        ended.set()
+
+    async with asyncio.timeout(20), await asyncio.start_server(recorded, "127.0.0.1", 0) as front:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{front.sockets[0].getsockname()[1]}") as channel:
+            refused = await Client(channel).refused("ModelInfer", b"")
+        await server.stop(0)
+        await ended.wait()
+    assert refused.code() is grpc.StatusCode.UNAVAILABLE
+    kinds, data, headers = _frame_kinds(said), 0, 1
+    assert (kinds.count(headers), kinds.count(data)) == (1, 0)
+
+
+async def _pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytearray | None = None
+) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            if said is not None:
+                said += data
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+def _frame_kinds(data: bytes) -> list[int]:
+    kinds, at = [], 0
+    while at < len(data):
+        kinds.append(data[at + 3])
+        at += 9 + int.from_bytes(data[at : at + 3])
+    return kinds
 
 
 def _settings_frame(data: bytes) -> dict[int, int]:

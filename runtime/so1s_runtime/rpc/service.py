@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 from grpc.aio import EOF, ServicerContext
@@ -81,16 +81,16 @@ class Service(grpc.GenericRpcHandler):
         try:
             answer, status = await method.answer(call), 200
         except RequestError as error:
-            answer, status = b"", error.status
-            _fail(context, error, trailers)
+            status = error.status
+            await _fail(context, error, trailers)
         except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered and logged
-            answer, status = b"", 500
-            _fail(context, self._app.failed(error, identity, path), trailers)
+            status = 500
+            await _fail(context, self._app.failed(error, identity, path), trailers)
         else:
             context.set_trailing_metadata(trailers)
+            return answer
         finally:
             self._app.finished(Asked(method.route, "POST", path, identity, started), status)
-        return answer
 
     async def _read(self, context: ServicerContext) -> bytes:
         """The message. Raises RequestError if it does not come, or too slowly (408)."""
@@ -137,11 +137,10 @@ class Service(grpc.GenericRpcHandler):
         return self._app.state is State.READY
 
 
-def _fail(context: ServicerContext, error: RequestError, trailers: Metadata) -> None:
+async def _fail(context: ServicerContext, error: RequestError, trailers: Metadata) -> NoReturn:
+    """End the call without a message, not even an empty one: a gateway tries again what has only trailers."""
     failed = failure(error)
-    context.set_code(failed.code)
-    context.set_details(failed.message)
-    context.set_trailing_metadata((*trailers, *failed.trailers))
+    await context.abort(failed.code, failed.message, (*trailers, *failed.trailers))
 
 
 def _text(value: str | bytes | None) -> str | None:
