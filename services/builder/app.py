@@ -107,12 +107,18 @@ def make_retention(settings: Settings) -> Retention:
         settings.library_retention_days,
         scratch=(
             (directory / "work", "*"),
+            (directory / "inspectors", "*"),
             (settings.libraries_dir, "installing-*"),
             (settings.libraries_dir, f"{REMOVED}*"),
             (settings.image_dir / "blobs/sha256", ".*"),
         ),
-        scratch_seconds=settings.deadline_seconds + _HOUR_SECONDS,
+        scratch_seconds=settings.deadline_seconds + 2 * _HOUR_SECONDS,
+        live=_inspector_directory(settings),
     )
+
+
+def _inspector_directory(settings: Settings) -> Path:
+    return settings.build_dir.absolute() / "inspectors" / settings.instance
 
 
 def make_world(settings: Settings) -> World:
@@ -132,7 +138,7 @@ def make_world(settings: Settings) -> World:
             glibc=settings.base_glibc if settings.base_image else None,
         ),
         inspector=ProcessInspector(
-            directory=directory / "inspectors" / settings.instance,
+            directory=_inspector_directory(settings),
             python=python,
             runtime=stage(directory / "runtime", python, (RUNTIME, COMPILER)),
             bounds=Bounds(

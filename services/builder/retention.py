@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -31,6 +32,8 @@ class Retention:
     """Directories and patterns of what only work in progress has; finished work leaves nothing there."""
     scratch_seconds: float
     """Longer than any work: what is older was left behind."""
+    live: Path
+    """This builder's own directory, which may look like one that was left behind."""
     now: Callable[[], float] = time.time
 
     async def prune(self) -> None:
@@ -41,6 +44,8 @@ class Retention:
 
     def _prune(self) -> dict[str, int]:
         now = self.now()
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self.live, (now, now))
         scratch = (path for directory, pattern in self.scratch for path in directory.glob(pattern))
         return {
             "libraries": _remove(self.libraries.glob(DIGEST), before=now - self.library_days * _DAY_SECONDS),

@@ -45,6 +45,7 @@ def aged(tmp_path):
     "path",
     [
         "builder/work/builder-7_0/",
+        "builder/inspectors/builder-7/",
         "libraries/installing-x/",
         "libraries/removed-x/",
         "images/blobs/sha256/.tmp1",
@@ -58,6 +59,14 @@ async def test_what_killed_workers_left_goes_when_no_build_can_be_so_old(setting
     os.utime(in_progress, (0, 0))
     await make_retention(settings).prune()
     assert not in_progress.exists()
+
+
+async def test_the_directory_of_a_builder_that_lives_stays_however_long_it_started_nothing(settings, aged):
+    live = aged(f"builder/inspectors/{settings.instance}/", 9999 * DAY)
+
+    await make_retention(settings).prune()
+
+    assert live.exists()
 
 
 async def test_libraries_that_no_build_asks_for_go(settings, aged):
