@@ -77,22 +77,24 @@ class _Api:
         if not _COUNT.fullmatch(after):
             return _error(400, f"after: {after!r} is not allowed; allowed: a number of lines from 0")
         async with self.store.read() as connection:
-            row, lines = await _read(connection, request)
+            row, lines = await _read(connection, request, after=int(after))
             if row is None:
                 return await _unknown(connection, request)
             running = await builds.running(connection, row["account"])
         build = _shown(row, running, self.builds_per_account)
-        return JSONResponse({"build": build, "lines": lines[int(after) :]})
+        return JSONResponse({"build": build, "lines": lines})
 
 
-async def _read(connection: AsyncConnection, request: Request) -> tuple[Mapping[str, Any] | None, list[str]]:
-    """The present build of the version that is asked for, and its log.
+async def _read(
+    connection: AsyncConnection, request: Request, *, after: int = 0
+) -> tuple[Mapping[str, Any] | None, list[str]]:
+    """The present build of the version that is asked for, and its log after so many lines.
 
     The build first: its last lines are stored together with its end, so that of one that ended none lacks.
     """
     account, model, version = (request.path_params[each] for each in _VERSION)
     row = await builds.present_build(connection, account, model, version)
-    lines = await logs.read(connection, account, model, version, row["number"]) if row else []
+    lines = await logs.read(connection, account, model, version, row["number"], after=after) if row else []
     return row, lines
 
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 
-from sqlalchemy import Column, Float, Integer, String, Table, Text, and_, delete, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Float,
+    Integer,
+    String,
+    Table,
+    Text,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.builder.build_log import BuildLog
@@ -50,16 +63,47 @@ async def append(tx: Transaction, build: Build, log: BuildLog) -> None:
     tx.after_commit(partial(log.stored, chunk))
 
 
-async def read(connection: AsyncConnection, account: str, model: str, version: str, number: int) -> list[str]:
-    """The lines of a version's build, all tries."""
+async def read(
+    connection: AsyncConnection, account: str, model: str, version: str, number: int, *, after: int = 0
+) -> list[str]:
+    """The lines of a version's build, all tries, but those first ones: whoever follows a log has them."""
     columns = build_logs.c
-    is_build = and_(columns.account == account, columns.model == model, columns.version == version)
-    query = (
-        select(columns.lines)
-        .where(is_build, columns.number == number)
-        .order_by(columns["try"], columns.position)
+    try_, position = columns["try"], columns.position
+    is_build = and_(
+        columns.account == account,
+        columns.model == model,
+        columns.version == version,
+        columns.number == number,
     )
-    return [line for text in await connection.scalars(query) for line in text.split("\n")]
+    begun, first, left = await _place(connection, is_build, after) if after else (0, 0, 0)
+    begins = or_(try_ > begun, and_(try_ == begun, position >= first))
+    query = select(columns.lines).where(is_build, begins).order_by(try_, position)
+    return [line for text in await connection.scalars(query) for line in text.split("\n")][left:]
+
+
+async def _place(
+    connection: AsyncConnection, is_build: ColumnElement[bool], after: int
+) -> tuple[int, int, int]:
+    """The try and the position of the chunk that goes on after so many lines, and how many of them it has."""
+    columns = build_logs.c
+    try_, position = columns["try"], columns.position
+    ends = (
+        select(try_.label("try"), func.max(position).label("position"))
+        .where(is_build)
+        .group_by(try_)
+        .subquery()
+    )
+    is_last = and_(try_ == ends.c["try"], position == ends.c.position)
+    breaks = func.length(columns.lines) - func.length(func.replace(columns.lines, "\n", ""))
+    counts = select(try_, position + breaks + 1).join(ends, is_last).where(is_build).order_by(try_)
+    last = 0
+    for last, count in await connection.execute(counts):
+        if after < count:
+            chunk = select(func.max(position)).where(is_build, try_ == last, position <= after)
+            first = await connection.scalar(chunk) or 0
+            return last, first, after - first
+        after -= count
+    return last + 1, 0, 0
 
 
 async def prune(store: Store, days: int) -> None:

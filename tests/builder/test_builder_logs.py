@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from sqlalchemy import delete
 
 from services.builder import logs
 from services.builder.build_log import BuildLog
@@ -75,6 +76,30 @@ async def test_lines_whose_commit_was_not_heard_of_are_stored_once(shop, skops_m
         await logs.append(tx, build, log)
     assert log.waiting is None
     assert said(await shop.log()) == ["first", "second"]
+
+
+@both_databases
+async def test_whoever_follows_a_log_is_given_what_is_new_and_older_chunks_are_not_read(shop, skops_model):
+    await shop.say(shop.uploaded(data=skops_model))
+    build = await shop.worker()._claim()
+    for try_, chunks in ((1, ["ab", "c"]), (2, ["def", "g"])):
+        log = BuildLog(1, try_)
+        for chunk in chunks:
+            for line in chunk:
+                log.write(line)
+            async with shop.store.transaction() as tx:
+                await logs.append(tx, build, log)
+
+    async def after(count: int) -> str:
+        async with shop.store.read() as connection:
+            found = await logs.read(connection, "risk", "fraud", "3", 1, after=count)
+        return "".join(said(found))
+
+    assert [await after(count) for count in range(9)] == ["abcdefg"[count:] for count in range(9)]
+    columns = logs.build_logs.c
+    async with shop.store.transaction() as tx:
+        await tx.execute(delete(logs.build_logs).where(columns["try"] == 1, columns.position == 0))
+    assert [await after(count) for count in (2, 5, 6)] == ["cdefg", "fg", "g"]
 
 
 def test_of_two_transactions_that_store_the_same_lines_the_one_that_is_told_last_takes_no_more_away():
