@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Hard links fail between file systems and then print a warning for each package.
 export UV_LINK_MODE := copy
 
-# A test waits more than it computes.
+# A test waits more than it computes; but a whole platform, as scenarios have, wants the machine for itself.
 WORKERS ?= 3
 # Says something only where something is wrong.
 QUIET = > .venv/check.txt 2>&1 || { cat .venv/check.txt; exit 1; }
@@ -59,7 +59,8 @@ check: install ## Format, lint, types, imports, dependencies, spelling
 
 .PHONY: test
 test: install ## Unit, property, contract, conformance and delivery tests, and one scenario
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore tests/scenarios
+	@$(BIN)/pytest tests/scenarios
 
 .PHONY: test-faults
 test-faults: install ## Kill every part at every step, and cut off what they lean on: the chain must complete
