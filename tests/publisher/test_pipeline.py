@@ -348,7 +348,7 @@ def test_a_time_that_is_over_names_the_check_that_gave_no_verdict(laptop, out, m
     answer(laptop, published, played.built(model), ready)
     waits = r"waits for the check quality, then the route \(so1s weights show shared\)"
     with pytest.raises(TimeoutError, match=waits):
-        published.wait_until_serving(0.5)
+        published.wait_until_serving(3)
 
 
 async def test_it_works_in_a_notebook_whose_thread_runs_a_loop(laptop, out, model):

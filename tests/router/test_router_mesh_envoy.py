@@ -140,12 +140,12 @@ async def test_scaling_down_lets_requests_in_flight_finish(mesh, caller, deploy)
     fraud = deploy("fraud", replicas=2)
     await serve(mesh, route("fraud", 1, fraud.arm(1)))
     await all_answer(caller, fraud)
-    slow = [asyncio.create_task(caller.call("fraud--risk.so1s.localhost", "/pause")) for _ in range(4)]
+    slow = [asyncio.create_task(caller.call("fraud--risk.so1s.localhost", "/pause")) for _ in range(8)]
     await caller.variants("fraud--risk.so1s.localhost", 5)  # the slow ones are on their way
     fraud.replicas = fraud.replicas[:1]
     fraud.list_replicas()
     answers = await asyncio.gather(*slow)
-    assert [answer.status_code for answer in answers] == [200] * 4
+    assert [answer.status_code for answer in answers] == [200] * 8
     assert {answer.json()["replica"] for answer in answers} == {"fraud-0", "fraud-1"}
     for _ in range(10):
         assert (await caller.call("fraud--risk.so1s.localhost")).json()["replica"] == "fraud-0"
