@@ -1,5 +1,6 @@
 """Every command that the documents tell people to give."""
 
+import functools
 import re
 import shlex
 import subprocess
@@ -40,6 +41,11 @@ def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
 
 
+@functools.cache
+def help_of(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([BIN / "so1s", *words], capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_make_target_that_a_document_names_exists(document: Path) -> None:
     targets = set(re.findall(r"`make ([a-z-]+)", document.read_text()))
@@ -53,7 +59,7 @@ def test_a_command_of_so1s_that_a_document_names_exists(document: Path) -> None:
     for command in mentioned(document):
         words = [word for word in shlex.split(command)[1:] if re.fullmatch(r"[a-z]+", word)]
         group = ["--help"] if not words else [words[0], "--help"]
-        shown = subprocess.run([BIN / "so1s", *group], capture_output=True, text=True, check=False)
+        shown = help_of(*group)
         assert shown.returncode == 0, f"{command}: {shown.stderr}"
 
 
