@@ -40,9 +40,9 @@ class Codec(ABC):
     def write(self, arrays: Sequence[np.ndarray]) -> Any:
         """What orjson writes for these tensors, in the order of `declared.tensors`."""
 
-    def write_raw(self, arrays: Sequence[np.ndarray]) -> bytes:
-        """These tensors as bytes of the first of `media`."""
-        raise NotImplementedError
+    def write_raw(self, arrays: Sequence[np.ndarray]) -> bytes:  # noqa: ARG002 - others do
+        """These tensors as bytes of the first of `media`; it is asked of types that have one alone."""
+        raise AssertionError(f"{type(self).__name__} has no bytes of its own")
 
     @abstractmethod
     def to_model(self, arrays: Tensors) -> Any:
