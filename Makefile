@@ -75,6 +75,10 @@ test-lab: install ## Test against the real parts of a cluster; builds them first
 test-models: install ## Train, build and serve each example of examples/models; writes the table of docs/models.md
 	@SO1S_WRITE_MODELS=1 $(BIN)/pytest tests/models -m models
 
+.PHONY: test-clients
+test-clients: install ## Call a server by Triton's own client, which is installed beside the rest
+	@$(BIN)/pytest tests/runtime/triton -m clients
+
 .PHONY: bench
 bench: install ## Measure each part beside a peer or a limit of the machine (CLUSTER=lab: on a cluster); writes docs/benchmarks.md
 	@$(if $(CLUSTER),$(BIN)/python -m so1s_lab setup)

@@ -68,19 +68,21 @@ def is_ready(answer: httpx.Response) -> bool:
 
 
 @contextmanager
-def started(directory: Path, log: Path, *flags: str) -> Generator[tuple[subprocess.Popen, int], None, None]:
-    """A server that is ready and logs to a file, and its port, for tests without an event loop."""
+def started(
+    directory: Path, log: Path, *flags: str, until: str = "/v2/health/ready"
+) -> Generator[tuple[subprocess.Popen, int], None, None]:
+    """A server that answers at a path and logs to a file, and its port, for tests without an event loop."""
     port = free_port()
     command = [sys.executable, "-m", "so1s_runtime", f"--model-dir={directory}", f"--port={port}", *flags]
     with log.open("wb") as output, subprocess.Popen(command, stderr=output) as process:
         try:
-            _await_ready(process, f"http://127.0.0.1:{port}/v2/health/ready")
+            _await(process, f"http://127.0.0.1:{port}{until}")
             yield process, port
         finally:
             process.kill()
 
 
-def _await_ready(process: subprocess.Popen, url: str) -> None:
+def _await(process: subprocess.Popen, url: str) -> None:
     deadline = time.monotonic() + LONG_SECONDS
     while True:
         with suppress(httpx.TransportError):

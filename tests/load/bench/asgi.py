@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.environments import MissingEnvironmentError
 from tests.load.bench import granian, runtime, servers
 from tests.load.bench.figure import Figure
 
@@ -11,7 +12,7 @@ async def measure(directory: Path) -> list[Figure]:
     model = servers.model_directory(directory / "asgi")
     try:
         granian.install()
-    except granian.MissingPeerError as missing:
+    except MissingEnvironmentError as missing:
         return [Figure("predict one row", "requests/s", 0, str(missing))]
     with ExitStack() as running:
         ours = running.enter_context(servers.ours(model))

@@ -4,38 +4,23 @@ It is installed beside the environment, as nothing of ours needs it.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
-
-import uv
 
 from so1s_runtime import manifest, model, trial
 from so1s_runtime.app import App
 from so1s_runtime.settings import Settings
+from tests.environments import environment
 
 VERSION = "2.8.7"
-_PACKAGES = Path(".lab") / f"granian-{VERSION}"
-_INSTALL_SECONDS = 300
 _DIRECTORY = "SO1S_BENCH_MODEL_DIRECTORY"
 
 
-class MissingPeerError(Exception):
-    """Granian cannot be had here; the message is the reason."""
-
-
 def install() -> Path:
-    """Where its packages are. Raises MissingPeerError."""
-    if not (_PACKAGES / "granian").exists():
-        command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable]
-        command += ["--target", str(_PACKAGES), f"granian=={VERSION}"]
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            raise MissingPeerError(
-                f"granian {VERSION} cannot be installed: {error.stderr or error}"
-            ) from error
-    return _PACKAGES.absolute()
+    """Where its packages are. Raises MissingEnvironmentError."""
+    python = environment(f"granian-{VERSION}", f"granian=={VERSION}")
+    (packages,) = python.parents[1].glob("lib/python*/site-packages")
+    return packages
 
 
 def app() -> App:

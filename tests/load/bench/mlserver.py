@@ -3,19 +3,15 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-import uv
-
 from so1s_local.ports import free_port
+from tests.environments import environment
 from tests.load.bench.servers import on_one_core
 
 VERSION = "1.7.1"
-_ENVIRONMENT = Path(".lab") / f"mlserver-{VERSION}"
-_INSTALL_SECONDS = 300
 
 _MODEL = """
 import numpy as np
@@ -41,28 +37,9 @@ class Forest(MLModel):
 """
 
 
-class MissingPeerError(Exception):
-    """MLServer cannot be had here; the message is the reason."""
-
-
 def install() -> Path:
-    """The interpreter of an environment that has MLServer. Raises MissingPeerError."""
-    python = _ENVIRONMENT / "bin" / "python"
-    if (_ENVIRONMENT / "bin" / "mlserver").exists():
-        return python.absolute()
-    packages = [f"mlserver=={VERSION}", "onnxruntime"]
-    commands = [
-        [uv.find_uv_bin(), "venv", "--quiet", "--clear", "--python", sys.executable, _ENVIRONMENT],
-        [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", python, *packages],
-    ]
-    for command in commands:
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            raise MissingPeerError(
-                f"MLServer {VERSION} cannot be installed: {error.stderr or error}"
-            ) from error
-    return python.absolute()
+    """The interpreter of an environment that has MLServer. Raises MissingEnvironmentError."""
+    return environment(f"mlserver-{VERSION}", f"mlserver=={VERSION}", "onnxruntime")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from tests.environments import MissingEnvironmentError
 from tests.load.bench import mlserver, servers
 from tests.load.bench.figure import Figure
 from tests.load.bench.load import load
@@ -26,7 +27,7 @@ async def measure(directory: Path) -> list[Figure]:
         figures = await beside(_BARE, ours, bare, servers.body(), "predict")
     try:
         mlserver.install()
-    except mlserver.MissingPeerError as missing:
+    except MissingEnvironmentError as missing:
         return [*figures, Figure("infer one row", "requests/s", 0, str(missing))]
     with ExitStack() as running:
         ours = running.enter_context(servers.ours(model))
