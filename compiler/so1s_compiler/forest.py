@@ -72,6 +72,28 @@ class Forest:
         self._nodes += len(features)
         self._leaves += len(values)
 
+    def add_nodes(
+        self,
+        target: int,
+        *,
+        is_leaf: np.ndarray,
+        values: np.ndarray,
+        features: np.ndarray,
+        splits: np.ndarray,
+        left: np.ndarray,
+        right: np.ndarray,
+    ) -> None:
+        """Add a tree whose nodes and leaves share their numbers, in arrays of one length."""
+        number = np.where(is_leaf, ~(np.cumsum(is_leaf) - 1), np.cumsum(~is_leaf) - 1)
+        self.add(
+            target,
+            values[is_leaf],
+            features=features[~is_leaf],
+            splits=splits[~is_leaf],
+            left=number[left[~is_leaf]],
+            right=number[right[~is_leaf]],
+        )
+
     def sums(self, graph: Graph, rows: str) -> str:
         """Add the trees to a graph; answers the sums, of shape `[rows, targets]`."""
         left, right = np.concatenate(self._left), np.concatenate(self._right)

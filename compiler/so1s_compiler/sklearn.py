@@ -16,8 +16,10 @@ from skl2onnx.common.data_types import (
     StringTensorType,
 )
 from sklearn.base import is_classifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
+from so1s_compiler import hist_boosting
 from so1s_compiler.errors import CannotCompile
 from so1s_compiler.graph import ML, Graph, Way
 from so1s_runtime.loaders.skops import estimator
@@ -40,9 +42,13 @@ _CLASS = re.compile(r"<class '(?:\w+\.)*(?P<name>\w+)'>")
 def ways(path: Path, signature: Signature) -> Iterator[Way]:
     """In the types that scikit-learn computes in, as far as ONNX has them; then ever less exact.
 
-    Each raises CannotCompile, which names the estimator that has no translation.
+    HistGradientBoosting is written as it is. Each raises CannotCompile, which names the estimator that has no
+    translation.
     """
     model = estimator(path)
+    if isinstance(_last(model), HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        yield partial(_translated, _boosted, model, signature)
+        return
     yield partial(_translated, _exactly, model, signature)
     if isinstance(model, Pipeline) and len(model) > 1:
         yield partial(_translated, _trees_at_the_end, model, signature)
@@ -76,14 +82,32 @@ def _whole(model: Any, signature: Signature, dtype: str) -> ModelProto:
 
 def _trees_at_the_end(model: Any, signature: Signature) -> ModelProto:
     """The steps before the last in float64, and their result as float32 into that: so a tree takes it."""
+    graph = Graph(signature, _OPSETS)
+    last = _last(model)
+    part = _converted(last, "float32", signature, features=last.n_features_in_)
+    return _finish(graph, graph.graft(part, graph.cast(_prepared(graph, model, signature), "float32")))
+
+
+def _boosted(model: Any, signature: Signature) -> ModelProto:
+    """The steps before the last, and the trees of that: all in float64."""
+    graph = Graph(signature)
+    rows = graph.cast(_prepared(graph, model, signature), "float64")
+    return graph.finish(hist_boosting.answers(graph, rows, _last(model)))
+
+
+def _last(model: Any) -> Any:
+    return model[-1] if isinstance(model, Pipeline) else model
+
+
+def _prepared(graph: Graph, model: Any, signature: Signature) -> str:
+    """What the last step of a model gets."""
+    if not isinstance(model, Pipeline) or len(model) == 1:
+        return graph.input
     (spec,) = signature.inputs
     dtype = spec.dtype.name if spec.dtype.name in {"string", "bool", "int64"} else "float64"
-    graph = Graph(signature, _OPSETS)
     value = graph.input if dtype == spec.dtype.name else graph.cast(graph.input, dtype)
     prepared, *_ = graph.graft(_converted(model[:-1], dtype, signature), value)
-    last = model[-1]
-    part = _converted(last, "float32", signature, features=last.n_features_in_)
-    return _finish(graph, graph.graft(part, graph.cast(prepared, "float32")))
+    return prepared
 
 
 def _converted(model: Any, dtype: str, signature: Signature, features: int | None = None) -> ModelProto:

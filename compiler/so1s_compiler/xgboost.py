@@ -83,17 +83,16 @@ def _add(forest: Forest, target: int, weight: float, tree: Mapping[str, Any]) ->
     if tree["categories"]:
         feature = tree["split_indices"][tree["categories_nodes"][0]]
         raise CannotCompile(f"XGBoost's feature {feature} is categorical: it is not compiled")
-    left, right = np.array(tree["left_children"]), np.array(tree["right_children"])
-    conditions, leaf = np.array(tree["split_conditions"], np.float32), left == -1
-    # Nodes and leaves share their numbers here; the forest counts each from 0.
-    number = np.where(leaf, ~(np.cumsum(leaf) - 1), np.cumsum(~leaf) - 1)
-    forest.add(
+    left = np.array(tree["left_children"])
+    conditions = np.array(tree["split_conditions"], np.float32)
+    forest.add_nodes(
         target,
-        conditions[leaf] * np.float32(weight),
-        features=np.array(tree["split_indices"])[~leaf],
-        splits=conditions[~leaf],
-        left=number[left[~leaf]],
-        right=number[right[~leaf]],
+        is_leaf=left == -1,
+        values=conditions * np.float32(weight),
+        features=np.array(tree["split_indices"]),
+        splits=conditions,
+        left=left,
+        right=np.array(tree["right_children"]),
     )
 
 

@@ -7,7 +7,13 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import GradientBoostingRegressor, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -29,6 +35,7 @@ POSITIVE = np.abs(NUMBER) + 0.1
 BOTH = np.stack([NUMBER, POSITIVE], axis=1)
 
 XGB = {"n_estimators": 5, "max_depth": 3, "n_jobs": 1}
+HIST = {"max_iter": 5, "min_samples_leaf": 5}
 LGBM = {"n_estimators": 5, "verbose": -1, "n_jobs": 1}
 
 XGBOOST = {
@@ -84,6 +91,16 @@ SKLEARN = {
     "two targets": (Ridge(), BOTH),
     "forest": (RandomForestClassifier(5, random_state=7), THREE),
     "boosted": (GradientBoostingRegressor(n_estimators=5), NUMBER),
+    "histograms": (HistGradientBoostingClassifier(**HIST), TWO),
+    "histograms of words": (
+        HistGradientBoostingClassifier(**HIST),
+        np.array(["low", "middle", "high"])[THREE],
+    ),
+    **{
+        f"histograms, {loss}": (HistGradientBoostingRegressor(loss=loss, quantile=0.3, **HIST), POSITIVE)
+        for loss in ("squared_error", "absolute_error", "quantile", "poisson", "gamma")
+    },
+    "scaled histograms": (make_pipeline(StandardScaler(), HistGradientBoostingClassifier(**HIST)), THREE),
     "neighbours": (KNeighborsClassifier(3), THREE),
     "vectors": (SVC(), THREE),
     "network": (MLPClassifier([8], max_iter=20, random_state=7), THREE),
@@ -116,7 +133,7 @@ def test_a_compiled_model_is_its_library_to_callers(directory, library, name):
     seed=st.integers(0, 2**32 - 1),
     shape=st.tuples(st.integers(1, 6), st.integers(2, 4)),
     scale=st.sampled_from([1e-6, 1.0, 1e6]),
-    library=st.sampled_from(["xgboost", "lightgbm", "sklearn"]),
+    library=st.sampled_from(["xgboost", "lightgbm", "sklearn", "histograms"]),
 )
 def test_trees_of_any_data_agree_at_their_very_splits(tmp_path_factory, seed, shape, scale, library):
     features, classes = shape
@@ -127,6 +144,7 @@ def test_trees_of_any_data_agree_at_their_very_splits(tmp_path_factory, seed, sh
         "xgboost": xgboost.XGBClassifier(**XGB),
         "lightgbm": lightgbm.LGBMClassifier(min_child_samples=2, **LGBM),
         "sklearn": RandomForestClassifier(3, random_state=7, max_depth=4),
+        "histograms": HistGradientBoostingClassifier(**HIST),
     }[library]
 
     found = compiled(saved(tmp_path_factory.mktemp("any") / "model", estimator.fit(rows, target)))[1]
