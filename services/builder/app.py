@@ -22,6 +22,7 @@ from services.builder.adapters.images_layout import LayoutImages
 from services.builder.adapters.images_registry import RegistryImages
 from services.builder.adapters.inspector_process import Bounds, ProcessInspector
 from services.builder.adapters.signing_key import SigningKey
+from services.builder.adapters.uv_enclosed import SCRATCH, EnclosedUv, InstallBounds, uv_cache
 from services.builder.attestor import Attestor
 from services.builder.disk import Disk
 from services.builder.domain.archive import Limits
@@ -110,6 +111,7 @@ def make_retention(settings: Settings) -> Retention:
             (directory / "inspectors", "*"),
             (settings.libraries_dir, "installing-*"),
             (settings.libraries_dir, f"{REMOVED}*"),
+            (uv_cache(), SCRATCH),
             (settings.image_dir / "blobs/sha256", ".*"),
         ),
         scratch_seconds=settings.deadline_seconds + 2 * _HOUR_SECONDS,
@@ -136,6 +138,7 @@ def make_world(settings: Settings) -> World:
             python=python,
             platform=_platform(),
             glibc=settings.base_glibc if settings.base_image else None,
+            uv=make_uv(settings, sandbox),
         ),
         inspector=ProcessInspector(
             directory=_inspector_directory(settings),
@@ -186,18 +189,32 @@ def make_disk(settings: Settings, images: Images) -> Disk:
 
 
 def make_sandbox(settings: Settings, python: Path) -> Bubblewrap | None:
-    """What models are tried in.
+    """What models are tried and libraries installed in.
 
     Raises:
         InvalidInput: the settings ask for one that does not work here.
     """
     sandbox, why = bubblewrap.find(settings.sandbox, python)
     if sandbox is None:
-        log.warning("models are tried without a sandbox", setting=settings.sandbox, reason=why)
+        log.warning(
+            "models are tried and libraries installed without a sandbox", setting=settings.sandbox, reason=why
+        )
     else:
-        log.info("models are tried in a sandbox", program=sandbox.program)
+        log.info("models are tried and libraries installed in a sandbox", program=sandbox.program)
     metrics.SANDBOXED.set(sandbox is not None)
     return sandbox
+
+
+def make_uv(settings: Settings, sandbox: Bubblewrap | None) -> EnclosedUv | None:
+    """What installs libraries, where a sandbox works."""
+    if sandbox is None:
+        return None
+    bounds = InstallBounds(
+        seconds=settings.install_seconds,
+        memory_mib=settings.install_memory_mib,
+        written_mib=settings.install_written_mib,
+    )
+    return EnclosedUv(sandbox, bounds, settings.package_hosts)
 
 
 def make_attestor(settings: Settings, images: Images) -> Attestor | None:

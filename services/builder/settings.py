@@ -41,14 +41,28 @@ RegistryUrl = Annotated[str, AfterValidator(_registry)]
 PrefixTemplate = Annotated[str, AfterValidator(_prefix)]
 
 
-def _accounts(said: object) -> object:
+def _listed(said: object) -> object:
     """Names as people write them in a variable: `risk, fraud-lab`, or `*`; JSON as well."""
     if isinstance(said, str) and not said.lstrip().startswith("["):
         return [name.strip() for name in said.split(",") if name.strip()]
     return json.loads(said) if isinstance(said, str) else said
 
 
-Accounts = Annotated[list[Account | Literal["*"]], NoDecode, BeforeValidator(_accounts)]
+Accounts = Annotated[list[Account | Literal["*"]], NoDecode, BeforeValidator(_listed)]
+
+
+def _host(said: str) -> str:
+    try:
+        parts = urlsplit(f"//{said}")
+        is_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_host = False
+    if not is_host or parts.netloc != said or parts.username is not None:
+        raise ValueError("allowed: HOST or HOST:PORT")
+    return said.lower()
+
+
+PackageHosts = Annotated[list[Annotated[str, AfterValidator(_host)]], NoDecode, BeforeValidator(_listed)]
 
 
 class S3Settings(ServiceSettings):
@@ -120,7 +134,22 @@ class TrustSettings(ServiceSettings):
     """Whether these may upload where no sandbox works, and what they upload runs as the builder itself."""
 
 
-class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings):
+class InstallSettings(ServiceSettings):
+    """What locking and installing libraries may take, in the sandbox."""
+
+    package_hosts: PackageHosts = []
+    """Hosts that indexes send the installer to, such as `files.example.org, cdn.example.org:8443`, beside
+    those of the indexes themselves and of the public index's files."""
+    install_seconds: float = Field(default=900, gt=0)
+    """For each lock and each set of libraries, on the clock and of one processor: 3 GiB of CUDA's libraries
+    at 5 MiB/s take 600 s."""
+    install_memory_mib: int = Field(default=4096, gt=0)
+    """Of memory, of all its processes together."""
+    install_written_mib: int = Field(default=20_480, gt=0)
+    """What it may write; PyTorch with CUDA's libraries has 5 GiB."""
+
+
+class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings, InstallSettings):
     """The settings of a builder."""
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written
@@ -161,8 +190,8 @@ class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings):
     max_archive_ratio: int = Field(default=200, gt=0)
     """Unpacked bytes for a byte of the archive. Weights rarely give 2, text 10, a bomb above 1000."""
     sandbox: Literal["auto", "bwrap", "none"] = "auto"
-    """What models are tried in: bubblewrap, nothing, or bubblewrap if it works here. In a cluster say
-    `bwrap`, so that a builder does not start without it."""
+    """What models are tried and libraries installed in: bubblewrap, nothing, or bubblewrap if it works here.
+    In a cluster say `bwrap`, so that a builder does not start without it."""
     inspect_seconds: float = Field(default=120, gt=0)
     """For loading a model once, outside of this process."""
     inspect_memory_mib: int = Field(default=8192, gt=0)

@@ -1,8 +1,8 @@
-"""The sandbox of the processes that try models, made by bubblewrap (https://github.com/containers/bubblewrap).
+"""The sandbox of what tries models and installs libraries, made by bubblewrap.
 
-What they see: the system's programs and C libraries, the interpreter, the libraries of a format, the runtime,
-and what is lent to them; all of it read-only. What they have: no network, no variable of the builder's, no
-privilege, memory to write to. They end with the builder.
+https://github.com/containers/bubblewrap. What is in it sees the system's programs and C libraries, the
+interpreter, and what is shown to it; all of it read-only. It has no network, no privilege, and memory to
+write to. It ends with the builder.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ INSPECTION = Path(__file__).parent / "inspection"
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/etc/ld.so.cache")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
+_NOBODY = ("--unshare-user", "--uid", str(places.NOBODY), "--gid", str(places.NOBODY))
 _ROOTS_POWERS = ("CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID")
 """What the sandbox of a builder that is root keeps until it becomes nobody."""
 _OLDEST_LINUX = (5, 14)
@@ -42,7 +43,12 @@ class Bubblewrap:
     """The interpreter that runs there."""
 
     def command(
-        self, arguments: Sequence[str], *, shown: Mapping[str, Path], environment: Mapping[str, str]
+        self,
+        arguments: Sequence[str],
+        *,
+        shown: Mapping[str, Path],
+        environment: Mapping[str, str] | None,
+        written: Sequence[Path] = (),
     ) -> list[str]:
         """The command that runs the interpreter with some arguments in a sandbox.
 
@@ -51,18 +57,23 @@ class Bubblewrap:
         Args:
             arguments: of the interpreter.
             shown: files and directories by the place where they are seen.
-            environment: all of its variables.
+            environment: all of its variables; None for those that the command is given, which no other
+                process of this machine sees.
+            written: directories that are seen where they are, and can be written. What is there is the
+                builder's own, so that to these files the command is the builder.
         """
         return [
             self.program,
             *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
-            *("--hostname", "sandbox", "--die-with-parent", "--clearenv"),
-            *_user(),
-            *_each("--setenv", environment.items()),
+            *("--hostname", "sandbox", "--die-with-parent"),
+            *(_builder() if written else _user()),
+            *([] if environment is None else ["--clearenv", *_each("--setenv", environment.items())]),
             *_devices(),
             *("--proc", "/proc", "--tmpfs", places.TEMPORARY, "--dir", places.MODEL),
+            *("--chdir", places.TEMPORARY),
             *_system(self.python),
             *_shown(shown),
+            *_each("--bind", ((str(path), str(path)) for path in written)),
             *("--remount-ro", "/"),
             *("--", str(self.python.resolve()), *arguments),
         ]
@@ -137,9 +148,18 @@ def _user() -> list[str]:
     Root of a user namespace would still be root to what it is shown.
     """
     if os.geteuid() != 0:
-        nobody = str(places.NOBODY)
-        return ["--unshare-user", "--uid", nobody, "--gid", nobody]
+        return [*_NOBODY]
     return ["--cap-drop", "ALL", *_each("--cap-add", ((power,) for power in _ROOTS_POWERS))]
+
+
+def _builder() -> list[str]:
+    """Nobody without a privilege, whom files take for the builder.
+
+    Where the builder is root, this is root to files of `/proc`: there it may cover that, and nothing else.
+    """
+    if os.geteuid() != 0:
+        return [*_NOBODY]
+    return [*_NOBODY, "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
 
 
 def _devices() -> list[str]:

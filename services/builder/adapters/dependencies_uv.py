@@ -21,12 +21,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import uv
 from filelock import AsyncFileLock
 
-from services.builder.adapters.command import run
 from services.builder.adapters.locker_uv import UvLocker
-from services.builder.adapters.uv_environment import uv_directory, uv_environment
+from services.builder.adapters.uv_command import PlainUv, Uv
 from services.builder.bytecode import compile_tree
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT, Layer
@@ -52,6 +50,7 @@ class UvDependencies:
         python: Path,
         platform: str,
         glibc: str | None = None,
+        uv: Uv | None = None,
     ) -> None:
         """Make a source of libraries.
 
@@ -62,14 +61,17 @@ class UvDependencies:
             platform: what that interpreter runs on, as images declare it.
             glibc: the newest C library, such as `2.28`, that a wheel may ask for: those of an image that
                 runs elsewhere do not depend on the builder's own. None for this machine's.
+            uv: how it is run; None for as this process itself.
         """
         self.platform = platform
         self._directory = directory.absolute()
         self._images = images
         self._python = python
         self._target = _target(platform, glibc) if glibc else ()
-        interpreter = self._target or ("--python", str(python))
-        self._locker = UvLocker(self._directory / "locks", platform, interpreter)
+        self._uv = uv or PlainUv()
+        self._locker = UvLocker(
+            self._directory / "locks", platform, self._uv, python=python, target=self._target
+        )
 
     async def lock(self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log) -> Lock:
         """See `ports.DependencySource`."""
@@ -115,7 +117,7 @@ class UvDependencies:
 
     async def _install(self, lock: Lock, home: Path, log: Log) -> None:
         """Install beside `home`, then rename: a crash leaves no half of it."""
-        with uv_directory(self._directory, prefix="installing-") as directory:
+        with self._uv.directory(self._directory, prefix="installing-") as directory:
             target, file = directory / "site-packages", directory / "lock.txt"
             file.write_text(lock.text)
             said: list[str] = []
@@ -124,23 +126,17 @@ class UvDependencies:
                 said.append(line)
                 log(line)
 
-            code = await run(
-                self._command(file, target),
-                environment=uv_environment(),
-                directory=directory,
-                on_line=hear,
-            )
+            code = await self._uv.run(self._command(file, target), directory=directory, on_line=hear)
             if code != 0:
                 raise _error(f"the libraries of {lock.name} cannot be installed", said)
             await asyncio.to_thread(_settle, target, home / "site-packages")
 
     def _command(self, lock: Path, target: Path) -> list[str]:
         return [
-            uv.find_uv_bin(),
             *("pip", "install", "--require-hashes", "--no-deps"),
             "--no-build",  # a source distribution would run its author's code here
             "--link-mode=hardlink",  # hundreds of megabytes; uv copies where it cannot link
-            *("--python", str(self._python)),
+            *("--python", str(self._python.resolve())),
             *self._target,
             *("--target", str(target)),
             *("--requirement", str(lock)),
@@ -189,7 +185,12 @@ def _settle(target: Path, site_packages: Path) -> None:
         record.unlink()  # it may be a hard link into uv's cache
         record.write_text(text)
     site_packages.parent.mkdir(exist_ok=True)
-    target.rename(site_packages)
+    try:
+        target.rename(site_packages)
+    except OSError:  # from another file system; whoever finds it finds all of it
+        copied = site_packages.with_name("copying")
+        shutil.rmtree(copied, ignore_errors=True)
+        shutil.copytree(target, copied, symlinks=True).rename(site_packages)
 
 
 def _without_scripts(record: str) -> str:

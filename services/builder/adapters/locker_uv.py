@@ -12,12 +12,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import uv
 from filelock import AsyncFileLock
 from packaging.utils import canonicalize_name
 
-from services.builder.adapters.command import run
-from services.builder.adapters.uv_environment import uv_directory, uv_environment
+from services.builder.adapters.uv_command import Uv
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Lock, restricted
 from services.builder.ports import Log
@@ -36,17 +34,24 @@ _HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 class UvLocker:
     """Resolves with `uv pip compile`, which builds nothing: a source distribution would run code here."""
 
-    def __init__(self, directory: Path, platform: str, target: Sequence[str]) -> None:
+    def __init__(
+        self, directory: Path, platform: str, uv: Uv, *, python: Path, target: Sequence[str]
+    ) -> None:
         """Make a locker.
 
         Args:
             directory: of the locks, on this machine.
             platform: that the libraries run on, as images declare it.
-            target: uv's options that say whose wheels are taken.
+            uv: how it is run.
+            python: an interpreter, whose wheels are taken where `target` is empty.
+            target: uv's options that say whose wheels are taken else.
         """
         self._directory = directory
         self._platform = platform
+        self._uv = uv
+        self._python = python
         self._target = (*target,)
+        self._whose = self._target or ("--python", str(python))
 
     async def lock(self, asked: Requirements, needs: Sequence[str], base: Lock, log: Log) -> Lock:
         """What gives an image all that its model's author and its server ask for.
@@ -73,13 +78,13 @@ class UvLocker:
 
     def _key(self, asked: Requirements, needs: Sequence[str], base: Lock) -> str:
         hashes = [f"{name} {sorted(each)}" for name, each in sorted(asked.hashes.items())]
-        parts = [_RECIPE, self._platform, *self._target, *asked.packages, *hashes, *needs, base.sha256]
+        parts = [_RECIPE, self._platform, *self._whose, *asked.packages, *hashes, *needs, base.sha256]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     async def _resolve(
         self, asked: Requirements, needs: Sequence[str], base: Lock, kept: Path, log: Log
     ) -> None:
-        with uv_directory(self._directory, prefix="resolving-") as directory:
+        with self._uv.directory(self._directory, prefix="resolving-") as directory:
             lines, answer = directory / "asked.in", directory / "lock.txt"
             lines.write_text("\n".join([*asked.packages, *needs]) + "\n")
             answer.write_text(base.text)
@@ -89,9 +94,7 @@ class UvLocker:
                 said.append(line)
                 log(line)
 
-            code = await run(
-                self._command(lines, answer), environment=uv_environment(), directory=directory, on_line=hear
-            )
+            code = await self._uv.run(self._command(lines, answer), directory=directory, on_line=hear)
             if code != 0:
                 raise _error(code, said, needs)
             lock = restricted(Lock(FILE_NAME, _checked(answer.read_text())), asked.hashes)
@@ -101,9 +104,9 @@ class UvLocker:
 
     def _command(self, lines: Path, answer: Path) -> list[str]:
         return [
-            uv.find_uv_bin(),
             *("pip", "compile", "--quiet", "--generate-hashes", "--no-build"),
             *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
+            *("--python", str(self._python.resolve())),
             *self._target,
             *("--output-file", str(answer), str(lines)),
         ]

@@ -27,8 +27,8 @@ def uv_environment() -> dict[str, str]:
 
 
 @contextmanager
-def uv_directory(parent: Path, prefix: str) -> Generator[Path, None, None]:
-    """A directory for one command of uv's, which goes with it.
+def uv_directory(parent: Path | None, prefix: str) -> Generator[Path, None, None]:
+    """A directory for one command of uv's, which goes with it; None for the parent of all such ones.
 
     uv reads the nearest configuration of the directories above, and whoever writes one would choose the
     index: an empty one here is nearer. The user's and the system's are read as ever.

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from . import calls, kernel
 from .places import LENT, MODEL, NOBODY, SHARED_MEMORY, TEMPORARY
+from .processes import memory
 
 _WATCH_MILLISECONDS = 50
 _FILES = 4096
@@ -162,7 +163,7 @@ def _watch(first: int, memory_bytes: int, connection: int) -> None:
     wait = _WATCH_MILLISECONDS
     while not (told := poll.poll(wait)):
         started = time.monotonic()
-        if _memory(memory_bytes) > memory_bytes:
+        if memory(memory_bytes) > memory_bytes:
             os.kill(first, signal.SIGKILL)
             _say(f"the model took more than {memory_bytes // 2**20} MiB of memory")
             break
@@ -171,24 +172,6 @@ def _watch(first: int, memory_bytes: int, connection: int) -> None:
     if told and all(descriptor != handle for descriptor, _ in told):
         os.kill(first, signal.SIGKILL)
     os.waitpid(first, 0)
-
-
-def _memory(enough: int) -> int:
-    """Bytes that all processes have together; the quick upper bound if that is below `enough`."""
-    processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
-    most = sum(_field(each / "status", "VmRSS:") for each in processes)
-    if most < enough:
-        return most
-    return sum(_field(each / "smaps_rollup", "Pss:") for each in processes)
-
-
-def _field(path: Path, name: str) -> int:
-    """A number of KiB of a process that may be gone, in bytes."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
 def _say(line: str) -> None:
