@@ -45,9 +45,9 @@ def uploaded(directory: Path, name: str, data: bytes, model: str) -> ModelUpload
     return ModelUploaded(account="risk", model=model, version="3", artifact=Artifact(uri=f"file://{path}"))
 
 
-async def built(directory: Path, name: str, data: bytes, model: str) -> list[Event]:
+async def built(directory: Path, name: str, data: bytes, model: str, **said) -> list[Event]:
     """Upload a file to a builder with real adapters; the events that its build says."""
-    return await build_of(settings_in(directory), uploaded(directory, name, data, model))
+    return await build_of(settings_in(directory, **said), uploaded(directory, name, data, model))
 
 
 async def build_of(settings: Settings, event: ModelUploaded) -> list[Event]:

@@ -1,6 +1,7 @@
 """From an upload to a server: real libraries, a real image, a prediction that equals the library's."""
 
 import asyncio
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -13,9 +14,29 @@ from so1s.events import BuildFailed, ImageBuilt
 from so1s.platform import ClientSettings
 from so1s.publisher import AsyncPublisher
 from so1s.settings import KafkaSettings
+from tests.boxed import answer_of
+from tests.builder.test_builder_worker import tar_of
 from tests.served_images import ask, built, served, settings_in, unpacked, uploaded
 
 ROWS = np.random.default_rng(8).normal(size=(5, 4)).astype(np.float32)
+
+
+OWN_CODE = {
+    "so1s.yaml": b"""schema: so1s/v1
+format: python
+inputs: [{name: x, dtype: float32, shape: [-1, 4]}]
+outputs: [{name: above, dtype: bool, shape: [-1]}]
+""",
+    "prepared.py": b"""
+def load_artifacts():
+    return float(open("edge.txt").read())
+
+
+def run(artifacts, input):
+    return input["x"][:, 0] > artifacts
+""",
+    "edge.txt": b"0.5",
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,24 +45,49 @@ def directory(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("builder")
 
 
+@pytest.fixture(scope="module")
+def image_of(directory, tmp_path_factory):
+    """Makes the image of a file: its configuration, and where it is unpacked; each is made once."""
+
+    @cache
+    def make(name: str, data: bytes, model: str) -> tuple[dict, Path]:
+        image_built = asyncio.run(built(directory, name, data, model, user_code_accounts=["risk"]))[-1]
+        assert isinstance(image_built, ImageBuilt), image_built
+        root = tmp_path_factory.mktemp("root")
+        return unpacked(directory / "images", image_built.image.digest, root), root
+
+    return make
+
+
 @pytest.mark.parametrize("model_format", ["onnx", "skops"])
-async def test_the_server_of_a_built_image_answers_as_the_library_does(
-    directory, tmp_path, request, estimator, model_format
-):
+def test_the_server_of_a_built_image_answers_as_the_library_does(image_of, request, estimator, model_format):
     data = request.getfixturevalue(f"{model_format}_model")
-
-    events = await built(directory, f"3.{model_format}", data, f"fraud-{model_format}")
-
-    image_built = events[-1]
-    assert isinstance(image_built, ImageBuilt), events[-1]
-    assert image_built.format == model_format
-    config = unpacked(directory / "images", image_built.image.digest, tmp_path)
+    config, root = image_of(f"3.{model_format}", data, f"fraud-{model_format}")
     assert config["Labels"]["so1s.base"] == "host"
+    assert config["Labels"]["so1s.format"] == model_format
     assert config["Labels"]["so1s.model"] == f"fraud-{model_format}"
-    with served(config, tmp_path) as url:
+    with served(config, root) as url:
         answer = ask(url, "/predict", ROWS.tolist())
     assert answer["label"] == estimator.predict(ROWS).tolist()
     np.testing.assert_allclose(answer["probabilities"], estimator.predict_proba(ROWS), atol=1e-5)
+
+
+@pytest.mark.parametrize("model_format", ["onnx", "skops", "python"])
+def test_an_image_serves_as_an_ordinary_user_who_can_write_and_reach_nothing(
+    image_of, request, estimator, model_format
+):
+    if model_format == "python":
+        name, data, expected = "own.tar.gz", tar_of(OWN_CODE), {"above": (ROWS[:, 0] > 0.5).tolist()}
+    else:
+        name, data = f"3.{model_format}", request.getfixturevalue(f"{model_format}_model")
+        expected = {"label": estimator.predict(ROWS).tolist()}
+
+    config, root = image_of(name, data, f"fraud-{model_format}")
+    seen = answer_of(config, root, "/predict", ROWS.tolist())
+
+    assert {output: seen["answer"][output] for output in expected} == expected
+    assert (seen["user"], seen["writable"], seen["interfaces"]) == (65532, ["/tmp"], ["lo"])
+    assert seen["code"] == 0
 
 
 async def test_a_second_model_of_a_format_takes_the_same_libraries_from_the_cache(directory, onnx_model):

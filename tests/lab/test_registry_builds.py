@@ -4,11 +4,9 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +27,11 @@ from so1s.platform import ClientSettings
 from so1s.registry import MANIFEST, digest_of
 from so1s.store import Store
 from so1s.testing import run
+from tests.boxed import answer_of
 
 # ruff: noqa: F401, F811 - pytest collects what is imported
 from tests.builder.conftest import emitted, estimator, onnx_model, skops_model
-from tests.builder.test_builder_serves import ROWS, ask
+from tests.builder.test_builder_serves import ROWS
 
 BUCKET = f"builds-{uuid.uuid4().hex[:8]}"
 
@@ -119,22 +118,6 @@ class Puller:
         return data
 
 
-@contextmanager
-def served(config: dict, root: Path) -> Iterator[str]:
-    """The image's server on its own files and interpreter, as the user that it says."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-    command = ["chroot", f"--userspec={config['User']}", root, *config["Entrypoint"], "--port", str(port)]
-    environment = dict(each.split("=", 1) for each in config["Env"])
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
-
-
 @dataclass(frozen=True)
 class Model:
     """A model's file, and what the library itself predicts with it for ROWS."""
@@ -157,7 +140,7 @@ def root(tmp_path) -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="chroot needs root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="the files of a base are root's")
 async def test_an_image_serves_on_its_own_base_what_the_library_predicts(
     settings, uploaded, registry, root, model
 ):
@@ -169,9 +152,9 @@ async def test_an_image_serves_on_its_own_base_what_the_library_predicts(
     filled = [each for each in pulled.config["history"] if not each.get("empty_layer")]
     assert len(filled) == len(pulled.manifest["layers"]) == 4
     pulled.unpack(root)
-    with served(pulled.config["config"], root) as url:
-        answer = ask(url, "/predict", ROWS.tolist())
-    assert answer["label"] == model.predictions
+    seen = answer_of(pulled.config["config"], root, "/predict", ROWS.tolist())
+    assert seen["answer"]["label"] == model.predictions
+    assert (seen["user"], seen["writable"], seen["interfaces"]) == (65532, ["/tmp"], ["lo"])
 
 
 async def test_a_second_version_pushes_its_model_and_nothing_else(settings, uploaded, skops_model, registry):

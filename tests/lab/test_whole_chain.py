@@ -14,6 +14,7 @@ from tests.scenarios.test_chain import (
     test_a_released_variant_ends_with_its_replicas,
     test_a_version_takes_no_traffic_before_its_check_passed,
     test_a_version_that_is_published_again_is_answered_again,
+    test_an_uploaded_model_answers_over_grpc_at_the_same_address,
     test_an_uploaded_model_answers_over_http_as_its_library_does,
     test_changed_weights_split_the_traffic,
     test_every_window_is_charged_once_and_the_chain_is_explained,

@@ -1,0 +1,67 @@
+"""An image's server as a pod has it, where bubblewrap works: an ordinary user, and /tmp alone to write to.
+
+Beyond what a pod has, it reaches nothing: no network but its own loopback, no file but the image's, and where
+the image stands on the host, the system's.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.builder.adapters import bubblewrap
+
+_QUESTION = Path(__file__).with_name("boxed_question.py")
+_PORT = "8080"
+_SECONDS = 120
+
+
+def answer_of(config: dict[str, Any], root: Path, path: str, body: object) -> dict[str, Any]:
+    """What a server answered, and what it could do: `boxed_question` tells.
+
+    Args:
+        config: the image's configuration.
+        root: where its layers are unpacked.
+        path: what is asked for.
+        body: what is sent, as JSON.
+    """
+    host = Path(sys._base_executable)
+    box, why = bubblewrap.find("auto", host)
+    if box is None:
+        pytest.skip(why)
+    is_on_host = config["Labels"]["so1s.base"] == "host"
+    files = ["--ro-bind", str(root / "opt"), "/opt"] if is_on_host else ["--ro-bind", str(root), "/"]
+    interpreter = [str(host.resolve()), "-S"] if is_on_host else config["Entrypoint"][:1]
+    server = [*interpreter, *config["Entrypoint"][1:], "--port", _PORT, "--drain-seconds", "0"]
+    question = json.dumps({"port": _PORT, "path": path, "body": body, "seconds": _SECONDS})
+    command = [
+        box.program,
+        *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--die-with-parent"),
+        *(bubblewrap._system(host) if is_on_host else ()),
+        *files,
+        *("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/"),
+        *_environment(config),
+        *_as_user(config["User"]),
+        *(*interpreter, "-c", _QUESTION.read_text(), question, *server),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * _SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _environment(config: dict[str, Any]) -> list[str]:
+    variables = dict(each.split("=", 1) for each in config["Env"]) | {"HOME": "/tmp"}
+    return ["--clearenv", *(word for each in variables.items() for word in ("--setenv", *each))]
+
+
+def _as_user(user: str) -> list[str]:
+    """In a user namespace; root becomes that user for real, so that the owners of the image's files count."""
+    uid, gid = user.split(":")
+    if os.geteuid() != 0:
+        return ["--unshare-user", "--uid", uid, "--gid", gid, "--"]
+    needed = ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
+    return [*needed, "--", "setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--"]
