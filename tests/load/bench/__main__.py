@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from tests.load.bench import asgi, codec, consume, image, platform, report, runtime
+from tests.load.bench import asgi, codec, consume, image, platform, report, runtime, start
 from tests.load.bench.figure import Figure
 from tests.load.bench.load import TOOL
 
@@ -58,6 +58,12 @@ _PARTS = {
         "limited and counted. A model that is slower than a millisecond runs in a thread, so that health "
         "answers meanwhile; this one stays on the event loop. Each server has one core, and MLServer one "
         "process.",
+    ),
+    "start": _Part(
+        "Start of an inference server",
+        start.measure,
+        "An interpreter starts, imports, loads the model, tries it and answers. To import its library is "
+        "the limit; skops imports all of scikit-learn. Files are in memory, and each has one core.",
     ),
     "asgi": _Part(
         "ASGI server",

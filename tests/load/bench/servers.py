@@ -24,12 +24,17 @@ _START_SECONDS = 30
 _SEED = 7
 
 
-def write_forest(path: Path, seed: int = _SEED) -> Path:
-    """A forest on 30 measurements of tumours, as ONNX."""
+def forest(seed: int = _SEED) -> RandomForestClassifier:
+    """A forest on 30 measurements of tumours."""
     data = load_breast_cancer()
-    forest = RandomForestClassifier(20, max_depth=6, random_state=seed).fit(data.data, data.target)
-    inputs = [("x", FloatTensorType([None, data.data.shape[1]]))]
-    graph = to_onnx(forest, initial_types=inputs, options={"zipmap": False})
+    return RandomForestClassifier(20, max_depth=6, random_state=seed).fit(data.data, data.target)
+
+
+def write_forest(path: Path, seed: int = _SEED) -> Path:
+    """The forest as ONNX."""
+    made = forest(seed)
+    inputs = [("x", FloatTensorType([None, made.n_features_in_]))]
+    graph = to_onnx(made, initial_types=inputs, options={"zipmap": False})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(graph.SerializeToString())
     return path
