@@ -4,7 +4,7 @@ Sharing is right only where no row's answer depends on its neighbours, so that i
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ _TOLERANCE = 1e-4
 _LONGEST_CALL_SECONDS = 0.5
 
 Arrays = Mapping[str, np.ndarray]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,14 @@ class Trial:
     batching_pays: bool
 
 
-def attempt(model: Model, directory: Path) -> Trial:
-    """Try a model with its sample, or a blank row. Raises what the model does."""
+def attempt(model: Model, directory: Path, clock: Clock = time.perf_counter) -> Trial:
+    """Try a model with its sample, or a blank row; `clock` tells seconds. Raises what the model does."""
     sample = warm_up_inputs(model.manifest, directory)
     if sample is None:
         return Trial(steady=False, seconds=0.0, batching_pays=False)
-    seconds, _ = _timed(model, sample)
+    seconds, _ = _timed(model, sample, clock)
     steady = loader(model.manifest.format).STEADY
-    return Trial(steady, seconds, _is_batched(model) and _pays(model, sample))
+    return Trial(steady, seconds, _is_batched(model) and _pays(model, sample, clock))
 
 
 def _is_batched(model: Model) -> bool:
@@ -53,15 +54,16 @@ def _is_batched(model: Model) -> bool:
     return all(spec.has_batch_axis for spec in (*signature.inputs, *signature.outputs))
 
 
-def _pays(model: Model, sample: Arrays) -> bool:
+def _pays(model: Model, sample: Arrays, clock: Clock) -> bool:
     row = {name: array[:1] for name, array in sample.items()}
     other = {name: np.full_like(array, _BLANKS.get(array.dtype.kind, 0)) for name, array in row.items()}
-    seconds, alone = _timed(model, row)
+    seconds, alone = _timed(model, row, clock)
     if not QUICK_SECONDS < seconds < _LONGEST_CALL_SECONDS:
         return False
     try:
-        expected = [alone, _timed(model, other)[1]]
-        together_seconds, together = _timed(model, merge([row, other] * (_TRIED_ROWS // 2)))
+        expected = [alone, _timed(model, other, clock)[1]]
+        rows = merge([row, other] * (_TRIED_ROWS // 2))
+        together_seconds, together = _timed(model, rows, clock)
         parts = split(together, [1] * _TRIED_ROWS)
     except Exception:  # noqa: BLE001 - a blank row may be no input that the model knows
         return False
@@ -72,10 +74,10 @@ def _pays(model: Model, sample: Arrays) -> bool:
 _BLANKS = {"O": ""}
 
 
-def _timed(model: Model, inputs: Arrays) -> tuple[float, list[np.ndarray]]:
-    started = time.perf_counter()
+def _timed(model: Model, inputs: Arrays, clock: Clock) -> tuple[float, list[np.ndarray]]:
+    started = clock()
     answer = model.run(dict(inputs), model.manifest.signature.outputs)
-    return time.perf_counter() - started, answer
+    return clock() - started, answer
 
 
 def _are_close(some: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:

@@ -135,34 +135,33 @@ def test_one_may_always_wait_however_slow_the_model_is():
         slots.take()
 
 
-def tried(tmp_path, predictor, signature=MANIFEST.signature):
-    manifest = Manifest(name="m", version="1", format="onnx", file="f", signature=signature)
-    return trial.attempt(Model(manifest, predictor), tmp_path)
+def tried(tmp_path, answer, *, per_call=0.0, per_row=0.0, signature=MANIFEST.signature):
+    """The trial of a model whose calls and rows take that many seconds by a clock of its own."""
+    passed = 0.0
 
-
-def per_call(seconds, answer):
     def predict(inputs, _outputs):
-        time.sleep(seconds)
+        nonlocal passed
+        passed += per_call + per_row * len(inputs["x"])
         return [answer(inputs["x"])]
 
-    return predict
+    manifest = Manifest(name="m", version="1", format="onnx", file="f", signature=signature)
+    return trial.attempt(Model(manifest, predict), tmp_path, lambda: passed)
+
+
+def first_column(x):
+    return x[:, 0]
 
 
 def test_batching_pays_where_a_call_costs_more_than_its_rows(tmp_path):
-    assert tried(tmp_path, per_call(0.005, lambda x: x[:, 0])).batching_pays
+    assert tried(tmp_path, first_column, per_call=0.005).batching_pays
 
 
 def test_batching_is_off_where_each_row_costs_as_much_or_rows_change_each_other(tmp_path):
-    def slow_rows(inputs, _outputs):
-        time.sleep(0.004 * len(inputs["x"]))
-        return [inputs["x"][:, 0]]
-
-    assert not tried(tmp_path, slow_rows).batching_pays
-    share = per_call(0.005, lambda x: np.full(len(x), 1 / len(x)))
-    assert not tried(tmp_path, share).batching_pays
-    assert not tried(tmp_path, per_call(0.0, lambda x: x[:, 0])).batching_pays
+    assert not tried(tmp_path, first_column, per_row=0.004).batching_pays
+    assert not tried(tmp_path, lambda x: np.full(len(x), 1 / len(x)), per_call=0.005).batching_pays
+    assert not tried(tmp_path, first_column).batching_pays
 
 
 def test_batching_is_off_where_an_input_has_no_rows(tmp_path):
     fixed = Signature((TensorSpec("x", DTYPES["float64"], (3, 2)),), (Y,))
-    assert not tried(tmp_path, per_call(0.005, lambda x: x[:, 0]), fixed).batching_pays
+    assert not tried(tmp_path, first_column, per_call=0.005, signature=fixed).batching_pays
