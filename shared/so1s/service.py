@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import os
 import shutil
 import sys
 import tempfile
@@ -51,6 +52,8 @@ _RELAY_SECONDS = 1.0
 _START_SECONDS = 1.0
 """The shortest wait of a start whose Kafka is away."""
 _LAST_FLUSH_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
+"""How often a process looks whether it can go on."""
 _PRUNE_SECONDS = 3600.0
 _SPARE_DAYS = 15
 """How long an inbox row outlives the topic that keeps its events longest: an event without one is new."""
@@ -185,7 +188,18 @@ class Service:
             # again, which takes a third of the time of a batch of samples.
             gc.collect()
             gc.freeze()
-            await stop.wait()
+            while not stop.is_set():
+                await self._look(stop)
+
+    async def _look(self, stop: asyncio.Event) -> None:
+        """Look after a while whether this process can go on; where not, it ends, and is started anew."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await stop.wait()
+        if not self._health.is_alive():
+            log.critical("only a restart mends this: the process ends", problems=self._health.problems())
+            # Not in order: what it would wait for may be what hangs. Whatever is lost, `kill -9` loses, too.
+            os._exit(1)
 
     def _end(self, work: asyncio.Task[None]) -> None:
         """End the process; where nobody asked for that, tell why."""

@@ -1,5 +1,7 @@
 """A service says when it does not consume, and counts what it does."""
 
+import asyncio
+
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -52,6 +54,69 @@ async def test_a_consumer_whose_task_ended_is_not_ready_and_only_a_restart_mends
         assert answer.status_code == 503
         assert answer.json()["problems"] == [f"{consuming.Noted.topic.name}: not consuming"]
         assert (await ask(service, "/livez")).status_code == 503
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("so1s.broker.hearing.LOST_SECONDS", 0.2)
+    monkeypatch.setattr("so1s.broker.hearing._UNHEARD_MS", 500)
+
+
+async def test_a_consumer_that_takes_nothing_while_events_wait_needs_a_restart(
+    consuming, ask, eventually, impatient, numbers
+):
+    """As after a rejoin that never ends: aiokafka fetches, and gives nothing to its reader."""
+    await consuming.publish(consuming.note(1))
+    async with consuming.service() as service:
+        await eventually(lambda: numbers == [1])
+        (subscriber,) = service._health._subscribers
+        subscriber._endpoint.consumer._subscription.begin_reassignment()
+        assert service._health.is_alive(), "nothing waits"
+        await consuming.publish(consuming.note(2), consuming.note(3))
+        await eventually(lambda: not service._health.is_alive())
+        answer = await ask(service, "/readyz")
+        assert answer.json()["problems"] == [
+            f"{consuming.Noted.topic.name}: takes none of the events that wait"
+        ]
+        subscriber._endpoint.consumer._subscription.subscription._reassignment_in_progress = False
+        subscriber._endpoint.consumer._subscription._notify_assignment_waiters()
+        await eventually(lambda: sorted(numbers) == [1, 2, 3])
+        assert service._health.is_alive()
+
+
+async def test_a_consumer_that_kafka_answers_no_more_while_it_answers_others_needs_a_restart(
+    bench, eventually, impatient
+):
+    for event_class in (bench.Noted, bench.Heard):
+
+        @bench.consumer.on(event_class)
+        async def take(_event):
+            """It is enough to be given it."""
+
+    await bench.provision()
+    async with bench.service() as service:
+        await eventually(
+            lambda: all(each._endpoint.consumer.assignment() for each in service._health._subscribers)
+        )
+        deaf, well = service._health._subscribers
+        deaf._endpoint.consumer._fetcher._fetch_task.cancel()
+        await eventually(lambda: not service._health.is_alive())
+        assert deaf.problem() == f"{deaf.topic}: takes none of the events that wait"
+        assert not well.problem()
+
+
+async def test_a_process_that_only_a_restart_mends_ends(consuming, eventually, monkeypatch):
+    exits = []
+    monkeypatch.setattr("so1s.service._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("so1s.service.os._exit", exits.append)
+    service = Service(consuming.name, consuming.settings(), consumer=consuming.consumer)
+    stop = asyncio.Event()
+    work = asyncio.create_task(service._work(stop))
+    await eventually(lambda: service._health.started)
+    service._health._tasks[0].cancel()
+    await eventually(lambda: 1 in exits)
+    stop.set()
+    await work
 
 
 async def test_a_loop_that_ended_makes_a_service_unready(consuming, ask, eventually):

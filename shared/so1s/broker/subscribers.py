@@ -8,20 +8,24 @@ The rules that keep events, found on a real broker:
 - A rebalance waits for the handler in flight, or two replicas would run one event at once; so does a stop
   for one that was cut off, which gives its event the attempt back.
 - A task that consumes can end while its broker still runs: readiness looks at the tasks.
+- A consumer can lose its way without a word, as by a rejoin that never ends: records wait, and none is
+  taken. Nothing mends that but a new process, so the service ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
-from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from faststream import AckPolicy
+from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
@@ -30,6 +34,7 @@ from so1s.broker.connection import client_options
 from so1s.broker.delivery import Delivery
 from so1s.broker.failures import backoff_seconds
 from so1s.broker.handlers import Subscription
+from so1s.broker.hearing import Answers, Hearing
 from so1s.metrics import LAG, OLDEST_UNHANDLED_SECONDS
 from so1s.settings import ServiceSettings
 from so1s.store import Store
@@ -60,6 +65,7 @@ class Parts:
     settings: ServiceSettings
     store: Store
     sender: Sender
+    answers: Answers = field(default_factory=Answers)
 
 
 class Subscriber:
@@ -69,6 +75,7 @@ class Subscriber:
         self.topic = subscription.event_class.topic.name
         self._failures: defaultdict[TopicPartition, int] = defaultdict(int)
         self._in_hand: dict[TopicPartition, tuple[float, float]] = {}  # (event's time, began), in seconds
+        self._hearing = Hearing(parts.answers)
         self._deliver = _delivery(subscription, parts)
         self._endpoint = broker.subscriber(
             self.topic,
@@ -89,16 +96,29 @@ class Subscriber:
 
     def problem(self) -> str | None:
         """Why this subscriber is not ready; None where it is."""
-        if self.has_ended():
+        if self._task_has_ended():
             return f"{self.topic}: not consuming"
+        if self._is_lost():
+            return f"{self.topic}: takes none of the events that wait"
         if any(time.monotonic() - began > _STUCK_SECONDS for _, began in self._in_hand.values()):
             return f"{self.topic}: one event for over {_STUCK_SECONDS} s"
         return None
 
     def has_ended(self) -> bool:
-        """Whether nothing consumes any more; FastStream's broker does not know, its newest task does."""
+        """Whether nothing consumes any more."""
+        return self._task_has_ended() or self._is_lost()
+
+    def _task_has_ended(self) -> bool:
+        """FastStream's broker does not know; its newest task does."""
         tasks = self._endpoint.tasks
         return not tasks or tasks[-1].done()
+
+    def _is_lost(self) -> bool:
+        return self._hearing.is_lost(self._consumer, busy=bool(self._in_hand))
+
+    @property
+    def _consumer(self) -> AIOKafkaConsumer | None:
+        return self._endpoint.consumer
 
     async def release(self, partitions: Iterable[TopicPartition]) -> None:
         """Let partitions go, once no handler is in flight."""
@@ -117,7 +137,7 @@ class Subscriber:
             await self._deliver(records)
         except Exception as error:
             self._hold(message.consumer, oldest, error)
-            raise
+            raise NackMessage from error  # what FastStream takes for no fault that it must tell
         for partition in oldest:
             self._in_hand.pop(partition, None)
             self._failures.pop(partition, None)
@@ -133,16 +153,7 @@ class Subscriber:
             log.warning("event comes again", topic=self.topic, in_seconds=round(seconds, 2), reason=reason)
 
     def _lag(self) -> int:
-        consumer = self._endpoint.consumer
-        if consumer is None:
-            return 0
-        lag = 0
-        for partition in consumer.assignment():
-            newest = consumer.highwater(partition)
-            fetched = consumer._subscription.subscription.assignment.state_value(partition)  # noqa: SLF001 - has no public form without I/O
-            if newest is not None and fetched is not None and fetched.has_valid_position:
-                lag += max(0, newest - fetched.position)
-        return lag
+        return self._hearing.lag(self._consumer)
 
     def _age(self) -> float:
         oldest = min((made for made, _ in self._in_hand.values()), default=None)
@@ -165,7 +176,7 @@ class _WaitForHandler(ConsumerRebalanceListener):
 
 
 def make_broker(settings: ServiceSettings) -> KafkaBroker:
-    """FastStream's broker, for consumers alone: it creates no topics and its own log stays silent."""
+    """FastStream's broker, for consumers alone: it creates no topics, and tells of its own errors alone."""
     return KafkaBroker(
         settings.kafka.split(","),
         security=_security(settings),
@@ -173,8 +184,14 @@ def make_broker(settings: ServiceSettings) -> KafkaBroker:
         allow_auto_create_topics=False,
         graceful_timeout=settings.drain_seconds,
         apply_types=False,
-        logger=None,
+        logger=_errors(),
     )
+
+
+def _errors() -> logging.Logger:
+    logger = logging.getLogger("faststream.consumers")
+    logger.setLevel(logging.ERROR)
+    return logger
 
 
 def _security(settings: ServiceSettings) -> BaseSecurity | None:
