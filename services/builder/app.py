@@ -30,6 +30,7 @@ from services.builder.domain.permission import Permissions
 from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
 from services.builder.locks import shipped
+from services.builder.packed import StoredLayers
 from services.builder.ports import Cache, Images
 from services.builder.retention import REMOVED, Retention
 from services.builder.runtime import COMPILER, RUNTIME, stage
@@ -54,7 +55,7 @@ def build(settings: Settings) -> Service:
     """Put the builder together."""
     url = settings.database_url.get_secret_value()
     store = Store(url, producer="builder", schema=settings.database_schema)
-    world = make_world(settings)
+    world = make_world(settings, store)
     workers = Workers(make_workers(settings, store, world), poll_seconds=settings.poll_seconds)
     consumer.provide(settings, workers)
     prepare = partial(_prepare, world, settings.prepared_formats)
@@ -123,8 +124,8 @@ def _inspector_directory(settings: Settings) -> Path:
     return settings.build_dir.absolute() / "inspectors" / settings.instance
 
 
-def make_world(settings: Settings) -> World:
-    """What builds work with, each part as the settings say."""
+def make_world(settings: Settings, store: Store | None = None) -> World:
+    """What builds work with, each part as the settings say; with a store, as one of several replicas."""
     directory = settings.build_dir.absolute()
     python = _base_interpreter()
     images = make_images(settings)
@@ -139,6 +140,7 @@ def make_world(settings: Settings) -> World:
             platform=_platform(),
             glibc=settings.base_glibc if settings.base_image else None,
             uv=make_uv(settings, sandbox),
+            packed=StoredLayers(store, settings.instance, settings.lease_seconds) if store else None,
         ),
         inspector=ProcessInspector(
             directory=_inspector_directory(settings),

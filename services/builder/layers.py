@@ -66,6 +66,24 @@ def pack(stop: Stop, tree: Path, root: PurePosixPath, into: Path) -> Layer:
     return Layer(compressed.digest, plain.digest, compressed.size_bytes)
 
 
+def unpack(stop: Stop, file: Path, root: PurePosixPath, into: Path) -> None:
+    """Unpack what a layer has below `root` of the image into the new directory `into`."""
+    prefix = root.relative_to("/")
+    into.mkdir()
+    with (
+        file.open("rb") as raw,
+        zstandard.ZstdDecompressor().stream_reader(raw) as plain,
+        tarfile.open(fileobj=cast("IO[bytes]", plain), mode="r|", encoding="utf-8") as tar,
+    ):
+        for member in tar:
+            stop.check()
+            path = PurePosixPath(member.name)
+            if path.is_relative_to(prefix) and path != prefix:
+                tar.extract(
+                    member.replace(name=str(path.relative_to(prefix)), deep=False), into, filter="data"
+                )
+
+
 def _write_tar(sink: _Hashing, tree: Path, root: PurePosixPath) -> None:
     with tarfile.open(
         fileobj=cast("IO[bytes]", sink),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,6 +70,14 @@ class Images(Protocol):
         """Take a layer's bytes; the file may be moved. A layer that is there already stays."""
         ...
 
+    async def fetch(self, layer: Layer, into: Path) -> None:
+        """Write a layer's bytes to a new file.
+
+        Raises:
+            TemporaryError: it is not there, or has other bytes than its digest says.
+        """
+        ...
+
     async def publish(self, name: str, config: dict[str, Any], layers: list[Layer]) -> Image:
         """Make an image of layers that are there, and let `name` point to it.
 
@@ -85,6 +94,27 @@ class Images(Protocol):
 
     async def attach(self, image: Image, kind: Kind, attachments: Sequence[Attachment]) -> None:
         """Let these be all that is attached to an image under the tag of a kind."""
+        ...
+
+
+class PackedLayers(Protocol):
+    """Layers of libraries that builders with one database, and disks of their own, pack for one another."""
+
+    def turn(self, key: str, say: Log) -> AbstractAsyncContextManager[None]:
+        """Be the only builder that installs the libraries of a key, after the one before has ended.
+
+        Args:
+            key: of libraries: alike for builders that pack the same.
+            say: is told that another one is waited for.
+        """
+        ...
+
+    async def known(self, key: str) -> Layer | None:
+        """The layer that a builder packed; the image store may have lost it."""
+        ...
+
+    async def tell(self, key: str, layer: Layer) -> None:
+        """Let the others know of a layer that the image store has."""
         ...
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.domain.image import Layer
-from services.builder.layers import pack
+from services.builder.layers import pack, unpack
 from services.builder.ports import Images
 from services.builder.stop import Stop
+from so1s.errors import TemporaryError
 
 CONFIG = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}}
 
@@ -84,6 +85,25 @@ async def test_a_layer_is_there_once_it_was_added_and_may_be_added_again(place, 
 
     assert await added(place, tmp_path, content) == layer
     assert await place.images.has(layer)
+
+
+async def test_a_layer_is_fetched_as_it_was_added(place, tmp_path):
+    content = uuid.uuid4().bytes * 100_000
+    layer, file = packed(tmp_path, content)
+    before = file.read_bytes()
+    await place.images.add(layer, file)
+
+    await place.images.fetch(layer, tmp_path / "fetched")
+    unpack(Stop(), tmp_path / "fetched", PurePosixPath("/opt/so1s/model"), tmp_path / "unpacked")
+
+    assert (tmp_path / "fetched").read_bytes() == before
+    assert (tmp_path / "unpacked/model").read_bytes() == content
+
+
+async def test_a_layer_that_is_not_there_cannot_be_fetched(place, tmp_path):
+    layer, _file = packed(tmp_path, uuid.uuid4().bytes)
+    with pytest.raises(TemporaryError):
+        await place.images.fetch(layer, tmp_path / "fetched")
 
 
 async def test_builders_that_add_the_same_layer_at_once_all_succeed(place, tmp_path):

@@ -17,6 +17,7 @@ import io
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,8 +30,9 @@ from services.builder.bytecode import compile_tree
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT, Layer
 from services.builder.domain.lock import Lock
-from services.builder.layers import pack
-from services.builder.ports import Dependencies, Images, Log, Tools
+from services.builder.layers import pack, unpack
+from services.builder.packed import OwnLayers
+from services.builder.ports import Dependencies, Images, Log, PackedLayers, Tools
 from services.builder.stop import in_thread
 from so1s.errors import TemporaryError
 from so1s.requirements import Requirements
@@ -51,6 +53,7 @@ class UvDependencies:
         platform: str,
         glibc: str | None = None,
         uv: Uv | None = None,
+        packed: PackedLayers | None = None,
     ) -> None:
         """Make a source of libraries.
 
@@ -62,6 +65,7 @@ class UvDependencies:
             glibc: the newest C library, such as `2.28`, that a wheel may ask for: those of an image that
                 runs elsewhere do not depend on the builder's own. None for this machine's.
             uv: how it is run; None for as this process itself.
+            packed: what builders of other machines share with this one; None where there are none.
         """
         self.platform = platform
         self._directory = directory.absolute()
@@ -69,6 +73,7 @@ class UvDependencies:
         self._python = python
         self._target = _target(platform, glibc) if glibc else ()
         self._uv = uv or PlainUv()
+        self._packed = packed or OwnLayers()
         self._locker = UvLocker(
             self._directory / "locks", platform, self._uv, python=python, target=self._target
         )
@@ -86,9 +91,15 @@ class UvDependencies:
         async with AsyncFileLock(home.with_suffix(".lock"), poll_interval=0.1):
             if layer := await self._present(home):
                 return Dependencies(lock, layer, home / "site-packages", cached=True)
-            if not (home / "site-packages").exists():
-                await self._install(lock, home, log)
-            layer = await self._pack(home)
+            async with self._packed.turn(home.name, log):
+                if not (home / "site-packages").exists() and await self._take(home, log):
+                    layer = await self._present(home)
+                if layer is not None:
+                    return Dependencies(lock, layer, home / "site-packages", cached=True)
+                if not (home / "site-packages").exists():
+                    await self._install(lock, home, log)
+                layer = await self._pack(home)
+                await self._packed.tell(home.name, layer)
         return Dependencies(lock, layer, home / "site-packages", cached=False)
 
     async def install(self, lock: Lock, log: Log) -> Tools:
@@ -142,15 +153,26 @@ class UvDependencies:
             *("--requirement", str(lock)),
         ]
 
+    async def _take(self, home: Path, log: Log) -> bool:
+        """Take a layer from the image store, if another builder packed it and it is still there."""
+        layer = await self._packed.known(home.name)
+        if layer is None or not await self._images.has(layer):
+            return False
+        with tempfile.TemporaryDirectory(dir=self._directory, prefix="installing-") as temporary:
+            file, tree = Path(temporary, "layer.tar.zst"), Path(temporary, "site-packages")
+            await self._images.fetch(layer, file)
+            await in_thread(unpack, file, DEPENDENCIES_ROOT, tree)
+            _enter(tree, home, layer)
+        log(f"another builder packed these libraries: {layer.digest} was taken from the image store")
+        return True
+
     async def _pack(self, home: Path) -> Layer:
         packed = home / "layer.tar.zst"
         packed.unlink(missing_ok=True)
         await in_thread(compile_tree, self._python, home / "site-packages", DEPENDENCIES_ROOT)
         layer = await in_thread(pack, home / "site-packages", DEPENDENCIES_ROOT, packed)
         await self._images.add(layer, packed)
-        described = home / "layer.json.new"
-        described.write_text(json.dumps(asdict(layer)))
-        described.replace(home / "layer.json")
+        _describe(home, layer)
         return layer
 
 
@@ -174,6 +196,18 @@ def _error(problem: str, said: list[str]) -> Exception:
     return TemporaryError(
         f"{problem} now: {next(filter(str.strip, reversed(said)), 'uv said nothing').strip()}"
     )
+
+
+def _enter(tree: Path, home: Path, layer: Layer) -> None:
+    home.mkdir(exist_ok=True)
+    tree.rename(home / "site-packages")
+    _describe(home, layer)
+
+
+def _describe(home: Path, layer: Layer) -> None:
+    described = home / "layer.json.new"
+    described.write_text(json.dumps(asdict(layer)))
+    described.replace(home / "layer.json")
 
 
 def _settle(target: Path, site_packages: Path) -> None:

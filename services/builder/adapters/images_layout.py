@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -63,6 +64,10 @@ class LayoutImages:
         """See `ports.Images`."""
         await in_thread(self._add, layer, file)
 
+    async def fetch(self, layer: Layer, into: Path) -> None:
+        """See `ports.Images`."""
+        await in_thread(self._fetch, layer, into)
+
     async def publish(self, name: str, config: dict[str, Any], layers: list[Layer]) -> Image:
         """See `ports.Images`."""
         return await in_thread(self._publish, name, config, layers)
@@ -109,6 +114,15 @@ class LayoutImages:
 
     def _blob(self, digest: str) -> Path:
         return self._blobs / digest.removeprefix("sha256:")
+
+    def _fetch(self, _stop: Stop, layer: Layer, into: Path) -> None:
+        try:
+            shutil.copyfile(self._blob(layer.digest), into)
+        except FileNotFoundError as error:
+            raise TemporaryError(f"the layer {layer.digest} is not there") from error
+        with into.open("rb") as file:
+            if f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" != layer.digest:
+                raise TemporaryError(f"the layer {layer.digest} is broken: its bytes have another digest")
 
     def _add(self, _stop: Stop, layer: Layer, file: Path) -> None:
         self._blobs.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ into a model's, which costs a request and no bytes.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,17 @@ class RegistryImages:
         async with self._registry.session() as session:
             await session.put_blob(self._layers, layer.digest, layer.size_bytes, read)
         await asyncio.to_thread(file.unlink)
+
+    async def fetch(self, layer: Layer, into: Path) -> None:
+        """See `ports.Images`."""
+        found = hashlib.sha256()
+        with into.open("xb") as file:
+            async with self._registry.session() as session:
+                async for chunk in session.stream(self._layers, layer.digest):
+                    found.update(chunk)
+                    await asyncio.to_thread(file.write, chunk)
+        if f"sha256:{found.hexdigest()}" != layer.digest:
+            raise TemporaryError(f"{self._layers}@{layer.digest} is broken: its bytes have another digest")
 
     async def publish(self, name: str, config: dict[str, Any], layers: list[Layer]) -> Image:
         """See `ports.Images`."""
