@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from services.builder import api, logs, metrics
 from services.builder.adapters import bubblewrap
+from services.builder.adapters.advisories_osv import OsvAdvisories
 from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.artifacts_s3 import S3Artifacts
 from services.builder.adapters.bubblewrap import Bubblewrap
@@ -24,6 +25,7 @@ from services.builder.adapters.inspector_process import Bounds, ProcessInspector
 from services.builder.adapters.signing_key import SigningKey
 from services.builder.adapters.uv_enclosed import SCRATCH, EnclosedUv, InstallBounds, uv_cache
 from services.builder.attestor import Attestor
+from services.builder.audit import Audit
 from services.builder.disk import Disk
 from services.builder.domain.archive import Limits
 from services.builder.domain.permission import Permissions
@@ -170,6 +172,7 @@ def make_world(settings: Settings, store: Store | None = None) -> World:
             tried=sandbox is not None or settings.code_without_sandbox,
         ),
         attestor=make_attestor(settings, images),
+        audit=make_audit(settings),
         disk=make_disk(settings, images),
     )
 
@@ -234,6 +237,13 @@ def make_attestor(settings: Settings, images: Images) -> Attestor | None:
     key = SigningKey.parse(pem, settings.signing_key_password)
     log.info("images are signed", public_key=key.public.fingerprint)
     return Attestor(key, images, settings.builder_id)
+
+
+def make_audit(settings: Settings) -> Audit | None:
+    """Who is asked for known vulnerabilities, where somebody is named."""
+    if settings.advisories_url is None:
+        return None
+    return Audit(OsvAdvisories(settings.advisories_url), settings.advisories_refuse)
 
 
 def _read_key(path: Path) -> SecretStr:

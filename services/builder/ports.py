@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,6 +221,22 @@ class DependencySource(Protocol):
 
         Raises:
             BuildError: as `provide` does.
+        """
+        ...
+
+
+Pin = tuple[str, str]
+"""A package: its normalised name, and its version."""
+
+
+class Advisories(Protocol):
+    """Who knows of vulnerabilities."""
+
+    async def of(self, packages: Sequence[Pin]) -> Mapping[Pin, list[str]]:
+        """The names of the advisories about each package; packages without any are left out.
+
+        Raises:
+            TemporaryError: it does not answer.
         """
         ...
 

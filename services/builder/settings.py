@@ -37,6 +37,13 @@ def _registry(url: str) -> str:
     return url
 
 
+def _server(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+        raise ValueError("allowed: https://HOST, or http:// for one on a private network")
+    return url
+
+
 RegistryUrl = Annotated[str, AfterValidator(_registry)]
 PrefixTemplate = Annotated[str, AfterValidator(_prefix)]
 
@@ -149,7 +156,23 @@ class InstallSettings(ServiceSettings):
     """What it may write; PyTorch with CUDA's libraries has 5 GiB."""
 
 
-class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings, InstallSettings):
+class AuditSettings(ServiceSettings):
+    """Who is asked for known vulnerabilities of an image's packages: nobody."""
+
+    advisories_url: Annotated[str, AfterValidator(_server)] | None = None
+    """A server with OSV's API, such as `https://api.osv.dev`, which learns the names of all packages."""
+    advisories_refuse: bool = False
+    """Whether a package with a known vulnerability fails a build, rather than warns; a server that is away
+    puts builds off then."""
+
+    @model_validator(mode="after")
+    def _somebody_is_asked(self) -> Self:
+        if self.advisories_refuse and self.advisories_url is None:
+            raise ValueError("advisories_refuse: allowed: with an advisories_url that is asked")
+        return self
+
+
+class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings, InstallSettings, AuditSettings):
     """The settings of a builder."""
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written

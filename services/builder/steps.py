@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from services.builder.attestor import Attestor, Invocation
+from services.builder.audit import Audit
 from services.builder.contents import (
     COMPILED_MODEL,
     MODEL_FILES,
@@ -77,6 +78,8 @@ class World:
     permissions: Permissions = field(default_factory=Permissions)
     attestor: Attestor | None = None
     """Signs what is built; None where nobody gave this builder a key."""
+    audit: Audit | None = None
+    """Tells what is known against packages; None where nobody named a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class Built:
 class _Provided:
     serving: Dependencies
     compiling: Tools | None
+    warnings: list[str]
+    """Of what is known against them."""
 
     @property
     def own(self) -> Libraries:
@@ -153,7 +158,7 @@ class Steps:
             model.signature,
             contents.described,
             sha256,
-            warnings(contents.format),
+            [*warnings(contents.format), *libraries.warnings],
         )
 
     async def _take(self, step: Step, work: Awaitable[tuple[T, str]], report: Report) -> T:
@@ -201,7 +206,9 @@ class Steps:
         if contents.compiled_from:
             tools = await source.install(compiling(contents.compiled_from), self._log)
         detail = "dependencies cached" if serving.cached else "dependencies installed"
-        return _Provided(serving, tools), detail
+        audit = self._world.audit
+        known = await audit.warnings(serving, self._log) if audit else []
+        return _Provided(serving, tools, known), detail
 
     async def _pack_model(self, contents: Contents, libraries: _Provided) -> tuple[_Packed, str]:
         signature = await self._signature(contents, libraries.own)
