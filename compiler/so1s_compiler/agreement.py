@@ -6,12 +6,28 @@ from typing import Any
 
 import numpy as np
 
-TOLERANCE = 1e-5
-"""A probability may differ by it. Another number may differ by so much of itself, or of the median answer
-where that is larger, since a small number may be the sum of larger ones. A label is the same, unless the
-library's own probabilities of its two likeliest classes are nearer to each other than this."""
-
 Answer = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """By how much answers may differ.
+
+    A probability may differ by `tolerance`. Another number may differ by so much of itself, or of the median
+    answer where that is larger, since a small number may be the sum of larger ones. A label is the same,
+    unless the library's own probabilities of its two likeliest classes are nearer to each other than this.
+    """
+
+    tolerance: float
+    of_row: bool = False
+    """Whether the largest number of the same row counts as the median does: a network computes the small
+    ones of a row, as after a softmax, from all of it."""
+
+
+TREES = Allowance(1e-5)
+"""Of estimators and trees."""
+NETWORKS = Allowance(1e-4, of_row=True)
+"""Both sides compute in float32, and add in another order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +36,7 @@ class Difference:
 
     output: str
     position: tuple[int, ...]
-    """The row first."""
+    """The row first; empty where it is the whole answer."""
     library: Any
     compiled: Any
     size: float
@@ -42,34 +58,40 @@ class Difference:
     @property
     def place(self) -> str:
         """Such as `probabilities[17,2]`."""
-        return f"{self.output}[{','.join(map(str, self.position))}]"
+        return f"{self.output}[{','.join(map(str, self.position))}]" if self.position else self.output
 
 
-def largest_difference(library: Answer, compiled: Answer) -> Difference:
+def largest_difference(library: Answer, compiled: Answer, allowance: Allowance = TREES) -> Difference:
     """Compare all outputs of two answers to the same rows."""
-    unsure = _unsure(library)
-    found = [_largest(name, library[name], compiled[name], unsure) for name in library]
+    unsure = _unsure(library, allowance)
+    found = [
+        _largest(name, values, compiled[name], _allowed(name, values, allowance), unsure)
+        for name, values in library.items()
+    ]
     return max(found, key=lambda each: each.share)
 
 
-def _unsure(answer: Answer) -> np.ndarray | None:
+def _unsure(answer: Answer, allowance: Allowance) -> np.ndarray | None:
     """Rows of which the library itself could as well say another label."""
     probabilities = answer.get("probabilities")
     if probabilities is None or probabilities.ndim != 2 or probabilities.shape[1] < 2:  # noqa: PLR2004 - a class each
         return None
     first, second = np.sort(probabilities, axis=1)[:, :-3:-1].T
-    return first - second < TOLERANCE
+    return first - second < allowance.tolerance
 
 
-def _largest(name: str, library: np.ndarray, compiled: np.ndarray, unsure: np.ndarray | None) -> Difference:
+def _largest(
+    name: str, library: np.ndarray, compiled: np.ndarray, allowed: np.ndarray, unsure: np.ndarray | None
+) -> Difference:
+    if library.shape != compiled.shape:
+        shapes = (str(list(library.shape)), str(list(compiled.shape)))
+        return Difference(f"the shape of {name}", (), *shapes, np.inf, 0.0)
     if library.dtype.kind == "f":
-        allowed = np.full(library.shape, TOLERANCE) if name == "probabilities" else _allowed(library)
         with np.errstate(invalid="ignore"):
             size = np.abs(library.astype(float) - compiled.astype(float))
         same = (library == compiled) | (np.isnan(library) & np.isnan(compiled))
         size = np.where(same, 0.0, np.where(np.isnan(size), np.inf, size))
     else:
-        allowed = np.zeros(library.shape)
         size = np.where(library == compiled, 0.0, np.inf)
         if unsure is not None and size.ndim == 1:
             size[unsure] = 0.0
@@ -79,9 +101,16 @@ def _largest(name: str, library: np.ndarray, compiled: np.ndarray, unsure: np.nd
     return Difference(name, position, _plain(at[0]), _plain(at[1]), float(at[2]), float(at[3]))
 
 
-def _allowed(library: np.ndarray) -> np.ndarray:
+def _allowed(name: str, library: np.ndarray, allowance: Allowance) -> np.ndarray:
+    if library.dtype.kind != "f":
+        return np.zeros(library.shape)
+    if name == "probabilities":
+        return np.full(library.shape, allowance.tolerance)
     sizes = np.abs(np.where(np.isfinite(library), library, 0)).astype(float)
-    return TOLERANCE * np.maximum(sizes, np.median(sizes))
+    scales = np.maximum(sizes, np.median(sizes))
+    if allowance.of_row and library.ndim > 1:
+        scales = np.maximum(scales, sizes.max(axis=tuple(range(1, library.ndim)), keepdims=True))
+    return allowance.tolerance * scales
 
 
 def _plain(value: Any) -> Any:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import orjson
+from onnx import ModelProto
 
-from so1s_compiler import LINE
+from so1s_compiler import COMPILER, LINE, __version__
+from so1s_compiler.agreement import Allowance
 from so1s_compiler.errors import CannotCompile
 from so1s_compiler.graph import Way
 from so1s_compiler.trial import Agreement, Disagreement, hold
@@ -27,12 +29,19 @@ from so1s_runtime.manifest import Manifest, Signature
 from so1s_runtime.model import Model
 
 _LINE_BYTES = 2880  # below 4000 characters in base64, where readers cut
-_MODULES = {"skops": "sklearn", "xgboost": "xgboost", "lightgbm": "lightgbm"}
+_MODULES = {
+    "skops": "sklearn",
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "keras": "keras",
+    "torch": "torch",
+}
 
 
 class Compiler(Protocol):
     """A module that compiles one format."""
 
+    ALLOWANCE: Allowance
     LIBRARY: str
     COMPILER: str
 
@@ -82,13 +91,13 @@ def compiled(directory: Path) -> tuple[bytes, Compiled]:
     manifest = manifests.read(directory)
     if manifest.format not in _MODULES:
         raise CannotCompile(f"{manifest.format} is not compiled; {', '.join(_MODULES)} are")
-    _require_rows(manifest)
+    _require_arrays(manifest)
     module = cast("Compiler", import_module(f"so1s_compiler.{_MODULES[manifest.format]}"))
     library = models.load(manifest, directory, threads=1)
     problems: list[ModelError] = []
     for way in module.ways(directory / manifest.file, manifest.signature):
         try:
-            data, agreement = _attempt(way, library, directory)
+            data, agreement = _attempt(way, library, directory, module.ALLOWANCE)
         except ModelError as problem:
             problems.append(problem)
         else:
@@ -97,31 +106,44 @@ def compiled(directory: Path) -> tuple[bytes, Compiled]:
     raise next((each for each in problems if isinstance(each, Disagreement)), problems[0])
 
 
-def _require_rows(manifest: Manifest) -> None:
-    """Raise CannotCompile unless the model takes one array, of which no number is missing."""
-    inputs = manifest.signature.inputs
-    if manifest.declared or len(inputs) > 1 or inputs[0].nullable:
-        raise CannotCompile("a model is compiled where its one input is an array, without missing values")
+def _require_arrays(manifest: Manifest) -> None:
+    """Raise CannotCompile unless the model takes arrays, of which no number is missing."""
+    if manifest.declared or any(spec.nullable for spec in manifest.signature.inputs):
+        raise CannotCompile("a model is compiled where its inputs are arrays, without missing values")
 
 
-def _attempt(way: Way, library: Model, directory: Path) -> tuple[bytes, Agreement]:
+def _attempt(way: Way, library: Model, directory: Path, allowance: Allowance) -> tuple[bytes, Agreement]:
     onnx = way()
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "model.onnx"
-        data = onnx.SerializeToString(deterministic=True)
+        data = _serialized(onnx)
         path.write_bytes(data)
-        return data, hold(onnx, path, library, directory)
+        return data, hold(onnx, path, library, directory, allowance)
+
+
+def _serialized(onnx: ModelProto) -> bytes:
+    try:
+        return onnx.SerializeToString(deterministic=True)
+    except Exception as error:  # its type depends on how protobuf was built
+        raise CannotCompile(
+            f"the compiled model cannot be written, as one file up to 2 GiB: {error}"
+        ) from error
 
 
 def _told(module: Compiler, agreement: Agreement) -> Compiled:
     return Compiled(
-        library=f"{module.LIBRARY} {version(module.LIBRARY)}",
-        compiler=f"{module.COMPILER} {version(module.COMPILER)}",
+        library=_with_version(module.LIBRARY),
+        compiler=_with_version(module.COMPILER),
         rows=agreement.rows,
         sample_rows=agreement.sample_rows,
         difference=agreement.difference.size,
         place=agreement.difference.place,
     )
+
+
+def _with_version(package: str) -> str:
+    """The builder lends this package without an installer's metadata."""
+    return f"{package} {__version__ if package == COMPILER else version(package)}"
 
 
 if __name__ == "__main__":

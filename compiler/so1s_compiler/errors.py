@@ -10,3 +10,8 @@ class CannotCompile(ModelError):
 
     def __init__(self, message: str) -> None:
         super().__init__(f"{message}; {WITHOUT}")
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library says, without the advice that follows."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,4 +1,4 @@
-"""ONNX graphs of one input, written node by node."""
+"""ONNX graphs, written node by node."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, checker, compose, helper, numpy_helper
 
-from so1s_compiler import __version__
+from so1s_compiler import COMPILER, __version__
 from so1s_runtime.manifest import Signature, TensorSpec
 
 ML = "ai.onnx.ml"
@@ -21,12 +21,16 @@ class Graph:
     """A graph under construction; a value is known by its name."""
 
     def __init__(self, signature: Signature, opsets: Mapping[str, int] = OPSETS) -> None:
-        (self._spec,) = signature.inputs
         self._signature = signature
         self._opsets = opsets
         self._graph = GraphProto(name="so1s")
-        self._graph.input.append(_declared(self._spec))
-        self.input = self._spec.name
+        self._graph.input.extend(map(_declared, signature.inputs))
+
+    @property
+    def input(self) -> str:
+        """The value of the one input."""
+        (spec,) = self._signature.inputs
+        return spec.name
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Add a node; answers its one output."""
@@ -43,14 +47,15 @@ class Graph:
 
     def cast(self, value: str, dtype: str) -> str:
         """A value as another element type, by NumPy's name or `string`."""
-        return self.add("Cast", value, to=_element(dtype))
+        return self.add("Cast", value, to=element(dtype))
 
-    def graft(self, model: ModelProto, value: str) -> list[str]:
-        """Add all of a model with one input, which becomes `value`; answers its outputs."""
+    def graft(self, model: ModelProto, *values: str) -> list[str]:
+        """Add all of a model, whose inputs become `values`; answers its outputs."""
         prefix = f"so1s/{len(self._graph.node)}/"
         part = compose.add_prefix(model, prefix).graph
-        node = helper.make_node("Identity", [value], [part.input[0].name], name=f"{prefix}input")
-        self._graph.node.append(node)
+        for value, given in zip(values, part.input, strict=True):
+            node = helper.make_node("Identity", [value], [given.name], name=f"{given.name}/given")
+            self._graph.node.append(node)
         self._graph.node.extend(part.node)
         self._graph.initializer.extend(part.initializer)
         return [output.name for output in part.output]
@@ -75,17 +80,18 @@ class Graph:
             self._graph,
             opset_imports=[helper.make_opsetid(domain, version) for domain, version in self._opsets.items()],
             ir_version=_IR_VERSION,
-            producer_name="so1s-compiler",
+            producer_name=COMPILER,
             producer_version=__version__,
         )
         checker.check_model(model)
         return model
 
 
-def _element(dtype: str) -> int:
+def element(dtype: str) -> int:
+    """ONNX's number of an element type, which has NumPy's name or is `string`."""
     return TensorProto.STRING if dtype == "string" else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
 
 def _declared(spec: TensorSpec) -> Any:
     lengths = [None if length == -1 else length for length in spec.shape]
-    return helper.make_tensor_value_info(spec.name, _element(spec.dtype.name), lengths)
+    return helper.make_tensor_value_info(spec.name, element(spec.dtype.name), lengths)

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto
 
+from so1s_compiler import COMPILER
+from so1s_compiler.agreement import TREES
 from so1s_compiler.errors import CannotCompile
 from so1s_compiler.forest import Forest
 from so1s_compiler.graph import Graph, Way
@@ -14,7 +16,10 @@ from so1s_compiler.meaning import Link, classes, identity, operator
 from so1s_runtime.loaders.lightgbm import PROBABILITIES
 from so1s_runtime.manifest import Signature
 
-LIBRARY, COMPILER = "lightgbm", "so1s-compiler"
+__all__ = ["ALLOWANCE", "COMPILER", "LIBRARY", "ways"]
+
+ALLOWANCE = TREES
+LIBRARY = "lightgbm"
 
 _CATEGORICAL, _MISSING, _ZERO_IS_MISSING = 0b1, 0b1100, 0b0100
 

@@ -5,7 +5,7 @@ and their nearest neighbours in float32 and float64, around the sample, and norm
 scales.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
@@ -16,7 +16,9 @@ _SEED = 7
 _AT_SPLITS, _AROUND_SAMPLE = 400, 200
 _NORMAL = {0.01: 50, 1.0: 200, 100.0: 50}
 """Scale to rows."""
+_MOST_ROWS = 1 + sum(_NORMAL.values()) + _AT_SPLITS + _AROUND_SAMPLE
 _MOST_VALUES = 4_000_000
+"""Of all rows together; of larger rows there are fewer."""
 _ZERO = 1e-30
 """LightGBM takes what is nearer to zero than 1e-35 for zero, and often splits just there."""
 
@@ -24,35 +26,74 @@ Splits = Mapping[int, np.ndarray]
 """Feature to the values that trees compare it to."""
 
 
-def made_up(spec: TensorSpec, sample: np.ndarray | None, splits: Splits) -> np.ndarray | None:
-    """Rows within the type and shape of an input; None where it takes strings, which mean something."""
-    if spec.dtype.name == "string":
+Rows = Mapping[str, np.ndarray]
+"""Input to its values."""
+
+
+def made_up(
+    specs: Sequence[TensorSpec], sample: Rows | None, splits: Splits, stretch: int = 1
+) -> Rows | None:
+    """Rows within the types and shapes of all inputs; None where one takes strings, which mean something.
+
+    Args:
+        specs: the inputs.
+        sample: the author's own rows, which say how long those axes are that may have any length.
+        splits: of the one input, where there are trees.
+        stretch: by how much these axes are longer than in the sample, or than 1.
+    """
+    if any(spec.dtype.name == "string" for spec in specs):
         return None
-    random = np.random.default_rng(_SEED)
-    lengths = [1 if length == -1 else length for length in spec.shape[1:]]
+    found = {
+        spec.name: _made_up(
+            spec, None if sample is None else sample[spec.name], splits, _SEED + number, stretch
+        )
+        for number, spec in enumerate(specs)
+    }
+    count = min((len(found[spec.name]) for spec in specs if spec.has_batch_axis), default=0)
+    return {
+        spec.name: found[spec.name][:count] if spec.has_batch_axis else found[spec.name] for spec in specs
+    }
+
+
+def _made_up(
+    spec: TensorSpec, sample: np.ndarray | None, splits: Splits, seed: int, stretch: int
+) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    known = spec.shape if sample is None else sample.shape
+    lengths = [
+        max(1, known[axis]) * stretch if length == -1 else length
+        for axis, length in enumerate(spec.shape)
+        if axis
+    ]
     features = int(np.prod(lengths, dtype=int))
-    parts = [np.zeros((1, features)), *_normal(random, features)]
+    share = min(1, _MOST_VALUES / _MOST_ROWS / max(1, features))
+    parts = [np.zeros((1, features)), *_normal(random, features, share)]
     if splits:
-        parts.append(_at_splits(random, features, splits))
-    if sample is not None:
-        parts.append(_around(random, sample.reshape(len(sample), -1).astype(float)))
-    rows = random.permutation(np.concatenate(parts))[: max(1, _MOST_VALUES // max(1, features))]
-    if spec.shape and spec.shape[0] != -1:
-        rows = rows[: spec.shape[0]]
+        parts.append(_at_splits(random, features, splits, share))
+    if sample is not None and sample.ndim and stretch == 1:
+        parts.append(_around(random, sample.reshape(len(sample), -1).astype(float), share))
+    rows = random.permutation(np.concatenate(parts))
     rows[np.abs(rows) < _ZERO] = 0
-    return _as(spec.dtype.numpy, rows).reshape(len(rows), *lengths) if spec.shape else None
+    if not spec.has_batch_axis:
+        rows = np.resize(rows, (spec.shape[0] if spec.shape else 1, features))
+    found = _as(spec.dtype.numpy, rows).reshape(len(rows), *lengths)
+    return found if spec.shape else found[0]
 
 
-def _normal(random: np.random.Generator, features: int) -> Iterator[np.ndarray]:
+def _part(count: int, share: float) -> int:
+    return max(1, int(count * share))
+
+
+def _normal(random: np.random.Generator, features: int, share: float) -> Iterator[np.ndarray]:
     for scale, count in _NORMAL.items():
-        yield random.normal(size=(count, features)) * scale
+        yield random.normal(size=(_part(count, share), features)) * scale
 
 
-def _at_splits(random: np.random.Generator, features: int, splits: Splits) -> np.ndarray:
-    rows = random.normal(size=(_AT_SPLITS, features))
+def _at_splits(random: np.random.Generator, features: int, splits: Splits, share: float) -> np.ndarray:
+    rows = random.normal(size=(_part(_AT_SPLITS, share), features))
     for feature, values in splits.items():
         if feature < features:
-            rows[:, feature] = _neighbour(random, random.choice(values, _AT_SPLITS))
+            rows[:, feature] = _neighbour(random, random.choice(values, len(rows)))
     return rows
 
 
@@ -64,9 +105,9 @@ def _neighbour(random: np.random.Generator, values: np.ndarray) -> np.ndarray:
     return np.choose(random.integers(0, 5, len(values)), [values, up, down, wide_up, wide_down])
 
 
-def _around(random: np.random.Generator, sample: np.ndarray) -> np.ndarray:
+def _around(random: np.random.Generator, sample: np.ndarray, share: float) -> np.ndarray:
     """Each value from any row of the sample, moved by a tenth of its size."""
-    chosen = random.integers(0, len(sample), (_AROUND_SAMPLE, sample.shape[1]))
+    chosen = random.integers(0, len(sample), (_part(_AROUND_SAMPLE, share), sample.shape[1]))
     rows = np.take_along_axis(sample, chosen, axis=0)
     return rows * (1 + random.normal(size=rows.shape) / 10)
 

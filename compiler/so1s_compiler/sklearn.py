@@ -20,11 +20,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import Pipeline
 
 from so1s_compiler import hist_boosting
-from so1s_compiler.errors import CannotCompile
+from so1s_compiler.agreement import TREES
+from so1s_compiler.errors import CannotCompile, first_line
 from so1s_compiler.graph import ML, Graph, Way
 from so1s_runtime.loaders.skops import estimator
 from so1s_runtime.manifest import Signature
 
+ALLOWANCE = TREES
 LIBRARY, COMPILER = "scikit-learn", "skl2onnx"
 
 _OPSETS = {"": 18, ML: 3}
@@ -135,5 +137,5 @@ def _finish(graph: Graph, outputs: list[str]) -> ModelProto:
 def _problem(model: Any, error: Exception) -> CannotCompile:
     found = _CLASS.search(str(error))
     name = found["name"] if found else type(model).__name__
-    said = "" if found else f": {str(error).strip().partition(chr(10))[0]}"
+    said = "" if found else f": {first_line(error)}"
     return CannotCompile(f"scikit-learn's {name} cannot be compiled to ONNX{said}")

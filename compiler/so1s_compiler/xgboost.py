@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
+from so1s_compiler import COMPILER
+from so1s_compiler.agreement import TREES
 from so1s_compiler.errors import CannotCompile
 from so1s_compiler.forest import Forest
 from so1s_compiler.graph import Graph, Way
@@ -16,7 +18,10 @@ from so1s_compiler.meaning import Link, classes, identity, operator
 from so1s_runtime.loaders.xgboost import PROBABILITIES, read_booster
 from so1s_runtime.manifest import Signature
 
-LIBRARY, COMPILER = "xgboost-cpu", "so1s-compiler"
+__all__ = ["ALLOWANCE", "COMPILER", "LIBRARY", "ways"]
+
+ALLOWANCE = TREES
+LIBRARY = "xgboost-cpu"
 
 
 def ways(path: Path, signature: Signature) -> Iterator[Way]:

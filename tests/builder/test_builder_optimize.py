@@ -73,7 +73,7 @@ async def test_a_format_that_is_not_compiled_is_told_at_once(shop, onnx_model):
     assert isinstance(failed, BuildFailed)
     assert (failed.reason, failed.step) == ("format", "inspect")
     assert "optimize: 'onnx' is not allowed" in failed.message
-    assert "those of skops, xgboost, lightgbm are compiled" in failed.message
+    assert "those of skops, xgboost, lightgbm, keras, torch are compiled" in failed.message
 
 
 async def test_a_version_that_shall_be_compiled_does_not_wait_for_its_build_that_does_not(shop, skops_model):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from so1s_compiler.agreement import largest_difference
+from so1s_compiler.agreement import NETWORKS, largest_difference
 
 SURE, UNSURE = [0.9, 0.1], [0.500001, 0.499999]
 
@@ -53,3 +53,20 @@ def test_other_words_are_another_answer():
     library = {"label": np.array(["low", "high"], object)}
 
     assert largest_difference(library, {"label": np.array(["low", "low"], object)}).place == "label[1]"
+
+
+def test_a_small_number_of_a_network_is_measured_by_the_largest_of_its_row():
+    library = {"scores": np.array([[1.0, 1e-9], [1e-9, 1e-9], [1e-9, 1e-9]])}
+    in_first_row, in_second_row = library["scores"].copy(), library["scores"].copy()
+    in_first_row[0, 1] = in_second_row[1, 1] = 1e-6
+
+    assert not largest_difference(library, {"scores": in_first_row}, NETWORKS).is_too_large
+    assert largest_difference(library, {"scores": in_second_row}, NETWORKS).is_too_large
+    assert largest_difference(library, {"scores": in_first_row}).is_too_large
+
+
+def test_an_answer_of_another_shape_is_told_as_that():
+    found = largest_difference({"label": np.zeros((2, 3))}, {"label": np.zeros((2, 1))})
+
+    assert found.is_too_large
+    assert (found.place, found.library, found.compiled) == ("the shape of label", "[2, 3]", "[2, 1]")

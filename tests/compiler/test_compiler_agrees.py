@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC
 
-from so1s_compiler.agreement import TOLERANCE
+from so1s_compiler.agreement import TREES
 from so1s_compiler.compile import compiled
 from so1s_runtime.loaders import loader
 from so1s_runtime.manifest import read
@@ -149,7 +149,7 @@ def test_trees_of_any_data_agree_at_their_very_splits(tmp_path_factory, seed, sh
 
     found = compiled(saved(tmp_path_factory.mktemp("any") / "model", estimator.fit(rows, target)))[1]
 
-    assert found.difference <= TOLERANCE
+    assert found.difference <= TREES.tolerance
 
 
 def test_the_trees_after_the_best_one_are_left_out_as_the_server_does(directory):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 
 import lightgbm
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.neighbors import RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from so1s_compiler import LINE
+from so1s_compiler import LINE, __version__
 from so1s_compiler import compile as command
 from so1s_compiler import lightgbm as compilers
 from so1s_compiler.compile import compiled
@@ -133,6 +134,18 @@ def test_the_same_model_is_compiled_to_the_same_bytes_whatever_the_hash_seed(dir
     assert here == elsewhere
 
 
+def test_trees_are_compiled_where_the_compiler_lies_without_metadata_as_in_a_builder(directory, monkeypatch):
+    def installed(package):
+        if package == "so1s-compiler":
+            raise PackageNotFoundError(package)
+        return version(package)
+
+    monkeypatch.setattr(command, "version", installed)
+    model = lightgbm.LGBMClassifier(n_estimators=2, verbose=-1).fit(ROWS, TWO)
+
+    assert compiled(saved(directory, model))[1].compiler == f"so1s-compiler {__version__}"
+
+
 def test_the_command_says_why_it_fails(directory, capsys):
     saved(directory, DummyClassifier().fit(ROWS, TWO))
 
@@ -147,5 +160,5 @@ def test_a_text_as_input_is_no_array_to_compile(directory):
     manifest["inputs"] = [{"name": "x", "type": "text"}]
     (directory / "model.json").write_text(json.dumps(manifest))
 
-    with pytest.raises(CannotCompile, match="its one input is an array"):
+    with pytest.raises(CannotCompile, match="its inputs are arrays"):
         compiled(directory)

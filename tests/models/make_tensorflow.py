@@ -12,6 +12,13 @@ ROWS = [tf.TensorSpec((None, 2), tf.float32, name="row")]
 unnamed = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
 unnamed.save(out / "unnamed.keras")
 keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda row: row * 2)]).save(out / "lambda.keras")
+keras.Sequential(
+    [
+        keras.Input((1,), dtype="string"),
+        keras.layers.StringLookup(vocabulary=["good", "bad"]),
+        keras.layers.Embedding(3, 2),
+    ]
+).save(out / "words.keras")
 
 
 class WritesFile(tf.Module):

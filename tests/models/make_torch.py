@@ -24,6 +24,13 @@ class Pools(torch.nn.Module):
         return found[:, : found.shape[1] // 2] * scale, found.mean(dim=1)
 
 
+class Bessel(torch.nn.Module):
+    """Computes what has no ONNX."""
+
+    def forward(self, row):
+        return torch.special.bessel_j0(row)
+
+
 class Writes(torch.nn.Module):
     def forward(self, row: torch.Tensor):
         torch.save(row, "written")
@@ -60,5 +67,6 @@ changed(good, out / "call.pt2", b"torch.ops.aten.mean.dim", b"torch.hub.load")
 changed(good, out / "file.pt2", b"torch.ops.aten.mean.dim", b"torch.ops.aten.from_file.default")
 changed(good, out / "pickled.pt2", b'"use_pickle": false', b'"use_pickle": true')
 changed(good, out / "sample.pt2", b"", pickle.dumps(Unpickled()))
+torch.export.save(torch.export.export(Bessel(), (torch.rand(2, 3),)), out / "bessel.pt2")
 torch.jit.save(torch.jit.script(Writes()), out / "writes.pt")
 torch.jit.save(torch.jit.script(torch.nn.Linear(2, 3)), out / "good.pt")

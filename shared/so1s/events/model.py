@@ -27,7 +27,7 @@ Format = Literal[
 
 Priority = Literal["low", "normal", "high"]
 """Of a build among those of its account; accounts take turns whatever they say."""
-Compilable = Literal["skops", "xgboost", "lightgbm"]
+Compilable = Literal["skops", "xgboost", "lightgbm", "keras", "torch"]
 COMPILABLE: tuple[Compilable, ...] = get_args(Compilable)
 """The formats that can be compiled to ONNX."""
 
