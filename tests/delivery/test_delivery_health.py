@@ -4,6 +4,8 @@ import asyncio
 
 import httpx
 import pytest
+import structlog
+from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
 from so1s.errors import PermanentError
@@ -103,6 +105,16 @@ async def test_a_consumer_that_kafka_answers_no_more_while_it_answers_others_nee
         await eventually(lambda: not service._health.is_alive())
         assert deaf.problem() == f"{deaf.topic}: takes none of the events that wait"
         assert not well.problem()
+
+
+async def test_an_error_of_a_consumer_itself_is_logged(consuming, eventually, monkeypatch):
+    with structlog.testing.capture_logs() as told:
+        async with consuming.service() as service:
+            (subscriber,) = service._health._subscribers
+            pushed = subscriber._endpoint.consumer._coordinator._push_error_to_user(KafkaError("no such way"))
+            taken = asyncio.create_task(pushed)
+            await eventually(lambda: any(each["event"] == "consumer failed" for each in told))
+        await taken
 
 
 async def test_a_process_that_only_a_restart_mends_ends(consuming, eventually, monkeypatch):

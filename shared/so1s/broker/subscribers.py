@@ -18,12 +18,13 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError
 from faststream import AckPolicy
 from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -184,14 +185,19 @@ def make_broker(settings: ServiceSettings) -> KafkaBroker:
         allow_auto_create_topics=False,
         graceful_timeout=settings.drain_seconds,
         apply_types=False,
-        logger=_errors(),
+        logger=_Errors(),
     )
 
 
-def _errors() -> logging.Logger:
-    logger = logging.getLogger("faststream.consumers")
-    logger.setLevel(logging.ERROR)
-    return logger
+class _Errors:
+    """What FastStream logs goes here: its errors are ours, too, and its news are not."""
+
+    def log(
+        self, level: int, msg: Any, /, *, exc_info: Any = None, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """Tell an error; a commit that came too late is none: its event comes again, and is known."""
+        if level >= logging.ERROR and not isinstance(exc_info, CommitFailedError):
+            log.error("consumer failed", reason=str(msg), exc_info=exc_info, **(extra or {}))
 
 
 def _security(settings: ServiceSettings) -> BaseSecurity | None:
