@@ -159,6 +159,9 @@ class Service:
             self.app,
             host=self.settings.http_host,
             port=self.settings.http_port,
+            # uvloop raises RuntimeError where it writes to a connection that Kafka has just closed. aiokafka
+            # does not expect that: what fetches metadata for its client ends, without a word and for ever.
+            loop="asyncio",
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=int(self.settings.drain_seconds),

@@ -131,6 +131,17 @@ async def test_a_process_that_only_a_restart_mends_ends(consuming, eventually, m
     await work
 
 
+def test_a_service_runs_on_the_loop_that_its_kafka_client_is_made_for(consuming, monkeypatch):
+    """uvicorn takes uvloop where it finds that, and a RuntimeError of it would end aiokafka's metadata."""
+    loops = []
+    monkeypatch.setattr("uvicorn.Server.run", lambda server: loops.append(server.config.get_loop_factory()()))
+    monkeypatch.setattr("so1s.logs.configure", lambda *_args, **_options: None)
+    Service(consuming.name, consuming.settings(), consumer=consuming.consumer).run()
+    (loop,) = loops
+    loop.close()
+    assert isinstance(loop, asyncio.SelectorEventLoop)
+
+
 async def test_a_loop_that_ended_makes_a_service_unready(consuming, ask, eventually):
     async with consuming.service() as service:
         task = service._health._tasks[0]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,9 @@ BUCKET = f"builds-{uuid.uuid4().hex[:8]}"
 @pytest.fixture(scope="module")
 def s3_settings(s3) -> dict:
     keys = {"aws_access_key_id": s3.access_key, "aws_secret_access_key": s3.secret_key}
-    boto3.client("s3", endpoint_url=s3.endpoint, region_name=s3.region, **keys).create_bucket(Bucket=BUCKET)
+    client = boto3.client("s3", endpoint_url=s3.endpoint, region_name=s3.region, **keys)
+    with suppress(client.exceptions.BucketAlreadyOwnedByYou):  # another module's tests take this fixture, too
+        client.create_bucket(Bucket=BUCKET)
     return {
         "s3_endpoint_url": s3.endpoint,
         "s3_region": s3.region,
