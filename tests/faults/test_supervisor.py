@@ -92,4 +92,4 @@ def _answers(platform: Victims, url: str) -> bool:
 def _parts(platform: Victims) -> Counter[str]:
     """How many processes there are of each kind, without those that the builder starts when it likes."""
     commands = [" ".join(process.cmdline()[:3]) for process in platform.processes()]
-    return Counter(command for command in commands if " -S -s" not in command)
+    return Counter(each for each in commands if " -S -s" not in each and "bwrap " not in each)
