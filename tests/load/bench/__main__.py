@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 from rich.console import Console
 
-from tests.load.bench import asgi, codec, consume, image, platform, report, runtime, start
+from tests.load.bench import asgi, codec, consume, image, optimize, platform, report, runtime, start
 from tests.load.bench.figure import Figure
 from tests.load.bench.load import TOOL
 
@@ -64,6 +64,12 @@ _PARTS = {
         start.measure,
         "An interpreter starts, imports, loads the model, tries it and answers. To import its library is "
         "the limit; skops imports all of scikit-learn. Files are in memory, and each has one core.",
+    ),
+    "optimize": _Part(
+        "Compiled to ONNX",
+        optimize.measure,
+        "100 trees of depth 6, built twice by the builder: as they are, and with `optimize: onnx`. An image "
+        "is the bytes of its layers, without a base image. Both servers have one core and turns.",
     ),
     "asgi": _Part(
         "ASGI server",
