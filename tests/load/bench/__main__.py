@@ -100,8 +100,9 @@ async def run(console: Console, names: Sequence[str]) -> list[report.Section]:
 
 async def _of_laptop(directory: Path, names: Sequence[str]) -> AsyncIterator[report.Section]:
     for name in names:
-        part = _PARTS[name]
-        yield report.Section(part.title, part.note, await part.measure(directory))
+        part, place = _PARTS[name], directory / name
+        place.mkdir()
+        yield report.Section(part.title, part.note, await part.measure(place))
 
 
 def _of_cluster(directory: Path) -> AsyncIterator[report.Section]:
