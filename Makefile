@@ -13,6 +13,8 @@ GENERATED := docs/events.md docs/asyncapi.json tests/contracts/schemas deploy/ru
 export UV_PYTHON_DOWNLOADS := never
 # Hard links fail between file systems and then print a warning for each package.
 export UV_LINK_MODE := copy
+# Where bytecode is not kept, each of a platform's processes compiles all of So1s again at its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A test waits more than it computes; but a whole platform, as scenarios have, wants the machine for itself.
 WORKERS ?= 3

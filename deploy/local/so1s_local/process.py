@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -22,7 +23,7 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 10.0
 _YOUNG_SECONDS = 5.0
 """What cannot run dies sooner; one that lived longer was killed by somebody, who waits for it."""
-_LONGEST_LINE = 1 << 20
+LONGEST_LINE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,52 @@ class Unit:
     environment: dict[str, str] = field(default_factory=dict)
     requires: Path | None = None
     """A file that must be there before the process can start."""
+    forked: bool = False
+    """Whether its command, `python(…)`, is started as a fork of what has imported the most of it."""
+
+
+class Child(Protocol):
+    """A process that was started, as asyncio's are."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, once it has."""
+        ...
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """What it prints."""
+        ...
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    async def wait(self) -> int:
+        """Wait for its end; answers how it ended."""
+        ...
+
+
+Launch = Callable[[Unit], Awaitable[Child]]
 
 
 class Process:
     """A unit while it is supervised."""
 
-    def __init__(self, unit: Unit, run_dir: Path, output: Output) -> None:
+    def __init__(self, unit: Unit, run_dir: Path, output: Output, launch: Launch | None = None) -> None:
         self.unit = unit
         self.restarts = 0
         self._output = output
         self._record = run_dir / f"{unit.name}.json"
-        self._child: asyncio.subprocess.Process | None = None
+        self._launch = launch or execute
+        self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -101,22 +137,35 @@ class Process:
     async def _run_once(self) -> int:
         while self.unit.requires and not self.unit.requires.exists():  # noqa: ASYNC110 - a file does not tell
             await asyncio.sleep(0.02)
-        child = await asyncio.create_subprocess_exec(
-            *self.unit.command,
-            env=os.environ | self.unit.environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=_LONGEST_LINE,
-            # Ctrl-C goes to the supervisor alone, which stops its processes in their order.
-            start_new_session=True,
-        )
+        try:
+            child = await self._launch(self.unit)
+        except OSError as error:
+            self._output(self.unit.name, f"cannot be started: {error}")
+            return 1
         self._child = child
         record(self._record, child.pid)
         assert child.stdout
         async for line in _lines(child.stdout):
             self._output(self.unit.name, line)
         return await child.wait()
+
+
+async def execute(unit: Unit) -> Child:
+    """Start a unit's command.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return await asyncio.create_subprocess_exec(
+        *unit.command,
+        env=os.environ | unit.environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=LONGEST_LINE,
+        # Ctrl-C goes to the supervisor alone, which stops its processes in their order.
+        start_new_session=True,
+    )
 
 
 def pause_seconds(lived_seconds: float, last_pause_seconds: float) -> float:

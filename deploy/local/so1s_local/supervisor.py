@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from so1s_local.process import Output, Process, Unit, end_leftovers, python
+from so1s_local.forking import Forks
+from so1s_local.process import Child, Output, Process, Unit, end_leftovers, execute, python
 from so1s_local.units import Plan
 
 Progress = Callable[[str, float], None]
@@ -34,6 +35,7 @@ class Supervisor:
         self._output = output
         self._progress = progress
         self._lock = Lock(plan.state_dir / "lock")
+        self._forks = Forks(output)
 
     async def __aenter__(self) -> Self:
         """Start everything; what was started is stopped again where a part fails."""
@@ -57,6 +59,7 @@ class Supervisor:
         await self._stop([name for name in order if name in self.processes])
         await self._end_replicas()
         await self._stop(list(self.processes))
+        await self._forks.stop()
         self._lock.release()
 
     async def clear(self) -> None:
@@ -94,9 +97,12 @@ class Supervisor:
 
     async def _start(self, unit: Unit) -> None:
         began = time.monotonic()
-        process = self.processes[unit.name] = Process(unit, self.plan.run_dir, self._output)
+        process = self.processes[unit.name] = Process(unit, self.plan.run_dir, self._output, self._launch)
         await process.start(_READY_SECONDS)
         self._progress(unit.name, time.monotonic() - began)
+
+    async def _launch(self, unit: Unit) -> Child:
+        return await (self._forks.launch(unit) if unit.forked else execute(unit))
 
     async def _stop(self, names: Sequence[str]) -> None:
         await asyncio.gather(*(self.processes.pop(name).stop() for name in names))

@@ -82,7 +82,7 @@ class Plan:
         state = str(self.state_dir / "slack.json")
         command = python("so1s_local.slack", "--port", str(self.ports["slack"]), "--state", state)
         token = {"SO1S_SLACK_TOKEN": self._slack_token}
-        return Unit("slack", command, answers(f"http://{self._address('slack')}/"), token)
+        return Unit("slack", command, answers(f"http://{self._address('slack')}/"), token, forked=True)
 
     def services(self) -> list[Unit]:
         """The services, each a process of its own as it would be a pod."""
@@ -92,6 +92,7 @@ class Plan:
                 python(f"services.{name}"),
                 answers(f"http://{self._address(name)}/readyz"),
                 self.environment(name),
+                forked=True,
             )
             for name in self.settings.services
         ]

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,12 +18,14 @@ from rich.text import Text
 
 import so1s
 from so1s_local.demo.load import Load, Tally, binomial_bounds
-from so1s_local.demo.models import Trained, train
 from so1s_local.demo.stage import Stage, table
 from so1s_local.output import Logs
 from so1s_local.slack_terminal import render
 from so1s_local.supervisor import Supervisor
 from so1s_local.units import Plan
+
+if TYPE_CHECKING:
+    from so1s_local.demo.models import Trained
 
 ENDPOINT = "tumour"
 SPLITS = [
@@ -45,9 +47,12 @@ FindReplica = Callable[[str], psutil.Process]
 class Story:
     """What the steps share."""
 
-    def __init__(self, plan: Plan, stage: Stage, find_replica: FindReplica) -> None:
+    def __init__(
+        self, plan: Plan, stage: Stage, find_replica: FindReplica, training: asyncio.Task[list[Trained]]
+    ) -> None:
         self.platform = plan.platform()
         self.stage = stage
+        self._training = training
         self.trained: list[Trained] = []
         self.urls: dict[str, str] = {}
         self._plan = plan
@@ -68,7 +73,7 @@ class Story:
     async def publish(self) -> None:
         """Train models and publish them, as a pipeline would."""
         with self.stage.step("Train four models on real data, upload them, publish ModelUploaded"):
-            self.trained = await asyncio.to_thread(train, self._plan.state_dir / "pipeline")
+            self.trained = await self._training
             first, *others = self.trained
             await self._publish(first, show_steps=True)
             await asyncio.gather(*(self._publish(each, show_steps=False) for each in others))
@@ -227,12 +232,20 @@ async def tell(plan: Plan, stage: Stage, start: str, find_replica: FindReplica) 
     """
     supervisor = Supervisor(plan, output=Logs(plan.log_dir).write, progress=stage.started)
     await supervisor.clear()
+    training = asyncio.create_task(asyncio.to_thread(_train, plan.state_dir / "pipeline"))
     with stage.step(start):
         await supervisor.__aenter__()
     try:
-        await Story(plan, stage, find_replica).tell()
+        await Story(plan, stage, find_replica, training).tell()
     finally:
         await supervisor.stop()
+
+
+def _train(directory: Path) -> list[Trained]:
+    """Fit the models while the platform starts; the libraries alone take two seconds."""
+    from so1s_local.demo.models import train
+
+    return train(directory)
 
 
 def replica_process(plan: Plan, deployment: str) -> psutil.Process:
