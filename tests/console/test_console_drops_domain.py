@@ -4,7 +4,7 @@ import json
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.console.domain.drops import Base, Notice, Object, drops, notices
@@ -102,6 +102,7 @@ def test_a_listing_gives_the_same_in_any_order(data, listing):
     assert drops(BASE, shuffled) == drops(BASE, listing)
 
 
+@example([put("risk/fraud//m"), put("risk/fraud//_SUCCESS")])  # a version without a name
 @given(listings)
 def test_each_drop_is_one_event_or_one_refusal_below_its_own_account(listing):
     found = drops(BASE, listing)

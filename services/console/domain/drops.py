@@ -163,7 +163,7 @@ def _is_complete(place: str, objects: list[Object]) -> bool:
 
 
 def _drop(base: Base, place: str, objects: list[Object]) -> Drop:
-    account, model, name = place.removeprefix(base.prefix).rstrip("/").split("/")
+    account, model, name = place.removeprefix(base.prefix).removesuffix("/").split("/")
     uri = f"s3://{base.bucket}/{place}"
     content = "\n".join(sorted(f"{each.key} {each.etag}" for each in objects))
     digest = hashlib.sha256(content.encode()).digest()

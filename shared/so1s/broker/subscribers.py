@@ -46,7 +46,7 @@ log = structlog.get_logger()
 MAX_BATCH = 2000
 """Records of a batch: their transaction stays under 100 ms."""
 _BATCH_WAIT_MS = 100
-_FETCH_WAIT_MS = 100
+_FETCH_WAIT_MS = 250
 """How long Kafka holds a fetch that finds nothing.
 
 aiokafka has one fetch at a time on its way to a broker, and it leaves out a partition whose event is

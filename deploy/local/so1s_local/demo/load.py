@@ -10,10 +10,11 @@ from math import sqrt
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import httpx
+import aiohttp
 
 VARIANT_HEADER = "x-so1s-variant"
 _OK = 200
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
 _SIGMAS = 4.0
 
 
@@ -81,18 +82,20 @@ class Load:
         return tally
 
     async def _ask(self) -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        # Not httpx, whose client takes as much of a core as all that answers it.
+        async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=self._headers) as client:
             while True:
                 tally = self.tally
                 try:
-                    answer = await client.post(self._url, content=self._body, headers=self._headers)
-                except httpx.HTTPError as error:
+                    async with client.post(self._url, data=self._body) as answer:
+                        text = await answer.text()
+                except (aiohttp.ClientError, TimeoutError) as error:
                     _note_failure(tally, repr(error))
                     continue
-                if answer.status_code == _OK:
+                if answer.status == _OK:
                     tally.by_variant[answer.headers.get(VARIANT_HEADER, "?")] += 1
                 else:
-                    _note_failure(tally, f"{answer.status_code} {answer.text[:100]}")
+                    _note_failure(tally, f"{answer.status} {text[:100]}")
 
 
 def _note_failure(tally: Tally, error: str) -> None:
