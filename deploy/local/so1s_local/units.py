@@ -20,7 +20,7 @@ from so1s_local.settings import LocalSettings
 from so1s_local.slack_channel import CHANNEL_ID
 
 _NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""For clients of plain HTTP: by default, each new one reads the file of all authorities, which takes 20 ms."""
+"""For clients of plain HTTP: each new one would read the file of all authorities, which takes 20 ms."""
 
 PARTS = ["kafka", "gateway", "envoy_admin", "slack"]
 
