@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import boto3
 import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 from pydantic import SecretStr
 
 from services.console import audit, drops
@@ -69,8 +71,9 @@ async def test_a_directory_is_published_when_its_marker_is_there(console, reconc
 
 
 async def test_more_than_one_page_of_a_listing_is_seen(console, reconciler, bucket):
+    stored = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]  # ten times as fast as through its HTTP
     for number in range(1001):
-        bucket.put_object(Key=f"in/risk/fraud/5/{number}", Body=b"")
+        stored.put_object("drops", f"in/risk/fraud/5/{number}", b"")
     bucket.put_object(Key="in/risk/fraud/z.onnx", Body=b"bytes")
     await reconciler.reconcile()
     assert [event["version"] for event in await published(console)] == ["z"]

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
+import pytest_asyncio
 
 from so1s_local.forking import Forks
 from so1s_local.process import Process, Unit, python
@@ -15,13 +16,17 @@ from so1s_local.process import Process, Unit, python
 SECONDS = 30
 
 
-@pytest.fixture
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
 def complaints():
     return []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def forks(complaints):
+    """One for all: it imports for more than a second."""
     made = Forks(lambda name, line: complaints.append((name, line)))
     yield made
     await made.stop()

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from typer.testing import CliRunner, Result
 
+from so1s.cli.app import app
 from so1s.events import RoutesApplied
 from tests.scenarios.models import ROWS
 from tests.scenarios.running import Running, until
@@ -42,8 +44,8 @@ def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @functools.cache
-def help_of(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([BIN / "so1s", *words], capture_output=True, text=True, check=False)
+def help_of(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -60,7 +62,7 @@ def test_a_command_of_so1s_that_a_document_names_exists(document: Path) -> None:
         words = [word for word in shlex.split(command)[1:] if re.fullmatch(r"[a-z]+", word)]
         group = ["--help"] if not words else [words[0], "--help"]
         shown = help_of(*group)
-        assert shown.returncode == 0, f"{command}: {shown.stderr}"
+        assert shown.exit_code == 0, f"{command}: {shown.output}"
 
 
 def test_the_readme_leads_from_a_model_file_to_a_split(platform: Running) -> None:

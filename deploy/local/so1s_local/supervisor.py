@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from so1s_local.forking import Forks
-from so1s_local.process import Child, Output, Process, Unit, end_leftovers, execute, python
+from so1s_local.process import Child, Output, Process, Unit, end_leftovers, execute
 from so1s_local.units import Plan
 
 Progress = Callable[[str, float], None]
@@ -72,6 +71,7 @@ class Supervisor:
             return
         self._take_over()
         await self._end_replicas()
+        await self._forks.stop()
         shutil.rmtree(self.plan.state_dir)
         self._lock.release()
 
@@ -109,8 +109,9 @@ class Supervisor:
 
     async def _end_replicas(self) -> None:
         """Replicas outlive the deployer, as pods do; they do not outlive the laptop's platform."""
-        told = os.environ | self.plan.environment("deployer")
-        child = await asyncio.create_subprocess_exec(*python("services.deployer", "down"), env=told)
+        child = await self._forks.launch(self.plan.down())
+        for line in (await child.stdout.read()).decode(errors="replace").splitlines():
+            self._output("deployer", line)
         await child.wait()
 
 

@@ -102,6 +102,11 @@ class Plan:
             for name in self.settings.services
         ]
 
+    def down(self) -> Unit:
+        """What ends every replica, and then itself."""
+        command = python("services.deployer", "down")
+        return Unit("deployer", command, _never, self.environment("deployer"), forked=True)
+
     def gateways(self) -> list[Unit]:
         """Envoy, as the router configures it."""
         bootstrap = self.world_dir / "envoy" / "bootstrap.json"
@@ -172,6 +177,10 @@ def answers(url: str) -> Callable[[], Awaitable[bool]]:
             return False
 
     return ready
+
+
+async def _never() -> bool:
+    return False
 
 
 def _listens(port: int) -> Callable[[], Awaitable[bool]]:
