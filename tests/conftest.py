@@ -13,7 +13,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-from xdist.scheduler import LoadFileScheduling
 
 from so1s.events import event
 from so1s_broker import Broker
@@ -32,18 +31,6 @@ hypothesis.settings.load_profile("so1s")
 
 # Modules beside the tests whose assertions say what was compared, too.
 pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit")
-
-
-class OnePlatform(LoadFileScheduling):
-    """Gives a worker a file at a time, and all scenarios to one, as they share a platform."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        scenarios = "tests/scenarios/"
-        return scenarios if nodeid.startswith(scenarios) else super()._split_scope(nodeid)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OnePlatform:
-    return OnePlatform(config, log)
 
 
 @pytest.fixture(scope="module", autouse=True)
