@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import gc
 import inspect
 import shutil
 import signal
@@ -25,12 +26,21 @@ asyncio.set_event_loop(None)
 # interrupts, would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Thousands of tests and every module stay until the end: a collector that walks through them again and again takes
+# a tenth of the suite's time.
+gc.disable()
+
 # A busy machine is no failure.
 hypothesis.settings.register_profile("so1s", deadline=None)
 hypothesis.settings.load_profile("so1s")
 
 # Modules beside the tests whose assertions say what was compared, too.
 pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="module", autouse=True)
