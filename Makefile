@@ -17,7 +17,7 @@ export UV_LINK_MODE := copy
 unexport PYTHONDONTWRITEBYTECODE
 
 # A test waits more than it computes; but a whole platform, as scenarios have, wants the machine for itself.
-WORKERS ?= 3
+WORKERS ?= 4
 # Says something only where something is wrong.
 QUIET = > .venv/check.txt 2>&1 || { cat .venv/check.txt; exit 1; }
 # What so1s[service] brings to a pod, and boto3 its botocore.

@@ -26,8 +26,8 @@ asyncio.set_event_loop(None)
 # interrupts, would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Thousands of tests and every module stay until the end: a collector that walks through them again and again takes
-# a tenth of the suite's time.
+# Thousands of tests and every module stay until the end: a collector that walks through them again and again
+# takes a tenth of the suite's time.
 gc.disable()
 
 # A busy machine is no failure.

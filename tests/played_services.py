@@ -15,7 +15,7 @@ async def playing(
     settings: KafkaSettings, request: type[Event], answer: Callable[[Event], Iterable[Event]]
 ) -> AsyncGenerator[None, None]:
     async with Reader(settings, [request.topic.name]) as reader, AsyncPublisher(settings) as publisher:
-        await reader.skip_to_end()
+        reader.skip_to_end()
         task = asyncio.create_task(_play(reader, publisher, answer))
         yield
         task.cancel()

@@ -38,7 +38,7 @@ class Notifications:
             KafkaError: Kafka is away.
         """
         async with Reader(self.settings, [self.topic]) as reader:
-            await reader.skip_to_end()
+            reader.skip_to_end()
             self.wake()
             async for record in reader.coming():
                 self.hear(record.value or b"")

@@ -235,7 +235,7 @@ class Waits:
 async def hearing(settings, kind):
     """Hears what somebody publishes of a class: each call answers the next one."""
     async with Reader(settings, [kind.topic.name]) as reader, aclosing(reader.coming()) as records:
-        await reader.skip_to_end()
+        reader.skip_to_end()
 
         async def following():
             return decoded(await asyncio.wait_for(anext(records), 20))

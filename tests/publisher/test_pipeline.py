@@ -291,7 +291,7 @@ def test_what_failed_is_tried_again_by_the_next_call_which_waits_for_the_new_try
     again = publish(laptop, out, model)
     assert (again.event, again.event_id != first.event_id) == (first.event, True)
     with pytest.raises(so1s.NotServing, match="reached: published after"):
-        again.wait_until_serving(0.5)
+        again.wait_until_serving(1)
     assert publish(laptop, out, model).event_id == again.event_id  # that one goes on
     answer(laptop, again, played.built(model), played.ready(model), played.applied(model))
     assert again.wait_until_serving(10).revision == 7
@@ -339,7 +339,7 @@ def test_a_time_that_is_over_says_how_far_it_got(laptop, out, model):
     with pytest.raises(
         TimeoutError, match=r"published after 0\.0 s, built after .* it waits for the replicas"
     ):
-        published.wait_until_serving(3)
+        published.wait_until_serving(2)
 
 
 def test_a_time_that_is_over_names_the_check_that_gave_no_verdict(laptop, out, model):
@@ -348,7 +348,7 @@ def test_a_time_that_is_over_names_the_check_that_gave_no_verdict(laptop, out, m
     answer(laptop, published, played.built(model), ready)
     waits = r"waits for the check quality, then the route \(so1s weights show shared\)"
     with pytest.raises(TimeoutError, match=waits):
-        published.wait_until_serving(3)
+        published.wait_until_serving(2)
 
 
 async def test_it_works_in_a_notebook_whose_thread_runs_a_loop(laptop, out, model):

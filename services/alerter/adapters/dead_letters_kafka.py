@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from so1s.broker.connection import client_options
+from so1s.broker.reader import hold
 from so1s.broker.topics import dead_letter_topic
 from so1s.errors import TemporaryError
 from so1s.settings import KafkaSettings
@@ -28,6 +29,7 @@ class KafkaDeadLetters:
         try:
             await consumer.start()
             partitions = await _partitions(consumer)
+            hold(consumer, partitions)
             begin = await consumer.beginning_offsets(partitions)
             end = await consumer.end_offsets(partitions)
         except KafkaError as error:

@@ -38,7 +38,10 @@ class Reader:
         self._settings = settings
         self._topics = set(topics)
         self._since = since
-        self._consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False)
+        self._consumer = AIOKafkaConsumer(
+            **client_options(settings), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        self._ends: dict[TopicPartition, int] = {}
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -59,9 +62,8 @@ class Reader:
         await closed(self._consumer.stop())
 
     async def past(self) -> AsyncGenerator[ConsumerRecord, None]:
-        """All that is there by now; in order within a partition, not across partitions."""
-        ends = await self._ends()
-        while not await self._reached(ends):
+        """All that was there when it connected; in order within a partition, not across partitions."""
+        while not await self._reached_ends():
             for record in await self._poll():
                 yield record
 
@@ -71,9 +73,9 @@ class Reader:
             for record in await self._poll():
                 yield record
 
-    async def skip_to_end(self) -> None:
-        """Leave out all that is there by now."""
-        for partition, end in (await self._ends()).items():
+    def skip_to_end(self) -> None:
+        """Leave out all that was there when it connected."""
+        for partition, end in self._ends.items():
             self._consumer.seek(partition, end)
 
     @property
@@ -84,24 +86,21 @@ class Reader:
         partitions = await partitions_of(self._settings, self._topics)
         if not partitions:
             return
-        self._consumer.assign(partitions)
-        await self._consumer.seek_to_beginning()
-        if self._since:
-            await self._skip(partitions, self._since)
+        hold(self._consumer, partitions)
+        self._ends = await self._consumer.end_offsets(partitions)
+        for partition, offset in (await self._starts(partitions)).items():
+            self._consumer.seek(partition, offset)
+        self._consumer.resume(*partitions)
 
-    async def _skip(self, partitions: list[TopicPartition], since: datetime) -> None:
-        milliseconds = int(since.timestamp() * 1000)
+    async def _starts(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        if not self._since:
+            return await self._consumer.beginning_offsets(partitions)
+        milliseconds = int(self._since.timestamp() * 1000)
         found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, milliseconds))
-        ends = await self._consumer.end_offsets(partitions)
-        for partition in partitions:
-            at = found.get(partition)
-            self._consumer.seek(partition, at.offset if at else ends[partition])
+        return {each: at.offset if (at := found.get(each)) else self._ends[each] for each in partitions}
 
-    async def _ends(self) -> dict[TopicPartition, int]:
-        return await self._consumer.end_offsets(self._consumer.assignment()) if self._assigned else {}
-
-    async def _reached(self, ends: dict[TopicPartition, int]) -> bool:
-        for partition, end in ends.items():
+    async def _reached_ends(self) -> bool:
+        for partition, end in self._ends.items():
             if await self._consumer.position(partition) < end:
                 return False
         return True
@@ -109,6 +108,16 @@ class Reader:
     async def _poll(self) -> list[ConsumerRecord]:
         batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
         return [record for batch in batches.values() for record in batch]
+
+
+def hold(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+    """Assign partitions without fetching them yet, which `consumer.resume` begins.
+
+    Questions about offsets are answered at once so: one behind a fetch waits until Kafka has found
+    something for that, and one about a topic that is not assigned waits for the next try.
+    """
+    consumer.assign(partitions)
+    consumer.pause(*partitions)
 
 
 async def partitions_of(settings: KafkaSettings, topics: Container[str]) -> list[TopicPartition]:

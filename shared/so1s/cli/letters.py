@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from so1s.broker.connection import client_options, closed
 from so1s.broker.dead_letters import ADDRESSEE
 from so1s.broker.producer import Producer
-from so1s.broker.reader import Reader
+from so1s.broker.reader import Reader, hold
 from so1s.broker.topics import dead_letter_topic
 from so1s.errors import InvalidInput, So1sError
 from so1s.events.envelope import Record
@@ -87,6 +87,7 @@ async def services(settings: KafkaSettings) -> dict[str, int]:
         await consumer.start()
         topics = sorted(topic for topic in await consumer.topics() if topic.startswith(prefix))
         partitions = [TopicPartition(topic, 0) for topic in topics]
+        hold(consumer, partitions)
         begins = await consumer.beginning_offsets(partitions) if partitions else {}
         ends = await consumer.end_offsets(partitions) if partitions else {}
     finally:

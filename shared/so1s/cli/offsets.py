@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from so1s.broker.connection import client_options, closed
-from so1s.broker.reader import partitions_of
+from so1s.broker.reader import hold, partitions_of
 from so1s.errors import InvalidInput, So1sError
 from so1s.events import Event
 from so1s.settings import KafkaSettings
@@ -81,7 +81,7 @@ async def _commit(
     consumer = AIOKafkaConsumer(**client_options(settings), group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
-        consumer.assign(partitions)
+        hold(consumer, partitions)
         ends = await consumer.end_offsets(partitions)
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(since.timestamp() * 1000)))
         starts = {each: at.offset if (at := found.get(each)) else ends[each] for each in partitions}

@@ -66,7 +66,7 @@ class KafkaWay:
         try:
             async with Reader(self._settings, [each.topic.name for each in kinds]) as reader:
                 if begins:
-                    await reader.skip_to_end()
+                    reader.skip_to_end()
                 yield _of(correlation_id, [record async for record in reader.past()])
                 async with aclosing(reader.coming()) as coming:
                     async for record in coming:
