@@ -69,7 +69,10 @@ async def refuses_connections(server: Running) -> None:
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", server.client.base_url.port)
-            except (ConnectionRefusedError, ConnectionResetError):  # reset: it was in the queue of what closed
+            except (
+                ConnectionRefusedError,
+                ConnectionResetError,
+            ):  # reset: it was in the queue of what closed
                 return
             writer.close()
             await asyncio.sleep(0.02)
