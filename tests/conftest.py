@@ -39,6 +39,7 @@ pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit")
 
 
 def pytest_collection_finish() -> None:
+    gc.collect()
     gc.freeze()
     gc.enable()
 

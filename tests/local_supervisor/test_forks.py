@@ -4,13 +4,16 @@ import asyncio
 import json
 import os
 import signal
+import socket
+import sys
 from contextlib import suppress
 
 import psutil
 import pytest
 import pytest_asyncio
 
-from so1s_local.forking import Forks
+from so1s_local.fork_server import Server
+from so1s_local.forks import Forks
 from so1s_local.process import Process, Unit, python
 
 SECONDS = 30
@@ -43,6 +46,11 @@ async def _always() -> bool:
 async def said_by(child) -> dict:
     async with asyncio.timeout(SECONDS):
         return json.loads(await child.stdout.readline())
+
+
+def processes_that_say(word: str) -> list[psutil.Process]:
+    found = psutil.process_iter(["cmdline", "status"])
+    return [each for each in found if word in " ".join(each.info["cmdline"] or [])]
 
 
 def server_of(child) -> psutil.Process:
@@ -113,6 +121,66 @@ async def test_one_who_asked_and_left_leaves_nothing_to_the_next(forks):
     await asyncio.sleep(0)
     left.cancel()
     assert (await said_by(await forks.launch(unit("stay", "next"))))["arguments"] == ["stay", "next"]
+
+
+async def test_a_process_that_nobody_waits_for_any_more_is_ended(forks, eventually):
+    await said_by(await forks.launch(unit("stay")))
+    left = asyncio.create_task(forks.launch(unit("stay", "in vain")))
+    await asyncio.sleep(0)
+    left.cancel()
+    await forks.launch(unit("stay"))  # its turn is after that one's
+    await eventually(lambda: not processes_that_say("in vain"))
+
+
+async def test_settings_that_are_too_long_are_refused_and_the_next_is_forked(forks):
+    with pytest.raises(OSError, match="allowed: 32000"):
+        await forks.launch(unit("stay", SO1S_TOLD="x" * 40_000))
+    assert (await said_by(await forks.launch(unit("stay", SO1S_TOLD="x" * 30_000))))["told"] == "x" * 30_000
+
+
+async def test_where_no_process_can_be_made_that_is_told_and_those_that_are_there_go_on(monkeypatch):
+    def fail():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fail)
+    ours, theirs = socket.socketpair()
+    answers, answered = os.pipe()
+    nothing, output = os.pipe()
+    socket.send_fds(ours, [b'{"module": "m", "arguments": [], "environment": {}}'], [output])
+    ours.shutdown(socket.SHUT_WR)
+    before = signal.getsignal(signal.SIGCHLD), signal.set_wakeup_fd(-1)
+    try:
+        assert Server(theirs, answered).serve() is None
+    finally:
+        signal.signal(signal.SIGCHLD, before[0])
+        signal.set_wakeup_fd(before[1])
+    assert json.loads(os.read(answers, 1000)) == {"error": "[Errno 11] Resource temporarily unavailable"}
+    for each in (ours, theirs):
+        each.close()
+    for descriptor in (answers, answered, nothing, output):
+        os.close(descriptor)
+
+
+async def test_a_supervisor_that_is_killed_takes_what_it_forked_along(tmp_path, eventually):
+    told = f"""
+import asyncio
+from so1s_local.fork_server import Server
+from so1s_local.forks import Forks
+from tests.local_supervisor.test_forks import unit
+
+async def main():
+    child = await Forks(print).launch(unit("stay"))
+    open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+    supervisor = await asyncio.create_subprocess_exec(sys.executable, "-c", told)
+    await eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), seconds=SECONDS)
+    child = psutil.Process(int((tmp_path / "pid").read_text()))
+    supervisor.kill()
+    await supervisor.wait()
+    await eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 async def test_what_forks_has_one_thread(forks):

@@ -4,11 +4,12 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from so1s_local.ports import Ports
-from so1s_local.process import Process, Unit, end_leftovers, pause_seconds, record
+from so1s_local.process import Process, Unit, end_leftovers, pause_seconds, python, record
 from so1s_local.settings import load
 from so1s_local.supervisor import Lock, PlatformRunsError, Supervisor
 from so1s_local.units import Plan
@@ -38,6 +39,45 @@ async def test_clearing_a_state_ends_what_was_left_running_on_it(plan, left):
     await supervisor(plan).clear()
     assert left.poll() is not None
     assert not plan.state_dir.exists()
+
+
+def is_free(plan: Plan) -> bool:
+    lock = Lock(plan.state_dir / "lock")
+    lock.acquire()
+    lock.release()
+    return True
+
+
+class Holding(Plan):
+    """A plan whose replicas cannot be ended."""
+
+    def down(self):
+        return replace(super().down(), command=python("tests.local_supervisor.child", "3"))
+
+
+async def test_a_state_whose_replicas_cannot_be_ended_is_kept_and_its_log_says_why(plan):
+    said = []
+    holding = Holding(plan.settings, plan.state_dir)
+    clearing = Supervisor(holding, output=lambda *line: said.append(line), progress=lambda *_: None)
+    with pytest.raises(PlatformRunsError, match=r"cannot be ended: .*deployer\.log says why"):
+        await clearing.clear()
+    assert plan.state_dir.exists()
+    assert ("deployer", "replicas may run on: what ends them ended with 3") in said
+    assert is_free(plan)
+
+
+async def test_a_platform_stops_whole_though_nothing_can_be_forked(plan, monkeypatch):
+    async def fail(_forks, _unit):
+        raise OSError("the process to fork from ended")
+
+    monkeypatch.setattr("so1s_local.forks.Forks.launch", fail)
+    monkeypatch.setattr("so1s_local.supervisor._READY_SECONDS", 0.5)
+    starting = supervisor(plan)
+    with pytest.raises(TimeoutError):
+        await starting.__aenter__()
+    assert starting.processes == {}
+    assert end_leftovers(plan.run_dir) == []
+    assert is_free(plan)
 
 
 @pytest.mark.parametrize("act", [Supervisor.clear, Supervisor.__aenter__])

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from so1s_local.forking import Forks
+from so1s_local.forks import Forks
 from so1s_local.process import Child, Output, Process, Unit, end_leftovers, execute
 from so1s_local.units import Plan
 
@@ -55,25 +55,33 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop in the opposite order: services, then the servers that they run, then the embedded parts."""
         order = ["envoy", *self.plan.settings.services]
-        await self._stop([name for name in order if name in self.processes])
-        await self._end_replicas()
-        await self._stop(list(self.processes))
-        await self._forks.stop()
-        self._lock.release()
+        try:
+            await self._stop([name for name in order if name in self.processes])
+            await self._end_replicas()
+        finally:
+            await self._stop(list(self.processes))
+            await self._forks.stop()
+            self._lock.release()
 
     async def clear(self) -> None:
         """Remove the state, and end what an earlier supervisor left running on it.
 
         Raises:
-            PlatformRunsError: another supervisor uses the state.
+            PlatformRunsError: another supervisor uses the state, or replicas on it cannot be ended.
         """
         if not self.plan.run_dir.exists():
             return
         self._take_over()
-        await self._end_replicas()
-        await self._forks.stop()
-        shutil.rmtree(self.plan.state_dir)
-        self._lock.release()
+        try:
+            if await self._end_replicas():
+                said = self.plan.log_dir / "deployer.log"
+                raise PlatformRunsError(
+                    f"what runs on {self.plan.state_dir} cannot be ended: {said} says why"
+                )
+            shutil.rmtree(self.plan.state_dir)
+        finally:
+            await self._forks.stop()
+            self._lock.release()
 
     def _take_over(self) -> None:
         self._lock.acquire()
@@ -107,12 +115,20 @@ class Supervisor:
     async def _stop(self, names: Sequence[str]) -> None:
         await asyncio.gather(*(self.processes.pop(name).stop() for name in names))
 
-    async def _end_replicas(self) -> None:
-        """Replicas outlive the deployer, as pods do; they do not outlive the laptop's platform."""
-        child = await self._forks.launch(self.plan.down())
+    async def _end_replicas(self) -> int:
+        """Replicas outlive the deployer, as pods do, but not this platform; answers 0 where they ended."""
+        unit = self.plan.down()
+        try:
+            child = await self._launch(unit)
+        except OSError:
+            child = await execute(unit)
+        assert child.stdout
         for line in (await child.stdout.read()).decode(errors="replace").splitlines():
             self._output("deployer", line)
-        await child.wait()
+        code = await child.wait()
+        if code:
+            self._output("deployer", f"replicas may run on: what ends them ended with {code}")
+        return code
 
 
 class Lock:

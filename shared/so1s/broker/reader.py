@@ -74,7 +74,7 @@ class Reader:
                 yield record
 
     def skip_to_end(self) -> None:
-        """Leave out all that was there when it connected."""
+        """Leave out all that was there when it connected; called before anything is read."""
         for partition, end in self._ends.items():
             self._consumer.seek(partition, end)
 

@@ -50,7 +50,8 @@ _FETCH_WAIT_MS = 250
 """How long Kafka holds a fetch that finds nothing.
 
 aiokafka has one fetch at a time on its way to a broker, and it leaves out a partition whose event is
-in hand for over 0.1 s: that partition's next event, or the same one again, may wait for its end.
+in hand for over 0.1 s: that partition's next event, or the same one again, may wait so long for its end.
+A shorter one costs: seven idle services with a tenth of a second took half of a core, with this a third.
 """
 _STUCK_SECONDS = 300
 """Kafka's `max.poll.interval.ms`: who handles one event for longer loses the partition."""

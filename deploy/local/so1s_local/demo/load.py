@@ -88,7 +88,7 @@ class Load:
                 tally = self.tally
                 try:
                     async with client.post(self._url, data=self._body) as answer:
-                        text = await answer.text()
+                        text = await answer.text(errors="replace")
                 except (aiohttp.ClientError, TimeoutError) as error:
                     _note_failure(tally, repr(error))
                     continue

@@ -233,12 +233,16 @@ async def tell(plan: Plan, stage: Stage, start: str, find_replica: FindReplica) 
     supervisor = Supervisor(plan, output=Logs(plan.log_dir).write, progress=stage.started)
     await supervisor.clear()
     training = asyncio.create_task(asyncio.to_thread(_train, plan.state_dir / "pipeline"))
-    with stage.step(start):
-        await supervisor.__aenter__()
     try:
-        await Story(plan, stage, find_replica, training).tell()
+        with stage.step(start):
+            await supervisor.__aenter__()
+        try:
+            await Story(plan, stage, find_replica, training).tell()
+        finally:
+            await supervisor.stop()
     finally:
-        await supervisor.stop()
+        training.cancel()
+        await asyncio.gather(training, return_exceptions=True)
 
 
 def _train(directory: Path) -> list[Trained]:
