@@ -111,6 +111,6 @@ Each figure stands beside a peer, another way to do the same, or beside a limit 
 measured in the same run, in turns, and the medians are shown. The ratio is how much of the peer's speed
 ours has: 1 is as fast, 0.5 takes twice the time. Read ratios: the figures are this machine's.
 
-One part alone is measured by `.venv/bin/python -m tests.load.bench PART`; `asgi` is what tells, on a quiet
-machine, whether uvicorn or granian shall carry the inference server.
+One part alone is measured by `.venv/bin/python -m tests.load.bench PART`. `asgi` told, on a quiet machine,
+that [uvicorn carries the inference server](decisions/0031-uvicorn-carries-the-inference-server.md).
 """
