@@ -11,35 +11,34 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from services.builder.adapters import bubblewrap
+from services.builder.adapters.bubblewrap import Bubblewrap
 
 _QUESTION = Path(__file__).with_name("boxed_question.py")
 _PORT = "8080"
 _SECONDS = 120
 
 
-def answer_of(config: dict[str, Any], root: Path, path: str, body: object) -> dict[str, Any]:
+def answer_of(
+    sandbox: Bubblewrap, config: dict[str, Any], root: Path, path: str, body: object
+) -> dict[str, Any]:
     """What a server answered, and what it could do: `boxed_question` tells.
 
     Args:
+        sandbox: what it runs in.
         config: the image's configuration.
         root: where its layers are unpacked.
         path: what is asked for.
         body: what is sent, as JSON.
     """
     host = Path(sys._base_executable)
-    box, why = bubblewrap.find("auto", host)
-    if box is None:
-        pytest.skip(why)
     is_on_host = config["Labels"]["so1s.base"] == "host"
     files = ["--ro-bind", str(root / "opt"), "/opt"] if is_on_host else ["--ro-bind", str(root), "/"]
     interpreter = [str(host.resolve()), "-S"] if is_on_host else config["Entrypoint"][:1]
     server = [*interpreter, *config["Entrypoint"][1:], "--port", _PORT, "--drain-seconds", "0"]
     question = json.dumps({"port": _PORT, "path": path, "body": body, "seconds": _SECONDS})
     command = [
-        box.program,
+        sandbox.program,
         *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--die-with-parent"),
         *(bubblewrap._system(host) if is_on_host else ()),
         *files,

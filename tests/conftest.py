@@ -6,6 +6,7 @@ import gc
 import inspect
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,6 +16,8 @@ from typing import Any
 import hypothesis
 import pytest
 
+from services.builder.adapters import bubblewrap
+from services.builder.adapters.bubblewrap import Bubblewrap
 from so1s.events import event
 from so1s_broker import Broker
 
@@ -115,3 +118,10 @@ def eventually() -> Callable[..., Awaitable[None]]:
             await asyncio.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Bubblewrap:
+    """What works here."""
+    found, why = bubblewrap.find("auto", Path(sys._base_executable))
+    return found or pytest.skip(f"no sandbox works here: {why}")

@@ -16,7 +16,6 @@ from pydantic import SecretStr
 from sklearn.linear_model import LogisticRegression
 
 from services.builder import logs
-from services.builder.adapters import bubblewrap
 from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.bubblewrap import Bubblewrap
 from services.builder.adapters.images_layout import LayoutImages
@@ -275,13 +274,6 @@ async def session(fake, monkeypatch) -> AsyncIterator[Session]:
     monkeypatch.setattr(client_module, "_CHUNK_BYTES", 10)
     async with httpx.AsyncClient(transport=httpx.MockTransport(fake), base_url=URL) as client:
         yield Session(client)
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> Bubblewrap:
-    """What works here."""
-    found, why = bubblewrap.find("auto", Path(sys._base_executable))
-    return found or pytest.skip(f"no sandbox works here: {why}")
 
 
 @pytest.fixture

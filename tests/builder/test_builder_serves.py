@@ -74,7 +74,7 @@ def test_the_server_of_a_built_image_answers_as_the_library_does(image_of, reque
 
 @pytest.mark.parametrize("model_format", ["onnx", "skops", "python"])
 def test_an_image_serves_as_an_ordinary_user_who_can_write_and_reach_nothing(
-    image_of, request, estimator, model_format
+    sandbox, image_of, request, estimator, model_format
 ):
     if model_format == "python":
         name, data, expected = "own.tar.gz", tar_of(OWN_CODE), {"above": (ROWS[:, 0] > 0.5).tolist()}
@@ -83,7 +83,7 @@ def test_an_image_serves_as_an_ordinary_user_who_can_write_and_reach_nothing(
         expected = {"label": estimator.predict(ROWS).tolist()}
 
     config, root = image_of(name, data, f"fraud-{model_format}")
-    seen = answer_of(config, root, "/predict", ROWS.tolist())
+    seen = answer_of(sandbox, config, root, "/predict", ROWS.tolist())
 
     assert {output: seen["answer"][output] for output in expected} == expected
     assert (seen["user"], seen["writable"], seen["interfaces"]) == (65532, ["/tmp"], ["lo"])

@@ -145,7 +145,7 @@ def root(tmp_path) -> Iterator[Path]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the files of a base are root's")
 async def test_an_image_serves_on_its_own_base_what_the_library_predicts(
-    settings, uploaded, registry, root, model
+    settings, uploaded, registry, *, root, model, sandbox
 ):
     event = await built(settings, uploaded(*model.file))
 
@@ -155,7 +155,7 @@ async def test_an_image_serves_on_its_own_base_what_the_library_predicts(
     filled = [each for each in pulled.config["history"] if not each.get("empty_layer")]
     assert len(filled) == len(pulled.manifest["layers"]) == 4
     pulled.unpack(root)
-    seen = answer_of(pulled.config["config"], root, "/predict", ROWS.tolist())
+    seen = answer_of(sandbox, pulled.config["config"], root, "/predict", ROWS.tolist())
     assert seen["answer"]["label"] == model.predictions
     assert (seen["user"], seen["writable"], seen["interfaces"]) == (65532, ["/tmp"], ["lo"])
 
