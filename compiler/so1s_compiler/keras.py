@@ -9,9 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf2onnx
-from onnx import ModelProto
+from onnx import ModelProto, helper
+from tf2onnx.graph import Graph, Node
+from tf2onnx.handler import tf_op
 
 from so1s_compiler.agreement import NETWORKS
 from so1s_compiler.errors import CannotCompile, first_line
@@ -27,6 +30,26 @@ LIBRARY, COMPILER = "keras", "tf2onnx"
 def ways(path: Path, signature: Signature) -> Iterator[Way]:
     """The one there is. Raises CannotCompile, which names the operation that has none."""
     yield partial(_translated, path, signature)
+
+
+@tf_op("Erfc")
+class _Complement:
+    """`1 - erf(x)`: ONNX has the error function alone, and Keras' exact GELU takes its complement."""
+
+    @classmethod
+    def version_9(cls, graph: Graph, node: Node, **_: Any) -> None:
+        kind, shape = graph.get_dtype(node.output[0]), graph.get_shape(node.output[0])
+        one = graph.make_const(f"{node.name}/one", np.ones((), helper.tensor_dtype_to_np_dtype(kind)))
+        erf = graph.make_node("Erf", node.input[:], dtypes=[kind], shapes=[shape])
+        graph.remove_node(node.name)
+        graph.make_node(
+            "Sub",
+            [one.output[0], erf.output[0]],
+            name=node.name,
+            outputs=node.output,
+            dtypes=[kind],
+            shapes=[shape],
+        )
 
 
 def _translated(path: Path, signature: Signature) -> ModelProto:

@@ -24,6 +24,7 @@ from tests.lab.parts import (  # noqa: F401 - fixtures
     base_image,
     kafka,
     kafka_part,
+    keda,
     postgres,
     postgres_part,
     prometheus,

@@ -11,6 +11,7 @@ from so1s.blocking import wait_for
 from so1s_lab.base_image import push_base
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.kafka import Kafka
+from so1s_lab.keda import Keda
 from so1s_lab.part import Part
 from so1s_lab.pki import Authority
 from so1s_lab.postgres import Postgres
@@ -100,6 +101,15 @@ def prometheus_adapter(
     start(adapter)
     wait_for(adapter.register())
     return adapter
+
+
+@pytest.fixture(scope="session")
+def keda(lab: Runner, kubernetes: ControlPlane) -> Keda:
+    """KEDA, in a cluster whose pods' metrics it does not serve."""
+    made = Keda(lab.directory("keda"), kubernetes)
+    with skipped_where_missing():
+        made.start(lab)
+    return made
 
 
 def _started(part: P, start: Start) -> P:

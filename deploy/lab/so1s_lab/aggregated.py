@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from dataclasses import dataclass
 from pathlib import Path
 
-from so1s.kubernetes import Api, connect
+from so1s.kubernetes import connect
 from so1s_lab.control_plane import ControlPlane
-from so1s_lab.manifests import Manifest, namespace
+from so1s_lab.manifests import Manifest, namespace, until_it_is
 from so1s_lab.pki import Identity
 
 _MANAGER = "lab"
 _NAMESPACE = "monitoring"
 _KIND = ("apiregistration.k8s.io/v1", "APIService")
-_AVAILABLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,7 @@ class AggregatedApi:
         async with connect(self.control_plane.kubeconfig) as api:
             for manifest in (namespace(_NAMESPACE), self._service(), self._registration()):
                 await api.apply(manifest, manager=_MANAGER)
-            async with asyncio.timeout(_AVAILABLE_SECONDS):
-                while not await self._is_available(api):  # noqa: ASYNC110 - it is asked, it does not tell
-                    await asyncio.sleep(0.05)
+            await until_it_is("Available", api, *_KIND, self._name)
 
     @property
     def _name(self) -> str:
@@ -99,8 +95,3 @@ class AggregatedApi:
                 "service": {"name": self.server, "namespace": _NAMESPACE, "port": self.port},
             },
         }
-
-    async def _is_available(self, api: Api) -> bool:
-        found = await api.get(*_KIND, None, self._name) or {}
-        conditions = found.get("status", {}).get("conditions", [])
-        return any(each["type"] == "Available" and each["status"] == "True" for each in conditions)

@@ -8,7 +8,11 @@ from typing import Any
 from kubernetes_asyncio.client import ApiClient
 from kubernetes_asyncio.utils import create_from_dict
 
+from so1s.kubernetes import Api
+
 Manifest = dict[str, Any]
+
+_CONDITION_SECONDS = 60.0
 
 
 async def create(api: ApiClient, *manifests: Manifest) -> None:
@@ -23,3 +27,19 @@ async def create(api: ApiClient, *manifests: Manifest) -> None:
 def namespace(name: str) -> Manifest:
     """A namespace."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+async def until_it_is(condition: str, api: Api, api_version: str, kind: str, name: str) -> None:
+    """Wait until an object of no namespace says a condition of itself, such as `Established`.
+
+    Raises:
+        TimeoutError: it does not within a minute.
+    """
+    async with asyncio.timeout(_CONDITION_SECONDS):
+        while not _says(condition, await api.get(api_version, kind, None, name) or {}):  # noqa: ASYNC110 - it is asked, it does not tell
+            await asyncio.sleep(0.05)
+
+
+def _says(condition: str, found: Manifest) -> bool:
+    conditions = found.get("status", {}).get("conditions", [])
+    return any(each["type"] == condition and each["status"] == "True" for each in conditions)

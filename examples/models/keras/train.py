@@ -24,7 +24,7 @@ classes = (rows[:, 0] > 0).astype(int) + (rows[:, 1] > 1)
 
 keras.utils.set_random_seed(7)
 row = keras.Input((4,), name="row")
-hidden = keras.layers.Dense(16, activation="relu")(row)
+hidden = keras.layers.Dense(16, activation="gelu")(row)
 probabilities = keras.layers.Dense(3, activation="softmax", name="probabilities")(hidden)
 model = keras.Model(row, probabilities)
 model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
