@@ -75,10 +75,11 @@ class PublishedModel:
             NotServing: the time is over; a TimeoutError that says how far it got.
             Unreachable: the platform did not answer in all that time.
         """
-        return wait_for(self._wait(timeout_seconds, on_step or _ignore))
+        return wait_for(self.until_serving(timeout_seconds, on_step=on_step))
 
-    async def _wait(self, timeout_seconds: float, on_step: OnStep) -> Serving:
-        following = _Following(Flow(self.event.model, self.event.version), on_step)
+    async def until_serving(self, timeout_seconds: float = 600, *, on_step: OnStep | None = None) -> Serving:
+        """`wait_until_serving` for code with an event loop; a cancellation ends the waiting alone."""
+        following = _Following(Flow(self.event.model, self.event.version), on_step or _ignore)
         way = way_to(self.settings)
         away: Unreachable | None = None
         try:

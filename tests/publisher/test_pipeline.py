@@ -356,6 +356,18 @@ async def test_it_works_in_a_notebook_whose_thread_runs_a_loop(laptop, out, mode
     assert publish(laptop, out, model).event.model == model
 
 
+async def test_waiting_that_is_cancelled_leaves_no_work_behind(laptop, out, model):
+    published = await asyncio.to_thread(publish, laptop, out, model)
+    seen = asyncio.Event()
+    before = asyncio.all_tasks()
+    waiting = asyncio.create_task(published.until_serving(30, on_step=lambda _step: seen.set()))
+    await seen.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert asyncio.all_tasks() == before
+
+
 def test_events_of_another_upload_change_nothing(laptop, out, model):
     other, published = publish(laptop, out, f"{model}-other"), publish(laptop, out, model)
     answer(laptop, other, played.built(model), played.ready(model), played.applied(model))

@@ -140,7 +140,7 @@ class Story:
             settings=self._client,
         )
         steps: list[so1s.Step] = []
-        serving = await asyncio.to_thread(published.wait_until_serving, _SERVE_SECONDS, on_step=steps.append)
+        serving = await published.until_serving(_SERVE_SECONDS, on_step=steps.append)
         self.urls[trained.name] = serving.url or ""
         if show_steps:
             self._show_steps(steps)
