@@ -73,6 +73,11 @@ test-lab: install ## Test against the real parts of a cluster; builds them first
 	@$(BIN)/python -m so1s_lab setup
 	@$(BIN)/pytest tests/lab -m lab
 
+.PHONY: test-keda
+test-keda: install ## Scale by KEDA's own operator in the lab; builds it first, which takes ten minutes more
+	@$(BIN)/python -m so1s_lab setup
+	@$(BIN)/pytest tests/lab -m keda
+
 .PHONY: test-models
 test-models: install ## Train, build and serve each example of examples/models; writes the table of docs/models.md
 	@SO1S_WRITE_MODELS=1 $(BIN)/pytest tests/models -m models

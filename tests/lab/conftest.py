@@ -39,7 +39,7 @@ Start = Callable[..., None]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/lab/" in item.nodeid:
+        if "tests/lab/" in item.nodeid and not item.get_closest_marker("keda"):
             item.add_marker("lab")
 
 

@@ -36,7 +36,19 @@ _KINDS = (
     "eventing.keda.sh_clustercloudeventsources",
 )
 """All that the operator watches: it ends where one is missing."""
+_ENVIRONMENT = {"WATCH_NAMESPACE": "", "KEDA_CLUSTER_OBJECT_NAMESPACE": "keda"}
+"""It scales in all namespaces, and looks into one for what ClusterTriggerAuthentications name."""
 _DEFINITION = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+
+
+def definition(kind: str) -> Manifest:
+    """The CustomResourceDefinition of a kind, such as `keda.sh_scaledobjects`.
+
+    Raises:
+        MissingPartError: there is no Go, or it cannot download the module.
+    """
+    path = _PINS.file(_MODULE, f"config/crd/bases/{kind}.yaml")
+    return yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
 
 
 class Keda:
@@ -56,10 +68,7 @@ class Keda:
         Raises:
             MissingPartError: KEDA cannot be built on this machine.
         """
-        kinds = [
-            yaml.load(_PINS.file(_MODULE, f"config/crd/bases/{kind}.yaml").read_bytes(), yaml.CSafeLoader)
-            for kind in _KINDS
-        ]
+        kinds = [definition(kind) for kind in _KINDS]
         for part in (self._operator, self._metrics):
             part.prepare()
         wait_for(self._register(kinds))
@@ -108,7 +117,7 @@ class _Operator:
             enable_prometheus_metrics=False,
         )
         ready = answers(f"http://127.0.0.1:{self._probes}/readyz")
-        return Unit(self.name, line, ready, environment={"KEDA_CLUSTER_OBJECT_NAMESPACE": "keda"})
+        return Unit(self.name, line, ready, environment=_ENVIRONMENT)
 
 
 class _Metrics:
@@ -138,4 +147,5 @@ class _Metrics:
             port=any_port(),
             **options,
         )
-        return Unit(self.name, line, answers(f"https://127.0.0.1:{self._api.port}/healthz", ca=self._api.ca))
+        ready = answers(f"https://127.0.0.1:{self._api.port}/healthz", ca=self._api.ca)
+        return Unit(self.name, line, ready, environment=_ENVIRONMENT)

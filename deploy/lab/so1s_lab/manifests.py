@@ -41,5 +41,5 @@ async def until_it_is(condition: str, api: Api, api_version: str, kind: str, nam
 
 
 def _says(condition: str, found: Manifest) -> bool:
-    conditions = found.get("status", {}).get("conditions", [])
+    conditions = found.get("status", {}).get("conditions") or []
     return any(each["type"] == condition and each["status"] == "True" for each in conditions)
