@@ -27,6 +27,7 @@ from so1s_runtime.errors import ModelError
 
 COMPILED_MODEL = "compiled.onnx"
 """Beside the manifest, too."""
+_CODE = {".py", ".pyi"}
 MODEL_FILES = "files"
 """Where a model's own files are, beside the manifest: whatever their names, they cannot replace it."""
 
@@ -102,6 +103,29 @@ def write_manifest(
     except ModelError as error:
         raise BuildError("format", str(error)) from error
     (directory / manifests.FILE_NAME).write_bytes(manifest.to_json())
+
+
+def divide(directory: Path, weights: Path, rest: Path) -> None:
+    """Link what an image holds of a model into two directories, each for a layer of its own.
+
+    What changes with each version, or by hand, lies above the weights: the manifest, the author's description
+    and sample, and code. So the same weights are one layer, whichever version or account they belong to.
+
+    Args:
+        directory: with a manifest.
+        weights: an empty one.
+        rest: an empty one.
+    """
+    about = {manifests.FILE_NAME, f"{MODEL_FILES}/{FILE_NAME}", f"{MODEL_FILES}/{requirements.FILE_NAME}"}
+    about.add(manifests.read(directory).sample or manifests.FILE_NAME)
+    for path in directory.rglob("*"):
+        name = path.relative_to(directory)
+        into = rest if path.suffix in _CODE or name.as_posix() in about else weights
+        if path.is_file():
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            (into / name).hardlink_to(path)
+        elif not any(path.iterdir()):  # such as the assets of a SavedModel, which it insists on
+            (weights / name).mkdir(parents=True)
 
 
 def replace_model(directory: Path, compiled: Path) -> None:

@@ -16,6 +16,7 @@ from services.builder.contents import (
     COMPILED_MODEL,
     MODEL_FILES,
     Contents,
+    divide,
     read_contents,
     replace_model,
     write_manifest,
@@ -114,7 +115,8 @@ class _Provided:
 
 @dataclass(frozen=True, slots=True)
 class _Packed:
-    layer: Layer
+    layers: list[Layer]
+    """The weights', and what lies above them."""
     signature: Signature
     source: Source | None
 
@@ -218,9 +220,15 @@ class Steps:
         if source or (contents.described and (contents.described.signature or contents.described.sample)):
             # What the author says is tried, and what we made of it; what the model itself said need not be.
             await self._world.inspector.check(tree, libraries.serving)
-        layer = await self._add_layer(tree, MODEL_ROOT)
+        layers = await self._model_layers(tree)
+        size = sum(layer.size_bytes for layer in layers)
         how = f"; {source.compilation}" if source else ""
-        return _Packed(layer, signature, source), f"{_shown(signature)}; {layer.size_bytes} bytes{how}"
+        return _Packed(layers, signature, source), f"{_shown(signature)}; {size} bytes{how}"
+
+    async def _model_layers(self, tree: Path) -> list[Layer]:
+        parts = [_made(self._directory / name) for name in ("weights", "code")]
+        await asyncio.to_thread(divide, tree, *parts)
+        return [await self._add_layer(part, MODEL_ROOT) for part in parts if any(part.iterdir())]
 
     async def _signature(self, contents: Contents, libraries: Libraries) -> Signature:
         if contents.described and contents.described.signature:
@@ -243,7 +251,7 @@ class Steps:
     ) -> tuple[Image, str]:
         runtime = await self._add_layer(self._world.runtime, RUNTIME_ROOT)
         base = await self._world.images.base(self._world.dependencies.platform)
-        layers = [dependencies.layer, runtime, model.layer]
+        layers = [dependencies.layer, runtime, *model.layers]
         uploaded = self._uploaded
         labels = {
             "so1s.account": uploaded.account,
@@ -307,7 +315,7 @@ class Steps:
         )
 
     async def _add_layer(self, tree: Path, root: PurePosixPath) -> Layer:
-        file = self._directory / f"{root.name}.tar.zst"
+        file = self._directory / f"{tree.name}.tar.zst"
         layer = await in_thread(pack, tree, root, file)
         if not await self._world.images.has(layer):
             await self._world.images.add(layer, file)

@@ -8,7 +8,7 @@ import pytest
 from services.builder.domain.options import merge
 from so1s.events import Artifact, BuildFailed, ImageBuilt, ModelUploaded
 from so1s.modelfile import ModelFile
-from tests.builder.test_builder_worker import model_layer, tar_of
+from tests.builder.test_builder_worker import model_files, tar_of
 from tests.served_images import ask, blob, build_of, served, settings_in, unpacked
 
 ROWS = np.random.default_rng(8).normal(size=(5, 4))
@@ -29,7 +29,7 @@ async def test_the_image_holds_the_compiled_model_and_says_what_it_was(shop, sko
     assert isinstance(built, ImageBuilt), built
     assert (built.format, built.compiled_from) == ("onnx", "skops")
     assert built.sources == {"optimize": "event"}
-    files = model_layer(shop, built)
+    files = model_files(shop, built)
     assert files["opt/so1s/model/compiled.onnx"] == b"compiled"
     assert not any(name.endswith(".skops") for name in files)
     manifest = json.loads(files["opt/so1s/model/model.json"])

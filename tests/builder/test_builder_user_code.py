@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from services.builder.api import routes
 from services.builder.app import make_world
-from services.builder.contents import read_contents
+from services.builder.contents import divide, read_contents
 from services.builder.domain.archive import Limits
 from services.builder.domain.failure import BuildError
 from services.builder.domain.formats import recognise
@@ -24,6 +24,8 @@ from services.builder.settings import Settings
 from services.builder.stop import Stop
 from so1s.events import Artifact, BuildFailed, ImageBuilt, ModelUploaded
 from so1s.requirements import Requirements
+from so1s_runtime.dtypes import DTYPES
+from so1s_runtime.manifest import Manifest, Signature, TensorSpec
 
 DESCRIBED = """\
 schema: so1s/v1
@@ -32,6 +34,16 @@ outputs: [{name: score, dtype: float64, shape: [-1]}]
 """
 CODE = "def load_artifacts(): ...\ndef run(artifacts, input): ...\n"
 LIMITS = Limits(artifact_bytes=10**6, unpacked_bytes=10**6, files=100, ratio=50)
+MANIFEST = Manifest(
+    name="own",
+    version="1",
+    format="python",
+    file="files/prepared.py",
+    signature=Signature(
+        (TensorSpec("x", DTYPES["float64"], (-1, 2)),), (TensorSpec("y", DTYPES["float64"], (-1,)),)
+    ),
+    sample="files/sample.json",
+)
 ALLOWED = Permissions(user_code=("risk",))
 
 
@@ -269,6 +281,32 @@ async def test_a_build_of_code_locks_what_it_asks_for_and_tries_it(shop):
     assert built.signature.outputs[0].name == "score"
     assert len(shop.inspector.checked) == 1
     assert "locked on python: attrs; " in await log_of(shop)
+
+
+def test_code_and_what_its_author_says_lie_apart_from_the_weights(tmp_path):
+    tree, weights, rest = (tmp_path / name for name in ("model", "weights", "rest"))
+    for directory in (tree / "files/own/empty", weights, rest):
+        directory.mkdir(parents=True)
+    (tree / "model.json").write_bytes(MANIFEST.to_json())
+    for name in (
+        "prepared.py",
+        "own/code.py",
+        "own/edge.npy",
+        "so1s.yaml",
+        "requirements.txt",
+        "sample.json",
+    ):
+        (tree / "files" / name).write_text(name)
+
+    divide(tree, weights, rest)
+
+    def held(directory):
+        return {str(path.relative_to(directory)) for path in directory.rglob("*")}
+
+    assert held(weights) == {"files", "files/own", "files/own/edge.npy", "files/own/empty"}
+    code = {"files/prepared.py", "files/own", "files/own/code.py"}
+    told = {"model.json", "files/so1s.yaml", "files/requirements.txt", "files/sample.json"}
+    assert held(rest) == {"files", *code, *told}
 
 
 async def test_code_that_may_not_run_is_a_failed_build_before_anything_is_installed(shop):

@@ -31,13 +31,24 @@ def tar_of(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def model_layer(shop, built: ImageBuilt) -> dict[str, bytes]:
-    blobs = shop.directory / "images/blobs/sha256"
-    manifest = json.loads((blobs / built.image.digest.removeprefix("sha256:")).read_bytes())
-    data = (blobs / manifest["layers"][-1]["digest"].removeprefix("sha256:")).read_bytes()
-    plain = zstandard.ZstdDecompressor().stream_reader(data).readall()
+def blob(shop, digest: str) -> bytes:
+    return (shop.directory / "images/blobs/sha256" / digest.removeprefix("sha256:")).read_bytes()
+
+
+def model_layers(shop, built: ImageBuilt) -> list[str]:
+    """The digests of those above the libraries and the runtime."""
+    return [layer["digest"] for layer in json.loads(blob(shop, built.image.digest))["layers"][2:]]
+
+
+def files_of(shop, digest: str) -> dict[str, bytes]:
+    plain = zstandard.ZstdDecompressor().stream_reader(blob(shop, digest)).readall()
     with tarfile.open(fileobj=io.BytesIO(plain)) as tar:
         return {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}
+
+
+def model_files(shop, built: ImageBuilt) -> dict[str, bytes]:
+    layers = [files_of(shop, digest) for digest in model_layers(shop, built)]
+    return {name: data for files in layers for name, data in files.items()}
 
 
 async def test_a_build_says_each_step_and_then_the_image_with_all_that_a_deployer_needs(shop, skops_model):
@@ -81,7 +92,7 @@ alerts: [{availability_below: 0.9}]
     assert built.sources == {"scaling.max_replicas": "so1s.yaml", "alerts": "so1s.yaml"}
     assert built.alerts[0].availability_below == 0.9
     assert len(shop.inspector.checked) == 1  # what was declared is tried
-    layer = model_layer(shop, built)
+    layer = model_files(shop, built)
     assert layer["opt/so1s/model/files/model.skops"] == skops_model
     manifest = json.loads(layer["opt/so1s/model/model.json"])
     assert (manifest["file"], manifest["sample"]) == ("files/model.skops", "files/sample.json")
@@ -130,6 +141,19 @@ async def test_a_model_that_its_library_refuses_is_a_failed_build(shop, skops_mo
 
     failed = (await shop.emitted())[-1]
     assert (failed.reason, failed.step, failed.message) == ("format", "model", "types that are not trusted")
+
+
+async def test_a_new_version_of_the_same_weights_has_their_layer_and_another_above_it(shop, skops_model):
+    built = []
+    for version in ("3", "4"):
+        await shop.say(shop.uploaded(data=skops_model, name="model.skops", version=version))
+        await shop.worker().work()
+        built.append((await shop.emitted())[-1])
+    (weights, above), (same, other) = (model_layers(shop, each) for each in built)
+    assert weights == same
+    assert above != other
+    assert files_of(shop, weights) == {"opt/so1s/model/files/model.skops": skops_model}
+    assert files_of(shop, above).keys() == {"opt/so1s/model/model.json"}
 
 
 async def test_bytes_that_changed_since_the_version_was_built_are_a_conflict(shop, skops_model, onnx_model):

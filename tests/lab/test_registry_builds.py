@@ -153,7 +153,7 @@ async def test_an_image_serves_on_its_own_base_what_the_library_predicts(
     pulled = Puller(event.image.reference, registry)
     assert pulled.config["config"]["Labels"]["so1s.base"] == settings.base_image
     filled = [each for each in pulled.config["history"] if not each.get("empty_layer")]
-    assert len(filled) == len(pulled.manifest["layers"]) == 4
+    assert len(filled) == len(pulled.manifest["layers"]) == 5
     pulled.unpack(root)
     seen = answer_of(sandbox, pulled.config["config"], root, "/predict", ROWS.tolist())
     assert seen["answer"]["label"] == model.predictions
