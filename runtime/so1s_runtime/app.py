@@ -26,6 +26,9 @@ from so1s_runtime.worker import Ask, Worker
 # Written by nginx for a caller that went away; it reaches metrics and logs only.
 _CALLER_GONE = 499
 
+_NAMED_BY = (b"x-request-id", b"x-correlation-id", b"traceparent")
+_UNNAMED: list[bytes | None] = [None, None, None]
+
 
 T = TypeVar("T")
 
@@ -136,30 +139,30 @@ class App:
         # Callers move to another replica before this one closes their connection.
         return [*headers, (b"connection", b"close")] if self.draining else headers
 
-    async def _predict(self, request: Request) -> Response:
-        if request.headers.get(b"content-type", b"").startswith(b"multipart/"):
-            return await self._predict_typed(request)
-        return await self._ask(partial(exchange.predict, self.loaded()), request)
+    # What follows hands coroutines on, as each one more on the way costs.
 
-    async def _predict_typed(self, request: Request) -> Response:
+    def _predict(self, request: Request) -> Awaitable[Response]:
+        if request.headers.get(b"content-type", b"").startswith(b"multipart/"):
+            return self._predict_typed(request)
+        return self._ask(partial(exchange.predict, self.loaded()), request)
+
+    def _predict_typed(self, request: Request) -> Awaitable[Response]:
         content_type, accept = (request.header(name) for name in (b"content-type", b"accept"))
         ask = partial(exchange.predict_typed, self.loaded(), self.types, content_type, accept)
-        return await self._ask(ask, request)
+        return self._ask(ask, request)
 
-    async def _infer(self, request: Request) -> Response:
+    def _infer(self, request: Request) -> Awaitable[Response]:
         length = _json_length(request)
-        return await self._ask(
-            partial(exchange.infer, self.loaded(), request.identity.request_id, length), request
-        )
+        return self._ask(partial(exchange.infer, self.loaded(), request.identity.request_id, length), request)
 
-    async def _ask(self, ask: Ask[Response], request: Request) -> Response:
+    def _ask(self, ask: Ask[Response], request: Request) -> Awaitable[Response]:
         settings = self._settings
         body = partial(request.body, settings.max_body_bytes, settings.body_seconds)
-        return await self.answer(body, ask, request.identity)
+        return self.answer(body, ask, request.identity)
 
-    async def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T], identity: Identity) -> T:
+    def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T], identity: Identity) -> Awaitable[T]:
         """See `Worker.answer`; payloads are sampled on the way."""
-        return await self.worker.answer(body, self.payloads.tapped(ask, identity) if self.payloads else ask)
+        return self.worker.answer(body, self.payloads.tapped(ask, identity) if self.payloads else ask)
 
     def loaded(self) -> Model:
         """The model. Raises RequestError (503) while there is none."""
@@ -206,7 +209,9 @@ def _handler(
 
 
 def _identity(headers: dict[bytes, bytes]) -> Identity:
-    given = (headers.get(name) for name in (b"x-request-id", b"x-correlation-id", b"traceparent"))
+    given = [headers.get(name) for name in _NAMED_BY]
+    if given == _UNNAMED:
+        return identify(None, None, None)
     return identify(*(value.decode("latin-1") if value else None for value in given))
 
 

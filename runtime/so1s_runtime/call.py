@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeGuard, TypeVar
 
 from so1s_runtime.errors import RequestError
 
@@ -48,10 +48,14 @@ class Call(Generic[T]):
         self.settle(Outcome(error=RequestError(f"no answer within {seconds} s", status=504)))
 
     @staticmethod
-    def settle_soon(calls: Sequence["Call"], outcomes: Sequence[Outcome]) -> None:
-        """Answer calls of one loop from a thread; the loop is woken once for all."""
+    def settle_soon(
+        calls: Sequence["Call"], outcomes: Sequence[Outcome], before: Callable[[], None] | None = None
+    ) -> None:
+        """Answer calls of one loop from a thread, and do something there before; the loop is woken once."""
 
         def settle() -> None:
+            if before:
+                before()
             for call, outcome in zip(calls, outcomes, strict=True):
                 call.settle(outcome)
 
@@ -64,13 +68,18 @@ def attempt(work: Callable[[], Any]) -> Outcome:
     try:
         return Outcome(work())
     except BaseException as raised:  # noqa: BLE001 - see above
-        return Outcome(error=_as_error(raised))
+        if is_answerable(raised):
+            return Outcome(error=raised)
+        error = answerable(raised)
+        error.__cause__ = raised
+        return Outcome(error=error)
 
 
-def _as_error(raised: BaseException) -> Exception:
-    """What was raised, as an error that ends neither the server nor its caller's wait: an exit would."""
-    if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
-        return raised
-    error = RuntimeError(f"the model raised {type(raised).__name__}")
-    error.__cause__ = raised
-    return error
+def is_answerable(raised: BaseException) -> TypeGuard[Exception]:
+    """Whether what was raised ends neither the server nor its caller's wait, as an exit would."""
+    return isinstance(raised, Exception) and not isinstance(raised, StopIteration)
+
+
+def answerable(raised: BaseException) -> Exception:
+    """An error in place of one that is not."""
+    return RuntimeError(f"the model raised {type(raised).__name__}")

@@ -21,11 +21,14 @@ class Dtype:
     numpy: np.dtype = field(init=False)
     # Whether values can be infinite or no number.
     is_float: bool = field(init=False)
+    # What Python's own arrays call a float of this size; empty where they have none, and of other types.
+    code: str = field(init=False)
 
     def __post_init__(self) -> None:
         """Work out once what each request asks."""
         object.__setattr__(self, "numpy", np.dtype(object if self.oip == "BYTES" else self.name))
         object.__setattr__(self, "is_float", self.numpy.kind == "f")
+        object.__setattr__(self, "code", {"float32": "f", "float64": "d"}.get(self.name, ""))
 
 
 _INTEGER = (frozenset({int}), "an integer")

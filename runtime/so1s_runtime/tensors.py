@@ -4,6 +4,7 @@ Checks run over whole lists at the speed of C; only once one fails is the first 
 """
 
 import math
+from array import array as array_of
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -13,6 +14,7 @@ import numpy as np
 import orjson
 
 from so1s_runtime.declared import Declared
+from so1s_runtime.dtypes import Dtype
 from so1s_runtime.errors import ModelError, RequestError
 from so1s_runtime.manifest import TensorSpec
 
@@ -81,7 +83,7 @@ def pick(specs: Sequence[TensorSpec], names: Sequence[str]) -> Sequence[TensorSp
 
 def check_finite(spec: TensorSpec, array: np.ndarray) -> None:
     """Raise RequestError, with its position, for a value that is infinite or no number."""
-    if spec.dtype.is_float and not _are_finite(spec, array).all():
+    if spec.dtype.is_float and not _all(_are_finite(spec, array)):
         position = [int(place) for place in np.argwhere(~_are_finite(spec, array))[0]]
         raise _misfit(spec, position, str(array[tuple(position)]), f"a finite {spec.dtype.name}")
 
@@ -185,14 +187,29 @@ def _array(spec: TensorSpec, flat: list[Any], shape: tuple[int, ...]) -> np.ndar
             )
         flat = [math.nan if value is None else value for value in flat] if dtype.is_float else flat
     try:
-        with np.errstate(over="ignore"):  # an overflow to infinity is found by the next check
-            array = np.array(flat, dtype=dtype.numpy)
+        array = _from_list(dtype, flat)
     except OverflowError:
         array = None
-    if array is None or (dtype.is_float and not _are_finite(spec, array).all()):
+    if array is None or (dtype.is_float and not _all(_are_finite(spec, array))):
         index = _first(flat, lambda value: not _is_in_range(spec, value))
         raise _misfit(spec, _position(index, shape), f"{flat[index]!r:.40}, out of range", dtype.name)
     return array.reshape(shape)
+
+
+def _from_list(dtype: Dtype, flat: list[Any]) -> np.ndarray:
+    """The values as an array; a float that is too large becomes infinite. Raises OverflowError.
+
+    NumPy would warn of such a float. To keep it from that takes longer than a row of numbers does.
+    """
+    if dtype.code:
+        return np.frombuffer(array_of(dtype.code, flat), dtype.numpy)
+    with np.errstate(over="ignore"):
+        return np.array(flat, dtype=dtype.numpy)
+
+
+def _all(flags: np.ndarray) -> bool:
+    """`flags.all()`, in a fifth of the time for the few flags of a row."""
+    return b"\0" not in flags.tobytes()
 
 
 def _are_finite(spec: TensorSpec, array: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from so1s_runtime import batching
-from so1s_runtime.call import Call, Outcome, attempt
+from so1s_runtime.call import Call, Outcome, answerable, attempt, is_answerable
 from so1s_runtime.pace import Pace
 from so1s_runtime.question import Question
 from so1s_runtime.settings import Settings
@@ -67,7 +67,7 @@ class Worker:
         try:
             content = await body()
             if self.pace.is_quick(len(content)):
-                answer = self._answer_here(partial(ask, content))
+                answer = self._answer_here(ask, content)
                 self.slots.free()
                 return answer
         except BaseException:
@@ -75,17 +75,23 @@ class Worker:
             raise
         return await self._answer_in_thread(partial(ask, content))
 
-    def _answer_here(self, ask: Callable[[], Question[T]]) -> T:
+    def _answer_here(self, ask: Ask[T], content: Any) -> T:
         """On the event loop."""
-        began = time.thread_time()
-        outcome = attempt(lambda: ask().answer())
-        self.pace.see_work(time.thread_time() - began)
-        if outcome.error:
-            try:
-                raise outcome.error
-            finally:
-                del outcome  # an error whose frame holds it is freed late
-        return outcome.result
+        in_doubt = self.pace.in_doubt
+        clock = time.thread_time if in_doubt else time.perf_counter
+        began = clock()
+        try:
+            return ask(content).answer()
+        except BaseException as raised:
+            if is_answerable(raised):
+                raise
+            raise answerable(raised) from raised
+        finally:
+            seconds = clock() - began
+            if in_doubt:
+                self.pace.see_work(seconds)
+            else:
+                self.pace.see_duration(seconds)
 
     async def _answer_in_thread(self, ask: Callable[[], Question[T]]) -> T:
         """The slot is held until the thread is done, as a running call cannot be stopped."""
@@ -142,9 +148,7 @@ class Thread:
         outcomes = answer_all([call.work for call in calls], self._gathering.rows)
         self._pace.see((time.perf_counter() - began) / len(calls))
         self._pace.see_work((time.thread_time() - worked) / len(calls))
-        for _ in range(len(calls)):
-            self._slots.free()
-        Call.settle_soon(calls, outcomes)
+        Call.settle_soon(calls, outcomes, partial(self._slots.free, len(calls)))
         del calls, outcomes  # the frames of their errors lead back here, and would keep bodies
 
 

@@ -77,6 +77,16 @@ async def test_a_steady_quick_model_is_soon_asked_on_the_event_loop_and_another_
         assert worker.slots.taken == 0
 
 
+def test_a_call_that_took_long_is_quick_until_its_work_is_seen():
+    pace = Pace(steady=True)
+    for _ in range(16):
+        pace.see_work(0.0001)
+    pace.see_duration(1.0)
+    assert (pace.in_doubt, pace.is_quick(10)) == (True, True)
+    pace.see_work(0.0001)  # the machine was busy
+    assert (pace.in_doubt, pace.is_quick(10)) == (False, True)
+
+
 def test_one_slow_call_sends_the_next_ones_to_threads():
     pace = Pace(steady=True)
     for _ in range(16):
