@@ -1,20 +1,23 @@
-"""What the deployer asks of KEDA scales a deployment: a real operator on a real Prometheus."""
+"""What the deployer asks of KEDA, held by the API server to KEDA's own schema.
 
-from collections.abc import AsyncGenerator, Iterator
-from typing import Any
+KEDA itself runs in test_keda.py alone: it takes as long to build as half of the lab.
+"""
 
 import pytest
 
 from services.deployer.adapters.kubernetes.keda import Keda
-from services.deployer.ports import Cluster
+from so1s.errors import TemporaryError
 from so1s.events import Resources, Scaling
+from so1s.kubernetes import Refused
+from so1s_lab.keda import definition
 from tests.deployer.conftest import deployment, settled, until, workload
-from tests.lab.stand_in_servers import Servers
-from tests.lab.test_autoscaling_hpa import QUICK, replicas
+from tests.lab.missing import skipped_where_missing
 from tests.lab.test_cluster_kubernetes import Kubernetes, machine  # noqa: F401 - fixture
 
 # ruff: noqa: F811 - fixtures
 
+KEDA = Keda("http://prometheus.monitoring:9090", authentication="prometheus")
+GPU = Resources(cpu_millicores=100, memory_mib=64, gpus=1)
 ALL = Scaling(
     max_replicas=4,
     cpu_percent=70,
@@ -28,86 +31,45 @@ ALL = Scaling(
     scale_up_replicas_per_minute=4,
     scale_down_replicas_per_minute=2,
 )
-GPU = Resources(cpu_millicores=100, memory_mib=64, gpus=1)
 
 
 @pytest.fixture
-def servers(machine: Kubernetes, prometheus) -> Iterator[Servers]:
-    with Servers(machine.namespace, prometheus) as servers:
-        yield servers
+async def keda_kinds(machine: Kubernetes) -> None:
+    with skipped_where_missing():
+        scaled_objects = definition("keda.sh_scaledobjects")
+    await machine.api.apply(scaled_objects, manager="tests")
+
+    async def are_served() -> bool:
+        try:
+            await machine.api.read("/apis/keda.sh/v1alpha1/scaledobjects", {})
+        except (Refused, TemporaryError):
+            return False
+        return True
+
+    await until(are_served)
 
 
-@pytest.fixture
-async def cluster(machine: Kubernetes, keda, prometheus) -> AsyncGenerator[Cluster]:
-    async with machine.cluster(keda=Keda(prometheus.url)) as entered:
-        yield entered
+async def test_kedas_schema_takes_every_target_and_limit(machine: Kubernetes, keda_kinds):
+    async with machine.cluster(keda=KEDA) as cluster:
+        await cluster.apply(deployment(workload(machine.image("1"), "1", scaling=ALL, resources=GPU)))
+        await settled(cluster, ready=1)
+        await until(lambda: has(machine, "ScaledObject"))
+        spec = machine.objects("ScaledObject")["fraud"]["spec"]
+        assert [each["type"] for each in spec["triggers"]] == ["cpu", *["prometheus"] * 5]
+        assert machine.objects("HorizontalPodAutoscaler") == {}
 
 
-async def kedas_autoscaler(machine: Kubernetes) -> dict[str, Any]:
-    """What KEDA made; empty where there is none."""
-    where = ("autoscaling/v2", "HorizontalPodAutoscaler", machine.namespace, "keda-hpa-fraud")
-    return await machine.api.get(*where) or {}
-
-
-async def test_kedas_autoscaler_has_every_target_and_limit(cluster, machine: Kubernetes):
-    await cluster.apply(deployment(workload(machine.image("1"), "1", scaling=ALL, resources=GPU)))
-    await settled(cluster, ready=1)
-    made = await until(lambda: kedas_autoscaler(machine))
-    assert [each["type"] for each in made["spec"]["metrics"]] == ["Resource", *["External"] * 5]
-    behavior = made["spec"]["behavior"]
-    assert behavior["scaleUp"]["policies"] == [{"type": "Pods", "value": 4, "periodSeconds": 60}]
-    assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 30
-
-
-@pytest.mark.parametrize(
-    ("target", "load"),
-    [({"latency_p90_ms": 50}, {"seconds": 0.18}), ({"concurrency": 2}, {"waiting": 8})],
-    ids=lambda value: next(iter(value)),
-)
-async def test_a_deployment_grows_to_four_replicas_under_load_and_shrinks_to_one_after_it(
-    cluster, machine: Kubernetes, servers: Servers, target: dict[str, float], load: dict[str, float]
-):
-    scaling = Scaling(max_replicas=4, **target, **QUICK)
-    await cluster.apply(deployment(workload(machine.image("1"), "1", scaling=scaling)))
-    await replicas(machine, servers, 1)
-    servers.load(**load)
-    await replicas(machine, servers, 4)
-    servers.load()
-    await replicas(machine, servers, 1)
-
-
-async def test_a_figure_that_cannot_be_read_is_no_reason_to_scale_down(
-    cluster, machine: Kubernetes, servers: Servers
-):
-    scaling = Scaling(max_replicas=4, concurrency=2, **QUICK)
-    await cluster.apply(deployment(workload(machine.image("1"), "1", scaling=scaling)))
-    servers.load(waiting=8)
-    await replicas(machine, servers, 4)
-    servers.run([])
-
-    async def gives_up() -> bool:
-        conditions = (await kedas_autoscaler(machine))["status"].get("conditions", [])
-        return any(each.get("reason") == "FailedGetExternalMetric" for each in conditions)
-
-    await until(gives_up)
-    assert len(machine.names()) == 4
-
-
-async def test_keda_takes_the_place_of_the_clusters_own_autoscaler_and_goes_with_the_last_target(
-    machine: Kubernetes, keda, prometheus
-):
+async def test_keda_takes_the_place_of_the_clusters_own_autoscaler(machine: Kubernetes, keda_kinds):
     wanted = workload(machine.image("1"), "1", scaling=Scaling(max_replicas=4, concurrency=2))
     async with machine.cluster() as cluster:
         await cluster.apply(deployment(wanted))
         await until(lambda: has(machine, "HorizontalPodAutoscaler"))
-    async with machine.cluster(keda=Keda(prometheus.url)) as cluster:
+    async with machine.cluster(keda=KEDA) as cluster:
         await cluster.apply(deployment(wanted))
-        await until(lambda: kedas_autoscaler(machine))
-        assert "fraud" not in machine.objects("HorizontalPodAutoscaler")
+        await until(lambda: has(machine, "ScaledObject"))
+        await until(lambda: has(machine, "HorizontalPodAutoscaler", count=0))
         await cluster.apply(deployment(workload(machine.image("1"), "1", replicas=2), revision=2))
         await until(lambda: has(machine, "ScaledObject", count=0))
-        await until(lambda: has(machine, "HorizontalPodAutoscaler", count=0))
-        await settled(cluster, ready=2, revision=2)
 
 
 async def has(machine: Kubernetes, kind: str, count: int = 1) -> bool:
