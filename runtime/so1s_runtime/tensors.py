@@ -36,8 +36,11 @@ def from_nested(spec: TensorSpec, values: Any) -> np.ndarray:
 
     Raises RequestError with the position of the first value that does not fit.
     """
-    if _is_one_row(spec, values):
-        return _array(spec, values[0], (1, spec.shape[1]))
+    match spec.shape, values:
+        case (-1 | 1, columns), [list(row)] if (
+            len(row) == columns
+        ):  # the usual one needs no look at each level
+            return _array(spec, row, (1, columns))
     level, shape = [values], ()
     for axis in range(len(spec.shape)):
         shape = (*shape, _common_length(spec, axis, level, shape))
@@ -155,18 +158,6 @@ def _fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
         return not shape or spec.shape[0] in (-1, shape[0])
     same_rank = len(shape) == len(spec.shape)
     return same_rank and all(want in (-1, length) for want, length in zip(spec.shape, shape, strict=True))
-
-
-def _is_one_row(spec: TensorSpec, values: Any) -> bool:
-    """Whether this is a row of a matrix, the usual case, which needs no look at each level."""
-    return (
-        len(spec.shape) == 2
-        and type(values) is list
-        and len(values) == 1
-        and type(values[0]) is list
-        and len(values[0]) == spec.shape[1]
-        and spec.shape[0] in {-1, 1}
-    )
 
 
 def _common_length(spec: TensorSpec, axis: int, level: list[Any], shape: tuple[int, ...]) -> int:

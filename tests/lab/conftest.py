@@ -41,6 +41,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/lab/" in item.nodeid and not item.get_closest_marker("keda"):
             item.add_marker("lab")
+            # Two processes, so that neither part of the lab is started twice.
+            item.add_marker(
+                pytest.mark.xdist_group("cluster" if "kubernetes" in item.fixturenames else "rest")
+            )
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from deploy.images import base
 from deploy.images.credentials import Credentials
 from deploy.images.pushing import Destination, pusher
 from so1s_lab import LAB_DIR
+from so1s_lab.once import locked
 from so1s_lab.part import MissingPartError
 from so1s_lab.registry import Registry
 
@@ -33,10 +34,10 @@ async def push_base(registry: Registry) -> str:
 def _layout() -> Path:
     """The base as an OCI layout, made once for the checkout from what Debian's mirror has."""
     layout = LAB_DIR / "images" / f"base-{base.fingerprint()}"
-    if not layout.exists():
-        layout.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            base.build(layout)
-        except base.RecipeError as missing:
-            raise MissingPartError(str(missing)) from missing
+    with locked(layout):
+        if not layout.exists():
+            try:
+                base.build(layout)
+            except base.RecipeError as missing:
+                raise MissingPartError(str(missing)) from missing
     return layout

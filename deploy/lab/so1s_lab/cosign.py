@@ -16,7 +16,7 @@ from so1s_lab.go import GoModule, GoProgram
 from so1s_lab.registry import Registry
 
 _MODULE = "github.com/sigstore/cosign/v3"
-_PROGRAM = GoProgram(
+PROGRAM = GoProgram(
     f"{_MODULE}/cmd/cosign", module=_MODULE, pins=GoModule(CHECKOUT / "deploy" / "lab" / "go" / "cosign")
 )
 _CHECKS: dict[str, Any] = {"insecure_ignore_tlog": True, "allow_http_registry": True}
@@ -31,7 +31,7 @@ class CosignError(Exception):
 class Cosign:
     """Runs cosign against one registry, as its user; nothing of it reaches the network outside."""
 
-    version = _PROGRAM.version
+    version = PROGRAM.version
 
     def __init__(self, directory: Path, registry: Registry) -> None:
         """Take where.
@@ -45,12 +45,12 @@ class Cosign:
         self._binary = Path()
 
     def prepare(self) -> None:
-        """Build it, which takes two minutes the first time, and write down the registry's password.
+        """Build it, which takes minutes the first time, and write down the registry's password.
 
         Raises:
             MissingPartError: there is no Go, or the build fails.
         """
-        self._binary = _PROGRAM.build()
+        self._binary = PROGRAM.build()
         pair = f"{self._registry.username}:{self._registry.password}".encode()
         auths = {self._registry.host: {"auth": base64.b64encode(pair).decode()}}
         config = self._directory / "config.json"

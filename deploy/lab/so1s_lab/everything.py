@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from so1s_lab import apiserver, controllers, etcd, istiod, kwok, metrics_server, prometheus_adapter, scheduler
+from so1s_lab import (
+    apiserver,
+    controllers,
+    cosign,
+    etcd,
+    istiod,
+    kwok,
+    metrics_server,
+    prometheus_adapter,
+    scheduler,
+)
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.istio import Istio
 from so1s_lab.kafka import Kafka
@@ -31,6 +41,7 @@ PROGRAMS = (
     istiod.PROGRAM,
     prometheus_adapter.PROGRAM,
     metrics_server.PROGRAM,
+    cosign.PROGRAM,
     kubernetes_program("kubectl"),
     kubernetes_program("kubelet"),
 )

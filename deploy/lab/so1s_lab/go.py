@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import logging
@@ -10,12 +9,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from so1s_lab import CHECKOUT, LAB_DIR
+from so1s_lab.once import locked
 from so1s_lab.part import MissingPartError
 
 _log = logging.getLogger(__name__)
@@ -48,12 +46,12 @@ class GoModule:
             MissingPartError: there is no Go, or it cannot download the module.
         """
         kept = _SOURCES / f"{module.replace('/', '-')}@{self.version(module)}" / Path(path).name
-        if not kept.exists():
-            self.run("mod", "download", module)
-            source = Path(self.run("list", "-m", "-f", "{{.Dir}}", module).strip()) / path
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.with_suffix(".new").write_bytes(source.read_bytes())
-            kept.with_suffix(".new").replace(kept)
+        with locked(kept):
+            if not kept.exists():
+                self.run("mod", "download", module)
+                source = Path(self.run("list", "-m", "-f", "{{.Dir}}", module).strip()) / path
+                kept.with_suffix(".new").write_bytes(source.read_bytes())
+                kept.with_suffix(".new").replace(kept)
         return kept
 
     def run(self, *arguments: str) -> str:
@@ -124,7 +122,7 @@ class GoProgram:
         """
         binary = BIN / (self.name or self.package.rsplit("/", 1)[-1])
         stamp = binary.with_suffix(".stamp")
-        with _locked(binary.with_suffix(".lock")):
+        with locked(binary):
             if not (binary.exists() and stamp.exists() and stamp.read_text() == self._stamp):
                 _log.info("building %s; this takes minutes the first time", binary.name)
                 self.pins.run("build", "-trimpath", "-ldflags", self._flags, "-o", str(binary), self.package)
@@ -140,12 +138,3 @@ class GoProgram:
         return hashlib.sha256(
             f"{self.pins.digest(self.package)} {self.package} {self._flags}".encode()
         ).hexdigest()
-
-
-@contextmanager
-def _locked(path: Path) -> Generator[None]:
-    """Two runs that need the same program build it once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

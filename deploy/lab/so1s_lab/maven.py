@@ -12,6 +12,7 @@ from pathlib import Path
 
 from so1s_lab import CHECKOUT, LAB_DIR
 from so1s_lab.debian import program
+from so1s_lab.once import locked
 from so1s_lab.part import MissingPartError
 
 _POMS = CHECKOUT / "deploy" / "lab" / "java"
@@ -47,13 +48,16 @@ class MavenProgram:
         """
         digest = hashlib.sha256(self._pom.read_bytes()).hexdigest()[:16]
         libraries = _LIBRARIES / f"{self.name}-{digest}"
-        if not libraries.exists():
-            _LIBRARIES.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=_LIBRARIES) as temporary:
-                copied = Path(temporary) / "libraries"
-                self._copy_dependencies(copied)
-                shutil.move(copied, libraries)
+        with locked(libraries):
+            if not libraries.exists():
+                self._download(libraries)
         return libraries
+
+    def _download(self, libraries: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=libraries.parent) as temporary:
+            copied = Path(temporary) / "libraries"
+            self._copy_dependencies(copied)
+            shutil.move(copied, libraries)
 
     def _copy_dependencies(self, into: Path) -> None:
         line = [program("mvn"), "--batch-mode", "--quiet", "--file", str(self._pom)]
