@@ -68,11 +68,8 @@ def attempt(work: Callable[[], Any]) -> Outcome:
     try:
         return Outcome(work())
     except BaseException as raised:  # noqa: BLE001 - see above
-        if is_answerable(raised):
-            return Outcome(error=raised)
-        error = answerable(raised)
-        error.__cause__ = raised
-        return Outcome(error=error)
+        # A frame that holds an error whose traceback holds the frame is freed late, and its body with it.
+        return Outcome(error=raised if is_answerable(raised) else answerable(raised))
 
 
 def is_answerable(raised: BaseException) -> TypeGuard[Exception]:
@@ -81,5 +78,7 @@ def is_answerable(raised: BaseException) -> TypeGuard[Exception]:
 
 
 def answerable(raised: BaseException) -> Exception:
-    """An error in place of one that is not."""
-    return RuntimeError(f"the model raised {type(raised).__name__}")
+    """An error in place of one that is not, which is its cause."""
+    error = RuntimeError(f"the model raised {type(raised).__name__}")
+    error.__cause__ = raised
+    return error

@@ -24,9 +24,13 @@ class Pace:
 
     steady: bool = False
     seconds: float = 0.0
-    in_doubt: bool = False
-    """Whether the latest call took long, which may be its own work or a busy machine's."""
     _quick: int = 0
+    _doubted: int = 0
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a call took long lately, which may be its own work or a busy machine's."""
+        return self._doubted > 0
 
     def see(self, seconds: float) -> None:
         """Note the time that a request kept a thread."""
@@ -34,11 +38,12 @@ class Pace:
 
     def see_duration(self, seconds: float) -> None:
         """Note how long one request took on the event loop. A short one is cheaper to see so than as work."""
-        self.in_doubt = seconds > QUICK_SECONDS
+        if seconds > QUICK_SECONDS:
+            self._doubted = _QUICK_IN_A_ROW
 
     def see_work(self, seconds: float) -> None:
         """Note the processor time of one request: unlike its duration, a busy machine does not change it."""
-        self.in_doubt = False
+        self._doubted = max(0, self._doubted - 1)
         self._quick = min(self._quick + 1, _QUICK_IN_A_ROW) if seconds <= QUICK_SECONDS else 0
 
     def is_quick(self, size: int) -> bool:

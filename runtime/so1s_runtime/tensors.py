@@ -36,10 +36,9 @@ def from_nested(spec: TensorSpec, values: Any) -> np.ndarray:
 
     Raises RequestError with the position of the first value that does not fit.
     """
+    # One row of a matrix, the usual case, needs no look at each level.
     match spec.shape, values:
-        case (-1 | 1, columns), [list(row)] if (
-            len(row) == columns
-        ):  # the usual one needs no look at each level
+        case (-1 | 1, columns), list([list(row)]) if len(row) == columns:
             return _array(spec, row, (1, columns))
     level, shape = [values], ()
     for axis in range(len(spec.shape)):

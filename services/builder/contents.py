@@ -20,6 +20,7 @@ from so1s import requirements
 from so1s.errors import InvalidInput
 from so1s.events import ModelUploaded, Signature
 from so1s.events.model import Compilable, Format
+from so1s.links import link
 from so1s.modelfile import FILE_NAME, MAX_BYTES, ModelFile
 from so1s.requirements import Requirements
 from so1s_runtime import manifest as manifests
@@ -123,7 +124,7 @@ def divide(directory: Path, weights: Path, rest: Path) -> None:
         into = rest if path.suffix in _CODE or name.as_posix() in about else weights
         if path.is_file():
             (into / name).parent.mkdir(parents=True, exist_ok=True)
-            (into / name).hardlink_to(path)
+            link(str(path), str(into / name))
         elif not any(path.iterdir()):  # such as the assets of a SavedModel, which it insists on
             (weights / name).mkdir(parents=True)
 

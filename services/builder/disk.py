@@ -127,9 +127,10 @@ def is_full(error: BaseException | None) -> bool:
 
 def size_of(directory: Path) -> int:
     """The bytes that all below a directory take on its disk; what goes meanwhile counts or does not."""
-    total = 0
+    taken: dict[tuple[int, int], int] = {}  # a file with several names takes its room once
     for parent, directories, files in os.walk(directory):
         for name in (*directories, *files):
             with contextlib.suppress(FileNotFoundError):
-                total += Path(parent, name).lstat().st_blocks * 512
-    return total
+                found = Path(parent, name).lstat()
+                taken[found.st_dev, found.st_ino] = found.st_blocks * 512
+    return sum(taken.values())

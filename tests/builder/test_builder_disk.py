@@ -256,7 +256,7 @@ async def test_a_build_on_a_disk_that_fills_up_anywhere_is_put_off_and_done_once
 
     await until(is_built, seconds=20)
     image = next(each for each in await shop.emitted() if isinstance(each, ImageBuilt)).image
-    assert sound(small / "images") == 5
+    assert sound(small / "images") == 6
     assert image.reference.endswith(image.digest)
 
 

@@ -53,6 +53,16 @@ def test_the_topmost_layer_wins_and_search_paths_name_all_of_them(layout, direct
     assert [[path.name for path in place.iterdir()] for place in places] == [["b.py"], ["a.py"]]
 
 
+def test_a_directory_of_several_layers_has_the_files_of_all_and_the_topmost_wins(layout, directory):
+    weights = {"opt/so1s/model/files/model.onnx": b"weights", "opt/so1s/model/files/a.txt": b"below"}
+    code = {"opt/so1s/model/files/a.txt": b"above", "opt/so1s/model/model.json": b"{}"}
+    image = layout.write([layout.layer(tar(weights), ""), layout.layer(tar(code), "")], host_platform())
+    model = Path(unpack(image.reference, directory).entrypoint[-1])
+    found = {str(path.relative_to(model)): path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    assert found == {"files/model.onnx": b"weights", "files/a.txt": b"above", "model.json": b"{}"}
+    assert unpack(image.reference, directory).entrypoint[-1] == str(model)
+
+
 def test_an_image_of_another_platform_is_refused(layout, directory):
     with pytest.raises(ImageProblem, match="made for 'linux-riscv64-cp39'"):
         unpack(layout.image("1", platform="linux-riscv64-cp39").reference, directory)

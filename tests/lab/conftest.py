@@ -41,10 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/lab/" in item.nodeid and not item.get_closest_marker("keda"):
             item.add_marker("lab")
-            # Two processes, so that neither part of the lab is started twice.
-            item.add_marker(
-                pytest.mark.xdist_group("cluster" if "kubernetes" in item.fixturenames else "rest")
-            )
+            # A machine has one real node, which one of two processes has; other parts may run twice.
+            on_node = not {"node", "parts"}.isdisjoint(item.fixturenames)
+            item.add_marker(pytest.mark.xdist_group("node" if on_node else "rest"))
 
 
 @pytest.fixture(scope="session")

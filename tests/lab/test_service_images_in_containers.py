@@ -25,7 +25,6 @@ from so1s.events import Event
 from so1s.publisher import AsyncPublisher
 from so1s.settings import KafkaSettings
 from so1s_lab import CHECKOUT, LAB_DIR
-from so1s_lab.once import locked
 from so1s_lab.ports import any_port
 from so1s_lab.readiness import listens
 from tests import played_events
@@ -69,8 +68,7 @@ def image(base_layout, registry) -> Callable[[str], str]:
 
     def make(name: str) -> str:
         line = [sys.executable, "-m", "deploy.images", name, *where, *what]
-        with locked(IMAGES / "services"):
-            subprocess.run(line, env=os.environ | credentials, cwd=CHECKOUT, check=True)
+        subprocess.run(line, env=os.environ | credentials, cwd=CHECKOUT, check=True)
         return f"{registry.host}/so1s/services/{name}:{TAG}"
 
     return make

@@ -77,14 +77,25 @@ async def test_a_steady_quick_model_is_soon_asked_on_the_event_loop_and_another_
         assert worker.slots.taken == 0
 
 
-def test_a_call_that_took_long_is_quick_until_its_work_is_seen():
+def test_after_a_call_that_took_long_the_work_of_the_next_ones_is_seen():
     pace = Pace(steady=True)
     for _ in range(16):
         pace.see_work(0.0001)
     pace.see_duration(1.0)
-    assert (pace.in_doubt, pace.is_quick(10)) == (True, True)
-    pace.see_work(0.0001)  # the machine was busy
-    assert (pace.in_doubt, pace.is_quick(10)) == (False, True)
+    for _ in range(16):
+        assert (pace.in_doubt, pace.is_quick(10)) == (True, True)
+        pace.see_work(0.0001)  # it was the machine
+    assert not pace.in_doubt
+
+
+def test_a_slow_call_among_quick_ones_is_found_out_by_its_work():
+    pace = Pace(steady=True)
+    for _ in range(16):
+        pace.see_work(0.0001)
+    pace.see_duration(1.0)
+    pace.see_work(0.0001)
+    pace.see_work(1.0)
+    assert not pace.is_quick(10)
 
 
 def test_one_slow_call_sends_the_next_ones_to_threads():

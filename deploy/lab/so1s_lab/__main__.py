@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.panel import Panel
 
 from so1s_lab import LAB_DIR
 from so1s_lab.debian import install_missing
-from so1s_lab.everything import PROGRAMS, Addresses, Everything
+from so1s_lab.everything import EXTRA, PROGRAMS, Addresses, Everything
 from so1s_lab.part import MissingPartError
 from so1s_lab.runner import PartNotReadyError, Runner, Started
 from so1s_local.supervisor import PlatformRunsError
@@ -32,12 +33,14 @@ def _group() -> None:
 
 
 @app.command()
-def setup() -> None:
+def setup(
+    also: Annotated[list[str], typer.Option(help=f"what some tests need: {', '.join(EXTRA)}")] = [],  # noqa: B006 - typer's
+) -> None:
     """Install the Debian packages that parts need, where this is root on a Debian, and build the programs."""
     try:
         for package in install_missing():
             console.print(f"[green]✓[/] installed {package}")
-        for program in PROGRAMS:
+        for program in (*PROGRAMS, *(each for name in also for each in EXTRA[name])):
             program.build()
     except MissingPartError as missing:
         _missing(str(missing))

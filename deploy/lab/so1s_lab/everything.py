@@ -14,6 +14,7 @@ from so1s_lab import (
     cosign,
     etcd,
     istiod,
+    keda,
     kwok,
     metrics_server,
     prometheus_adapter,
@@ -41,11 +42,12 @@ PROGRAMS = (
     istiod.PROGRAM,
     prometheus_adapter.PROGRAM,
     metrics_server.PROGRAM,
-    cosign.PROGRAM,
     kubernetes_program("kubectl"),
     kubernetes_program("kubelet"),
 )
 """Those whose first build takes long."""
+EXTRA = {"cosign": (cosign.PROGRAM,), "keda": (keda.OPERATOR, keda.METRICS_SERVER)}
+"""Those that some tests alone run."""
 
 
 @dataclass

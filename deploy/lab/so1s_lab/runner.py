@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from so1s.blocking import LoopThread
+from so1s_lab.once import locked
 from so1s_lab.part import Part
 from so1s_local.output import Logs
 from so1s_local.process import Output, Process, end_leftovers
@@ -64,9 +65,10 @@ class Runner:
 
     def __enter__(self) -> Self:
         """Take the directory, which is empty then."""
-        for path in self.run_dir.parent.glob("*/lock"):
-            _remove_if_dead(path.parent)
-        self._lock.acquire()
+        with locked(self.run_dir.parent / "starting"):  # else one removes what another has just made
+            for path in self.run_dir.parent.glob("*/lock"):
+                _remove_if_dead(path.parent)
+            self._lock.acquire()
         for directory in (self._records, self.run_dir / "logs"):
             directory.mkdir()
         self._loop.__enter__()

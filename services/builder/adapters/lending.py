@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.builder.adapters.inspection.places import MODEL
+from so1s.links import link
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,10 @@ async def lend(model: Path, lent: Path) -> AsyncGenerator[Lent]:
 
 def _fill(place: Path, model: Path) -> str:
     if model.is_dir():
-        shutil.copytree(model, place, symlinks=True, copy_function=_link, dirs_exist_ok=True)
+        shutil.copytree(model, place, symlinks=True, copy_function=link, dirs_exist_ok=True)
         seen = MODEL
     else:
-        _link(str(model), str(place / model.name))
+        link(str(model), str(place / model.name))
         seen = f"{MODEL}/{model.name}"
     place.chmod(0o755)  # in the sandbox it may be nobody who reads
     return seen
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

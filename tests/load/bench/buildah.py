@@ -1,4 +1,4 @@
-"""buildah with the same content: an image of the same layers, and that image as a layout."""
+"""buildah with the same content: an image of layers as ours but for the manifest's, and that as a layout."""
 
 import asyncio
 import shutil

@@ -21,7 +21,10 @@ from typing import Any, BinaryIO
 
 import zstandard
 
+from so1s.links import link
+
 _CHUNK_BYTES = 1024 * 1024
+_UNFINISHED = ".unpacking-"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -67,14 +70,14 @@ def unpack(reference: str, directory: Path) -> Unpacked:
     layers = [_unpack_layer(blobs, layer, directory) for layer in reversed(manifest["layers"])]
     environment = dict(entry.split("=", 1) for entry in config.get("Env") or [])
     return Unpacked(
-        entrypoint=tuple(_here(layers, word) for word in config.get("Entrypoint") or []),
+        entrypoint=tuple(_here(layers, word, directory) for word in config.get("Entrypoint") or []),
         environment={name: _all_here(layers, value) for name, value in environment.items()},
     )
 
 
 def remove_leftovers(directory: Path) -> None:
     """Remove what a crash left half unpacked; no unpacking may be under way."""
-    for leftover in directory.glob(".unpacking-*"):
+    for leftover in directory.glob(f"{_UNFINISHED}*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -138,7 +141,7 @@ def _unpack_layer(blobs: _Blobs, layer: dict[str, Any], directory: Path) -> Path
         return target
     source = blobs.path(digest)
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=directory))
+    temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory))
     try:
         with source.open("rb") as raw:
             stream = _Hashing(raw)
@@ -177,13 +180,31 @@ def _found(layers: list[Path], path: str) -> list[str]:
     return [str(candidate) for candidate in candidates if candidate.exists()]
 
 
-def _here(layers: list[Path], word: str) -> str:
+def _here(layers: list[Path], word: str, directory: Path) -> str:
     if not word.startswith("/"):
         return word
     found = _found(layers, word)
     if not found:
         raise ImageProblem(f"no layer of the image has {word}")
-    return found[0]
+    return _merged(found, directory) if len(found) > 1 else found[0]
+
+
+def _merged(places: list[str], directory: Path) -> str:
+    """One directory with the files of several layers, the topmost first; links, which take no room."""
+    target = directory / f"merged-{hashlib.sha256(':'.join(places).encode()).hexdigest()}"
+    if target.is_dir():
+        return str(target)
+    temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory))
+    try:
+        for place in reversed(places):
+            shutil.copytree(place, temporary, copy_function=link, dirs_exist_ok=True)
+        temporary.rename(target)
+    except OSError as error:
+        if not target.is_dir():  # else another process was faster
+            raise ImageProblem(f"{', '.join(places)} cannot be put together: {error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return str(target)
 
 
 def _all_here(layers: list[Path], value: str) -> str:
