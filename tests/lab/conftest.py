@@ -37,6 +37,7 @@ from tests.lab.parts import (  # noqa: F401 - fixtures
 Start = Callable[..., None]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/lab/" in item.nodeid and not item.get_closest_marker("keda"):
