@@ -150,13 +150,24 @@ def _unpack(tree: Path, mirror: str) -> None:
     line = [program, "--quiet", "--variant=essential", f"--include={','.join(PACKAGES)}", *options]
     done = subprocess.run(  # noqa: S603 - the arguments are this recipe's
         [*line, SUITE, str(tree), mirror],
-        env=os.environ | {"SOURCE_DATE_EPOCH": str(_CREATED_AT)},
+        env=_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
         raise RecipeError(f"mmdebstrap: {done.stderr.strip()[-2000:]}")
+
+
+def _environment() -> dict[str, str]:
+    """Without what changes how the packages' scripts run Python, but for one: they leave no bytecode."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return kept | {
+        "SOURCE_DATE_EPOCH": str(_CREATED_AT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+    }
 
 
 def _write_layout(layout: Path, tree: Path, versions: dict[str, str]) -> str:

@@ -1,5 +1,7 @@
 """The base of Debian packages: pinned, and the same wherever it is made."""
 
+import os
+
 import pytest
 
 from deploy.images import base
@@ -14,7 +16,11 @@ def test_packages_that_differ_from_the_lock_are_named(tmp_path):
         base.require_locked({"bash": "5.2", "zlib": "1.2"}, lock)
 
 
-def test_the_same_packages_give_the_same_digest(base_image, tmp_path):
+def test_the_same_packages_give_the_same_digest_whatever_the_environment(base_image, tmp_path, monkeypatch):
+    """Scripts of packages run Python, which leaves bytecode unless it is told not to."""
+    written = {"": "1", "1": ""}[os.environ.get("PYTHONDONTWRITEBYTECODE", "")]
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", written)
+    monkeypatch.setenv("TZ", "Asia/Seoul")
     assert base.build(tmp_path / "again") == base_image.partition("@")[2]
 
 

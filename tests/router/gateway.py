@@ -29,7 +29,7 @@ def free_ports(number: int) -> list[int]:
     return ports
 
 
-async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 10) -> Any:
+async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
     """What the condition answers once it is true."""
     deadline = time.monotonic() + seconds
     while not (answer := await condition()):
