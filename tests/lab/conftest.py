@@ -8,8 +8,6 @@ from pathlib import Path
 import psutil
 import pytest
 from kubernetes_asyncio.client import CoreV1Api
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from so1s_lab import LAB_DIR
 from so1s_lab.control_plane import ControlPlane
@@ -43,26 +41,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/lab/" in item.nodeid and not item.get_closest_marker("keda"):
             item.add_marker("lab")
-
-
-_ON_THE_REAL_NODE = {
-    "test_cluster_real_servers.py",
-    "test_control_plane_node.py",
-    "test_three_replicas.py",
-    "test_whole_chain.py",
-}
-"""A machine has one such node, and so one process of a run has it; other parts may run twice."""
-
-
-class _OneNode(LoadScopeScheduling):
-    """Two shares of the tests, for `-n 2`."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "node" if Path(nodeid.partition("::")[0]).name in _ON_THE_REAL_NODE else "rest"
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    return _OneNode(config, log)
 
 
 @pytest.fixture(scope="session")
