@@ -11,30 +11,16 @@ import pytest
 
 from services.deployer.adapters.kubernetes.keda import Keda
 from services.deployer.ports import Cluster
-from so1s.events import Resources, Scaling
+from so1s.events import Scaling
 from tests.deployer.conftest import deployment, settled, until, workload
 from tests.lab.stand_in_servers import Servers
 from tests.lab.test_autoscaling_hpa import QUICK, replicas
+from tests.lab.test_autoscaling_keda import ALL, GPU
 from tests.lab.test_cluster_kubernetes import Kubernetes, machine  # noqa: F401 - fixture
 
 # ruff: noqa: F811 - fixtures
 
 pytestmark = pytest.mark.keda
-
-ALL = Scaling(
-    max_replicas=4,
-    cpu_percent=70,
-    gpu_percent=80,
-    requests_per_second=10,
-    concurrency=2,
-    latency_p90_ms=50,
-    latency_p99_ms=90,
-    scale_up_window_seconds=0,
-    scale_down_window_seconds=30,
-    scale_up_replicas_per_minute=4,
-    scale_down_replicas_per_minute=2,
-)
-GPU = Resources(cpu_millicores=100, memory_mib=64, gpus=1)
 
 
 @pytest.fixture
