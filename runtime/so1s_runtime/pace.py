@@ -8,7 +8,7 @@ QUICK_SECONDS = 0.001
 # The time of a call depends on its size, and a larger one than this was perhaps never seen.
 SMALL_BYTES = 16 * 1024
 
-# One slow call sends the next ones to a thread.
+# One call whose work is slow sends the next ones to a thread. After a long call, the work of so many is seen.
 _QUICK_IN_A_ROW = 16
 
 # How much the latest call counts in the average.
