@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from so1s_runtime import exchange, openapi, protocol
-from so1s_runtime.asgi import CallerGoneError, Message, Receive, Request, Response, Send, json_response
+from so1s_runtime.asgi import CallerGoneError, Head, Message, Receive, Request, Response, Send, json_response
 from so1s_runtime.declared import as_declared
 from so1s_runtime.errors import RequestError, unforeseen
 from so1s_runtime.identity import Asked, Identity, identify
@@ -49,6 +49,13 @@ class Route(NamedTuple):
     handler: Callable[[Request], Awaitable[Response]]
 
 
+class Inference(NamedTuple):
+    """What a path asks the model: `ask` reads the body behind a head."""
+
+    template: str
+    ask: Callable[[Head], Ask[Response]]
+
+
 class App:
     """An ASGI application that serves one model, once `model` is set."""
 
@@ -61,6 +68,7 @@ class App:
         self.worker = Worker(settings)
         self.metrics = Metrics(manifest, lambda: self.worker.slots.taken)
         self._settings = settings
+        self.inferences = self._inferences()
         self._label = (b"x-model", f"{manifest.name}@{manifest.version}".encode())
         self._routes = self._paths()
 
@@ -71,11 +79,23 @@ class App:
             return State.DRAINING
         return State.READY if self.model else State.LOADING
 
-    def _paths(self) -> dict[str, Route]:
+    def _inferences(self) -> dict[str, Inference]:
         name, version = self.manifest.name, self.manifest.version
         predict = self._predict_typed if self.manifest.declared else self._predict
+        infer = Inference("/v2/models/{name}/infer", self._infer)
+        return {
+            "/predict": Inference("/predict", predict),
+            f"/v2/models/{name}/infer": infer,
+            f"/v2/models/{name}/versions/{version}/infer": infer,
+        }
+
+    def _paths(self) -> dict[str, Route]:
+        name, version = self.manifest.name, self.manifest.version
         routes = {
-            "/predict": Route("/predict", "POST", predict),
+            path: Route(inference.template, "POST", partial(self._ask, inference.ask))
+            for path, inference in self.inferences.items()
+        }
+        routes |= {
             "/metrics": Route("/metrics", "GET", self._metrics),
             "/openapi.json": Route("/openapi.json", "GET", self._openapi),
             "/v2": Route("/v2", "GET", self._server_metadata),
@@ -87,19 +107,18 @@ class App:
         for prefix in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
             routes[prefix] = Route("/v2/models/{name}", "GET", self._model_metadata)
             routes[f"{prefix}/ready"] = Route("/v2/models/{name}/ready", "GET", self._ready)
-            routes[f"{prefix}/infer"] = Route("/v2/models/{name}/infer", "POST", self._infer)
         return routes
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; `scope` is of type http."""
         started = time.perf_counter()
         headers = dict(scope["headers"])
-        request = Request(_identity(headers), headers, receive)
+        request = Request(identity_in(headers), headers, receive)
         route = self._routes.get(scope["path"])
         try:
             response = await self._answer(scope, route, request)
             status = response.status
-            await response.send(send, self._headers(request))
+            await response.send(send, self.headers(request.identity))
         except CallerGoneError:
             status = _CALLER_GONE
         template = route.template if route else "other"
@@ -133,36 +152,40 @@ class App:
         log(logging.ERROR, "request failed", error=error, path=path, **identity.log_fields())
         return unforeseen(error, identity.request_id)
 
-    def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
-        named = [(name.encode(), value.encode()) for name, value in request.identity.headers()]
+    def headers(self, identity: Identity) -> list[tuple[bytes, bytes]]:
+        """What every answer says of its request and of the server."""
+        named = [(name.encode(), value.encode()) for name, value in identity.headers()]
         headers = [*named, self._label]
         # Callers move to another replica before this one closes their connection.
         return [*headers, (b"connection", b"close")] if self.draining else headers
 
     # What follows hands coroutines on, as each one more on the way costs.
 
-    def _predict(self, request: Request) -> Awaitable[Response]:
-        if request.headers.get(b"content-type", b"").startswith(b"multipart/"):
-            return self._predict_typed(request)
-        return self._ask(partial(exchange.predict, self.loaded()), request)
-
-    def _predict_typed(self, request: Request) -> Awaitable[Response]:
-        content_type, accept = (request.header(name) for name in (b"content-type", b"accept"))
-        ask = partial(exchange.predict_typed, self.loaded(), self.types, content_type, accept)
-        return self._ask(ask, request)
-
-    def _infer(self, request: Request) -> Awaitable[Response]:
-        length = _json_length(request)
-        return self._ask(partial(exchange.infer, self.loaded(), request.identity.request_id, length), request)
-
-    def _ask(self, ask: Ask[Response], request: Request) -> Awaitable[Response]:
+    def _ask(self, inference: Callable[[Head], Ask[Response]], request: Request) -> Awaitable[Response]:
         settings = self._settings
+        ask = inference(request)
         body = partial(request.body, settings.max_body_bytes, settings.body_seconds)
         return self.answer(body, ask, request.identity)
 
     def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T], identity: Identity) -> Awaitable[T]:
         """See `Worker.answer`; payloads are sampled on the way."""
-        return self.worker.answer(body, self.payloads.tapped(ask, identity) if self.payloads else ask)
+        return self.worker.answer(body, self.tapped(ask, identity))
+
+    def tapped(self, ask: Ask[T], identity: Identity) -> Ask[T]:
+        """The same, but that payloads are sampled."""
+        return self.payloads.tapped(ask, identity) if self.payloads else ask
+
+    def _predict(self, head: Head) -> Ask[Response]:
+        if head.headers.get(b"content-type", b"").startswith(b"multipart/"):
+            return self._predict_typed(head)
+        return partial(exchange.predict, self.loaded())
+
+    def _predict_typed(self, head: Head) -> Ask[Response]:
+        content_type, accept = (head.header(name) for name in (b"content-type", b"accept"))
+        return partial(exchange.predict_typed, self.loaded(), self.types, content_type, accept)
+
+    def _infer(self, head: Head) -> Ask[Response]:
+        return partial(exchange.infer, self.loaded(), head.identity.request_id, _json_length(head))
 
     def loaded(self) -> Model:
         """The model. Raises RequestError (503) while there is none."""
@@ -208,16 +231,17 @@ def _handler(
     return route.handler
 
 
-def _identity(headers: dict[bytes, bytes]) -> Identity:
+def identity_in(headers: dict[bytes, bytes]) -> Identity:
+    """The names of a request, as its headers give them."""
     given = [headers.get(name) for name in _NAMED_BY]
     if given == _UNNAMED:
         return identify(None, None, None)
     return identify(*(value.decode("latin-1") if value else None for value in given))
 
 
-def _json_length(request: Request) -> int | None:
+def _json_length(head: Head) -> int | None:
     """Where the binary data of a body begins; nothing where the body is JSON alone."""
-    given = request.headers.get(protocol.JSON_LENGTH)
+    given = head.headers.get(protocol.JSON_LENGTH)
     if given is None:
         return None
     if not given.isdigit():

@@ -24,16 +24,22 @@ class CallerGoneError(Exception):
 
 
 @dataclass(slots=True)
-class Request:
-    """One HTTP request; header names are lower case."""
+class Head:
+    """What comes before a request's body; header names are lower case."""
 
     identity: Identity
     headers: dict[bytes, bytes]
-    receive: Receive
 
     def header(self, name: bytes) -> str:
         """A header; empty where it is not there."""
         return self.headers.get(name, b"").decode("latin-1")
+
+
+@dataclass(slots=True)
+class Request(Head):
+    """One HTTP request."""
+
+    receive: Receive
 
     async def body(self, max_bytes: int, seconds: float) -> bytes:
         """The whole body. Raises RequestError if it is too large (413), too slow (408) or encoded (415)."""

@@ -1,6 +1,7 @@
 """The process: listen, load, serve, and on SIGTERM drain."""
 
 import asyncio
+import gc
 import logging
 import math
 import socket
@@ -15,6 +16,7 @@ from so1s_runtime.app import App, State
 from so1s_runtime.errors import AuthorError, ModelError
 from so1s_runtime.logs import configure, log
 from so1s_runtime.payloads import Payloads, redacted
+from so1s_runtime.prompt import Prompt
 from so1s_runtime.rpc.server import RpcServer
 from so1s_runtime.settings import Settings
 from so1s_runtime.sinks import Outbox, sink
@@ -51,6 +53,8 @@ class Server(uvicorn.Server):
             app.worker.use(
                 await app.worker.load(partial(trial.attempt, loaded, settings.model_dir)), settings.batch_rows
             )
+            gc.collect()
+            gc.freeze()  # what was loaded stays, so that full rounds, which stop everything, need not walk it
             app.model = loaded
         except Exception as error:  # noqa: BLE001 - whatever stops the load must stop the process
             # Its author needs to see where code failed; of a broken file the reason tells all.
@@ -144,7 +148,7 @@ def _grace_seconds(settings: Settings) -> int:
 def _config(settings: Settings, app: App, rpc: RpcServer) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=connection.protocol(rpc.port, settings.body_seconds),
+        http=connection.protocol(Prompt(app, settings.max_body_bytes), rpc.port, settings.body_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -58,6 +58,14 @@ class Worker:
         self.pace.seconds = trial.seconds
         self._gathering.rows = batch_rows if trial.batching_pays else 1
 
+    def answer_now(self, ask: Ask[T], content: Any) -> T:
+        """Decode what has come with `ask`, and ask a quick model. Raises what `answer` does."""
+        self.slots.take()
+        try:
+            return self._answer_here(ask, content)
+        finally:
+            self.slots.free()
+
     async def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T]) -> T:
         """Take a slot, read the body, decode it with `ask`, and ask the model.
 
