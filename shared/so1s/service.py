@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +47,7 @@ from so1s.ways.kafka import unreachable
 log = structlog.get_logger()
 
 H = TypeVar("H", bound=Handler)
+T = TypeVar("T")
 
 _RELAY_SECONDS = 1.0
 _START_SECONDS = 1.0
@@ -221,13 +222,13 @@ class Service:
             await self._open_store(stack)
             self._opened.set()
             stack.push_async_callback(self._producer.stop)
-            await self._reach_kafka()
+            await self._once_kafka_permits(self._reach_kafka)
             stack.push_async_callback(self._flush_last)
             relay = Loop("relay", self._flush, every_seconds=_RELAY_SECONDS, leader=False)
             self.store.on_emitted = relay.wake
             prune = Loop("prune", self._prune, every_seconds=_PRUNE_SECONDS)
             tasks = await stack.enter_async_context(_tasks(self._runners([relay, prune, *self._loops])))
-            subscribers = await self._consume(stack)
+            subscribers = await self._once_kafka_permits(partial(self._consume, stack))
             self._health.watch(subscribers, tasks)
             log.info("started", topics=len(self._subscriptions))
             yield
@@ -252,21 +253,24 @@ class Service:
             if missing := subscription.missing():
                 raise TypeError(f"{subscription.handler}: nothing was provided for {', '.join(missing)}")
 
-    async def _reach_kafka(self) -> None:
-        """Check the topics and connect; goes on trying while Kafka is away, or forbids that."""
-        for failures in itertools.count(1):
+    async def _once_kafka_permits(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step of the start; goes on trying while Kafka is away, or refuses."""
+        failures = 0
+        while True:
             try:
-                await prepare(self.settings, self._topics())
-                await self._producer.start()
+                return await step()
             except KafkaConnectionError as error:
                 self._health.waits_for = str(unreachable(self.settings, error))
             except KafkaError as error:
                 self._health.waits_for = f"Kafka refuses the start: {error}; `so1s doctor` looks closer"
-            else:
-                return
+            failures += 1
             seconds = _START_SECONDS + backoff_seconds(failures)
             log.warning(self._health.waits_for, tries_again_in_seconds=round(seconds, 1))
             await asyncio.sleep(seconds)
+
+    async def _reach_kafka(self) -> None:
+        await prepare(self.settings, self._topics())
+        await self._producer.start()
 
     def _topics(self) -> list[Topic]:
         topics = [subscription.event_class.topic for subscription in self._subscriptions]
@@ -281,8 +285,10 @@ class Service:
         broker: KafkaBroker = make_broker(self.settings)
         parts = Parts(self.name, self.settings, self.store, self._producer)
         subscribers = [Subscriber(broker, subscription, parts) for subscription in self._subscriptions]
-        stack.push_async_callback(broker.stop)
-        await broker.start()
+        async with AsyncExitStack() as begun:
+            begun.push_async_callback(broker.stop)
+            await broker.start()
+            stack.push_async_callback(begun.pop_all().aclose)
         return subscribers
 
     async def _flush(self) -> None:

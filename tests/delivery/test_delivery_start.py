@@ -10,7 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aiokafka.errors import UnknownError
+from faststream.kafka import KafkaBroker
 
+from so1s import service
 from so1s.platform import Platform
 from so1s_broker import Broker
 
@@ -104,3 +107,28 @@ async def test_what_ends_a_start_for_good_ends_the_process_with_an_error(broker,
             output, _ = await process.communicate()
     assert process.returncode == 1
     assert b"unable to open database file" in output
+
+
+async def test_a_consumer_whose_group_kafka_refuses_at_first_is_started_again(
+    bench, numbers, logged, monkeypatch, eventually
+):
+    @bench.consumer.on(bench.Noted)
+    async def note(noted) -> None:
+        numbers.append(noted.number)
+
+    refusals = [UnknownError("while the group is rejoined")]
+    start = KafkaBroker.start
+
+    async def refused_once(broker: KafkaBroker) -> None:
+        await start(broker)
+        if refusals:
+            raise refusals.pop()
+
+    monkeypatch.setattr(KafkaBroker, "start", refused_once)
+    monkeypatch.setattr(service, "_START_SECONDS", 0.01)
+    monkeypatch.setattr(service, "backoff_seconds", lambda _failures: 0.01)
+    await bench.publish(bench.note(1))
+    async with bench.service():
+        await eventually(bench.is_done)
+    assert numbers == [1]
+    assert any("while the group is rejoined" in line["event"] for line in logged)
