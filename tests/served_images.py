@@ -24,6 +24,8 @@ from so1s.store import Store
 from so1s.testing import run
 from tests.builder.conftest import emitted
 
+PYTHON = (sys._base_executable, "-S")
+"""The interpreter, without what is installed for it."""
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -107,6 +109,12 @@ class _Hashing:
         return f"sha256:{self._hash.hexdigest()}"
 
 
+def environment_in(config: dict, root: Path) -> dict[str, str]:
+    """The variables of an unpacked image's processes."""
+    environment = dict(variable.split("=", 1) for variable in config["Env"])
+    return environment | {"PYTHONPATH": environment["PYTHONPATH"].replace("/opt", f"{root}/opt")}
+
+
 @contextmanager
 def served(config: dict, root: Path) -> Iterator[str]:
     """The server of an unpacked image, started as its configuration says."""
@@ -114,14 +122,10 @@ def served(config: dict, root: Path) -> Iterator[str]:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
     _python, *arguments = config["Entrypoint"]
-    command = [
-        sys._base_executable,
-        "-S",
-        *(argument.replace("/opt", f"{root}/opt") for argument in arguments),
-    ]
-    environment = dict(variable.split("=", 1) for variable in config["Env"])
-    environment["PYTHONPATH"] = environment["PYTHONPATH"].replace("/opt", f"{root}/opt")
-    process = subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=subprocess.DEVNULL)
+    command = [*PYTHON, *(argument.replace("/opt", f"{root}/opt") for argument in arguments)]
+    process = subprocess.Popen(
+        [*command, "--port", str(port)], env=environment_in(config, root), stdout=subprocess.DEVNULL
+    )
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -1,66 +1,93 @@
-"""How long an inference server takes from its start to its first answer, beside its library's import.
+"""How long the server of an image takes from its start to its first answer, beside its library's import.
 
 Both begin with an interpreter, on one core, and read files that the system has in memory.
 """
 
 import asyncio
-import subprocess
-import sys
+import os
 import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import skops.io
 
-from so1s_runtime.loaders.skops import inspect
-from so1s_runtime.manifest import FILE_NAME, Manifest
+from so1s.events import ImageBuilt
+from so1s.events.model import Optimization
 from tests.load.bench import servers
 from tests.load.bench.figure import Figure
 from tests.load.bench.measure import medians
+from tests.served_images import PYTHON, build_of, environment_in, served, settings_in, unpacked, uploaded
 
 _ROUNDS = 5
 
 
+@dataclass(frozen=True)
+class _Image:
+    """An image, unpacked, and its configuration."""
+
+    config: dict
+    root: Path
+
+
 async def measure(directory: Path) -> list[Figure]:
-    models = {
-        "ONNX": (servers.model_directory(directory / "onnx"), "import onnxruntime"),
-        "scikit-learn": (_skops_directory(directory / "skops"), "import skops.io"),
+    onnx = servers.write_forest(directory / "made/model.onnx").read_bytes()
+    forest = skops.io.dumps(servers.forest())
+    images = {
+        "ONNX": (await _built(directory / "onnx", "model.onnx", onnx, "none"), "import onnxruntime"),
+        "scikit-learn": (await _built(directory / "skops", "model.skops", forest, "none"), "import skops.io"),
+        "scikit-learn, compiled to ONNX": (
+            await _built(directory / "compiled", "model.skops", forest, "onnx"),
+            "import onnxruntime",
+        ),
     }
     figures = []
-    for name, (model, statement) in models.items():
-        runs = [partial(start, model), partial(imported, statement)]
+    for name, (image, statement) in images.items():
+        runs = [partial(_start, image), partial(_import, image, statement)]
         await medians(*runs, rounds=1)  # files are read from the disk
         ours, alone = await medians(*runs, rounds=_ROUNDS)
         figures.append(Figure(f"start to first answer, {name}", "s", ours, f"`{statement}` alone", alone))
     return figures
 
 
-def _skops_directory(directory: Path) -> Path:
-    """The forest as scikit-learn itself has it."""
-    directory.mkdir()
-    path = directory / "model.skops"
-    skops.io.dump(servers.forest(), path)
-    manifest = Manifest(name="tumour", version="1", format="skops", file=path.name, signature=inspect(path))
-    (directory / FILE_NAME).write_bytes(manifest.to_json())
-    return directory
+async def _built(place: Path, file: str, data: bytes, optimize: Optimization) -> _Image:
+    event = uploaded(place, file, data, "trees").model_copy(update={"optimize": optimize})
+    built = (await build_of(settings_in(place), event))[-1]
+    assert isinstance(built, ImageBuilt), built
+    return _Image(unpacked(place / "images", built.image.digest, place / "root"), place / "root")
 
 
-async def start(model: Path) -> float:
+async def _start(image: _Image) -> float:
     """Seconds from a server's start to its first answer."""
     began = time.perf_counter()
-    with servers.ours(model) as url:
-        await servers.answers(url)
+    with ExitStack() as running:
+        with _on_one_core():
+            url = running.enter_context(served(image.config, image.root))
+        await servers.answers(f"{url}/predict")
         return time.perf_counter() - began
 
 
-async def imported(statement: str) -> float:
+async def _import(image: _Image, statement: str) -> float:
     """Seconds that an interpreter takes for an import."""
-    return await asyncio.to_thread(_imported, statement)
-
-
-def _imported(statement: str) -> float:
     began = time.perf_counter()
-    with subprocess.Popen([sys.executable, "-c", statement]) as process:
-        servers.on_one_core(process)
-    assert process.returncode == 0
+    with _on_one_core():
+        environment = environment_in(image.config, image.root)
+        process = await asyncio.create_subprocess_exec(*PYTHON, "-c", statement, env=environment)
+    assert await process.wait() == 0
     return time.perf_counter() - began
+
+
+@contextmanager
+def _on_one_core() -> Generator[None, None, None]:
+    """Processes that are started meanwhile have the first core alone, where that can be said."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
