@@ -50,10 +50,10 @@ class Route(NamedTuple):
 
 
 class Inference(NamedTuple):
-    """What a path asks the model: `ask` reads the body behind a head."""
+    """A path that asks the model: `begin` takes a request's head, and answers what takes its body."""
 
     template: str
-    ask: Callable[[Head], Ask[Response]]
+    begin: Callable[[Head], Ask[Response]]
 
 
 class App:
@@ -92,7 +92,7 @@ class App:
     def _paths(self) -> dict[str, Route]:
         name, version = self.manifest.name, self.manifest.version
         routes = {
-            path: Route(inference.template, "POST", partial(self._ask, inference.ask))
+            path: Route(inference.template, "POST", partial(self._ask, inference.begin))
             for path, inference in self.inferences.items()
         }
         routes |= {
@@ -159,11 +159,11 @@ class App:
         # Callers move to another replica before this one closes their connection.
         return [*headers, (b"connection", b"close")] if self.draining else headers
 
-    # What follows hands coroutines on, as each one more on the way costs.
+    # These hand coroutines on, as each one more on the way costs.
 
-    def _ask(self, inference: Callable[[Head], Ask[Response]], request: Request) -> Awaitable[Response]:
+    def _ask(self, begin: Callable[[Head], Ask[Response]], request: Request) -> Awaitable[Response]:
         settings = self._settings
-        ask = inference(request)
+        ask = begin(request)
         body = partial(request.body, settings.max_body_bytes, settings.body_seconds)
         return self.answer(body, ask, request.identity)
 

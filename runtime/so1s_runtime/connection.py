@@ -1,5 +1,7 @@
 """A caller's connection: HTTP/1.1 by uvicorn, within limits that uvicorn does not have; HTTP/2 is given away.
 
+Requests for a quick model that come whole are answered here; only the others reach uvicorn's ASGI.
+
 Every HTTP/2 connection begins with the same bytes (RFC 9113, section 3.4), which no HTTP/1.1 request does.
 """
 
@@ -8,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from so1s_runtime.prompt import Prompt
+from so1s_runtime.quick import QuickAnswers
 from so1s_runtime.rpc.front import give_away
 
 _HTTP2 = b"PRI * HTTP/2.0"
@@ -25,15 +27,15 @@ class Connection(HttpToolsProtocol):
 
     seconds: float
     rpc_port: Callable[[], Awaitable[int]]
-    prompt: Prompt
+    quick: QuickAnswers
 
     _is_new = True
     _is_in_head = False
     _is_in_body = False
     _head_bytes = 0
     _limit: asyncio.TimerHandle | None = None
-    _whole: bytes | None = None  # what has come of a body that may be answered promptly
-    _was_prompt = False  # in this read: one with many requests must not keep other callers waiting
+    _gathered: bytearray | None = None  # of a body, whose request may be answered here once it is whole
+    _was_quick = False  # A read with many requests must not keep other callers waiting: one of them is quick.
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin; one that never asks is idle, too."""
@@ -51,46 +53,49 @@ class Connection(HttpToolsProtocol):
                 self.connections.discard(self)  # uvicorn does not wait for it any more
                 give_away(self.transport, data, self.rpc_port)
                 return
-        self._was_prompt = False
+        self._was_quick = False
         super().data_received(data)
-        if self._whole is not None:
-            self._go_the_common_way()
+        if self._gathered is not None and not self.transport.is_closing():
+            self._go_the_common_way(self._gathered)
         if self._is_in_head:
             self._wait_for_head(len(data))
 
     def on_message_begin(self) -> None:
         """Take the first bytes of a request."""
         self._is_in_head = True
+        self._unset_keepalive_if_required()  # set by an answer in this read
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Take the last bytes of a head."""
         self._is_in_head, self._is_in_body, self._head_bytes = False, True, 0
         self._lift_limit()
-        if self._may_be_prompt():
-            self._whole = b""
+        if self._may_be_quick():
+            self._gathered = bytearray()
         else:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take some bytes of a body."""
-        if self._whole is None:
+        if self._gathered is None:
             super().on_body(body)
-        else:
-            self._whole += body
+            return
+        self._gathered += body
+        if not self.quick.can_be(len(self._gathered)):
+            self._go_the_common_way(self._gathered)
 
     def on_message_complete(self) -> None:
         """Take the last bytes of a request."""
         self._is_in_body = False
         self._lift_limit()
-        if self._whole is not None:
-            standing = self.server_state.default_headers
-            if answer := self.prompt.answer(self.url, self.headers, self._whole, standing):
-                self._whole, self._was_prompt = None, True
+        if self._gathered is not None:
+            body, standing = bytes(self._gathered), self.server_state.default_headers
+            if answer := self.quick.answer(self.url, self.headers, body, standing):
+                self._gathered, self._was_quick = None, True
                 self.transport.write(answer)
                 self.on_response_complete()
                 return
-            self._go_the_common_way()
+            self._go_the_common_way(body)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -105,26 +110,29 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
-    def _may_be_prompt(self) -> bool:
+    def _may_be_quick(self) -> bool:
+        """Whether a request whose head has come may be answered here, if the rest of it has come as well."""
         parser = self.parser
         assert parser  # which calls this
         is_next = self.cycle is None or self.cycle.response_complete
         return (
             is_next
-            and not self._was_prompt
-            and self.url in self.prompt.urls
+            and not self._was_quick
+            and not self.expect_100_continue
+            and self.url in self.quick.urls
+            and self.quick.can_be()
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not self.flow.write_paused
         )
 
-    def _go_the_common_way(self) -> None:
-        """Hand what has come to ASGI: the rest is on its way, or there is no prompt answer."""
-        body, self._whole = self._whole, None
-        if not self.transport.is_closing():
-            super().on_headers_complete()
-            super().on_body(body or b"")
+    def _go_the_common_way(self, body: bytes | bytearray) -> None:
+        """Hand what has come to ASGI: its rest is on the way, or there is no quick answer."""
+        self._gathered = None
+        super().on_headers_complete()
+        if body:
+            super().on_body(bytes(body))
 
     def _wait_for_head(self, size: int) -> None:
         """A part of a head has come, and not all of it: few come so."""
@@ -147,13 +155,13 @@ class Connection(HttpToolsProtocol):
 
 
 def protocol(
-    prompt_answers: Prompt, port: Callable[[], Awaitable[int]], wait_seconds: float
+    quick_answers: QuickAnswers, port: Callable[[], Awaitable[int]], wait_seconds: float
 ) -> type[Connection]:
     """Connections whose heads may take that long; `port` tells where gRPC is."""
 
     class Bound(Connection):
         seconds = wait_seconds
-        prompt = prompt_answers
+        quick = quick_answers
         rpc_port = staticmethod(port)
 
     return Bound

@@ -20,7 +20,7 @@ class Question(Generic[T]):
     inputs: dict[str, np.ndarray]
     outputs: Sequence[TensorSpec]
     encode: Callable[[Sequence[np.ndarray]], T]
-    # Sees the question and what the model answered.
+    # Sees the question and what the model answered, where that is a good answer.
     tap: Callable[["Question", Sequence[np.ndarray]], None] | None = None
 
     def answer(self) -> T:
@@ -29,6 +29,7 @@ class Question(Generic[T]):
 
     def say(self, arrays: Sequence[np.ndarray]) -> T:
         """The answer that a caller gets of what the model answered."""
+        answer = self.encode(arrays)
         if self.tap:
             self.tap(self, arrays)
-        return self.encode(arrays)
+        return answer

@@ -16,7 +16,7 @@ from so1s_runtime.app import App, State
 from so1s_runtime.errors import AuthorError, ModelError
 from so1s_runtime.logs import configure, log
 from so1s_runtime.payloads import Payloads, redacted
-from so1s_runtime.prompt import Prompt
+from so1s_runtime.quick import QuickAnswers
 from so1s_runtime.rpc.server import RpcServer
 from so1s_runtime.settings import Settings
 from so1s_runtime.sinks import Outbox, sink
@@ -148,7 +148,7 @@ def _grace_seconds(settings: Settings) -> int:
 def _config(settings: Settings, app: App, rpc: RpcServer) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=connection.protocol(Prompt(app, settings.max_body_bytes), rpc.port, settings.body_seconds),
+        http=connection.protocol(QuickAnswers(app, settings.max_body_bytes), rpc.port, settings.body_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -59,7 +59,10 @@ class Worker:
         self._gathering.rows = batch_rows if trial.batching_pays else 1
 
     def answer_now(self, ask: Ask[T], content: Any) -> T:
-        """Decode what has come with `ask`, and ask a quick model. Raises what `answer` does."""
+        """Decode what has come with `ask`, and ask a quick model.
+
+        Raises RequestError: 429 where too much waits, and what `ask` does.
+        """
         self.slots.take()
         try:
             return self._answer_here(ask, content)

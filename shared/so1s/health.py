@@ -35,9 +35,13 @@ class Health:
         self._subscribers: Sequence[Consuming] = ()
         self._tasks: Sequence[asyncio.Task] = ()
 
-    def watch(self, subscribers: Sequence[Consuming], tasks: Sequence[asyncio.Task]) -> None:
-        """Look at what runs from now on: the service has started."""
-        self._subscribers, self._tasks, self.started = subscribers, tasks, True
+    def look_at(self, tasks: Sequence[asyncio.Task]) -> None:
+        """Look at tasks, which must not end, from now on."""
+        self._tasks = tasks
+
+    def begin(self, subscribers: Sequence[Consuming]) -> None:
+        """Look at what consumes, too: the service has started."""
+        self._subscribers, self.started = subscribers, True
 
     def routes(self) -> list[Route]:
         """`/livez`, `/readyz` and `/metrics`."""

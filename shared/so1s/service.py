@@ -228,8 +228,9 @@ class Service:
             self.store.on_emitted = relay.wake
             prune = Loop("prune", self._prune, every_seconds=_PRUNE_SECONDS)
             tasks = await stack.enter_async_context(_tasks(self._runners([relay, prune, *self._loops])))
+            self._health.look_at(tasks)
             subscribers = await self._once_kafka_permits(partial(self._consume, stack))
-            self._health.watch(subscribers, tasks)
+            self._health.begin(subscribers)
             log.info("started", topics=len(self._subscriptions))
             yield
             log.info("stopping")
@@ -258,11 +259,14 @@ class Service:
         failures = 0
         while True:
             try:
-                return await step()
+                done = await step()
             except KafkaConnectionError as error:
                 self._health.waits_for = str(unreachable(self.settings, error))
             except KafkaError as error:
                 self._health.waits_for = f"Kafka refuses the start: {error}; `so1s doctor` looks closer"
+            else:
+                self._health.waits_for = ""
+                return done
             failures += 1
             seconds = _START_SECONDS + backoff_seconds(failures)
             log.warning(self._health.waits_for, tries_again_in_seconds=round(seconds, 1))
@@ -285,10 +289,13 @@ class Service:
         broker: KafkaBroker = make_broker(self.settings)
         parts = Parts(self.name, self.settings, self.store, self._producer)
         subscribers = [Subscriber(broker, subscription, parts) for subscription in self._subscriptions]
-        async with AsyncExitStack() as begun:
-            begun.push_async_callback(broker.stop)
+        try:
             await broker.start()
-            stack.push_async_callback(begun.pop_all().aclose)
+        except BaseException:
+            with suppress(ExceptionGroup):  # what stops a half-started consumer may fail, too, and tells less
+                await broker.stop()
+            raise
+        stack.push_async_callback(broker.stop)
         return subscribers
 
     async def _flush(self) -> None:

@@ -117,18 +117,24 @@ async def test_a_consumer_whose_group_kafka_refuses_at_first_is_started_again(
         numbers.append(noted.number)
 
     refusals = [UnknownError("while the group is rejoined")]
-    start = KafkaBroker.start
+    start, stop = KafkaBroker.start, KafkaBroker.stop
 
     async def refused_once(broker: KafkaBroker) -> None:
         await start(broker)
         if refusals:
-            raise refusals.pop()
+            raise refusals[0]
+
+    async def failing_once(broker: KafkaBroker, *raised) -> None:
+        await stop(broker, *raised)
+        if refusals:
+            raise ExceptionGroup("Failed to stop subscribers", [refusals.pop()])
 
     monkeypatch.setattr(KafkaBroker, "start", refused_once)
+    monkeypatch.setattr(KafkaBroker, "stop", failing_once)
     monkeypatch.setattr(service, "_START_SECONDS", 0.01)
     monkeypatch.setattr(service, "backoff_seconds", lambda _failures: 0.01)
-    await bench.publish(bench.note(1))
     async with bench.service():
+        await bench.publish(bench.note(1))
         await eventually(bench.is_done)
     assert numbers == [1]
     assert any("while the group is rejoined" in line["event"] for line in logged)

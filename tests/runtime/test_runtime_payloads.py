@@ -125,6 +125,18 @@ def test_what_cannot_be_told_is_counted_and_its_caller_answered(caplog):
     ]
 
 
+def test_an_answer_that_cannot_be_written_is_not_told():
+    kept = Kept()
+    spec = TensorSpec("x", BYTES, (-1,))
+    manifest = Manifest(name="m", version="1", format="onnx", file="-", signature=Signature((spec,), (spec,)))
+    model = Model(manifest, lambda inputs, _: [inputs["x"]])
+    question = Question(model, {"x": np.array([b"a"], dtype=object)}, [spec], lambda _arrays: 1 / 0)
+    ask = payloads_of(manifest, kept.append).tapped(lambda _: question, identify("r1", None, None))
+    with pytest.raises(ZeroDivisionError):
+        ask(b"").answer()
+    assert kept == []
+
+
 def test_an_event_tells_whose_model_was_asked():
     (event,) = told(["a"], owner={"account": "risk", "deployment": "fraud"})
     assert event["source"] == "/accounts/risk/deployments/fraud/models/m/versions/1"

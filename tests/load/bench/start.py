@@ -5,6 +5,7 @@ Both begin with an interpreter, on one core, and read files that the system has 
 
 import asyncio
 import os
+import subprocess
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
@@ -64,7 +65,7 @@ async def _start(image: _Image) -> float:
     began = time.perf_counter()
     with ExitStack() as running:
         with _on_one_core():
-            url = running.enter_context(served(image.config, image.root))
+            url = running.enter_context(served(image.config, image.root, log=subprocess.DEVNULL))
         await servers.answers(f"{url}/predict")
         return time.perf_counter() - began
 
@@ -81,7 +82,7 @@ async def _import(image: _Image, statement: str) -> float:
 
 @contextmanager
 def _on_one_core() -> Generator[None, None, None]:
-    """Processes that are started meanwhile have the first core alone, where that can be said."""
+    """Processes that are started meanwhile run on the first core only, where that can be said."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return

@@ -1,18 +1,24 @@
-"""Prompt answers, and what goes the common way instead; a caller must not see which way its request went."""
+"""Quick answers, and what goes the common way instead; a caller must not see which way its request went."""
 
+import asyncio
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
 from typing import Self
+from unittest.mock import AsyncMock
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from so1s_runtime.app import App
+from so1s_runtime.connection import protocol
 from so1s_runtime.dtypes import DTYPES
 from so1s_runtime.manifest import Manifest, Signature, TensorSpec
 from so1s_runtime.model import Model
-from so1s_runtime.prompt import Prompt
+from so1s_runtime.quick import QuickAnswers
 from so1s_runtime.settings import Settings
 from tests.runtime.running import LONG_SECONDS, started
 
@@ -41,13 +47,13 @@ def app(tmp_path) -> App:
 
 def answer(app: App, body: bytes = b'{"x":[[3,0]]}', *headers: tuple[bytes, bytes]) -> bytes | None:
     standing = [(b"date", b"today")]
-    return Prompt(app, max_body_bytes=50).answer(b"/predict", headers, body, standing)
+    return QuickAnswers(app, max_body_bytes=50).answer(b"/predict", headers, body, standing)
 
 
-def test_a_quick_model_answers_promptly_with_the_standing_headers_and_its_own(app):
+def test_a_quick_model_answers_at_once_with_the_standing_headers_and_its_own(app):
     said = answer(app, b'{"x":[[3,0]]}', (b"x-request-id", b"r1"))
     assert said == (
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\ndate: today\r\n"
+        b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-type: application/json\r\ncontent-length: 11\r\n"
         b'x-request-id: r1\r\nx-model: iris@3\r\n\r\n{"y":[6.0]}'
     )
     assert b'http_requests_total{route="/predict",status="200"} 1.0' in app.metrics.exposition()
@@ -82,19 +88,109 @@ def test_a_model_that_is_slow_or_about_to_go_or_has_no_slot_goes_the_common_way(
     assert answer(app) is None
 
 
+def request(body: bytes = GOOD, path: str = "/predict", more: str = "", version: str = "1.1") -> bytes:
+    length = f"content-length: {len(body)}\r\n"
+    return f"POST {path} HTTP/{version}\r\nhost: x\r\nx-request-id: r\r\n{length}{more}\r\n".encode() + body
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+@pytest.fixture
+async def connection(app):
+    """A caller's connection to the app, as its server makes it."""
+    config = uvicorn.Config(
+        app,
+        http=protocol(QuickAnswers(app, 10**6), AsyncMock(), 10),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+    )
+    config.load()
+    made = config.http_protocol_class(config=config, server_state=ServerState(), app_state={})
+    made.connection_made(Transport())
+    yield made
+    made.connection_lost(None)
+    await asyncio.gather(*made.tasks)
+
+
+ROW = b'{"x":[[3,0]]}'
+
+
+def test_the_first_request_of_a_read_is_answered_within_it_and_the_next_ones_in_turn(connection):
+    connection.data_received(request(ROW))
+    assert [said.startswith(b"HTTP/1.1 200") for said in connection.transport.written] == [True]
+    assert not connection.tasks
+    connection.data_received(request(ROW) + request(ROW))
+    assert len(connection.transport.written) == 2
+    assert len(connection.tasks) == 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request(ROW, version="1.0"),
+        request(ROW, more="connection: close\r\n"),
+        request(ROW, more="expect: 100-continue\r\n"),
+        request(ROW, path="/predict?x=1"),
+        request(ROW, path="/v2/models/other/infer"),
+        request(ROW + b" " * 20_000),
+        request(ROW)[:-1],
+        request(b""),
+    ],
+    ids=["version", "close", "expect", "query", "path", "large", "incomplete", "empty"],
+)
+def test_what_is_not_plain_is_left_to_asgi(connection, asked):
+    connection.data_received(asked)
+    assert not connection.transport.written
+    assert len(connection.tasks) == 1
+
+
+def test_a_body_in_chunks_is_answered_as_well(connection):
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    connection.data_received(
+        head + b"5\r\n" + ROW[:5] + b"\r\n8\r\n" + ROW[5:] + b"\r\n0\r\nx-sum: 7\r\n\r\n"
+    )
+    assert connection.transport.written[0].endswith(b'{"y":[6.0]}')
+    assert not connection.tasks
+
+
+def test_a_connection_is_not_idle_while_a_request_behind_a_quick_one_is_in_work(connection):
+    connection.data_received(request(ROW))
+    assert connection.timeout_keep_alive_task
+    connection.data_received(request(ROW) + request(ROW)[:-1])
+    assert len(connection.transport.written) == 2
+    assert connection.timeout_keep_alive_task is None
+
+
 @pytest.fixture(scope="module")
 def port(onnx_model, tmp_path_factory) -> Iterator[int]:
     """Of a server that is known to be quick."""
-    with started(onnx_model.directory, tmp_path_factory.mktemp("prompt") / "log") as (_, port):
+    with started(onnx_model.directory, tmp_path_factory.mktemp("quick") / "log") as (_, port):
         with Caller(port) as caller:
             for _ in range(20):
                 caller.ask(request())
         yield port
-
-
-def request(body: bytes = GOOD, path: str = "/predict", more: str = "") -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-request-id: r\r\ncontent-length: {len(body)}\r\n{more}\r\n"
-    return head.encode() + body
 
 
 class Caller:
@@ -119,15 +215,16 @@ class Caller:
         return self.answer()
 
     def answer(self) -> tuple[bytes, bytes]:
-        """The head, without its date, and the body."""
+        """The head, whose date is left out, and the body."""
         head = b"".join(iter(self._file.readline, b"\r\n"))
         (length,) = re.findall(rb"content-length: (\d+)", head)
-        return re.sub(rb"date: .*\r\n", b"", head), self._file.read(int(length))
+        return re.sub(rb"date: .*", b"date:", head), self._file.read(int(length))
 
     def is_closed(self) -> bool:
         return not self._file.read(1)
 
 
+METRICS = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"
 INFER = json.dumps({"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [5.1, 3.5, 1, 0]}]})
 
 
@@ -146,8 +243,9 @@ def test_a_request_that_comes_in_pieces_gets_the_answer_of_one_that_comes_whole(
     with Caller(port) as caller, Caller(port) as other:
         at_once = caller.ask(whole)
         caller.send(whole[:-1])
-        while b"http_requests_in_flight 1.0" not in other.ask(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")[1]:
-            pass
+        deadline = time.monotonic() + LONG_SECONDS
+        while b"http_requests_in_flight 1.0" not in other.ask(METRICS)[1]:
+            assert time.monotonic() < deadline
         assert caller.ask(whole[-1:]) == at_once
 
 
@@ -172,7 +270,7 @@ def test_a_caller_that_wants_no_more_is_told_so_and_left(port):
 
 def test_each_answer_is_counted_once(port):
     def counted() -> float:
-        metrics = caller.ask(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")[1].decode()
+        metrics = caller.ask(METRICS)[1].decode()
         (found,) = re.findall(r'http_requests_total\{route="/predict",status="200"\} (\S+)', metrics)
         return float(found)
 

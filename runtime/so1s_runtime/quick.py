@@ -1,4 +1,4 @@
-"""Prompt answers: within the read that brought a whole request, where the model is quick.
+"""Quick answers: within the read that brought a whole request, where the model is quick.
 
 A small model answers in less time than a task, a scope and the messages of ASGI take. Whatever is not plain
 goes the common way, by ASGI, which knows every answer.
@@ -14,13 +14,18 @@ from so1s_runtime.identity import Asked
 Fields = Sequence[tuple[bytes, bytes]]
 
 
-class Prompt:
+class QuickAnswers:
     """Answers for `urls`, as they are written in a request; belongs to the event loop."""
 
     def __init__(self, app: App, max_body_bytes: int) -> None:
         self.urls = {path.encode(): inference for path, inference in app.inferences.items()}
         self._app = app
         self._max_body_bytes = max_body_bytes
+
+    def can_be(self, size: int = 0) -> bool:
+        """Whether a body of that many bytes may be answered quickly at present."""
+        app = self._app
+        return app.worker.pace.is_quick(size) and size <= self._max_body_bytes and not app.draining
 
     def answer(self, url: bytes, fields: Fields, body: bytes, standing: Fields) -> bytes | None:
         """A whole HTTP/1.1 answer; None where the request has to go the common way.
@@ -32,22 +37,24 @@ class Prompt:
             standing: headers of every answer of the server.
         """
         started = time.perf_counter()
-        app, headers = self._app, dict(fields)
-        is_plain = len(body) <= self._max_body_bytes and b"content-encoding" not in headers
-        if not is_plain or app.draining or not app.worker.pace.is_quick(len(body)):
+        headers = dict(fields)
+        if not self.can_be(len(body)) or b"content-encoding" in headers:
             return None
-        inference = self.urls[url]
+        app, inference = self._app, self.urls[url]
         head = Head(identity_in(headers), headers)
         try:
-            ask = app.tapped(inference.ask(head), head.identity)
-            response = app.worker.answer_now(ask, body)
+            response = app.worker.answer_now(app.tapped(inference.begin(head), head.identity), body)
         except Exception:  # noqa: BLE001 - the common way asks again, and answers what is raised then
             return None
         app.finished(Asked(inference.template, "POST", url.decode(), head.identity, started), 200)
-        return _written(response, [*standing, *response.headers, *app.headers(head.identity)])
+        return _written(response, standing, [*response.headers, *app.headers(head.identity)])
 
 
-def _written(response: Response, fields: Fields) -> bytes:
-    start = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n"
-    lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-    return b"%b%b\r\n%b" % (start % (response.content_type, len(response.body)), lines, response.body)
+def _written(response: Response, standing: Fields, fields: Fields) -> bytes:
+    """As uvicorn writes it."""
+    start = b"content-type: %b\r\ncontent-length: %d\r\n" % (response.content_type, len(response.body))
+    return b"HTTP/1.1 200 OK\r\n%b%b%b\r\n%b" % (_lines(standing), start, _lines(fields), response.body)
+
+
+def _lines(fields: Fields) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
