@@ -8,6 +8,7 @@ Every HTTP/2 connection begins with the same bytes (RFC 9113, section 3.4), whic
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from so1s_runtime.quick import QuickAnswers
@@ -17,6 +18,9 @@ _HTTP2 = b"PRI * HTTP/2.0"
 
 # Larger than any sane head; more may come in one piece.
 _HEAD_BYTES = 64 * 1024
+
+# Headers that propose another protocol, as Java's client does with every request (RFC 7540, section 3.2).
+_PROPOSAL = {b"upgrade", b"http2-settings", b"connection"}
 
 
 class Connection(HttpToolsProtocol):
@@ -35,6 +39,7 @@ class Connection(HttpToolsProtocol):
     _head_bytes = 0
     _limit: asyncio.TimerHandle | None = None
     _gathered: bytearray | None = None  # of a body, whose request may be answered here once it is whole
+    _is_proposal = False  # of another protocol
     _was_quick = False  # A read with many requests must not keep other callers waiting: one of them is quick.
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -54,7 +59,8 @@ class Connection(HttpToolsProtocol):
                 give_away(self.transport, data, self.rpc_port)
                 return
         self._was_quick = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if self._gathered is not None and not self.transport.is_closing():
             self._go_the_common_way(self._gathered)
         if self._is_in_head:
@@ -70,7 +76,12 @@ class Connection(HttpToolsProtocol):
         """Take the last bytes of a head."""
         self._is_in_head, self._is_in_body, self._head_bytes = False, True, 0
         self._lift_limit()
-        if self._may_be_quick():
+        parser = self.parser
+        assert parser  # which calls this
+        self._is_proposal = parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers)
+        if self._is_proposal:
+            return
+        if self._may_be_quick(parser):
             self._gathered = bytearray()
         else:
             super().on_headers_complete()
@@ -86,6 +97,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Take the last bytes of a request."""
+        if self._is_proposal:
+            return
         self._is_in_body = False
         self._lift_limit()
         if self._gathered is not None:
@@ -110,10 +123,37 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
-    def _may_be_quick(self) -> bool:
-        """Whether a request whose head has come may be answered here, if the rest of it has come as well."""
+    def _parse(self, data: bytes) -> None:
+        while data:
+            assert self.parser  # until the connection is lost
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                (end,) = upgrade.args
+                data = (self._declined() if self._is_proposal else b"") + data[end:]
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            else:
+                return
+
+    def _declined(self) -> bytes:
+        """The head that came, without its proposal: to answer it as if that were not there declines it.
+
+        A new parser reads it once more: the one that read it skips the body, and may read nothing further.
+        """
         parser = self.parser
-        assert parser  # which calls this
+        assert parser  # which has read the head
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        closes = any(name == b"connection" and b"close" in value.lower() for name, value in self.headers)
+        fields = [field for field in self.headers if field[0] not in _PROPOSAL]
+        fields += [(b"connection", b"close")] if closes else []
+        start = b"%b %b HTTP/%b\r\n" % (parser.get_method(), self.url, parser.get_http_version().encode())
+        return start + b"".join([b"%b: %b\r\n" % field for field in fields]) + b"\r\n"
+
+    def _may_be_quick(self, parser: httptools.HttpRequestParser) -> bool:
+        """Whether a request whose head has come may be answered here, if the rest of it has come as well."""
         is_next = self.cycle is None or self.cycle.response_complete
         return (
             is_next

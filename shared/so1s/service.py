@@ -49,6 +49,11 @@ log = structlog.get_logger()
 H = TypeVar("H", bound=Handler)
 T = TypeVar("T")
 
+SERVER_OPTIONS: dict[str, Any] = {"http": "h11", "log_config": None, "access_log": False}
+"""Of uvicorn, for a service's HTTP side.
+
+By httptools, which a checkout has, the body of a request is lost that proposes HTTP/2, as Java's client does.
+"""
 _RELAY_SECONDS = 1.0
 _START_SECONDS = 1.0
 """The shortest wait of a start whose Kafka is away."""
@@ -163,8 +168,7 @@ class Service:
             # uvloop raises RuntimeError where it writes to a connection that Kafka has just closed. aiokafka
             # does not expect that: what fetches metadata for its client ends, without a word and for ever.
             loop="asyncio",
-            log_config=None,
-            access_log=False,
+            **SERVER_OPTIONS,
             timeout_graceful_shutdown=int(self.settings.drain_seconds),
         )
         self._server = uvicorn.Server(config)

@@ -16,7 +16,7 @@ from services.console import tokens
 from services.console.app import build
 from services.console.domain.scopes import Scope
 from services.console.settings import Settings
-from so1s.service import Service
+from so1s.service import SERVER_OPTIONS, Service
 from so1s.store.tables import outbox
 
 MIGRATIONS = "services.console.migrations"
@@ -115,7 +115,7 @@ def serve():
 class Serving:
     def __init__(self, service: Service) -> None:
         self._service = service
-        config = uvicorn.Config(service.app, port=0, log_config=None, lifespan="off", access_log=False)
+        config = uvicorn.Config(service.app, port=0, lifespan="off", **SERVER_OPTIONS)
         self._server = uvicorn.Server(config)
 
     async def __aenter__(self) -> Asked:

@@ -11,6 +11,7 @@ from services.console import tokens
 from services.console.app import build
 from services.console.domain.scopes import Scope
 from services.console.settings import Settings
+from so1s.service import SERVER_OPTIONS
 
 
 class Console:
@@ -37,9 +38,7 @@ class Console:
             )
         )
         await self._stack.enter_async_context(self._service.running())
-        config = uvicorn.Config(
-            self._service.app, port=self._port, log_config=None, lifespan="off", access_log=False
-        )
+        config = uvicorn.Config(self._service.app, port=self._port, lifespan="off", **SERVER_OPTIONS)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve())
         while not server.started:

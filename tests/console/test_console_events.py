@@ -30,6 +30,15 @@ async def test_a_structured_event_is_recorded_for_kafka_before_it_is_answered(co
     assert received.event.model == "fraud"
 
 
+async def test_an_event_of_a_client_that_proposes_http2_is_taken(console, serve):
+    """Java's client does with every request."""
+    proposal = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AAEAAEAA"}
+    async with serve(console.service) as served:
+        answer = await served.post(await console.token(), uploaded(), **proposal)
+    assert (answer.status_code, answer.json()) == (202, {"ids": ["run-7"]})
+    assert len(await console.waiting()) == 1
+
+
 async def test_an_event_in_binary_mode_is_taken(console):
     said = uploaded()
     data = json.dumps(said.pop("data")).encode()

@@ -195,6 +195,18 @@ def test_requests_in_a_pipeline_are_answered_in_their_order(server):
     assert [part[:3] for part in said.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404", b"200"]
 
 
+@pytest.mark.parametrize("closes", [b"", b", close"])
+def test_a_proposal_of_http2_is_declined_by_answering_without_it(server, closes):
+    """Java's client makes it with every request."""
+    proposal = (
+        b"connection: Upgrade, HTTP2-Settings%b\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAA\r\n" % closes
+    )
+    one = HEAD + proposal + b"content-length: %d\r\n\r\n" % len(GOOD) + GOOD
+    last = LAST + b"content-length: %d\r\n\r\n" % len(GOOD) + GOOD
+    said = server.send(one + (b"" if closes else one + last))
+    assert [part[:3] for part in said.split(b"HTTP/1.1 ")[1:]] == [b"200"] * (1 if closes else 3)
+
+
 @pytest.mark.parametrize(
     ("raw", "status"),
     [
