@@ -74,15 +74,16 @@ def unpacked(layout: Path, digest: str, into: Path) -> dict:
     manifest = json.loads(blob(layout, digest))
     config = json.loads(blob(layout, manifest["config"]["digest"]))
     for layer, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
-        _unpack_layer(layout / "blobs/sha256", layer["digest"], diff_id, into)
+        _unpack_layer(layout / "blobs/sha256", layer, diff_id, into)
     return config["config"]
 
 
-def _unpack_layer(blobs: Path, digest: str, diff_id: str, into: Path) -> None:
+def _unpack_layer(blobs: Path, layer: dict, diff_id: str, into: Path) -> None:
     """As a stream: the libraries of some formats are larger than the memory."""
+    digest, is_compressed = layer["digest"], layer["mediaType"].endswith("+zstd")
     with (blobs / digest.removeprefix("sha256:")).open("rb") as file:
         packed = _Hashing(file)
-        plain = _Hashing(zstandard.ZstdDecompressor().stream_reader(packed))
+        plain = _Hashing(zstandard.ZstdDecompressor().stream_reader(packed) if is_compressed else packed)
         with tarfile.open(fileobj=plain, mode="r|") as tar:
             tar.extractall(into, filter="data")
         while plain.read(_CHUNK_BYTES):

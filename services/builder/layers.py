@@ -1,7 +1,8 @@
 """Layers of an image, the same to the last byte wherever and whenever they are packed.
 
 A layer is a tar of sorted members with modification time 0, user and group 0 and fixed modes, compressed by
-zstd, as the OCI image specification describes it.
+zstd, as the OCI image specification describes it. Weights that become hardly smaller stay as they are:
+whoever builds, pulls or unpacks them would pay for nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import hashlib
 import os
 import tarfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
 
@@ -23,6 +26,11 @@ _ZSTD_LEVEL = 3
 """The library's default: a third level costs little more than hashing and halves a site-packages."""
 _THREADS = min(4, os.cpu_count() or 1)
 """zstd gives the same bytes with any number of threads but 0, which is another way to compress."""
+_MAGIC = b"\x28\xb5\x2f\xfd"
+"""What zstd's frames begin with (RFC 8878, section 3.1.1); no tar does."""
+_SAMPLES = 4
+_WORTH_BELOW = 0.9
+"""Of its size, a layer must become less by compression; weights of float32 keep about 0.93."""
 
 
 class _Sink(Protocol):
@@ -53,17 +61,22 @@ class _Hashing:
 def pack(stop: Stop, tree: Path, root: PurePosixPath, into: Path) -> Layer:
     """Pack the files below `tree` as `root` of the image into the new file `into`, in one pass.
 
+    Whether it is compressed follows from its largest file.
+
     Raises:
         Stopped: `stop` was told.
         ValueError: the tree holds something that is neither file nor directory.
     """
     with into.open("xb") as file:
-        compressed = _Hashing(file, stop)
+        packed = _Hashing(file, stop)
+        if not _is_worth_compressing(tree):
+            _write_tar(packed, tree, root)
+            return Layer.packed(packed.digest, packed.digest, packed.size_bytes)
         compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, threads=_THREADS)
-        with compressor.stream_writer(cast("IO[bytes]", compressed), closefd=False) as writer:
+        with compressor.stream_writer(cast("IO[bytes]", packed), closefd=False) as writer:
             plain = _Hashing(writer, stop)
             _write_tar(plain, tree, root)
-    return Layer(compressed.digest, plain.digest, compressed.size_bytes)
+    return Layer.packed(packed.digest, plain.digest, packed.size_bytes)
 
 
 def unpack(stop: Stop, file: Path, root: PurePosixPath, into: Path) -> None:
@@ -72,8 +85,8 @@ def unpack(stop: Stop, file: Path, root: PurePosixPath, into: Path) -> None:
     into.mkdir()
     with (
         file.open("rb") as raw,
-        zstandard.ZstdDecompressor().stream_reader(raw) as plain,
-        tarfile.open(fileobj=cast("IO[bytes]", plain), mode="r|", encoding="utf-8") as tar,
+        _decompressed(raw) as plain,
+        tarfile.open(fileobj=plain, mode="r|", encoding="utf-8") as tar,
     ):
         for member in tar:
             stop.check()
@@ -84,6 +97,29 @@ def unpack(stop: Stop, file: Path, root: PurePosixPath, into: Path) -> None:
                 )
 
 
+def _decompressed(file: BufferedReader) -> AbstractContextManager[IO[bytes]]:
+    if file.peek(len(_MAGIC)).startswith(_MAGIC):
+        return cast("IO[bytes]", zstandard.ZstdDecompressor().stream_reader(file))
+    return nullcontext(file)
+
+
+def _is_worth_compressing(tree: Path) -> bool:
+    """As samples of the largest file tell; a small one is not worth the question."""
+    files = [path for path in _sorted(tree) if path.is_file() and not path.is_symlink()]
+    largest = max(files, key=lambda path: path.stat().st_size, default=None)
+    if largest is None or (size := largest.stat().st_size) < _SAMPLES * CHUNK_BYTES:
+        return True
+    with largest.open("rb") as file:
+        samples = [_sample(file, size * number // _SAMPLES) for number in range(_SAMPLES)]
+    compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
+    return sum(len(compressor.compress(each)) for each in samples) < _WORTH_BELOW * sum(map(len, samples))
+
+
+def _sample(file: IO[bytes], start: int) -> bytes:
+    file.seek(start)
+    return file.read(CHUNK_BYTES)
+
+
 def _write_tar(sink: _Hashing, tree: Path, root: PurePosixPath) -> None:
     with tarfile.open(
         fileobj=cast("IO[bytes]", sink),
@@ -92,6 +128,8 @@ def _write_tar(sink: _Hashing, tree: Path, root: PurePosixPath) -> None:
         encoding="utf-8",
         bufsize=CHUNK_BYTES,
     ) as tar:
+        # Else it adds 16 KiB at a time to a buffer of a mebibyte, and copies all of that each time.
+        tar.copybufsize = CHUNK_BYTES  # ty: ignore[missing-attribute] - public, and not in the stubs
         for parent in reversed(root.relative_to("/").parents):
             if parent.parts:
                 tar.addfile(_directory(parent))

@@ -71,7 +71,7 @@ class StoredLayers:
         statement = select(columns.digest, columns.diff_id, columns.size_bytes).where(columns.key == key)
         async with self._store.read() as connection:
             row = (await connection.execute(statement)).one_or_none()
-        return Layer(*row) if row else None
+        return Layer.packed(*row) if row else None
 
     async def tell(self, key: str, layer: Layer) -> None:
         """See `ports.PackedLayers`."""

@@ -72,7 +72,7 @@ class World:
     inspector: Inspector
     images: Images
     runtime: Path
-    """A directory that holds the package `so1s_runtime` and nothing else."""
+    """A directory that holds the package `so1s_runtime` and nothing else, and stays as it is."""
     prefixes: list[str]
     limits: Limits
     disk: Disk
@@ -81,6 +81,8 @@ class World:
     """Signs what is built; None where nobody gave this builder a key."""
     audit: Audit | None = None
     """Tells what is known against packages; None where nobody named a source."""
+    packed: dict[Path, Layer] = field(default_factory=dict)
+    """The layers of directories that stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,7 @@ class Steps:
     async def _assemble(
         self, contents: Contents, dependencies: Dependencies, model: _Packed, sha256: str
     ) -> tuple[Image, str]:
-        runtime = await self._add_layer(self._world.runtime, RUNTIME_ROOT)
+        runtime = await self._runtime_layer()
         base = await self._world.images.base(self._world.dependencies.platform)
         layers = [dependencies.layer, runtime, *model.layers]
         uploaded = self._uploaded
@@ -313,6 +315,13 @@ class Steps:
             runtime=runtime,
             source=source,
         )
+
+    async def _runtime_layer(self) -> Layer:
+        world = self._world
+        layer = world.packed.get(world.runtime)
+        if not layer or not await world.images.has(layer):
+            layer = world.packed[world.runtime] = await self._add_layer(world.runtime, RUNTIME_ROOT)
+        return layer
 
     async def _add_layer(self, tree: Path, root: PurePosixPath) -> Layer:
         file = self._directory / f"{tree.name}.tar.zst"

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.builder import layers as layers_module
-from services.builder.layers import pack
+from services.builder.layers import pack, unpack
 from services.builder.stop import Stop, Stopped, in_thread
 
 ROOT = PurePosixPath("/opt/so1s/model")
@@ -102,6 +102,18 @@ def test_a_layers_digest_and_size_are_those_of_its_bytes(tmp_path_factory, files
     packed = (directory / "layer").read_bytes()
     assert layer.size_bytes == len(packed)
     assert layer.digest == f"sha256:{hashlib.sha256(packed).hexdigest()}"
+
+
+@pytest.mark.parametrize(("kept", "suffix"), [(1.0, "tar"), (0.5, "tar+zstd")])
+def test_weights_that_become_hardly_smaller_are_not_compressed(tmp_path, kept, suffix):
+    files, size = tree(tmp_path / "tree", NAMES), 6_000_000
+    (files / "weights").write_bytes(random.Random(7).randbytes(int(size * kept)).ljust(size, b"\0"))
+    layer = pack(Stop(), files, ROOT, tmp_path / "layer")
+
+    assert layer.media_type == f"application/vnd.oci.image.layer.v1.{suffix}"
+    assert (layer.digest == layer.diff_id) == (suffix == "tar")
+    unpack(Stop(), tmp_path / "layer", ROOT, tmp_path / "unpacked")
+    assert (tmp_path / "unpacked/weights").read_bytes() == (files / "weights").read_bytes()
 
 
 def test_a_link_is_not_packed(tmp_path):

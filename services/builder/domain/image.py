@@ -15,6 +15,7 @@ MODEL_ROOT = PurePosixPath("/opt/so1s/model")
 DEPENDENCIES_ROOT = PurePosixPath("/opt/so1s/dependencies")
 
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
+PLAIN_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _NOBODY = "65532:65532"
@@ -26,13 +27,18 @@ class Layer:
     """A packed layer's identity."""
 
     digest: str
-    """sha256 of the compressed bytes, as `sha256:…`."""
+    """sha256 of the packed bytes, as `sha256:…`."""
     diff_id: str
     """sha256 of the tar itself, as `sha256:…`."""
     size_bytes: int
-    """Of the compressed bytes."""
+    """Of the packed bytes."""
     media_type: str = LAYER_TYPE
-    """Says how it is compressed."""
+    """Says whether and how it is compressed."""
+
+    @classmethod
+    def packed(cls, digest: str, diff_id: str, size_bytes: int) -> Layer:
+        """One that a builder packed: compressed by zstd, unless both digests are the same."""
+        return cls(digest, diff_id, size_bytes, PLAIN_LAYER_TYPE if digest == diff_id else LAYER_TYPE)
 
 
 @dataclass(frozen=True, slots=True)

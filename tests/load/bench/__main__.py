@@ -47,8 +47,9 @@ _PARTS = {
         image.measure,
         "A build copies the artifact while it hashes it, and hashes the layer before and after "
         "compression, as OCI asks. Trying the model with its library is left out here and counted below. "
-        "buildah finds its files ready-made, while ours installs the libraries from uv's cache and compiles "
-        "them where no layer is there. Memory is that of the whole process, which has scikit-learn and the "
+        "Weights that would hardly become smaller are not compressed by ours. buildah finds its files "
+        "ready-made, while ours installs the libraries from uv's cache and compiles them where no layer is "
+        "there. Memory is that of the whole process, which has scikit-learn and the "
         "tests' tools loaded.",
     ),
     "runtime": _Part(

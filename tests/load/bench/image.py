@@ -135,7 +135,8 @@ async def _build_from_nothing(shop: Shop, versions: count) -> float:
     fresh = shop.directory / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)
     images = LayoutImages(fresh / "images")
-    world = replace(shop.world, images=images, dependencies=_dependencies(fresh / "dependencies", images))
+    dependencies = _dependencies(fresh / "dependencies", images)
+    world = replace(shop.world, images=images, dependencies=dependencies, packed={})
     return await _build(replace(shop, world=world), versions, trained())
 
 
