@@ -69,7 +69,7 @@ test-faults: install ## Kill every part at every step, and cut off what they lea
 	@$(BIN)/pytest tests/faults -m faults
 
 .PHONY: test-lab
-test-lab: install ## Test against the real parts of a cluster; builds them first, which takes a quarter of an hour
+test-lab: install ## Test against the real parts of a cluster; builds them first, which takes twenty minutes
 	@$(BIN)/python -m so1s_lab setup --also cosign
 	@$(BIN)/pytest tests/lab -m lab
 
