@@ -38,7 +38,9 @@ def main() -> None:
     """Compile on all cores."""
     tree, root = Path(sys.argv[1]), sys.argv[2]
     warnings.simplefilter("ignore")
-    modules = [path for path in tree.rglob("*.py") if not _TESTS.search(path.as_posix())]
+    modules = [
+        path for path in tree.rglob("*.py") if not _TESTS.search(f"/{path.relative_to(tree).as_posix()}")
+    ]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(partial(compile_module, tree, root), modules, chunksize=16):
             pass
