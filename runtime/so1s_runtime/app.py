@@ -11,7 +11,7 @@ from so1s_runtime import exchange, openapi, protocol
 from so1s_runtime.asgi import CallerGoneError, Head, Message, Receive, Request, Response, Send, json_response
 from so1s_runtime.declared import as_declared
 from so1s_runtime.errors import RequestError, unforeseen
-from so1s_runtime.identity import Asked, Identity, identify
+from so1s_runtime.identity import Asked, Identity, identify, unnamed
 from so1s_runtime.iotypes.types import types_of
 from so1s_runtime.loaders import loader
 from so1s_runtime.logs import log
@@ -27,7 +27,7 @@ from so1s_runtime.worker import Ask, Worker
 _CALLER_GONE = 499
 
 _NAMED_BY = (b"x-request-id", b"x-correlation-id", b"traceparent")
-_UNNAMED: list[bytes | None] = [None, None, None]
+_NAMES = frozenset(_NAMED_BY)
 
 
 T = TypeVar("T")
@@ -154,8 +154,8 @@ class App:
 
     def headers(self, identity: Identity) -> list[tuple[bytes, bytes]]:
         """What every answer says of its request and of the server."""
-        named = [(name.encode(), value.encode()) for name, value in identity.headers()]
-        headers = [*named, self._label]
+        headers = [(name.encode(), value.encode()) for name, value in identity.headers()]
+        headers.append(self._label)
         # Callers move to another replica before this one closes their connection.
         return [*headers, (b"connection", b"close")] if self.draining else headers
 
@@ -233,9 +233,9 @@ def _handler(
 
 def identity_in(headers: dict[bytes, bytes]) -> Identity:
     """The names of a request, as its headers give them."""
+    if _NAMES.isdisjoint(headers):
+        return unnamed()
     given = [headers.get(name) for name in _NAMED_BY]
-    if given == _UNNAMED:
-        return identify(None, None, None)
     return identify(*(value.decode("latin-1") if value else None for value in given))
 
 

@@ -75,10 +75,14 @@ class Response:
     headers: Headers = field(default=())
     content_type: bytes = _JSON
 
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """All headers of its own."""
+        length = b"%d" % len(self.body)
+        return [(b"content-type", self.content_type), (b"content-length", length), *self.headers]
+
     async def send(self, send: Send, headers: Headers) -> None:
         """Send it with `headers` beside its own."""
-        start = ((b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body)))
-        fields = [*start, *self.headers, *headers]
+        fields = [*self.fields(), *headers]
         await send({"type": "http.response.start", "status": self.status, "headers": fields})
         await send({"type": "http.response.body", "body": self.body})
 

@@ -38,16 +38,15 @@ class Connection(HttpToolsProtocol):
     _is_in_body = False
     _head_bytes = 0
     _limit: asyncio.TimerHandle | None = None
-    _gathered: bytearray | None = None  # of a body, whose request may be answered here once it is whole
+    _gathered: bytes | None = None  # of a body, whose request may be answered here once it is whole
     _is_proposal = False  # of another protocol
+    _resting_since: float | None = None  # on the loop's clock; None while a request comes or is in work
     _was_quick = False  # A read with many requests must not keep other callers waiting: one of them is quick.
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin; one that never asks is idle, too."""
         super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self._rest()
 
     def data_received(self, data: bytes) -> None:
         """Read what has come."""
@@ -58,8 +57,7 @@ class Connection(HttpToolsProtocol):
                 self.connections.discard(self)  # uvicorn does not wait for it any more
                 give_away(self.transport, data, self.rpc_port)
                 return
-        self._was_quick = False
-        self._unset_keepalive_if_required()
+        self._was_quick, self._resting_since = False, None
         self._parse(data)
         if self._gathered is not None and not self.transport.is_closing():
             self._go_the_common_way(self._gathered)
@@ -68,9 +66,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Take the first bytes of a request."""
-        self._is_in_head = True
-        self._unset_keepalive_if_required()  # set by an answer in this read
-        super().on_message_begin()
+        self._is_in_head, self._resting_since = True, None
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         """Take the last bytes of a head."""
@@ -82,9 +79,9 @@ class Connection(HttpToolsProtocol):
         if self._is_proposal:
             return
         if self._may_be_quick(parser):
-            self._gathered = bytearray()
+            self._gathered = b""
         else:
-            super().on_headers_complete()
+            self._go_the_common_way()
 
     def on_body(self, body: bytes) -> None:
         """Take some bytes of a body."""
@@ -92,7 +89,7 @@ class Connection(HttpToolsProtocol):
             super().on_body(body)
             return
         self._gathered += body
-        if not self.quick.can_be(len(self._gathered)):
+        if len(self._gathered) > self.quick.most_bytes:
             self._go_the_common_way(self._gathered)
 
     def on_message_complete(self) -> None:
@@ -102,11 +99,12 @@ class Connection(HttpToolsProtocol):
         self._is_in_body = False
         self._lift_limit()
         if self._gathered is not None:
-            body, standing = bytes(self._gathered), self.server_state.default_headers
+            body, standing = self._gathered, self.server_state.default_headers
             if answer := self.quick.answer(self.url, self.headers, body, standing):
                 self._gathered, self._was_quick = None, True
                 self.transport.write(answer)
-                self.on_response_complete()
+                self.server_state.total_requests += 1
+                self._rest()
                 return
             self._go_the_common_way(body)
         super().on_message_complete()
@@ -114,6 +112,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on to the next request."""
         super().on_response_complete()
+        if self.timeout_keep_alive_task:  # no request waits behind it
+            self._rest()
         if self._is_in_body and not self.transport.is_closing():
             self._limit = self._limit or self.loop.call_later(self.seconds, self.transport.close)
 
@@ -160,19 +160,43 @@ class Connection(HttpToolsProtocol):
             and not self._was_quick
             and not self.expect_100_continue
             and self.url in self.quick.urls
-            and self.quick.can_be()
+            and self.quick.are_possible()
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not self.flow.write_paused
         )
 
-    def _go_the_common_way(self, body: bytes | bytearray) -> None:
+    def timeout_keep_alive_handler(self) -> None:
+        """Close, if nothing came for long enough."""
+        self.timeout_keep_alive_task = None
+        if self._resting_since is None:
+            return  # a request is in work; its answer begins anew
+        seconds = self._resting_since + self.timeout_keep_alive - self.loop.time()
+        if seconds > 0:
+            self._look_again_in(seconds)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _rest(self) -> None:
+        """Wait for a request, but not for ever. A timer that is there goes on: many quick answers need one."""
+        self._resting_since = self.loop.time()
+        if not self.timeout_keep_alive_task:
+            self._look_again_in(self.timeout_keep_alive)
+
+    def _look_again_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _go_the_common_way(self, body: bytes = b"") -> None:
         """Hand what has come to ASGI: its rest is on the way, or there is no quick answer."""
         self._gathered = None
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # makes a scope, which quick answers need not
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
         super().on_headers_complete()
         if body:
-            super().on_body(bytes(body))
+            super().on_body(body)
 
     def _wait_for_head(self, size: int) -> None:
         """A part of a head has come, and not all of it: few come so."""

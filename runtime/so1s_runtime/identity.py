@@ -75,10 +75,19 @@ class Asked(NamedTuple):
 def identify(request_id: str | None, correlation_id: str | None, traceparent: str | None) -> Identity:
     """The names of a request by its headers; what breaks its format counts as not given."""
     return Identity(
-        _repeatable(request_id) or f"{_PROCESS}{next(_COUNT):016x}",
+        _repeatable(request_id) or _new_id(),
         _repeatable(correlation_id),
         _trace(traceparent) if traceparent else None,
     )
+
+
+def unnamed() -> Identity:
+    """The names of a request whose caller gave none."""
+    return Identity(_new_id())
+
+
+def _new_id() -> str:
+    return f"{_PROCESS}{next(_COUNT):016x}"
 
 
 def _repeatable(given: str | None) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from so1s_runtime.app import App, identity_in
 from so1s_runtime.asgi import Head, Response
 from so1s_runtime.identity import Asked
+from so1s_runtime.pace import SMALL_BYTES
 
 Fields = Sequence[tuple[bytes, bytes]]
 
@@ -19,13 +20,13 @@ class QuickAnswers:
 
     def __init__(self, app: App, max_body_bytes: int) -> None:
         self.urls = {path.encode(): inference for path, inference in app.inferences.items()}
+        self.most_bytes = min(max_body_bytes, SMALL_BYTES)
         self._app = app
-        self._max_body_bytes = max_body_bytes
 
-    def can_be(self, size: int = 0) -> bool:
-        """Whether a body of that many bytes may be answered quickly at present."""
+    def are_possible(self) -> bool:
+        """Whether a body of `most_bytes` may be answered quickly at present."""
         app = self._app
-        return app.worker.pace.is_quick(size) and size <= self._max_body_bytes and not app.draining
+        return not app.draining and app.worker.pace.is_quick(self.most_bytes)
 
     def answer(self, url: bytes, fields: Fields, body: bytes, standing: Fields) -> bytes | None:
         """A whole HTTP/1.1 answer; None where the request has to go the common way.
@@ -33,12 +34,12 @@ class QuickAnswers:
         Args:
             url: one of `urls`.
             fields: the request's headers, their names in lower case.
-            body: all of it.
+            body: all of it, at most `most_bytes`.
             standing: headers of every answer of the server.
         """
         started = time.perf_counter()
         headers = dict(fields)
-        if not self.can_be(len(body)) or b"content-encoding" in headers:
+        if b"content-encoding" in headers:
             return None
         app, inference = self._app, self.urls[url]
         head = Head(identity_in(headers), headers)
@@ -47,14 +48,10 @@ class QuickAnswers:
         except Exception:  # noqa: BLE001 - the common way asks again, and answers what is raised then
             return None
         app.finished(Asked(inference.template, "POST", url.decode(), head.identity, started), 200)
-        return _written(response, standing, [*response.headers, *app.headers(head.identity)])
+        return _written(response, [*standing, *response.fields(), *app.headers(head.identity)])
 
 
-def _written(response: Response, standing: Fields, fields: Fields) -> bytes:
+def _written(response: Response, fields: Fields) -> bytes:
     """As uvicorn writes it."""
-    start = b"content-type: %b\r\ncontent-length: %d\r\n" % (response.content_type, len(response.body))
-    return b"HTTP/1.1 200 OK\r\n%b%b%b\r\n%b" % (_lines(standing), start, _lines(fields), response.body)
-
-
-def _lines(fields: Fields) -> bytes:
-    return b"".join([b"%b: %b\r\n" % field for field in fields])
+    lines = b"\r\n".join([b"%b: %b" % field for field in fields])
+    return b"HTTP/1.1 200 OK\r\n%b\r\n\r\n%b" % (lines, response.body)

@@ -1,6 +1,6 @@
 """Tensors as they are seen from outside: what goes into a model and what comes out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from so1s_runtime.dtypes import Dtype
@@ -17,6 +17,13 @@ class TensorSpec:
     dtype: Dtype
     shape: tuple[int, ...]
     nullable: bool = False
+    # The length of a row, where it is known and one row alone fits; else -1. Each request asks for it.
+    row_length: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out what the shape tells."""
+        is_matrix = len(self.shape) == 2 and self.shape[0] in (-1, 1)
+        object.__setattr__(self, "row_length", self.shape[1] if is_matrix else -1)
 
     def __str__(self) -> str:
         """As people read it: `float32[-1,30]`."""

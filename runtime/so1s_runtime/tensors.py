@@ -37,9 +37,10 @@ def from_nested(spec: TensorSpec, values: Any) -> np.ndarray:
     Raises RequestError with the position of the first value that does not fit.
     """
     # One row of a matrix, the usual case, needs no look at each level.
-    match spec.shape, values:
-        case (-1 | 1, columns), list([list(row)]) if len(row) == columns:
-            return _array(spec, row, (1, columns))
+    if type(values) is list and len(values) == 1:
+        row = values[0]
+        if type(row) is list and len(row) == spec.row_length:
+            return _array(spec, row, (1, spec.row_length))
     level, shape = [values], ()
     for axis in range(len(spec.shape)):
         shape = (*shape, _common_length(spec, axis, level, shape))
@@ -94,7 +95,10 @@ def check_finite(spec: TensorSpec, array: np.ndarray) -> None:
 
 def check_names(specs: Sequence[TensorSpec] | Sequence[Declared], names: Iterable[str]) -> None:
     """Raise RequestError unless `names` are the names of `specs`, in any order."""
-    given, known = set(names), {spec.name for spec in specs}
+    given = set(names)
+    if len(specs) == 1 and given == {specs[0].name}:  # the usual case
+        return
+    known = {spec.name for spec in specs}
     if given == known:
         return
     takes = f"the model takes {', '.join(sorted(known))}"
@@ -126,7 +130,8 @@ def conform(spec: TensorSpec, value: Any) -> np.ndarray:
     array = np.asarray(value)
     if not _fits(spec, array.shape):
         raise ModelError(f"output {spec.name!r} has shape {list(array.shape)}, the manifest says {spec}")
-    if array.dtype is spec.dtype.numpy and array.dtype.kind != "O" and array.flags.c_contiguous:
+    dtype = array.dtype
+    if dtype == spec.dtype.numpy and not dtype.hasobject and array.flags.c_contiguous:
         return array
     if spec.dtype.name == "string" and array.dtype.kind not in "UO":
         raise ModelError(f"output {spec.name!r} is {array.dtype}, the manifest says {spec}")
@@ -151,12 +156,12 @@ def as_base64(values: Any) -> Any:
 
 
 def _fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
-    if shape[1:] == spec.shape[1:] and len(shape) == len(
-        spec.shape
-    ):  # rows of what is declared: the usual case
-        return not shape or spec.shape[0] in (-1, shape[0])
-    same_rank = len(shape) == len(spec.shape)
-    return same_rank and all(want in (-1, length) for want, length in zip(spec.shape, shape, strict=True))
+    wanted = spec.shape
+    if len(shape) != len(wanted):
+        return False
+    if shape[1:] == wanted[1:]:  # rows of what is declared: the usual case
+        return not shape or wanted[0] in (-1, shape[0])
+    return all(want in (-1, length) for want, length in zip(wanted, shape, strict=True))
 
 
 def _common_length(spec: TensorSpec, axis: int, level: list[Any], shape: tuple[int, ...]) -> int:

@@ -18,6 +18,7 @@ from so1s_runtime.connection import protocol
 from so1s_runtime.dtypes import DTYPES
 from so1s_runtime.manifest import Manifest, Signature, TensorSpec
 from so1s_runtime.model import Model
+from so1s_runtime.pace import SMALL_BYTES
 from so1s_runtime.quick import QuickAnswers
 from so1s_runtime.settings import Settings
 from tests.runtime.running import LONG_SECONDS, started
@@ -65,10 +66,9 @@ def test_a_quick_model_answers_at_once_with_the_standing_headers_and_its_own(app
     [
         (b'{"x":[["a",0]]}', []),
         (b'{"x":[[-1,0]]}', []),
-        (b'{"x":[[3,0]]}' + b" " * 50, []),
         (b'{"x":[[3,0]]}', [(b"content-encoding", b"gzip")]),
     ],
-    ids=["wrong", "fails", "too long", "encoded"],
+    ids=["wrong", "fails", "encoded"],
 )
 def test_what_is_no_good_answer_goes_the_common_way_and_is_not_counted_yet(app, body, headers):
     assert answer(app, body, *headers) is None
@@ -76,16 +76,24 @@ def test_what_is_no_good_answer_goes_the_common_way_and_is_not_counted_yet(app, 
     assert app.worker.slots.taken == 0
 
 
-def test_a_model_that_is_slow_or_about_to_go_or_has_no_slot_goes_the_common_way(app):
-    assert answer(app)
+def test_a_request_for_which_there_is_no_slot_goes_the_common_way(app):
     app.worker.slots.size = 0
     assert answer(app) is None
-    app.worker.slots.size = 1
+
+
+def test_a_model_that_is_slow_or_about_to_go_is_not_asked_quickly(app):
+    quick = QuickAnswers(app, max_body_bytes=50)
+    assert quick.are_possible()
     app.draining = True
-    assert answer(app) is None
+    assert not quick.are_possible()
     app.draining = False
     app.worker.pace.see_work(1.0)
-    assert answer(app) is None
+    assert not quick.are_possible()
+
+
+def test_a_quick_body_is_small_and_within_the_limit_of_bodies(app):
+    assert QuickAnswers(app, max_body_bytes=50).most_bytes == 50
+    assert QuickAnswers(app, max_body_bytes=10**6).most_bytes == SMALL_BYTES
 
 
 def request(body: bytes = GOOD, path: str = "/predict", more: str = "", version: str = "1.1") -> bytes:
@@ -99,6 +107,7 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written: list[bytes] = []
+        self.is_closed = False
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -107,7 +116,7 @@ class Transport(asyncio.Transport):
         return False
 
     def close(self) -> None:
-        pass
+        self.is_closed = True
 
     def pause_reading(self) -> None:
         pass
@@ -176,11 +185,21 @@ def test_a_body_in_chunks_is_answered_as_well(connection):
 
 
 def test_a_connection_is_not_idle_while_a_request_behind_a_quick_one_is_in_work(connection):
-    connection.data_received(request(ROW))
-    assert connection.timeout_keep_alive_task
+    connection.timeout_keep_alive = 0
     connection.data_received(request(ROW) + request(ROW)[:-1])
-    assert len(connection.transport.written) == 2
-    assert connection.timeout_keep_alive_task is None
+    assert len(connection.transport.written) == 1
+    connection.timeout_keep_alive_handler()
+    assert not connection.transport.is_closed
+
+
+def test_a_connection_that_was_idle_for_long_enough_since_its_last_answer_is_closed(connection):
+    connection.data_received(request(ROW))
+    connection.timeout_keep_alive_handler()
+    assert not connection.transport.is_closed
+    assert connection.timeout_keep_alive_task
+    connection.timeout_keep_alive = 0
+    connection.timeout_keep_alive_handler()
+    assert connection.transport.is_closed
 
 
 @pytest.fixture(scope="module")
