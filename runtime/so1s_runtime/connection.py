@@ -179,7 +179,7 @@ class Connection(HttpToolsProtocol):
             super().timeout_keep_alive_handler()
 
     def _rest(self) -> None:
-        """Wait for a request, but not for ever. A timer that is there goes on: many quick answers need one."""
+        """Wait for a request, but not for ever. A timer that is there goes on: one does for many answers."""
         self._resting_since = self.loop.time()
         if not self.timeout_keep_alive_task:
             self._look_again_in(self.timeout_keep_alive)

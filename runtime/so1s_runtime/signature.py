@@ -22,8 +22,12 @@ class TensorSpec:
 
     def __post_init__(self) -> None:
         """Work out what the shape tells."""
-        is_matrix = len(self.shape) == 2 and self.shape[0] in (-1, 1)
-        object.__setattr__(self, "row_length", self.shape[1] if is_matrix else -1)
+        match self.shape:
+            case (-1 | 1, columns):
+                length = columns
+            case _:
+                length = -1
+        object.__setattr__(self, "row_length", length)
 
     def __str__(self) -> str:
         """As people read it: `float32[-1,30]`."""
