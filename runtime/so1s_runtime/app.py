@@ -138,13 +138,15 @@ class App:
         try:
             handler = _handler(scope, route, self.manifest)
             return await handler(request)
-        except RequestError as error:
-            return json_response(error.body, error.status, error.headers)
         except CallerGoneError:
             raise
-        except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered and logged
-            failed = self.failed(error, request.identity, scope["path"])
-            return json_response(failed.body, failed.status)
+        except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered
+            return self.refusal(error, request.identity, scope["path"])
+
+    def refusal(self, error: Exception, identity: Identity, path: str) -> Response:
+        """What a caller is answered where an error was raised, which is logged if it is no caller's fault."""
+        told = error if isinstance(error, RequestError) else self.failed(error, identity, path)
+        return json_response(told.body, told.status, told.headers)
 
     @staticmethod
     def failed(error: Exception, identity: Identity, path: str) -> RequestError:

@@ -6,11 +6,13 @@ Every HTTP/2 connection begins with the same bytes (RFC 9113, section 3.4), whic
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from so1s_runtime.logs import log
 from so1s_runtime.quick import QuickAnswers
 from so1s_runtime.rpc.front import give_away
 
@@ -36,12 +38,14 @@ class Connection(HttpToolsProtocol):
     _is_new = True
     _is_in_head = False
     _is_in_body = False
-    _head_bytes = 0
+    _head_is_new = False  # It began in this read.
+    _head_bytes = 0  # of the reads behind the one in which it began
     _limit: asyncio.TimerHandle | None = None
+    _refusal: bytes | None = None  # of a head, due once the requests before it are answered
     _gathered: bytes | None = None  # of a body, whose request may be answered here once it is whole
     _is_proposal = False  # of another protocol
-    _resting_since: float | None = None  # on the loop's clock; None while a request comes or is in work
     _was_quick = False  # A read with many requests must not keep other callers waiting: one of them is quick.
+    _resting_since: float | None = None  # on the loop's clock; None while a request comes or is in work
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin; one that never asks is idle, too."""
@@ -57,7 +61,7 @@ class Connection(HttpToolsProtocol):
                 self.connections.discard(self)  # uvicorn does not wait for it any more
                 give_away(self.transport, data, self.rpc_port)
                 return
-        self._was_quick, self._resting_since = False, None
+        self._was_quick = self._head_is_new = False
         self._parse(data)
         if self._gathered is not None and not self.transport.is_closing():
             self._go_the_common_way(self._gathered)
@@ -65,17 +69,20 @@ class Connection(HttpToolsProtocol):
             self._wait_for_head(len(data))
 
     def on_message_begin(self) -> None:
-        """Take the first bytes of a request."""
-        self._is_in_head, self._resting_since = True, None
+        """Take the first bytes of a request; its scope waits until ASGI needs one."""
+        self._is_in_head = self._head_is_new = True
+        self._resting_since, self._head_bytes = None, 0
         self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         """Take the last bytes of a head."""
-        self._is_in_head, self._is_in_body, self._head_bytes = False, True, 0
+        self._is_in_head, self._is_in_body = False, True
         self._lift_limit()
+        self._refusal = None
         parser = self.parser
         assert parser  # which calls this
-        self._is_proposal = parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers)
+        self._fields, self.headers = self.headers, []  # what follows a body in chunks are no headers
+        self._is_proposal = parser.should_upgrade() and any(name == b"upgrade" for name, _ in self._fields)
         if self._is_proposal:
             return
         if self._may_be_quick(parser):
@@ -98,74 +105,32 @@ class Connection(HttpToolsProtocol):
             return
         self._is_in_body = False
         self._lift_limit()
-        if self._gathered is not None:
-            body, standing = self._gathered, self.server_state.default_headers
-            if answer := self.quick.answer(self.url, self.headers, body, standing):
-                self._gathered, self._was_quick = None, True
-                self.transport.write(answer)
-                self.server_state.total_requests += 1
+        if self._gathered is None:
+            super().on_message_complete()
+            if self.cycle.response_complete:  # before its body had come
                 self._rest()
-                return
-            self._go_the_common_way(body)
-        super().on_message_complete()
+            return
+        answer = self.quick.answer(self.url, self._fields, self._gathered, self.server_state.default_headers)
+        if answer is None:
+            self._go_the_common_way(self._gathered)
+            super().on_message_complete()
+            return
+        self._gathered, self._was_quick = None, True
+        self.transport.write(answer)
+        self.server_state.total_requests += 1
+        self._rest()
 
     def on_response_complete(self) -> None:
         """Go on to the next request."""
         super().on_response_complete()
-        if self.timeout_keep_alive_task:  # no request waits behind it
-            self._rest()
-        if self._is_in_body and not self.transport.is_closing():
+        if self.transport.is_closing() or not self.cycle.response_complete:
+            return
+        if self._refusal:
+            self._refuse(self._refusal)
+        elif self._is_in_body:
             self._limit = self._limit or self.loop.call_later(self.seconds, self.transport.close)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End; a timer left behind, as uvicorn does after a reset, would keep everything for an hour."""
-        self._lift_limit()
-        self._unset_keepalive_if_required()
-        super().connection_lost(exc)
-
-    def _parse(self, data: bytes) -> None:
-        while data:
-            assert self.parser  # until the connection is lost
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                (end,) = upgrade.args
-                data = (self._declined() if self._is_proposal else b"") + data[end:]
-            except httptools.HttpParserError:
-                self.send_400_response("Invalid HTTP request received.")
-                return
-            else:
-                return
-
-    def _declined(self) -> bytes:
-        """The head that came, without its proposal: to answer it as if that were not there declines it.
-
-        A new parser reads it once more: the one that read it skips the body, and may read nothing further.
-        """
-        parser = self.parser
-        assert parser  # which has read the head
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
-        closes = any(name == b"connection" and b"close" in value.lower() for name, value in self.headers)
-        fields = [field for field in self.headers if field[0] not in _PROPOSAL]
-        fields += [(b"connection", b"close")] if closes else []
-        start = b"%b %b HTTP/%b\r\n" % (parser.get_method(), self.url, parser.get_http_version().encode())
-        return start + b"".join([b"%b: %b\r\n" % field for field in fields]) + b"\r\n"
-
-    def _may_be_quick(self, parser: httptools.HttpRequestParser) -> bool:
-        """Whether a request whose head has come may be answered here, if the rest of it has come as well."""
-        is_next = self.cycle is None or self.cycle.response_complete
-        return (
-            is_next
-            and not self._was_quick
-            and not self.expect_100_continue
-            and self.url in self.quick.urls
-            and self.quick.are_possible()
-            and parser.get_method() == b"POST"
-            and parser.get_http_version() == "1.1"
-            and parser.should_keep_alive()
-            and not self.flow.write_paused
-        )
+        elif not self._is_in_head:
+            self._rest()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close, if nothing came for long enough."""
@@ -178,6 +143,82 @@ class Connection(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; a timer left behind, as uvicorn does after a reset, would keep everything for an hour."""
+        self._lift_limit()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def _parse(self, data: bytes) -> None:
+        """Read all of it; behind a proposal of another protocol, which is declined, as well."""
+        rest: bytes | memoryview = data
+        while (read := self._feed(rest)) is not None:
+            if self._is_proposal:
+                self._feed(self._declined())
+            rest = memoryview(rest)[read:]
+
+    def _feed(self, data: bytes | memoryview) -> int | None:
+        """Read on; returns where the parser stopped, if it did so behind a head that asks for another protocol."""
+        assert self.parser  # until the connection is lost
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            (read,) = upgrade.args
+            return read
+        except httptools.HttpParserCallbackError as failed:
+            if isinstance(failed.__context__, httptools.HttpParserInvalidURLError):
+                self.send_400_response("Invalid URL received.")
+            else:
+                log(logging.ERROR, "connection failed", error=failed.__context__)
+                self._end(b"500 Internal Server Error")
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        return None
+
+    def _declined(self) -> bytes:
+        """The head that came, without its proposal: to answer it as if that were not there declines it.
+
+        A new parser reads it once more: the one that read it skips the body, and may read nothing further.
+        """
+        parser = self.parser
+        assert parser  # which has read the head
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        closes = any(name == b"connection" and b"close" in value.lower() for name, value in self._fields)
+        fields = [field for field in self._fields if field[0] not in _PROPOSAL]
+        fields += [(b"connection", b"close")] if closes else []
+        start = b"%b %b HTTP/%b\r\n" % (parser.get_method(), self.url, parser.get_http_version().encode())
+        return start + b"".join([b"%b: %b\r\n" % field for field in fields]) + b"\r\n"
+
+    def _may_be_quick(self, parser: httptools.HttpRequestParser) -> bool:
+        """Whether a request whose head has come may be answered here, if the rest of it has come as well."""
+        return (
+            self._has_answered()
+            and not self._was_quick
+            and not self.expect_100_continue
+            and self.url in self.quick.inferences
+            and self.quick.are_possible()
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not self.flow.write_paused
+        )
+
+    def _has_answered(self) -> bool:
+        """Whether no request is left that ASGI has begun or will begin."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _go_the_common_way(self, body: bytes = b"") -> None:
+        """Hand what has come to ASGI: its rest is on the way, or there is no quick answer."""
+        self._gathered = None
+        url, expects = self.url, self.expect_100_continue
+        super().on_message_begin()  # makes the scope, and begins anew
+        self.url, self.expect_100_continue = url, expects
+        self.scope["headers"], self.headers = self._fields, []
+        super().on_headers_complete()
+        if body:
+            super().on_body(body)
+
     def _rest(self) -> None:
         """Wait for a request, but not for ever. A timer that is there goes on: one does for many answers."""
         self._resting_since = self.loop.time()
@@ -187,20 +228,10 @@ class Connection(HttpToolsProtocol):
     def _look_again_in(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
-    def _go_the_common_way(self, body: bytes = b"") -> None:
-        """Hand what has come to ASGI: its rest is on the way, or there is no quick answer."""
-        self._gathered = None
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()  # makes a scope, which quick answers need not
-        self.url, self.expect_100_continue = url, expects
-        self.headers += headers
-        super().on_headers_complete()
-        if body:
-            super().on_body(body)
-
     def _wait_for_head(self, size: int) -> None:
         """A part of a head has come, and not all of it: few come so."""
-        self._head_bytes += size
+        if not self._head_is_new:
+            self._head_bytes += size
         if self._head_bytes > _HEAD_BYTES:
             self._refuse(b"431 Request Header Fields Too Large")
         elif not self._limit:
@@ -212,6 +243,14 @@ class Connection(HttpToolsProtocol):
             self._limit = None
 
     def _refuse(self, status: bytes) -> None:
+        """Answer a head that has not come whole, behind the answers to the requests before it."""
+        if self._has_answered():
+            self._end(status)
+        else:
+            self._refusal = status
+            self.flow.pause_reading()
+
+    def _end(self, status: bytes) -> None:
         if not self.transport.is_closing():
             head = b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(head % status)

@@ -91,7 +91,7 @@ class _Answers(Collector):
     def collect(self) -> Iterator[Metric]:
         # By path template and HTTP status; route `other` is any path that is not served.
         requests = CounterMetricFamily("http_requests", "Requests answered", labels=["route", "status"])
-        # From the request's headers to the end of the answer.
+        # From the request's headers to the end of the answer; a quick one's from its body to what is written.
         duration = HistogramMetricFamily("http_request_duration_seconds", "Time to answer", labels=["route"])
         for route, answered in self._routes.items():
             for status, number in answered.statuses.items():

@@ -1,11 +1,12 @@
 """Quick answers: within the read that brought a whole request, where the model is quick.
 
-A small model answers in less time than a task, a scope and the messages of ASGI take. Whatever is not plain
-goes the common way, by ASGI, which knows every answer.
+A small model answers in less time than a task, a scope and the messages of ASGI take.
 """
 
 import time
 from collections.abc import Sequence
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from so1s_runtime.app import App, identity_in
 from so1s_runtime.asgi import Head, Response
@@ -16,10 +17,10 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 
 class QuickAnswers:
-    """Answers for `urls`, as they are written in a request; belongs to the event loop."""
+    """Answers for `inferences`, by their URLs as a request writes them; belongs to the event loop."""
 
     def __init__(self, app: App, max_body_bytes: int) -> None:
-        self.urls = {path.encode(): inference for path, inference in app.inferences.items()}
+        self.inferences = {path.encode(): inference for path, inference in app.inferences.items()}
         self.most_bytes = min(max_body_bytes, SMALL_BYTES)
         self._app = app
 
@@ -29,10 +30,10 @@ class QuickAnswers:
         return not app.draining and app.worker.pace.is_quick(self.most_bytes)
 
     def answer(self, url: bytes, fields: Fields, body: bytes, standing: Fields) -> bytes | None:
-        """A whole HTTP/1.1 answer; None where the request has to go the common way.
+        """A whole HTTP/1.1 answer; None where the request has to go the common way, as its body is encoded.
 
         Args:
-            url: one of `urls`.
+            url: one of `inferences`.
             fields: the request's headers, their names in lower case.
             body: all of it, at most `most_bytes`.
             standing: headers of every answer of the server.
@@ -41,17 +42,18 @@ class QuickAnswers:
         headers = dict(fields)
         if b"content-encoding" in headers:
             return None
-        app, inference = self._app, self.urls[url]
+        app, inference, path = self._app, self.inferences[url], url.decode()
         head = Head(identity_in(headers), headers)
         try:
             response = app.worker.answer_now(app.tapped(inference.begin(head), head.identity), body)
-        except Exception:  # noqa: BLE001 - the common way asks again, and answers what is raised then
-            return None
-        app.finished(Asked(inference.template, "POST", url.decode(), head.identity, started), 200)
-        return _written(response, [*standing, *response.fields(), *app.headers(head.identity)])
+        except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered
+            response = app.refusal(error, head.identity, path)
+        answer = _written(response, [*standing, *response.fields(), *app.headers(head.identity)])
+        app.finished(Asked(inference.template, "POST", path, head.identity, started), response.status)
+        return answer
 
 
 def _written(response: Response, fields: Fields) -> bytes:
     """As uvicorn writes it."""
     lines = b"\r\n".join([b"%b: %b" % field for field in fields])
-    return b"HTTP/1.1 200 OK\r\n%b\r\n\r\n%b" % (lines, response.body)
+    return b"%b%b\r\n\r\n%b" % (STATUS_LINE[response.status], lines, response.body)

@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from so1s_runtime.app import App
+from so1s_runtime.asgi import Response
 from so1s_runtime.connection import protocol
 from so1s_runtime.dtypes import DTYPES
 from so1s_runtime.manifest import Manifest, Signature, TensorSpec
@@ -62,23 +63,26 @@ def test_a_quick_model_answers_at_once_with_the_standing_headers_and_its_own(app
 
 
 @pytest.mark.parametrize(
-    ("body", "headers"),
+    ("body", "slots", "status"),
     [
-        (b'{"x":[["a",0]]}', []),
-        (b'{"x":[[-1,0]]}', []),
-        (b'{"x":[[3,0]]}', [(b"content-encoding", b"gzip")]),
+        (b'{"x":[["a",0]]}', 1, b"400 Bad Request"),
+        (b'{"x":[[-1,0]]}', 1, b"500 Internal Server Error"),
+        (b'{"x":[[3,0]]}', 0, b"429 Too Many Requests"),
     ],
-    ids=["wrong", "fails", "encoded"],
+    ids=["wrong", "fails", "no slot"],
 )
-def test_what_is_no_good_answer_goes_the_common_way_and_is_not_counted_yet(app, body, headers):
-    assert answer(app, body, *headers) is None
-    assert b"http_requests_total{" not in app.metrics.exposition()
+def test_an_error_is_told_and_counted_once(app, body, slots, status):
+    app.worker.slots.size = slots
+    said = answer(app, body)
+    assert said is not None
+    assert said.startswith(b"HTTP/1.1 " + status)
+    assert b'http_requests_total{route="/predict",status="%b"} 1.0' % status[:3] in app.metrics.exposition()
     assert app.worker.slots.taken == 0
 
 
-def test_a_request_for_which_there_is_no_slot_goes_the_common_way(app):
-    app.worker.slots.size = 0
-    assert answer(app) is None
+def test_an_encoded_body_goes_the_common_way_and_is_not_counted_yet(app):
+    assert answer(app, b'{"x":[[3,0]]}', (b"content-encoding", b"gzip")) is None
+    assert b"http_requests_total{" not in app.metrics.exposition()
 
 
 def test_a_model_that_is_slow_or_about_to_go_is_not_asked_quickly(app):
@@ -165,9 +169,8 @@ def test_the_first_request_of_a_read_is_answered_within_it_and_the_next_ones_in_
         request(ROW, path="/v2/models/other/infer"),
         request(ROW + b" " * 20_000),
         request(ROW)[:-1],
-        request(b""),
     ],
-    ids=["version", "close", "expect", "query", "path", "large", "incomplete", "empty"],
+    ids=["version", "close", "expect", "query", "path", "large", "incomplete"],
 )
 def test_what_is_not_plain_is_left_to_asgi(connection, asked):
     connection.data_received(asked)
@@ -200,6 +203,64 @@ def test_a_connection_that_was_idle_for_long_enough_since_its_last_answer_is_clo
     connection.timeout_keep_alive = 0
     connection.timeout_keep_alive_handler()
     assert connection.transport.is_closed
+
+
+def test_an_empty_line_does_not_keep_a_connection(connection):
+    connection.data_received(request(ROW))
+    connection.data_received(b"\r\n")
+    connection.timeout_keep_alive = 0
+    connection.timeout_keep_alive_handler()
+    assert connection.transport.is_closed
+
+
+def test_what_comes_before_a_head_does_not_count_against_it(connection):
+    connection.data_received(request(b" " * 300_000)[:-200_000])
+    connection.data_received(b" " * 200_000 + request(ROW)[:9])
+    assert not connection.transport.written
+
+
+async def test_a_head_that_never_ends_is_refused_behind_the_answer_before_it(connection, app, monkeypatch):
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(*_):
+        begun.set()
+        await go_on.wait()
+        return Response(b"late")
+
+    monkeypatch.setattr(app.worker, "answer", answer_late)
+    connection.data_received(request(ROW, version="1.1", more="expect: 100-continue\r\n"))
+    await begun.wait()
+    connection.data_received(b"POST /predict HTTP/1.1\r\n")
+    connection.data_received(b"x" * 70_000)
+    go_on.set()
+    await asyncio.gather(*connection.tasks)
+    said = b"".join(connection.transport.written)
+    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"431"]
+    assert connection.transport.is_closed
+
+
+def test_what_follows_a_body_in_chunks_are_no_headers_of_its_request(connection):
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\nx-request-id: r1\r\ntransfer-encoding: chunked\r\n\r\n"
+    connection.data_received(head + b"d\r\n" + ROW + b"\r\n0\r\nx-request-id: r2\r\n\r\n")
+    (said,) = connection.transport.written
+    assert b"x-request-id: r1\r\n" in said
+
+
+def test_a_fault_of_the_server_is_logged_and_no_fault_of_the_caller(connection, app, monkeypatch, caplog):
+    monkeypatch.setattr(app, "headers", lambda _: 1 / 0)
+    connection.data_received(request(ROW))
+    (said,) = connection.transport.written
+    assert said.startswith(b"HTTP/1.1 500")
+    assert connection.transport.is_closed
+    assert "ZeroDivisionError" in caplog.text
+    assert b"http_requests_total{" not in app.metrics.exposition()
+
+
+def test_many_proposals_in_one_read_are_all_declined(connection):
+    proposed = request(ROW, more="connection: upgrade\r\nupgrade: h2c\r\n")
+    connection.data_received(proposed * 100)
+    assert len(connection.transport.written) == 1
+    assert len(connection.pipeline) == 98
 
 
 @pytest.fixture(scope="module")

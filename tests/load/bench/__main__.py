@@ -47,10 +47,10 @@ _PARTS = {
         image.measure,
         "A build copies the artifact while it hashes it, and hashes the layer before and after "
         "compression, as OCI asks. Trying the model with its library is left out here and counted below. "
-        "Weights that would hardly become smaller are not compressed by ours. buildah finds its files "
-        "ready-made, while ours installs the libraries from uv's cache and compiles them where no layer is "
-        "there. Memory is that of the whole process, which has scikit-learn and the "
-        "tests' tools loaded.",
+        "Weights that would hardly become smaller are not compressed by ours. Where no layer is there, "
+        "ours installs the libraries from uv's cache and compiles them, while buildah finds its files "
+        "ready-made, but for the last row: there uv has installed and compiled the same ones before. "
+        "Memory is that of the whole process, which has scikit-learn and the tests' tools loaded.",
     ),
     "runtime": _Part(
         "Inference server",
