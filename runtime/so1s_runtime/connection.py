@@ -158,7 +158,7 @@ class Connection(HttpToolsProtocol):
             rest = memoryview(rest)[read:]
 
     def _feed(self, data: bytes | memoryview) -> int | None:
-        """Read on; returns where the parser stopped, if it did: behind a head that asks for another protocol."""
+        """Read on; returns where the parser stopped: behind a head that asks for another protocol."""
         assert self.parser  # until the connection is lost
         try:
             self.parser.feed_data(data)

@@ -1,7 +1,7 @@
 """Layers of an image, the same to the last byte wherever and whenever they are packed.
 
 A layer is a tar of sorted members with modification time 0, user and group 0 and fixed modes, compressed by
-zstd, as the OCI image specification describes it. Weights that become hardly smaller stay as they are:
+zstd, as the OCI image specification describes it. Weights that become hardly smaller may stay as they are:
 whoever builds, pulls or unpacks them would pay for nothing.
 """
 
@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from io import BufferedReader
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
 
@@ -26,9 +28,10 @@ _ZSTD_LEVEL = 3
 """The library's default: a third level costs little more than hashing and halves a site-packages."""
 _THREADS = min(4, os.cpu_count() or 1)
 """zstd gives the same bytes with any number of threads but 0, which is another way to compress."""
-_MAGIC = b"\x28\xb5\x2f\xfd"
-"""What zstd's frames begin with (RFC 8878, section 3.1.1); no tar does."""
-_SAMPLES = 4
+_LARGE_BYTES = 4 * CHUNK_BYTES
+"""Smaller files are not asked whether they become smaller."""
+_SAMPLES = 8
+_SAMPLE_BYTES = CHUNK_BYTES // 2
 _WORTH_BELOW = 0.9
 """Of its size, a layer must become less by compression; weights of float32 keep about 0.93."""
 
@@ -58,10 +61,15 @@ class _Hashing:
         return f"sha256:{self._hash.hexdigest()}"
 
 
-def pack(stop: Stop, tree: Path, root: PurePosixPath, into: Path) -> Layer:
+def pack(stop: Stop, tree: Path, root: PurePosixPath, into: Path, *, weights: bool = False) -> Layer:
     """Pack the files below `tree` as `root` of the image into the new file `into`, in one pass.
 
-    Whether it is compressed follows from its largest file.
+    Args:
+        stop: asked on the way.
+        tree: a directory of files and directories.
+        root: where an image has them.
+        into: does not exist yet.
+        weights: whether it may stay uncompressed, if its large files become hardly smaller.
 
     Raises:
         Stopped: `stop` was told.
@@ -69,7 +77,7 @@ def pack(stop: Stop, tree: Path, root: PurePosixPath, into: Path) -> Layer:
     """
     with into.open("xb") as file:
         packed = _Hashing(file, stop)
-        if not _is_worth_compressing(tree):
+        if weights and not _is_worth_compressing(tree):
             _write_tar(packed, tree, root)
             return Layer.packed(packed.digest, packed.digest, packed.size_bytes)
         compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, threads=_THREADS)
@@ -79,13 +87,13 @@ def pack(stop: Stop, tree: Path, root: PurePosixPath, into: Path) -> Layer:
     return Layer.packed(packed.digest, plain.digest, packed.size_bytes)
 
 
-def unpack(stop: Stop, file: Path, root: PurePosixPath, into: Path) -> None:
-    """Unpack what a layer has below `root` of the image into the new directory `into`."""
+def unpack(stop: Stop, layer: Layer, file: Path, root: PurePosixPath, into: Path) -> None:
+    """Unpack what a layer, in `file`, has below `root` of the image into the new directory `into`."""
     prefix = root.relative_to("/")
     into.mkdir()
     with (
         file.open("rb") as raw,
-        _decompressed(raw) as plain,
+        _decompressed(layer, raw) as plain,
         tarfile.open(fileobj=plain, mode="r|", encoding="utf-8") as tar,
     ):
         for member in tar:
@@ -97,27 +105,30 @@ def unpack(stop: Stop, file: Path, root: PurePosixPath, into: Path) -> None:
                 )
 
 
-def _decompressed(file: BufferedReader) -> AbstractContextManager[IO[bytes]]:
-    if file.peek(len(_MAGIC)).startswith(_MAGIC):
+def _decompressed(layer: Layer, file: BufferedReader) -> AbstractContextManager[IO[bytes]]:
+    if layer.is_compressed:
         return cast("IO[bytes]", zstandard.ZstdDecompressor().stream_reader(file))
     return nullcontext(file)
 
 
 def _is_worth_compressing(tree: Path) -> bool:
-    """As samples of the largest file tell; a small one is not worth the question."""
+    """As samples of the large files tell, which lie as far from each other wherever one file ends."""
     files = [path for path in _sorted(tree) if path.is_file() and not path.is_symlink()]
-    largest = max(files, key=lambda path: path.stat().st_size, default=None)
-    if largest is None or (size := largest.stat().st_size) < _SAMPLES * CHUNK_BYTES:
+    large = [path for path in files if path.stat().st_size >= _LARGE_BYTES]
+    if not large:
         return True
-    with largest.open("rb") as file:
-        samples = [_sample(file, size * number // _SAMPLES) for number in range(_SAMPLES)]
+    ends = [*accumulate(path.stat().st_size for path in large)]
+    samples = [_sample(large, ends, ends[-1] * number // _SAMPLES) for number in range(_SAMPLES)]
     compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
     return sum(len(compressor.compress(each)) for each in samples) < _WORTH_BELOW * sum(map(len, samples))
 
 
-def _sample(file: IO[bytes], start: int) -> bytes:
-    file.seek(start)
-    return file.read(CHUNK_BYTES)
+def _sample(files: Sequence[Path], ends: Sequence[int], place: int) -> bytes:
+    """The bytes at a place of files that follow one another; none of the next file."""
+    index = bisect_right(ends, place)
+    with files[index].open("rb") as file:
+        file.seek(place - ends[index], os.SEEK_END)
+        return file.read(_SAMPLE_BYTES)
 
 
 def _write_tar(sink: _Hashing, tree: Path, root: PurePosixPath) -> None:

@@ -81,8 +81,8 @@ class World:
     """Signs what is built; None where nobody gave this builder a key."""
     audit: Audit | None = None
     """Tells what is known against packages; None where nobody named a source."""
-    packed: dict[Path, Layer] = field(default_factory=dict)
-    """The layers of directories that stay as they are."""
+    layers: dict[Path, Layer] = field(default_factory=dict)
+    """Of directories that stay as they are, as they were packed last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,12 @@ class Steps:
     async def _model_layers(self, tree: Path) -> list[Layer]:
         parts = [_made(self._directory / name) for name in ("weights", "code")]
         await asyncio.to_thread(divide, tree, *parts)
-        return [await self._add_layer(part, MODEL_ROOT) for part in parts if any(part.iterdir())]
+        weights = parts[0]
+        return [
+            await self._add_layer(part, MODEL_ROOT, weights=part is weights)
+            for part in parts
+            if any(part.iterdir())
+        ]
 
     async def _signature(self, contents: Contents, libraries: Libraries) -> Signature:
         if contents.described and contents.described.signature:
@@ -318,14 +323,14 @@ class Steps:
 
     async def _runtime_layer(self) -> Layer:
         world = self._world
-        layer = world.packed.get(world.runtime)
+        layer = world.layers.get(world.runtime)
         if not layer or not await world.images.has(layer):
-            layer = world.packed[world.runtime] = await self._add_layer(world.runtime, RUNTIME_ROOT)
+            layer = world.layers[world.runtime] = await self._add_layer(world.runtime, RUNTIME_ROOT)
         return layer
 
-    async def _add_layer(self, tree: Path, root: PurePosixPath) -> Layer:
-        file = self._directory / f"{tree.name}.tar.zst"
-        layer = await in_thread(pack, tree, root, file)
+    async def _add_layer(self, tree: Path, root: PurePosixPath, *, weights: bool = False) -> Layer:
+        file = self._directory / f"{tree.name}.layer"
+        layer = await in_thread(pack, tree, root, file, weights=weights)
         if not await self._world.images.has(layer):
             await self._world.images.add(layer, file)
         return layer

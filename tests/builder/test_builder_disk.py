@@ -291,15 +291,6 @@ async def test_libraries_on_a_disk_that_fills_up_anywhere_give_the_same_layer_or
     assert sound(small / "images") == 1
 
 
-def test_modules_are_compiled_wherever_their_tree_lies_and_tests_of_libraries_are_not(tmp_path):
-    tree = tmp_path / "tests/tree"
-    (tree / "library/tests").mkdir(parents=True)
-    for name in ("library/__init__.py", "library/tests/case.py"):
-        (tree / name).write_text("x = 1\n")
-    compile_tree(Stop(), Path(sys.executable), tree, PurePosixPath("/opt"))
-    assert [path.parent.parent.name for path in tree.rglob("*.pyc")] == ["library"]
-
-
 def test_bytecode_that_the_disk_does_not_take_is_an_error_and_no_half_of_it(small_disk):
     tree = small_disk(600) / "tree"
     tree.mkdir()

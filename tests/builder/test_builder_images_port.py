@@ -94,7 +94,7 @@ async def test_a_layer_is_fetched_as_it_was_added(place, tmp_path):
     await place.images.add(layer, file)
 
     await place.images.fetch(layer, tmp_path / "fetched")
-    unpack(Stop(), tmp_path / "fetched", PurePosixPath("/opt/so1s/model"), tmp_path / "unpacked")
+    unpack(Stop(), layer, tmp_path / "fetched", PurePosixPath("/opt/so1s/model"), tmp_path / "unpacked")
 
     assert (tmp_path / "fetched").read_bytes() == before
     assert (tmp_path / "unpacked/model").read_bytes() == content

@@ -104,16 +104,39 @@ def test_a_layers_digest_and_size_are_those_of_its_bytes(tmp_path_factory, files
     assert layer.digest == f"sha256:{hashlib.sha256(packed).hexdigest()}"
 
 
-@pytest.mark.parametrize(("kept", "suffix"), [(1.0, "tar"), (0.5, "tar+zstd")])
-def test_weights_that_become_hardly_smaller_are_not_compressed(tmp_path, kept, suffix):
-    files, size = tree(tmp_path / "tree", NAMES), 6_000_000
-    (files / "weights").write_bytes(random.Random(7).randbytes(int(size * kept)).ljust(size, b"\0"))
-    layer = pack(Stop(), files, ROOT, tmp_path / "layer")
+def with_weights(directory: Path, *files: tuple[float, int]) -> Path:
+    """Files that become that part of their size, and one that becomes small."""
+    made = tree(directory, NAMES)
+    for number, (kept, size) in enumerate(files):
+        data = random.Random(number).randbytes(int(size * kept)).ljust(size, b"\0")
+        (made / f"weights-{number}").write_bytes(data)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("files", "suffix"),
+    [
+        ([(1.0, 6_000_000)], "tar"),
+        ([(0.5, 6_000_000)], "tar+zstd"),
+        ([(1.0, 4_000_000)], "tar+zstd"),
+        ([(1.0, 6_000_000), (0.2, 30_000_000)], "tar+zstd"),
+        ([(0.2, 5_000_000), (1.0, 30_000_000), (1.0, 30_000_000)], "tar"),
+    ],
+    ids=["random", "half", "small", "one of two", "two of three"],
+)
+def test_weights_that_become_hardly_smaller_are_not_compressed(tmp_path, files, suffix):
+    made = with_weights(tmp_path / "tree", *files)
+    layer = pack(Stop(), made, ROOT, tmp_path / "layer", weights=True)
 
     assert layer.media_type == f"application/vnd.oci.image.layer.v1.{suffix}"
     assert (layer.digest == layer.diff_id) == (suffix == "tar")
-    unpack(Stop(), tmp_path / "layer", ROOT, tmp_path / "unpacked")
-    assert (tmp_path / "unpacked/weights").read_bytes() == (files / "weights").read_bytes()
+    unpack(Stop(), layer, tmp_path / "layer", ROOT, tmp_path / "unpacked")
+    assert (tmp_path / "unpacked/weights-0").read_bytes() == (made / "weights-0").read_bytes()
+
+
+def test_libraries_are_compressed_whatever_one_of_their_files_is(tmp_path):
+    made = with_weights(tmp_path / "tree", (1.0, 6_000_000))
+    assert pack(Stop(), made, ROOT, tmp_path / "layer").is_compressed
 
 
 def test_a_link_is_not_packed(tmp_path):

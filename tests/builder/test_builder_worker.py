@@ -207,3 +207,21 @@ async def test_what_a_worker_says_between_builds_names_no_account(shop, skops_mo
         await shop.worker().work()
     assert {each["account"] for each in logs} == {"risk"}
     assert structlog.contextvars.get_contextvars() == {}
+
+
+async def test_the_layer_of_the_inference_server_is_packed_again_where_it_is_gone(shop, onnx_model):
+    def layers(built: ImageBuilt) -> list[str]:
+        return [layer["digest"] for layer in json.loads(blob(shop, built.image.digest))["layers"]]
+
+    await shop.say(shop.uploaded("1", data=onnx_model, name="1.onnx"))
+    await shop.worker().work()
+    *_, first = await shop.emitted()
+    runtime = layers(first)[1]
+    assert b"so1s_runtime" in b"".join(name.encode() for name in files_of(shop, runtime))
+
+    (shop.directory / "images/blobs/sha256" / runtime.removeprefix("sha256:")).unlink()
+    await shop.say(shop.uploaded("2", data=onnx_model, name="2.onnx"))
+    await shop.worker().work()
+    *_, second = await shop.emitted()
+    assert layers(second)[1] == runtime
+    assert files_of(shop, runtime)

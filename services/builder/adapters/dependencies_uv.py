@@ -37,7 +37,7 @@ from services.builder.stop import in_thread
 from so1s.errors import TemporaryError
 from so1s.requirements import Requirements
 
-_RECIPE = "3"
+_RECIPE = "4"
 """Part of each key: a new number packs anew when the way of packing changes."""
 
 
@@ -109,6 +109,8 @@ class UvDependencies:
         async with AsyncFileLock(home.with_suffix(".lock"), poll_interval=0.1):
             if not (home / "site-packages").exists():
                 await self._install(lock, home, log)
+            # What was broken off may have left some modules without their bytecode.
+            if not (home / "installed").exists() and not (home / "layer.json").exists():
                 await in_thread(compile_tree, self._python, home / "site-packages", DEPENDENCIES_ROOT)
             (home / "installed").touch()
         os.utime(home)
@@ -159,15 +161,15 @@ class UvDependencies:
         if layer is None or not await self._images.has(layer):
             return False
         with tempfile.TemporaryDirectory(dir=self._directory, prefix="installing-") as temporary:
-            file, tree = Path(temporary, "layer.tar.zst"), Path(temporary, "site-packages")
+            file, tree = Path(temporary, "layer"), Path(temporary, "site-packages")
             await self._images.fetch(layer, file)
-            await in_thread(unpack, file, DEPENDENCIES_ROOT, tree)
+            await in_thread(unpack, layer, file, DEPENDENCIES_ROOT, tree)
             _enter(tree, home, layer)
         log(f"another builder packed these libraries: {layer.digest} was taken from the image store")
         return True
 
     async def _pack(self, home: Path) -> Layer:
-        packed = home / "layer.tar.zst"
+        packed = home / "layer"
         packed.unlink(missing_ok=True)
         await in_thread(compile_tree, self._python, home / "site-packages", DEPENDENCIES_ROOT)
         layer = await in_thread(pack, home / "site-packages", DEPENDENCIES_ROOT, packed)

@@ -35,6 +35,11 @@ class Layer:
     media_type: str = LAYER_TYPE
     """Says whether and how it is compressed."""
 
+    @property
+    def is_compressed(self) -> bool:
+        """Whether its bytes are not the tar itself."""
+        return self.media_type != PLAIN_LAYER_TYPE
+
     @classmethod
     def packed(cls, digest: str, diff_id: str, size_bytes: int) -> Layer:
         """One that a builder packed: compressed by zstd, unless both digests are the same."""

@@ -142,7 +142,7 @@ async def _build_from_nothing(shop: Shop, versions: count) -> float:
     shutil.rmtree(fresh, ignore_errors=True)
     images = LayoutImages(fresh / "images")
     dependencies = _dependencies(fresh / "dependencies", images)
-    world = replace(shop.world, images=images, dependencies=dependencies, packed={})
+    world = replace(shop.world, images=images, dependencies=dependencies)
     return await _build(replace(shop, world=world), versions, trained())
 
 
