@@ -1,6 +1,7 @@
 """The outbox sends everything that was committed, in its order, with the same bytes however often."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -60,6 +61,26 @@ async def test_two_flushes_at_once_send_everything_once(store, greeted, wire):
     await say(store, greeted, *(f"n{number}" for number in range(50)))
     await asyncio.gather(*(store.outbox.flush(wire) for _ in range(5)))
     assert len(wire.records) == 50
+
+
+async def test_what_is_on_its_way_when_a_flush_is_cancelled_is_not_sent_again(store, greeted, wire):
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def send(self, records: Sequence[Record]) -> None:
+            await wire.send(records)
+            arrived.set()
+            await go_on.wait()  # as if Kafka had it, and its answer was on the way
+
+    await say(store, greeted, "ada")
+    flushing = asyncio.create_task(store.outbox.flush(Slow()))
+    await arrived.wait()
+    flushing.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await flushing
+    await store.outbox.flush(wire)
+    assert names(wire) == ["ada"]
 
 
 async def test_what_was_sent_is_counted_by_topic_once_it_is(store, greeted, wire):

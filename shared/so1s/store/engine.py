@@ -7,10 +7,12 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+T = TypeVar("T")
 
 _BUSY_MILLISECONDS = 30_000
 _CLOSE_SECONDS = 5.0
@@ -65,7 +67,7 @@ class Database:
             try:
                 yield connection
             finally:
-                await _whole(connection.close())
+                await whole(connection.close())  # one that comes back to a closed pool would not be closed
 
     @contextmanager
     def _in_use(self) -> Generator[None, None, None]:
@@ -89,11 +91,11 @@ class Database:
             raise
 
 
-async def _whole(work: Coroutine[Any, Any, None]) -> None:
-    """Let work end though it is cancelled: what comes back to a closed pool would not be closed."""
+async def whole(work: Coroutine[Any, Any, T]) -> T:
+    """Let work end though it is cancelled, if that does not take long."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task], timeout=_CLOSE_SECONDS)
         raise

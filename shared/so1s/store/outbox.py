@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from so1s.errors import Refused
 from so1s.events.envelope import Record
 from so1s.metrics import PUBLISHED
-from so1s.store.engine import Database
+from so1s.store.engine import Database, whole
 from so1s.store.tables import outbox
 from so1s.store.upsert import upsert
 
@@ -76,7 +76,7 @@ class Outbox:
         sent = 0
         async with self._lock:  # one at a time, or the order would be lost
             while page := await self._page(_FRESH):
-                sent += await self._send_page(sender, page)
+                sent += await whole(self._send_page(sender, page))
         return sent
 
     async def retry(self, sender: Sender) -> int:
@@ -85,7 +85,7 @@ class Outbox:
         while is_taken:
             async with self._lock:
                 page = await self._page(_AGAIN.where(outbox.c.retry_at <= self._clock().timestamp()))
-                taken = await self._send_page(sender, page) if page else 0
+                taken = await whole(self._send_page(sender, page)) if page else 0
             sent += taken
             is_taken = 0 < taken == len(page)
         return sent
@@ -113,7 +113,10 @@ class Outbox:
             return (await connection.execute(waiting)).all()
 
     async def _send_page(self, sender: Sender, page: Sequence[Row]) -> int:
-        """Send events and record what became of them; answers how many Kafka took."""
+        """Send events and record what became of them; answers how many Kafka took.
+
+        Whoever is cancelled in between would send them again.
+        """
         errors = await _send(sender, page)
         refused = [row for row in page if row.event_id in errors]
         taken = [row for row in page if row.event_id not in errors]
