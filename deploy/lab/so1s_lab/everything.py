@@ -18,6 +18,7 @@ from so1s_lab import (
     kwok,
     metrics_server,
     prometheus_adapter,
+    s3,
     scheduler,
 )
 from so1s_lab.control_plane import ControlPlane
@@ -42,6 +43,7 @@ PROGRAMS = (
     istiod.PROGRAM,
     prometheus_adapter.PROGRAM,
     metrics_server.PROGRAM,
+    s3.PROGRAM,
     kubernetes_program("kubectl"),
     kubernetes_program("kubelet"),
 )

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,9 +125,11 @@ class GoProgram:
         stamp = binary.with_suffix(".stamp")
         with locked(binary):
             if not (binary.exists() and stamp.exists() and stamp.read_text() == self._stamp):
+                began = time.monotonic()
                 _log.info("building %s; this takes minutes the first time", binary.name)
                 self.pins.run("build", "-trimpath", "-ldflags", self._flags, "-o", str(binary), self.package)
                 stamp.write_text(self._stamp)
+                _log.info("built %s in %.0f s", binary.name, time.monotonic() - began)
         return binary
 
     @property

@@ -14,7 +14,7 @@ from so1s_lab.ports import any_port
 from so1s_lab.readiness import answers
 from so1s_local.process import Unit
 
-_PROGRAM = GoProgram(
+PROGRAM = GoProgram(
     "github.com/versity/versitygw/cmd/versitygw",
     module="github.com/versity/versitygw",
     pins=GoModule(CHECKOUT / "deploy" / "lab" / "go" / "versitygw"),
@@ -40,7 +40,7 @@ class Keys:
 class S3:
     """A store whose first user may do everything, and whose other one, the stranger, nothing."""
 
-    version = _PROGRAM.version
+    version = PROGRAM.version
     region = "us-east-1"
 
     def __init__(self, directory: Path, notifying: Notifying | None = None, *, name: str = "s3") -> None:
@@ -69,7 +69,7 @@ class S3:
 
     def prepare(self) -> None:
         """Build it, and write down the stranger."""
-        self._binary = _PROGRAM.build()
+        self._binary = PROGRAM.build()
         for name in ("data", "meta", "versions", "users"):
             (self._directory / name).mkdir(exist_ok=True)
         users = self._directory / "users" / "users.json"
