@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import Any, TypeVar
 
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 T = TypeVar("T")
@@ -107,7 +108,9 @@ def create_engine(url: str, schema: str | None = None) -> AsyncEngine:
         settings = {"search_path": schema} if schema else {}
         connecting = {"server_settings": settings}
         return create_async_engine(url, pool_pre_ping=True, connect_args=connecting, **_POOL)
-    engine = create_async_engine(url, connect_args={"timeout": _BUSY_MILLISECONDS / 1000}, **_POOL)
+    # Every block ends its own transaction: the pool's rollback would be one more way to the driver's thread.
+    waiting = {"timeout": _BUSY_MILLISECONDS / 1000}
+    engine = create_async_engine(url, connect_args=waiting, pool_reset_on_return=None, **_POOL)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)
@@ -143,7 +146,15 @@ def _write_ahead(cursor: Any) -> None:
 def _begin_sqlite(connection: Any) -> None:
     # A transaction that reads first and writes later would fail where another one wrote in between.
     deferred = connection.get_execution_options().get("so1s_read_only", False)
-    connection.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
+    begin = "BEGIN" if deferred else "BEGIN IMMEDIATE"
+    try:
+        # As a statement of SQLAlchemy's it would take three ways to the driver's thread and back.
+        connection.connection.dbapi_connection.run_async(lambda driver: driver.execute(begin))
+    except sqlite3.Error as error:
+        raise OperationalError(begin, None, error) from error
+    except BaseException as error:
+        connection.invalidate(error)  # cancelled: it may have begun
+        raise
 
 
 def _roll_back_sqlite(connection: Any, _record: Any, _error: Any) -> None:
