@@ -118,6 +118,7 @@ up: install ## Keep the platform running on this machine until Ctrl-C (CONFIG=my
 
 .PHONY: token
 token: install ## Make a token for this machine's console (ACCOUNT=risk SCOPE=publish)
+	@test -e .so1s/db/console.db || { echo "no platform was here yet: make up"; exit 1; }
 	@SO1S_DATABASE_URL=sqlite+aiosqlite:///$(CURDIR)/.so1s/db/console.db \
 	  $(BIN)/python -m services.console token create --account $(or $(ACCOUNT),risk) --scope $(or $(SCOPE),publish)
 

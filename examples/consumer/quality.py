@@ -20,6 +20,9 @@ async def check(ready: DeploymentReady) -> CheckFinished | None:
         return None  # publishes nothing
     async with httpx.AsyncClient(base_url=ready.url) as http:
         answer = await http.post("/predict", json=ROWS)
+    if answer.status_code == httpx.codes.BAD_REQUEST:  # the rows do not fit the model
+        reason = answer.text
+        return CheckFinished.of(ready, check="quality", passed=False, reason=reason)
     answer.raise_for_status()  # an error means: try again
     pairs = zip(answer.json()["label"], LABELS, strict=True)
     accuracy = sum(got == right for got, right in pairs) / len(LABELS)

@@ -19,7 +19,7 @@ def server():
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = json.dumps({"label": self.server.labels}).encode()
-            self.send_response(200)
+            self.send_response(self.server.status)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -28,6 +28,7 @@ def server():
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.status, server.labels = 200, LABELS
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -62,10 +63,17 @@ def test_a_model_that_is_right_passes(server):
 
 
 def test_a_model_that_is_wrong_fails_with_the_figures(server):
-    server.labels = [label + 1 for label in LABELS]
+    server.labels = ["another"] * len(LABELS)
     (finished,) = judge(server)
     assert not finished.passed
     assert finished.reason == "accuracy 0.000, needs 0.900"
+
+
+def test_a_model_that_takes_other_rows_fails_with_its_own_reason(server):
+    server.status = 400
+    (finished,) = judge(server)
+    assert not finished.passed
+    assert "label" in finished.reason  # all that this server says
 
 
 def test_a_deployment_that_did_not_ask_is_left_alone(server):

@@ -99,7 +99,8 @@ class Leadership:
         except (Exception, asyncio.CancelledError) as error:
             if is_stopping(error):
                 raise
-            log.exception("the lease cannot be renewed")
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("the lease cannot be renewed; another replica may lead meanwhile", reason=reason)
             held = False
         if held and not self._running:
             log.info("leading")

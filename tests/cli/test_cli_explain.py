@@ -231,6 +231,16 @@ def test_without_billing_the_chain_is_told_and_the_charge_is_not_known(so1s, cha
     assert "charge  not known: the billing does not answer" in result.out
 
 
+def test_a_version_with_the_id_of_another_one_says_that_nothing_followed(so1s, laptop, model, published):
+    later = published.event.model_copy(update={"version": "8"})
+    with Publisher(laptop) as publisher:
+        for each in (published.event, later):
+            publisher.publish(each, id="run-42", source="airflow")
+    result = so1s("explain", f"{model}@8")
+    assert (result.code, result.out) == (1, "")
+    assert f"nothing followed from {model}@8: it was published with the id run-42 of version 3" in result.err
+
+
 def test_an_unknown_version_says_where_to_look(so1s, laptop):
     result = so1s("explain", "nope@3")
     assert result.code == 1

@@ -10,7 +10,7 @@ def test_the_generated_test_passes(so1s, tmp_path):
     command = [Path(sys.executable).with_name("pytest"), "-q", "-p", "no:looptime_plugin", "drift-check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_the_generated_code_is_formatted_and_clean(so1s, tmp_path):

@@ -246,6 +246,12 @@ def test_logs_are_what_the_replicas_wrote(so1s, http):
     assert http.asked[-1][0] == "/v1/deployments/risk/fraud/logs?lines=2"
 
 
+def test_a_line_of_a_log_is_neither_broken_nor_taken_for_markup(so1s, http):
+    line = '{"event": "request failed", "shape": "[bold] [1,2]", "error": "' + "x" * 500 + '"}'
+    http.answers["/v1/deployments/risk/fraud/logs"] = f"{line}\n"
+    assert so1s("logs", "fraud").lines == [line]
+
+
 @pytest.mark.parametrize(
     ("seen", "now", "new"),
     [

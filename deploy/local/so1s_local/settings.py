@@ -32,9 +32,12 @@ def load(path: Path | None = None) -> LocalSettings:
     """Read a settings file; the shipped one where none is given.
 
     Raises:
-        InvalidInput: with every field that is wrong.
+        InvalidInput: with every field that is wrong; or the file cannot be read.
     """
-    text = path.read_text() if path else files("so1s_local").joinpath("local.toml").read_text()
+    try:
+        text = (path or files("so1s_local").joinpath("local.toml")).read_text()
+    except OSError as error:
+        raise InvalidInput.of("config", str(path), f"allowed: a file ({error.strerror})") from error
     try:
         return LocalSettings.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

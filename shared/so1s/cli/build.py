@@ -70,7 +70,7 @@ def show_logs(
         follow(settings, screen, version, path)
         return
     lines = api.text(settings, "builder", *path, "log").splitlines()
-    screen.show(lines, "\n".join)
+    screen.lines(lines)
 
 
 @app.command("again")

@@ -151,11 +151,24 @@ async def _uploads(
     if not mine:
         raise So1sError(
             f"Kafka keeps no upload of {model}@{version} by {account}: the name is another one, or it was "
-            f"longer ago than {ModelUploaded.topic.retention_days} days; so1s build list has all versions"
+            f"longer ago than {ModelUploaded.topic.retention_days} days; so1s build list has all versions, "
+            "so1s dlq list builder what was refused"
         )
+    _require_own_id(uploads, mine[-1])
     latest_first = sorted(mine, key=lambda each: str(each.time), reverse=True)
     as_said_first = {each.correlation_id: each for each in latest_first}
     return sorted(as_said_first.values(), key=lambda each: str(each.time))
+
+
+def _require_own_id(uploads: Sequence[Received[ModelUploaded]], mine: Received[ModelUploaded]) -> None:
+    """Of events with one id, the first counts, and nothing follows from the others."""
+    first = next(each for each in uploads if (each.source, each.id) == (mine.source, mine.id))
+    if first.event.version != mine.event.version:
+        raise So1sError(
+            f"nothing followed from {mine.event.model}@{mine.event.version}: it was published with the id "
+            f"{mine.id} of version {first.event.version}, and of events with one id the first alone counts; "
+            "publish it with an id of its own"
+        )
 
 
 def _deployments(events: Sequence[Received[Any]]) -> set[str]:

@@ -175,7 +175,7 @@ def logs(
     settings, screen = ClientSettings.load(), terminal(context)
     account = account_of(settings, account)
     seen = _log(settings, account, deployment, lines)
-    screen.show(seen, "\n".join)
+    screen.lines(seen)
     while follow:
         time.sleep(_FOLLOW_SECONDS)
         now = _log(settings, account, deployment, _FOLLOWED_LINES)

@@ -43,6 +43,14 @@ class Terminal:
         else:
             self.console.print(text(data))
 
+    def lines(self, lines: Sequence[str]) -> None:
+        """Print lines that others wrote, as they are: neither broken nor read as markup."""
+        if self.is_json:
+            print_json(lines)
+        else:
+            for line in lines:
+                typer.echo(line)
+
     def line(self, *parts: str | tuple[str, str]) -> None:
         """Print a line to people alone; a part may have a style."""
         if not self.is_json:

@@ -41,6 +41,9 @@ def main() -> int:
     root = Path(".so1s")
     try:
         asyncio.run(until_interrupted(run(root, stage)))
+    except PlatformRunsError as error:
+        stage.say(f"\n[bold red]✗ {error}[/]")
+        return 1
     except _EXPECTED as error:
         stage.say(
             f"\n[bold red]✗ {type(error).__name__}: {error}[/]\n  the logs are in {state_of(root) / 'logs'}"
