@@ -28,9 +28,11 @@ from services.builder.domain.build import Build
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Base, Layer, configuration
 from services.builder.domain.location import locate
-from services.builder.domain.lock import merged
+from services.builder.domain.lock import Lock, merged
 from services.builder.domain.made import Made, Source
 from services.builder.domain.permission import Permissions, warnings
+from services.builder.domain.releases import warnings_of
+from services.builder.domain.zips import sklearn_that_saved
 from services.builder.layers import pack
 from services.builder.locks import compiling, needs, shipped
 from services.builder.packages import (
@@ -107,7 +109,7 @@ class _Provided:
     serving: Dependencies
     compiling: Tools | None
     warnings: list[str]
-    """Of what is known against them."""
+    """Of what is known against them, and of what they were not made for."""
 
     @property
     def own(self) -> Libraries:
@@ -212,7 +214,18 @@ class Steps:
         detail = "dependencies cached" if serving.cached else "dependencies installed"
         audit = self._world.audit
         known = await audit.warnings(serving, self._log) if audit else []
+        reads_it = compiling(contents.compiled_from) if contents.compiled_from else lock
+        known += await self._saved_by_another_release(contents, reads_it)
         return _Provided(serving, tools, known), detail
+
+    async def _saved_by_another_release(self, contents: Contents, lock: Lock) -> list[str]:
+        if contents.format != "skops":
+            return []
+        with (contents.files / contents.file).open("rb") as file:
+            found = warnings_of(await asyncio.to_thread(sklearn_that_saved, file), lock)
+        for warning in found:
+            self._log(f"WARNING: {warning}")
+        return found
 
     async def _pack_model(self, contents: Contents, libraries: _Provided) -> tuple[_Packed, str]:
         signature = await self._signature(contents, libraries.own)

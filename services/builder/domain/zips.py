@@ -17,6 +17,11 @@ LARGEST_READ_BYTES = 8 * 1024 * 1024
 _MAGIC = b"PK\x03\x04"
 _LARGEST_MEMBER_BYTES = 64 * 1024 * 1024
 _LARGEST_MARKER_BYTES = 100
+_SCHEMA = "schema.json"
+_SKLEARN_VERSION = re.compile(
+    r'"_sklearn_version":\s*\{[^{}]*?"content":\s*"\\"(?P<version>[0-9][^"\\]*)\\""'
+)
+"""Each estimator's state has it, as a JSON string within JSON."""
 _PROGRAM = re.compile(r"models/[^/]+\.json")
 _BROKEN = (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError, OSError, EOFError)
 
@@ -63,8 +68,20 @@ def recognise_zip(file: IO[bytes]) -> Format | None:
 
 def _is_skops(archive: zipfile.ZipFile) -> bool:
     """Whether `schema.json` names a loader and a protocol."""
-    schema = _json(archive, "schema.json")
+    schema = _json(archive, _SCHEMA)
     return isinstance(schema, dict) and {"__loader__", "protocol"} <= schema.keys()
+
+
+def sklearn_that_saved(file: IO[bytes]) -> str | None:
+    """The version of scikit-learn that a skops file was saved by; None where it does not say."""
+    try:
+        with zipfile.ZipFile(cast("IO[bytes]", Capped(file))) as archive:
+            if archive.getinfo(_SCHEMA).file_size > _LARGEST_MEMBER_BYTES:
+                return None
+            found = _SKLEARN_VERSION.search(archive.read(_SCHEMA).decode(errors="replace"))
+    except _BROKEN:
+        return None
+    return found["version"] if found else None
 
 
 def _is_keras(archive: zipfile.ZipFile) -> bool:
