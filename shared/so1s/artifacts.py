@@ -172,7 +172,8 @@ def _as_file(path: Path) -> Generator[Path, None, None]:
         yield path
         return
     if not path.is_dir():
-        raise InvalidInput.of("path", str(path), "allowed: a model's file or directory")
+        where = "" if path.exists() else "; nothing is there"
+        raise InvalidInput.of("path", str(path), f"allowed: a model's file or directory{where}")
     with tempfile.TemporaryDirectory(prefix="so1s-upload-") as directory:
         packed = Path(directory) / _PACKED
         pack(path, packed)

@@ -271,7 +271,7 @@ class _Following:
         waits = _WAITS_FOR[flow.last].format(
             name=name,
             model=flow.model,
-            checks="".join(f"the check {check}, then " for check in unjudged),
+            checks="".join(f"the check {check} (so1s dlq list {check}), then " for check in unjudged),
             endpoint=flow.ready.endpoint if flow.ready else "",
         )
         return f"{name} does not serve after {seconds:g} s; reached: {steps}; it waits for {waits}"

@@ -346,7 +346,9 @@ def test_a_time_that_is_over_names_the_check_that_gave_no_verdict(laptop, out, m
     published = publish(laptop, out, model)
     ready = played.ready(model).model_copy(update={"endpoint": "shared", "requires": ["quality"]})
     answer(laptop, published, played.built(model), ready)
-    waits = r"waits for the check quality, then the route \(so1s weights show shared\)"
+    waits = (
+        r"waits for the check quality \(so1s dlq list quality\), then the route \(so1s weights show shared\)"
+    )
     with pytest.raises(TimeoutError, match=waits):
         published.wait_until_serving(2)
 
