@@ -18,7 +18,7 @@ from so1s_local.units import Plan
 Progress = Callable[[str, float], None]
 """Takes what became ready, and how many seconds that took."""
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 
 
 class PlatformRunsError(Exception):
