@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.builder.domain.archive import Limits
 from services.builder.domain.compilation import to_compile
-from services.builder.domain.contents import CODE, PREPARED, choose_model, require_signature
+from services.builder.domain.contents import PREPARED, choose_model, require_signature
 from services.builder.domain.directories import MARKERS, recognise_directory
 from services.builder.domain.failure import BuildError
 from services.builder.domain.formats import recognise
@@ -19,7 +19,7 @@ from services.builder.unpack import archive_kind, unpack
 from so1s import requirements
 from so1s.errors import InvalidInput
 from so1s.events import ModelUploaded, Signature
-from so1s.events.model import Compilable, Format
+from so1s.events.model import CODE, Compilable, Format
 from so1s.links import link
 from so1s.modelfile import FILE_NAME, MAX_BYTES, ModelFile
 from so1s.requirements import Requirements

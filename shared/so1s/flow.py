@@ -176,7 +176,9 @@ def _applied(flow: Flow, event: events.RoutesApplied, seconds: float) -> Flow:
         return flow  # on the route at weight 0, until its checks passed
     if flow.last == "serving":
         return flow  # the route moved on
-    return flow.reached("serving", f"{event.url}/predict", seconds, end=Serving(event.url, event.revision))
+    rests = event.weights.get(flow.ready.deployment) == 0
+    detail = f"{event.url}/predict" + (", at weight 0: other variants answer" if rests else "")
+    return flow.reached("serving", detail, seconds, end=Serving(event.url, event.revision))
 
 
 def _build_failed(flow: Flow, event: events.BuildFailed, _seconds: float) -> Flow:

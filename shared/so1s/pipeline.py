@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from so1s import modelcheck
 from so1s.artifacts import target, upload
 from so1s.blocking import wait_for
 from so1s.errors import InvalidInput, So1sError, Unreachable
@@ -22,7 +23,7 @@ from so1s.events import AlertRule, Artifact, DeployOptions, Lineage, ModelUpload
 from so1s.events.envelope import Received
 from so1s.events.ids import content_id, derived_id
 from so1s.flow import ENDED_BY, TOLD_BY, Flow, FlowFailed, Serving, Step
-from so1s.modelfile import FILE_NAME, ModelFile
+from so1s.modelfile import FILE_NAME
 from so1s.platform import ClientSettings
 from so1s.publisher import SOURCE, Publisher
 from so1s.validation import checked
@@ -179,7 +180,7 @@ def _occasion(publisher: Publisher, event: ModelUploaded) -> str:
 def _upload(path: Path, event: ModelUploaded, settings: ClientSettings) -> Artifact:
     described = path / FILE_NAME
     if described.is_file():
-        ModelFile.parse(described.read_bytes())  # a typing error shows here, not in a build's log
+        modelcheck.check(path, event.format)  # a typing error shows here, not in a build's log
     return upload(path, target(settings), prefix=f"{event.account}/{event.model}/{event.version}")
 
 

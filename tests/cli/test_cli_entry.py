@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -58,6 +59,11 @@ def test_a_service_that_is_away_is_not_reachable(so1s, monkeypatch):
     result = so1s("deployments", "--account", "risk")
     assert result.code == 3
     assert "the deployer does not answer at http://127.0.0.1:1" in result.err
+    assert "`make up` starts a platform here" in result.err
+
+
+def test_the_version_is_that_of_the_package(so1s):
+    assert so1s("--version").out == f"so1s {version('so1s')}\n"
 
 
 def test_help_names_the_exit_codes(so1s):

@@ -1,12 +1,16 @@
 """`so1s explain`: from the topics alone, the chain of an upload."""
 
+import asyncio
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from so1s import events, publish_model
+from so1s.broker.producer import Producer
 from so1s.cli.chain import summed
+from so1s.events.codec import encode
 from so1s.events.envelope import Cause
 from so1s.events.model import Dropped
 from so1s.publisher import Publisher
@@ -129,6 +133,20 @@ def test_json_holds_every_event_with_its_cause(so1s, chain, model, published):
     assert {each["cause_id"] for each in data["events"][1:]} == {published.event_id}
     assert data["usage"]["windows"] == 3
     assert data["charge"]["nano_usd"] == 20_000_000
+
+
+async def test_an_upload_that_does_not_say_when_has_the_time_of_its_record(so1s, laptop, http, model):
+    http.answers["/v1/bills/risk"] = charged(model)
+    upload = events.ModelUploaded(
+        account="risk", model=model, version="3", artifact={"uri": "s3://m/x"}, uploaded_by="airflow"
+    )
+    record = encode(upload, id=model, source="airflow", time=datetime.now(UTC), cause=None)
+    headers = [each for each in record.headers if each[0] != "ce_time"]
+    began = datetime.now(UTC)
+    async with Producer(laptop) as producer:
+        await producer.send([replace(record, headers=headers)])
+    said = (await asyncio.to_thread(so1s, "explain", f"{model}@3", "-o", "json")).json
+    assert abs(datetime.fromisoformat(said["uploaded_at"]) - began) < timedelta(minutes=1)
 
 
 def test_events_of_other_chains_are_left_out(so1s, laptop, http, model, published):

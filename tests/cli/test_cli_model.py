@@ -11,6 +11,7 @@ def out(tmp_path):
     directory.mkdir()
     with zipfile.ZipFile(directory / "model.skops", "w") as archive:
         archive.writestr("schema.json", "{}")
+    (directory / "rows.json").write_text("x,y")
     return directory
 
 
@@ -53,8 +54,15 @@ def test_check_prints_the_declared_signature(so1s, out):
     ("text", "message"),
     [
         ("schema: so1s/v1\nfromat: skops\n", "fromat"),
-        ("schema: so1s/v1\nfile: gone.skops\n", "file: 'gone.skops' is not there"),
-        ("schema: so1s/v1\nsample: gone.json\n", "sample: 'gone.json' is not there"),
+        ("schema: so1s/v1\nfile: gone.skops\n", "file: 'gone.skops' is not allowed; allowed: what is there"),
+        (
+            "schema: so1s/v1\nsample: gone.json\n",
+            "sample: 'gone.json' is not allowed; allowed: what is there",
+        ),
+        ("schema: so1s/v1\nsample: rows.json\n", "sample: 'rows.json' is not allowed; allowed: JSON"),
+        ("schema: so1s/v1\nformat: onnx\nfile: model.skops\n", "allowed: skops, which model.skops is"),
+        ("schema: so1s/v1\nfile: model.skops\nrequirements: [numpy]\n", "skops has its libraries"),
+        ("schema: so1s/v1\nformat: tensorflow\noptimize: onnx\n", "not of tensorflow"),
         ("schema: [\n", "YAML"),
     ],
 )
@@ -76,7 +84,13 @@ def test_check_of_a_file_that_is_no_model_says_so(so1s, out):
     (out / "model.skops").write_bytes(b"junk")
     result = so1s("model", "check", "out")
     assert result.code == 1
-    assert "'model.skops' is no archive" in result.err
+    assert "'model.skops' is not allowed; allowed: an archive, as skops writes it" in result.err
+
+
+def test_check_tells_all_that_is_wrong_at_once(so1s, out):
+    (out / "so1s.yaml").write_text("schema: so1s/v1\nfile: gone.skops\nsample: gone.json\n")
+    result = so1s("model", "check", "out")
+    assert [name in result.err for name in ("'gone.skops'", "'gone.json'")] == [True, True]
 
 
 def test_a_path_that_is_not_there_is_said_not_to_exist(so1s, out):
@@ -128,7 +142,7 @@ def test_init_of_code_writes_an_example_of_what_cannot_be_told(so1s, own):
         ("prepared.py", "def load_artifacts(): ...", "allowed: def run(artifacts, input)"),
         ("prepared.py", "def (:", "prepared.py line 1"),
         ("requirements.txt", "numpy\n-e .", "requirements.txt line 2"),
-        ("so1s.yaml", "schema: so1s/v1", "must say inputs and outputs"),
+        ("so1s.yaml", "schema: so1s/v1", "inputs, outputs is missing"),
         ("so1s.yaml", "schema: so1s/v1\nrequirements: [./own]", "requirements"),
     ],
 )
@@ -144,3 +158,13 @@ def test_code_may_import_its_functions(so1s, own):
     (own / "prepared.py").write_text("from mine import load_artifacts\nfrom mine import go as run")
     so1s("model", "init", "own")
     assert so1s("model", "check", "own").code == 0
+
+
+def test_check_notes_what_code_imports_where_no_packages_are_named(so1s, own):
+    (own / "prepared.py").write_text(f"import json\nimport numpy\nimport pandas.api\nimport mine\n{CODE}")
+    (own / "mine.py").write_text("")
+    so1s("model", "init", "own")
+    result = so1s("model", "check", "own")
+    assert (result.code, "imports pandas, and no requirements.txt" in result.err) == (0, True)
+    (own / "requirements.txt").write_text("pandas")
+    assert "imports" not in so1s("model", "check", "own").err

@@ -168,6 +168,40 @@ def test_a_sample_that_is_no_json_is_sent_as_it_is(so1s, gateway, raw_gateway, l
     assert said == {"type": "image/png", "got": PIXELS.hex()}
 
 
+@pytest.fixture
+def sampled(laptop, tmp_path):
+    """Publishes a model with a sample of that name and content."""
+
+    def publish(name, content):
+        out = tmp_path / "sampled"
+        out.mkdir()
+        (out / "model.skops").write_bytes(b"weights")
+        (out / name).write_bytes(content)
+        (out / "so1s.yaml").write_text(f"schema: so1s/v1\nsample: {name}\n")
+        account = name.partition(".")[0]
+        publish_model("fraud", out, version="3", settings=laptop.model_copy(update={"account": account}))
+        return account
+
+    return publish
+
+
+@pytest.mark.parametrize("language", ["curl", "python"])
+def test_the_snippets_send_a_sample_that_is_no_file_here(so1s, gateway, raw_gateway, sampled, language):
+    content = b"@a,b\n1,it's\n"
+    account = sampled("rows.csv", content)
+    snippet = so1s("predict", "fraud", "--sample", "--account", account, f"--{language}").out
+    command = ["bash", "-c", snippet] if language == "curl" else [sys.executable, "-c", snippet]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert content.hex() in done.stdout
+    assert "text/csv" in done.stdout
+
+
+def test_a_sample_that_no_shell_can_hold_is_refused_for_curl(so1s, gateway, raw_gateway, sampled):
+    account = sampled("pixels.png", PIXELS)
+    result = so1s("predict", "fraud", "--sample", "--account", account, "--curl")
+    assert (result.code, "a sample of image/png" in result.err) == (2, True)
+
+
 def test_without_the_authors_sample_the_example_of_the_models_page_is_sent(so1s, gateway):
     content = {"application/json": {"example": {"prompt": "hi"}}}
     page = {"paths": {"/predict": {"post": {"requestBody": {"content": content}}}}}

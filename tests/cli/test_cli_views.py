@@ -1,11 +1,16 @@
 """What the read APIs say, as people and programs see it."""
 
+import asyncio
 import json
+import uuid
 
 import pytest
 
+from so1s.broker.producer import Producer
+from so1s.broker.topics import dead_letter_topic, provision
 from so1s.cli.deployments import after
 from so1s.cli.doctor import SERVICES
+from so1s.events.envelope import Record
 
 DEPLOYMENT = {
     "deployment": "fraud",
@@ -104,6 +109,25 @@ def test_status_shows_the_upload_that_was_refused_beside_the_version_that_serves
     assert "fraud@3 exists with other bytes" in result.out
     assert "old" not in result.out
     assert so1s("status", "-o", "json").json["builds"] == [BUILD | refused]
+
+
+async def test_status_shows_which_services_have_dead_letters(so1s, laptop):
+    name = f"s-{uuid.uuid4().hex[:8]}"
+    topic = dead_letter_topic(name)
+    await provision(laptop, [topic])
+    async with Producer(laptop) as producer:
+        await producer.send([Record("", topic.name, None, [], b"{}")])
+    said = await asyncio.to_thread(so1s, "status", "-o", "json")
+    assert said.json["dead_letters"][name] == 1
+    assert f"{name} 1" in (await asyncio.to_thread(so1s, "status")).out
+
+
+def test_status_without_kafka_tells_the_rest(so1s, http, monkeypatch):
+    monkeypatch.setenv("SO1S_KAFKA", "127.0.0.1:1")
+    for service in ("BUILDER", "DEPLOYER", "ROUTER", "ALERTER"):
+        monkeypatch.setenv(f"SO1S_{service}_URL", http.url)
+    said = so1s("status", "--account", "risk", "-o", "json").json
+    assert (said["dead_letters"], said["deployments"]) == (None, [DEPLOYMENT])
 
 
 def test_a_warning_stays_in_sight_as_long_as_the_version_is_deployed(so1s, http):

@@ -42,3 +42,14 @@ def test_events_that_say_they_caused_each_other_have_an_order_too():
     two = received(played.built("fraud"), "b", "a", 1)
     same = received(played.built("fraud"), "c", "c", 3)
     assert len(in_order([one, two, same])) == 3
+
+
+@pytest.mark.parametrize(
+    ("weights", "rests"), [({"fraud": 0, "old": 1}, True), ({"fraud": 1, "old": 0}, False)]
+)
+def test_a_variant_that_joined_at_weight_0_is_said_to_get_no_traffic(weights, rests):
+    *before, _ = chain(1, 2, 3)
+    flow = Flow("fraud", "3").after_all(
+        [*before, received(played.applied("fraud", **weights), "r", "ready", 3)]
+    )
+    assert ("at weight 0" in flow.steps[-1].detail) == rests

@@ -12,8 +12,6 @@ from so1s.events.model import Format
 from so1s.modelfile import ModelFile
 
 PREPARED = "prepared.py"
-CODE: tuple[Format, ...] = ("python", "pickle")
-"""The formats that run their author's code, which may ask for packages of its own."""
 
 _FORMATS = ", ".join(get_args(Format))
 _SHOWN_FILES = 10

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from services.builder.domain.contents import CODE
 from services.builder.domain.failure import BuildError
 from services.builder.domain.unserved import DATA_ALONE
-from so1s.events.model import Format
+from so1s.events.model import CODE, Format
 
 EVERYBODY = "*"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Container, Iterable
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -141,11 +142,19 @@ async def partitions_of(settings: KafkaSettings, topics: Container[str]) -> list
 
 
 def decoded(record: ConsumerRecord) -> Received[Any] | None:
-    """The event of a record; None where its type is not known here, or it breaks the type's rules."""
+    """The event of a record; None where its type is not known here, or it breaks the type's rules.
+
+    Where its producer did not say when it happened, Kafka's time of the record stands for it.
+    """
     try:
-        return decode(_class_of(record), record.headers, record.value)
+        received = decode(_class_of(record), record.headers, record.value)
     except InvalidInput:
         return None
+    return (
+        received
+        if received.time
+        else replace(received, time=datetime.fromtimestamp(record.timestamp / 1000, UTC))
+    )
 
 
 def correlation_id(record: ConsumerRecord) -> str:

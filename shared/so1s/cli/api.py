@@ -41,8 +41,11 @@ def text(settings: ClientSettings, service: Service, *path: str, **parameters: o
 
 def client(url: str, seconds: float = _SECONDS) -> httpx.Client:
     """An HTTP client; a proxy of the environment is not asked for this machine."""
-    here = (urlsplit(url).hostname or "") in {"127.0.0.1", "localhost", "::1"}
-    return httpx.Client(base_url=url, timeout=seconds, trust_env=not here)
+    return httpx.Client(base_url=url, timeout=seconds, trust_env=not _is_here(url))
+
+
+def _is_here(url: str) -> bool:
+    return (urlsplit(url).hostname or "") in {"127.0.0.1", "localhost", "::1"}
 
 
 def _ask(
@@ -59,8 +62,9 @@ def _ask(
         with client(url) as http:
             answer = http.get("/" + "/".join(quote(part, safe="") for part in path), params=said)
     except httpx.TransportError as error:
+        start = "`make up` starts a platform here; " if _is_here(url) else ""
         raise Unreachable(
-            f"the {service} does not answer at {url} ({error}); so1s doctor looks closer"
+            f"the {service} does not answer at {url} ({error}); {start}so1s doctor looks closer"
         ) from error
     if answer.is_error:
         raise So1sError(f"{service}: {_error(answer)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -38,12 +39,22 @@ app = typer.Typer(
 )
 
 
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer gives it so
+    if asked:
+        typer.echo(f"so1s {version('so1s')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _everywhere(
     context: typer.Context,
+    *,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="text or json; may stand anywhere.")
     ] = Output.text,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print it and exit.")
+    ] = False,
 ) -> None:
     context.obj = {"terminal": Terminal(output)}
 

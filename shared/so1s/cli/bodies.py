@@ -35,25 +35,34 @@ def content_type_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class Body:
-    """A body and its content type; `file` is where it came from, if it is no JSON."""
+    """A body and its content type."""
 
     content: bytes
     content_type: str = JSON
     file: str = ""
+    """Where it lies on this machine; empty where it came from elsewhere."""
 
     @property
     def as_curl(self) -> str:
-        """As curl is told of it."""
-        if self.content_type == JSON:
-            return f"-d {shlex.quote(self.content.decode())}"
-        return f"--data-binary {shlex.quote('@' + self.file)}"
+        """As curl is told of it.
+
+        Raises:
+            InvalidInput: it is no text and no file here.
+        """
+        if self.file and self.content_type != JSON:
+            return f"--data-binary {shlex.quote('@' + self.file)}"
+        try:
+            return f"--data-raw {shlex.quote(self.content.decode())}"
+        except UnicodeDecodeError:
+            allowed = "allowed: --python, or --file PATH of it, as a shell's line holds text alone"
+            raise InvalidInput.of("curl", f"a sample of {self.content_type}", allowed) from None
 
     @property
     def as_python(self) -> str:
         """The arguments of httpx that send it."""
         if self.content_type == JSON:
             return f"json={json.loads(self.content)!r}"
-        return f"content=open({self.file!r}, 'rb').read()"
+        return f"content=open({self.file!r}, 'rb').read()" if self.file else f"content={self.content!r}"
 
 
 def of_data(data: str) -> Body:

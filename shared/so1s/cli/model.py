@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import shlex
-import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from so1s import prepared, requirements
+from so1s import modelcheck, prepared, requirements
 from so1s.cli.terminal import terminal
 from so1s.errors import InvalidInput, So1sError
-from so1s.events.model import COMPILABLE, Format
+from so1s.events.model import Format
 from so1s.modelfile import FILE_NAME, ModelFile
-from so1s.requirements import Requirements
 from so1s.suffixes import TELLING
 
 app = typer.Typer(no_args_is_help=True, help="Describe a model and check the description.")
 
-_ARCHIVES = {".skops": "skops", ".keras": "Keras", ".pt2": "PyTorch", ".pt": "PyTorch"}
 _LIGHTGBM = b"tree\nversion="
 _DIRECTORIES: dict[str, Format] = {"saved_model.pb": "tensorflow", "config.json": "transformers"}
 """Models that are directories, by the file that each has."""
@@ -57,67 +54,25 @@ def check(
 
     Of user code it looks at prepared.py without running it, and at requirements.txt.
     """
-    described = checked(path)
-    terminal(context).show(described, _shown)
+    described, screen = checked(path), terminal(context)
+    screen.show(described, _shown)
+    if imported := modelcheck.unnamed_imports(path, described):
+        there = f"no {requirements.FILE_NAME} names what it needs beside NumPy"
+        screen.note(f"{prepared.FILE_NAME} imports {', '.join(imported)}, and {there}")
 
 
 def checked(path: Path) -> ModelFile:
     """The description of a model's directory.
 
     Raises:
-        CheckFailed: there is none, it breaks a rule, or it names a file that is not there.
+        CheckFailed: there is none, or a build would refuse it.
     """
-    file = path / FILE_NAME
-    if not file.is_file():
-        raise CheckFailed(f"{file} does not exist; so1s model init {path} writes it")
+    if not (path / FILE_NAME).is_file():
+        raise CheckFailed(f"{path / FILE_NAME} does not exist; so1s model init {path} writes it")
     try:
-        described = ModelFile.parse(file.read_bytes())
+        return modelcheck.check(path)
     except InvalidInput as error:
-        raise CheckFailed("\n  ".join([f"{file}:", *map(str, error.problems)])) from error
-    for field, name in (("file", described.file), ("sample", described.sample)):
-        if name and not (path / name).exists():
-            raise CheckFailed(f"{file}: {field}: {name!r} is not there")
-    _require_archive(file, described)
-    if _is_code(path, described):
-        _require_contract(file, described)
-    if described.optimize == "onnx" and described.format not in {None, *COMPILABLE}:
-        allowed = f"models of {', '.join(COMPILABLE)} are compiled; leave it out"
-        raise CheckFailed(f"{file}: optimize: 'onnx' is not for a model of {described.format}: {allowed}")
-    return described
-
-
-def _is_code(path: Path, described: ModelFile) -> bool:
-    """As the builder tells it: prepared.py is the model, unless another file or format is said."""
-    if described.file or described.format:
-        return described.format == "python" or described.file == prepared.FILE_NAME
-    return (path / prepared.FILE_NAME).is_file()
-
-
-def _require_contract(file: Path, described: ModelFile) -> None:
-    """Raise CheckFailed for user code that a build would refuse."""
-    code, packages = file.with_name(prepared.FILE_NAME), file.with_name(requirements.FILE_NAME)
-    if not code.is_file():
-        raise CheckFailed(f"{code} does not exist; the format python is a {prepared.FILE_NAME}")
-    if described.signature is None:
-        raise CheckFailed(
-            f"{file} must say inputs and outputs, as code cannot be asked; such as:\n{_EXAMPLE}"
-        )
-    if described.requirements and packages.exists():
-        raise CheckFailed(f"{packages} and requirements in {file}: allowed: one of them")
-    try:
-        prepared.check(code.read_bytes())
-        if packages.is_file():
-            Requirements.parse(packages.read_bytes())
-    except InvalidInput as error:
-        raise CheckFailed("\n  ".join([f"{code.parent}:", *map(str, error.problems)])) from error
-
-
-def _require_archive(file: Path, described: ModelFile) -> None:
-    """Some models are zip archives; what is in them the builder looks at, with the library itself."""
-    name = described.file or ""
-    writer = _ARCHIVES.get(Path(name).suffix)
-    if writer and not zipfile.is_zipfile(file.parent / name):
-        raise CheckFailed(f"{file}: file: {name!r} is no archive, as {writer} writes it")
+        raise CheckFailed("\n  ".join([f"{path}:", *map(str, error.problems)])) from error
 
 
 def signature(described: ModelFile) -> str:
@@ -173,10 +128,6 @@ def _has_weights(directory: Path) -> bool:
     return any(directory.glob("model.safetensors*"))
 
 
-_EXAMPLE = """\
-inputs:  [{name: x, dtype: float64, shape: [-1, 4]}]
-outputs: [{name: score, dtype: float64, shape: [-1]}]"""
-
 _CODE_TEMPLATE = (
     """\
 schema: so1s/v1
@@ -184,7 +135,7 @@ format: {format}
 # What goes into run() and what comes out of it: an example, to be replaced. -1 is any length.
 # Beside arrays: {{name: prompt, type: text}}, and of type json, file, image, dataframe or series.
 """
-    + _EXAMPLE.replace("{", "{{").replace("}", "}}")
+    + modelcheck.EXAMPLE.replace("{", "{{").replace("}", "}}")
     + """
 # A body of POST /predict, as JSON or as an image, CSV or text: the warm-up call, and `so1s predict --sample`.
 # sample: sample.json

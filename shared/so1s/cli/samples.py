@@ -77,8 +77,7 @@ def _of_the_author(settings: ClientSettings, account: str, model: str, version: 
             described = ModelFile.parse(_member(archive, FILE_NAME))
             if described.sample is None:
                 return None
-            content_type = content_type_of(described.sample)
-            return Body(_member(archive, described.sample), content_type, described.sample)
+            return Body(_member(archive, described.sample), content_type_of(described.sample))
     except (OSError, tarfile.TarError, KeyError, InvalidInput):
         return None  # a bare model, or an artifact that is gone
 

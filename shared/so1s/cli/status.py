@@ -10,11 +10,13 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from so1s.cli import api, deployments, times
+from so1s.cli import api, deployments, letters, times
+from so1s.cli.ask import run
 from so1s.cli.options import Account, account_of
+from so1s.cli.reach import NotWithToken
 from so1s.cli.terminal import table, terminal
 from so1s.cli.weights import shares
-from so1s.errors import InvalidInput
+from so1s.errors import InvalidInput, Unreachable
 from so1s.platform import ClientSettings
 from so1s.ways import http
 
@@ -41,6 +43,9 @@ class Status:
     incidents: list[dict[str, Any]]
     warnings: list[dict[str, str]]
     """What whoever runs a version should know, of those that have a deployment: for as long as they have."""
+    dead_letters: dict[str, int] | None = None
+    """Events that services could not handle, of all accounts: how many, by service. None where Kafka did not
+    tell: a console tells an account's own alone."""
 
 
 def status(context: typer.Context, *, account: Account = None) -> None:
@@ -64,7 +69,16 @@ def fetch(settings: ClientSettings, account: str) -> Status:
         endpoints=[each for each in endpoints if not each["removed"]],
         incidents=[each for each in incidents if each["state"] == "open"],
         warnings=_warnings(builds, deployed),
+        dead_letters=_dead_letters(settings),
     )
+
+
+def _dead_letters(settings: ClientSettings) -> dict[str, int] | None:
+    try:
+        counts = run(settings, letters.services(settings))
+    except (Unreachable, NotWithToken):
+        return None
+    return {service: count for service, count in counts.items() if count}
 
 
 def _warnings(builds: list[dict[str, Any]], deployed: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -82,7 +96,8 @@ def _told(settings: ClientSettings, account: str) -> Status:
     if said["account"] != account:
         allowed = f"allowed: {said['account']}, the account of the token"
         raise InvalidInput.of("account", account, allowed)
-    return Status(**{each.name: said.get(each.name, []) for each in fields(Status)})
+    told = {each.name: said.get(each.name, []) for each in fields(Status) if each.name != "dead_letters"}
+    return Status(**told)
 
 
 def unfinished(builds: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -106,6 +121,10 @@ def _shown(status: Status) -> RenderableType:
         parts += [Text(), table(map(_build, status.builds), _BUILDS, empty="")]
     incidents = [each | {"opened_at": times.shown(each["opened_at"])} for each in status.incidents]
     parts += [Text(), table(incidents, _INCIDENTS, empty="no open incident")]
+    if status.dead_letters:
+        counts = ", ".join(f"{service} {count}" for service, count in status.dead_letters.items())
+        hint = f"so1s dlq list {next(iter(status.dead_letters))}"
+        parts += [Text(), Text.assemble(("dead letters", "bold"), f"  {counts}   ", (f"→ {hint}", "dim"))]
     return Group(*parts)
 
 

@@ -30,6 +30,8 @@ Priority = Literal["low", "normal", "high"]
 Compilable = Literal["skops", "xgboost", "lightgbm", "keras", "torch"]
 COMPILABLE: tuple[Compilable, ...] = get_args(Compilable)
 """The formats that can be compiled to ONNX."""
+CODE: tuple[Format, ...] = ("python", "pickle")
+"""The formats that run their author's code, which may ask for packages of its own."""
 
 Optimization = Literal["onnx", "none"]
 """What a model is compiled to while its image is built; `none` overrides a `so1s.yaml` that says so."""

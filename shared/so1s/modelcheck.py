@@ -1,0 +1,147 @@
+"""What shows of a model before its upload: what a build would refuse, told without any library of models."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from so1s import prepared, requirements
+from so1s.errors import InvalidInput, Problem, shown
+from so1s.events.model import CODE, COMPILABLE, Format
+from so1s.modelfile import FILE_NAME, ModelFile
+from so1s.requirements import Requirements
+from so1s.suffixes import TELLING
+
+EXAMPLE = """\
+inputs:  [{name: x, dtype: float64, shape: [-1, 4]}]
+outputs: [{name: score, dtype: float64, shape: [-1]}]"""
+
+_ARCHIVES = {".skops": "skops", ".keras": "Keras", ".pt2": "PyTorch", ".pt": "PyTorch"}
+"""Models that are zip archives, by who writes them; what is in them the builder looks at."""
+
+
+def check(directory: Path, said_format: Format | None = None) -> ModelFile:
+    """Read a directory's `so1s.yaml`, and look at the files that it names.
+
+    Args:
+        directory: with a `so1s.yaml`.
+        said_format: by whoever publishes it, which wins over the file's.
+
+    Raises:
+        InvalidInput: all that a build would refuse, as far as it shows.
+    """
+    described = ModelFile.parse((directory / FILE_NAME).read_bytes())
+    model_format = said_format or described.format or _of_the_name(directory, described)
+    rules: list[Callable[[Path, ModelFile, Format | None], list[Problem]]] = [
+        _files,
+        _format,
+        _sample,
+        _options,
+    ]
+    if model_format == "python":
+        rules.append(_code)
+    if problems := [problem for rule in rules for problem in rule(directory, described, model_format)]:
+        raise InvalidInput(problems)
+    return described
+
+
+def unnamed_imports(directory: Path, described: ModelFile) -> list[str]:
+    """What `prepared.py` imports at its top where no packages are named at all, and NumPy is not enough."""
+    code = directory / prepared.FILE_NAME
+    if described.requirements or (directory / requirements.FILE_NAME).exists() or not code.is_file():
+        return []
+    there = {"numpy", *sys.stdlib_module_names, *(each.stem for each in directory.iterdir())}
+    imported = {
+        name.partition(".")[0] for node in ast.parse(code.read_bytes()).body for name in _imported(node)
+    }
+    return sorted(imported - there)
+
+
+def _imported(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+
+
+def _of_the_name(directory: Path, described: ModelFile) -> Format | None:
+    """As the builder tells it of names: `prepared.py` is the model, unless another file is said."""
+    if described.file:
+        return "python" if described.file == prepared.FILE_NAME else TELLING.get(Path(described.file).suffix)
+    return "python" if (directory / prepared.FILE_NAME).is_file() else None
+
+
+def _files(directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:
+    named = {"file": described.file, "sample": described.sample}
+    missing = [
+        Problem(f"{FILE_NAME}: {field}", shown(name), "allowed: what is there beside it")
+        for field, name in named.items()
+        if name and not (directory / name).exists()
+    ]
+    file = directory / (described.file or "")
+    writer = _ARCHIVES.get(file.suffix)
+    if writer and file.is_file() and not zipfile.is_zipfile(file):
+        allowed = f"allowed: an archive, as {writer} writes it"
+        missing.append(Problem(f"{FILE_NAME}: file", shown(described.file), allowed))
+    return missing
+
+
+def _format(directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
+    """A name that tells a format, and another format that is said."""
+    name = described.file or ""
+    told = TELLING.get(Path(name).suffix)
+    if told in {None, said} or not (directory / name).is_file():
+        return []
+    return [Problem("format", shown(said), f"allowed: {told}, which {name} is")]
+
+
+def _sample(directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:
+    sample = described.sample or ""
+    if not sample.endswith(".json") or not (directory / sample).is_file():
+        return []
+    try:
+        json.loads((directory / sample).read_bytes())
+    except ValueError as error:
+        return [Problem(f"{FILE_NAME}: sample", shown(sample), f"allowed: JSON, by its name; {error}")]
+    return []
+
+
+def _options(_directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
+    """What is not for every format."""
+    problems = []
+    if described.requirements and said not in {None, *CODE}:
+        allowed = f"allowed: beside {prepared.FILE_NAME} or a pickle alone; {said} has its libraries"
+        problems.append(Problem(f"{FILE_NAME}: requirements", shown(described.requirements), allowed))
+    if described.optimize == "onnx" and said not in {None, *COMPILABLE}:
+        allowed = f"allowed: for models of {', '.join(COMPILABLE)}, not of {said}; leave it out"
+        problems.append(Problem(f"{FILE_NAME}: optimize", shown("onnx"), allowed))
+    return problems
+
+
+def _code(directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:
+    """User code; nothing of it is run."""
+    code, packages = directory / prepared.FILE_NAME, directory / requirements.FILE_NAME
+    if not code.is_file():
+        return [Problem(str(code), "nothing", f"the format python is a {prepared.FILE_NAME}")]
+    problems = []
+    if described.signature is None:
+        allowed = f"as code cannot be asked what goes in and out; such as:\n{EXAMPLE}"
+        problems.append(Problem(f"{FILE_NAME}: inputs, outputs", "nothing", allowed))
+    if described.requirements and packages.exists():
+        allowed = f"allowed: {requirements.FILE_NAME} or these, one of them"
+        problems.append(Problem(f"{FILE_NAME}: requirements", shown(described.requirements), allowed))
+    problems += _refused(lambda: prepared.check(code.read_bytes()))
+    if packages.is_file():
+        problems += _refused(lambda: Requirements.parse(packages.read_bytes()))
+    return problems
+
+
+def _refused(look: Callable[[], object]) -> list[Problem]:
+    try:
+        look()
+    except InvalidInput as error:
+        return error.problems
+    return []
