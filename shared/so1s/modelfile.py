@@ -21,7 +21,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from so1s.errors import InvalidInput
 from so1s.events import AlertRule, DeployOptions, Signature, Value
@@ -74,12 +74,6 @@ class ModelFile(Value):
     """What the event does not say."""
     alerts: list[AlertRule] = []
 
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Self:
-        if (self.inputs is None) != (self.outputs is None):
-            raise ValueError("allowed: inputs and outputs together, or neither")
-        return self
-
     @property
     def signature(self) -> Signature | None:
         """The declared signature; None where the model is asked for it."""
@@ -97,9 +91,13 @@ class ModelFile(Value):
         if len(text) > MAX_BYTES:
             raise InvalidInput.of(FILE_NAME, f"{len(text)} bytes", f"allowed: at most {MAX_BYTES} bytes")
         try:
-            return cls.model_validate(_mapping(text))
+            described = cls.model_validate(_mapping(text))
         except ValidationError as error:
             raise InvalidInput.from_pydantic(error, cls) from error
+        if (described.inputs is None) != (described.outputs is None):
+            absent = "inputs" if described.inputs is None else "outputs"
+            raise InvalidInput.missing(absent, "allowed: inputs and outputs together, or neither")
+        return described
 
     def to_yaml(self) -> str:
         """The text of the file, without what is not said; `parse` is the inverse."""

@@ -1,15 +1,18 @@
 """Models of both formats: what they say of themselves, and what is refused."""
 
 import json
+import subprocess
 import sys
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessClassifier
@@ -124,6 +127,32 @@ def test_a_model_that_rejects_zeros_must_declare_its_signature(tmp_path):
     path = dump(make_pipeline(PowerTransformer("box-cox"), LogisticRegression(max_iter=500)), tmp_path)
     with pytest.raises(ModelError, match="so it must be declared"):
         loader("skops").inspect(path)
+
+
+def test_a_model_of_named_columns_is_told_how_to_declare_them(tmp_path):
+    by_name = ColumnTransformer([("scaled", StandardScaler(), ["sepal length (cm)"])])
+    frame = pd.DataFrame(IRIS.data, columns=IRIS.feature_names)
+    pipeline = make_pipeline(by_name, LogisticRegression(max_iter=500)).fit(frame, IRIS.target)
+    skops.io.dump(pipeline, tmp_path / "model.skops")
+    columns = r'columns: \[\{name: "sepal length \(cm\)", dtype: float64\}, \{name: "sepal width'
+    with pytest.raises(ModelError, match=columns):
+        loader("skops").inspect(tmp_path / "model.skops")
+
+
+_IMPORTS = """
+import sys
+from pathlib import Path
+from so1s_runtime.loaders import loader
+loader("skops").load(Path(sys.argv[1]), 1)
+import sklearn.utils
+print("sklearn.cross_decomposition" in sys.modules, sklearn.utils.all_estimators.__module__)
+"""
+
+
+def test_to_load_a_model_does_not_import_all_of_scikit_learn(tmp_path):
+    path = dump(LogisticRegression(max_iter=500), tmp_path)
+    done = subprocess.run([sys.executable, "-c", _IMPORTS, path], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "sklearn.utils.discovery"]
 
 
 @pytest.mark.parametrize("model_format", ["onnx", "skops"])

@@ -1,5 +1,6 @@
 """What scikit-learn's estimators take and answer, however their file was written."""
 
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,9 @@ from so1s_runtime.manifest import Signature, TensorSpec
 
 # Output name → the estimator's method.
 _METHODS = {"label": "predict", "probabilities": "predict_proba"}
+
+
+_SHOWN_COLUMNS = 30
 
 
 def take_plain_rows() -> None:
@@ -37,9 +41,25 @@ def signature_of(model: Any, file: str) -> Signature:
         rows = np.zeros((2, features))
         answers = {name: method(rows) for name, method in _methods(model).items()}
     except Exception as error:
-        raise ModelError(f"cannot find the signature of {file}, so it must be declared: {error}") from error
+        message = (
+            f"cannot find the signature of {file}, so it must be declared: {error}{_named_columns(model)}"
+        )
+        raise ModelError(message) from error
     outputs = (_spec(name, answer) for name, answer in answers.items() if isinstance(answer, np.ndarray))
     return Signature((TensorSpec("x", DTYPES["float64"], (-1, features)),), tuple(outputs))
+
+
+def _named_columns(model: Any) -> str:
+    """How to declare the rows of an estimator that asks for columns by their names."""
+    names = list(getattr(model, "feature_names_in_", ()))
+    if not names:
+        return ""
+    columns = [f"{{name: {json.dumps(str(name))}, dtype: float64}}" for name in names[:_SHOWN_COLUMNS]]
+    said = ", ".join(columns) + (", …" if len(names) > _SHOWN_COLUMNS else "")
+    return (
+        f". It was fitted on named columns; so so1s.yaml may say inputs: [{{name: rows, type: dataframe, "
+        f"columns: [{said}]}}], each with its dtype, and outputs: [{{name: label, dtype: …, shape: [-1]}}]"
+    )
 
 
 def predictor(model: Any, threads: int) -> Predictor:

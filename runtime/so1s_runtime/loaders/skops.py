@@ -31,15 +31,14 @@ def load(path: Path, threads: int) -> Predictor:
 
 def estimator(path: Path) -> Any:
     """The model of a file. Raises ModelError if it is none, or holds what is not trusted."""
-    import skops.io
-
+    skops_io = _skops_io()
     estimators.take_plain_rows()
     try:
-        reported = skops.io.get_untrusted_types(file=path)
+        reported = skops_io.get_untrusted_types(file=path)
         refused = [name for name in reported if not _is_trusted(name)]
         if refused:
             raise ModelError(f"{path.name} holds types that are not trusted: {', '.join(refused)}")
-        model = skops.io.load(path, trusted=reported)
+        model = skops_io.load(path, trusted=reported)
     except (
         ValueError,
         TypeError,
@@ -52,6 +51,21 @@ def estimator(path: Path) -> Any:
         raise ModelError(f"{path.name} is no skops file that this version reads: {error}") from error
     estimators.require_predict(model, path.name)
     return model
+
+
+def _skops_io() -> Any:
+    """`skops.io`, without its walk through all of scikit-learn for the names of all estimators.
+
+    That walk imports every module, a third of a server's start, to say which classes are trusted; here
+    `_is_trusted` says it of those alone that the file names.
+    """
+    import sklearn.utils
+
+    walk, sklearn.utils.all_estimators = sklearn.utils.all_estimators, list
+    try:
+        return import_module("skops.io")
+    finally:
+        sklearn.utils.all_estimators = walk
 
 
 def _is_trusted(name: str) -> bool:
