@@ -59,13 +59,12 @@ def _skops_io() -> Any:
     That walk imports every module, a third of a server's start, to say which classes are trusted; here
     `_is_trusted` says it of those alone that the file names.
     """
-    import sklearn.utils
-
-    walk, sklearn.utils.all_estimators = sklearn.utils.all_estimators, list
+    utils: Any = import_module("sklearn.utils")
+    walk, utils.all_estimators = utils.all_estimators, list
     try:
         return import_module("skops.io")
     finally:
-        sklearn.utils.all_estimators = walk
+        utils.all_estimators = walk
 
 
 def _is_trusted(name: str) -> bool:
