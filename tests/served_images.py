@@ -22,7 +22,7 @@ from services.builder.worker import Workers
 from so1s.events import Artifact, Event, ModelUploaded
 from so1s.store import Store
 from so1s.testing import run
-from tests.builder.conftest import emitted
+from tests.builder.shop import emitted
 
 PYTHON = (sys._base_executable, "-S")
 """The interpreter, without what is installed for it."""

@@ -18,7 +18,7 @@ from so1s.events import (
 )
 from so1s.events.envelope import Received
 from so1s.testing import refusal
-from tests.builder.conftest import emitted
+from tests.builder.shop import emitted
 from tests.builder.working import both_databases
 
 

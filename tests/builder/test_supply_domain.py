@@ -18,7 +18,7 @@ from services.builder.locks import FORMATS, shipped
 from services.builder.packages import installed
 from services.builder.stop import Stop
 from so1s.events import Artifact, Image, Lineage, ModelUploaded
-from tests.builder.conftest import COMPILED
+from tests.builder.shop import COMPILED
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 

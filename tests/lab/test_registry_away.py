@@ -10,7 +10,8 @@ from so1s_lab.registry import Registry
 from so1s_lab.runner import Runner
 
 # ruff: noqa: F401, F811 - pytest collects what is imported
-from tests.builder.conftest import EmptyDependencies, estimator, runtime, shop, skops_model, store
+from tests.builder.conftest import estimator, runtime, shop, skops_model, store
+from tests.builder.shop import EmptyDependencies
 from tests.lab.pushing import client
 
 

@@ -31,7 +31,8 @@ from so1s.testing import run
 from tests.boxed import answer_of
 
 # ruff: noqa: F401, F811 - pytest collects what is imported
-from tests.builder.conftest import emitted, estimator, onnx_model, skops_model
+from tests.builder.conftest import estimator, onnx_model, skops_model
+from tests.builder.shop import emitted
 from tests.builder.test_builder_serves import ROWS
 
 BUCKET = f"builds-{uuid.uuid4().hex[:8]}"

@@ -26,7 +26,7 @@ from services.builder.locks import LOCKS
 from services.builder.runtime import stage
 from services.builder.steps import World
 from so1s.store import Store
-from tests.builder.conftest import HeldInspector, Shop
+from tests.builder.shop import HeldInspector, Shop
 from tests.load.bench import image_memory
 from tests.load.bench.buildah import Buildah, MissingPeerError, Times
 from tests.load.bench.figure import Figure

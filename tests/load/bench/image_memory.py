@@ -15,7 +15,7 @@ from services.builder.domain.archive import Limits
 from services.builder.steps import World
 from so1s.events import Artifact, ModelUploaded
 from so1s.store import Store
-from tests.builder.conftest import EmptyDependencies, HeldInspector, Shop
+from tests.builder.shop import EmptyDependencies, HeldInspector, Shop
 from tests.load.bench.figure import Figure
 
 _LARGE_BYTES, _SMALL_BYTES = 2 * 10**9, 10**7
