@@ -50,7 +50,7 @@ _PARTS = {
         "Weights that would hardly become smaller are not compressed by ours. Where no layer is there, "
         "ours installs the libraries from uv's cache and compiles them, while buildah finds its files "
         "ready-made, but for the last row: there uv has installed and compiled the same ones before. "
-        "Memory is that of the whole process, which has scikit-learn and the tests' tools loaded.",
+        "Each begins when all that the one before wrote is on the disk. Memory is that of the whole process.",
     ),
     "runtime": _Part(
         "Inference server",
@@ -64,7 +64,8 @@ _PARTS = {
         "Start of an inference server",
         start.measure,
         "An interpreter starts, imports, loads the model, tries it and answers. To import its library is "
-        "the limit; skops imports all of scikit-learn. Files are in memory, and each has one core.",
+        "the limit; skops alone imports all of scikit-learn, ours less. Files are in memory, "
+        "and each has one core.",
     ),
     "optimize": _Part(
         "Compiled to ONNX",

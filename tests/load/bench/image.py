@@ -110,6 +110,7 @@ async def _theirs(peer: Buildah, directory: Path) -> Times:
     tree.mkdir(exist_ok=True)
     (tree / "model.onnx").write_bytes(trained())
     await asyncio.to_thread(peer.put, model=tree)
+    await asyncio.to_thread(os.sync)
     return await peer.build()
 
 
@@ -147,6 +148,7 @@ async def _build_from_nothing(shop: Shop, versions: count) -> float:
 
 
 async def _build(shop: Shop, versions: count, model: bytes) -> float:
+    await asyncio.to_thread(os.sync)  # what the one before left to be written is none of its business
     version = str(next(versions))
     await shop.say(shop.uploaded(version, data=model, name=f"{version}.onnx"))
     started = time.perf_counter()
