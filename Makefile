@@ -134,6 +134,7 @@ images: install ## Make the image of every service (REGISTRY=host/prefix pushes 
 .PHONY: clean
 clean: ## Remove what the other commands made
 	@rm -rf .venv .tools .so1s .pytest_cache .ruff_cache .hypothesis
+	@echo "removed what was installed and kept here; pip and uv have caches in your home, and make clean-lab removes the lab"
 
 .PHONY: clean-lab
 clean-lab: ## Remove what was built and downloaded for the lab

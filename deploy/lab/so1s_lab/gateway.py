@@ -67,7 +67,7 @@ class Gateway:
 
     def unit(self) -> Unit:
         """Ready once istiod told it what to serve."""
-        options = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"]
+        options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
         return Unit(
             self.name,
             [str(envoy_binary()), "-c", str(self._bootstrap), *options],

@@ -110,7 +110,7 @@ class Plan:
     def gateways(self) -> list[Unit]:
         """Envoy, as the router configures it."""
         bootstrap = self.world_dir / "envoy" / "bootstrap.json"
-        options = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"]
+        options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
         ready = answers(f"http://{self._address('envoy_admin')}/ready")
         return [
             Unit("envoy", [str(envoy_binary()), "-c", str(bootstrap), *options], ready, requires=bootstrap)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from typing import Any
 
 from aiokafka.helpers import create_ssl_context
 
 from so1s.settings import KafkaSettings
+
+# A library's log is for who configures logging; else Python would print each of aiokafka's tries to stderr.
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
