@@ -62,9 +62,10 @@ def _skops_io() -> Any:
     utils: Any = import_module("sklearn.utils")
     walk, utils.all_estimators = utils.all_estimators, list
     try:
-        return import_module("skops.io")
+        import skops.io
     finally:
         utils.all_estimators = walk
+    return skops.io
 
 
 def _is_trusted(name: str) -> bool:
