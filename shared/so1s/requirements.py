@@ -30,6 +30,7 @@ _REFUSED = {
     re.compile(r"\$\{"): "variables are not read",
     re.compile(r"\b(git|hg|svn|bzr)\+|\.git\b", re.IGNORECASE): "packages are not taken from version control",
     re.compile(r"://|@"): "packages are not taken from a URL",
+    re.compile("==="): "versions are not compared as text, which may be any",
     re.compile(r"^[./~\\]|^[A-Za-z]:|\.(whl|zip|tar\.\w+|tgz)$"): "packages are not taken from a path",
 }
 """What would reach past the index, and why it is refused."""

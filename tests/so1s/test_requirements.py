@@ -143,6 +143,7 @@ PIECES = st.sampled_from([*SIGNS, *WORDS, f"--hash=sha256:{A}"])
 @example("numpy\\\n--index-url https://index.example")
 @example("numpy\u2028-r /etc/passwd")
 @example("numpy #\\\n-e .")
+@example("numpy===\\numpy")
 def test_whatever_is_written_an_installer_reads_names_and_versions_alone(text):
     try:
         found = Requirements.parse(text.encode())
