@@ -78,6 +78,11 @@ test-keda: install ## Scale by KEDA's own operator in the lab; builds it first, 
 	@$(BIN)/python -m so1s_lab setup --also keda
 	@$(BIN)/pytest tests/lab -m keda
 
+.PHONY: test-chart
+test-chart: install ## Install the chart in the lab by Helm, which is built first, and let a model serve there
+	@$(BIN)/python -m so1s_lab setup --also helm
+	@$(BIN)/pytest tests/lab -m chart
+
 .PHONY: test-models
 test-models: install ## Train, build and serve each example of examples/models; writes the table of docs/models.md
 	@SO1S_WRITE_MODELS=1 $(BIN)/pytest tests/models -m models

@@ -39,7 +39,8 @@ Start = Callable[..., None]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/lab/" in item.nodeid and not item.get_closest_marker("keda"):
+        apart = any(item.get_closest_marker(name) for name in ("keda", "chart"))
+        if "tests/lab/" in item.nodeid and not apart:
             item.add_marker("lab")
 
 

@@ -13,6 +13,7 @@ from so1s_lab import (
     controllers,
     cosign,
     etcd,
+    helm,
     istiod,
     keda,
     kwok,
@@ -48,7 +49,11 @@ PROGRAMS = (
     kubernetes_program("kubelet"),
 )
 """Those whose first build takes long."""
-EXTRA = {"cosign": (cosign.PROGRAM,), "keda": (keda.OPERATOR, keda.METRICS_SERVER)}
+EXTRA = {
+    "cosign": (cosign.PROGRAM,),
+    "helm": (helm.PROGRAM,),
+    "keda": (keda.OPERATOR, keda.METRICS_SERVER),
+}
 """Those that some tests alone run."""
 
 

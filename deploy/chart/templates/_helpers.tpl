@@ -1,0 +1,28 @@
+{{/* What a service is told: the chart's own defaults, then what all are told, then what it alone is told. */}}
+{{- define "so1s.settings" -}}
+{{- $own := dict "database_schema" (printf "so1s_%s" .name) "http_port" (.service.port | default 8000) -}}
+{{- if eq .name "router" }}{{ $_ := set $own "istio_namespace" .root.Release.Namespace }}{{ end -}}
+{{- toJson (merge (deepCopy (.service.settings | default dict)) (deepCopy .root.Values.settings) $own) -}}
+{{- end -}}
+
+{{- define "so1s.labels" -}}
+app.kubernetes.io/name: so1s-{{ .name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/part-of: so1s
+app.kubernetes.io/version: {{ .root.Values.image.tag | default .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end -}}
+
+{{- define "so1s.selector" -}}
+app.kubernetes.io/name: so1s-{{ .name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end -}}
+
+{{/* Whether a service asks Kubernetes for anything. */}}
+{{- define "so1s.usesCluster" -}}
+{{- $said := include "so1s.settings" . | fromJson -}}
+{{- if or (eq (toString $said.cluster) "kubernetes") (eq (toString $said.mesh) "istio") (eq (toString $said.source) "cluster") -}}
+yes
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,169 @@
+"""The chart: Helm installs every service's own image as a pod of the real node, with its own rights alone."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import yaml
+
+from deploy.images import sources
+from so1s import publish_model
+from so1s.blocking import wait_for
+from so1s.kubernetes import connect
+from so1s.platform import ClientSettings
+from so1s_lab.helm import CHART, Helm, HelmError
+from so1s_lab.installation import SYSTEM, Installation, Parts
+from so1s_lab.ports import any_port
+from tests.lab.cluster import cluster_prometheus, parts
+from tests.lab.missing import skipped_where_missing
+from tests.lab.test_service_images_in_containers import TAG, base_layout, image
+from tests.scenarios.models import ROWS, predicted, write_model
+
+# ruff: noqa: F401, F811 - fixtures
+
+pytestmark = pytest.mark.chart
+
+RELEASE = "so1s"
+SECRETS = "told"
+MINUTES = "10m"
+SERVE_SECONDS = 180
+_HERE = ("kubeconfig",)
+"""What a service of this machine is told, and a pod is not."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What pipelines and callers of the release are told."""
+
+    helm: Helm
+    pipelines: ClientSettings
+    gateway: str
+    kubeconfig: Path
+
+
+@pytest.fixture(scope="module")
+def helm(lab, kubernetes) -> Helm:
+    with skipped_where_missing():
+        return Helm(lab.directory("helm"), kubernetes.kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def installed(
+    helm: Helm, parts: Parts, image: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installed]:
+    for name in sources.services():
+        image(name)
+    installation = Installation(f"h{uuid.uuid4().hex[:6]}", parts)
+    wait_for(installation.prepare())
+    values, secrets = _values(installation, parts)
+    wait_for(_keep(installation.kubeconfig, secrets))
+    path = tmp_path_factory.mktemp("chart") / "values.yaml"
+    path.write_text(yaml.safe_dump(values))
+    helm.run("install", RELEASE, CHART, "-n", SYSTEM, "-f", path, "--wait", "--timeout", MINUTES)
+    world = installation.world
+    settings = ClientSettings(
+        kafka=world.kafka, artifacts=world.artifacts, account="risk", gateway=world.gateway, **world.pipelines
+    )
+    yield Installed(helm, settings, world.gateway, installation.kubeconfig)
+    helm.run("uninstall", RELEASE, "-n", SYSTEM, "--wait", "--timeout", MINUTES)
+
+
+def _values(installation: Installation, parts: Parts) -> tuple[dict[str, Any], dict[str, str]]:
+    """The chart's values for the lab, whose servers are on this machine's loopback; and the Secret's data."""
+    world = installation.world
+    told = {name: dict(world.services.get(name, {})) for name in sources.services()}
+    told["alerter"] |= {
+        "slack_channel": "#models",
+        "slack_url": "http://127.0.0.1:9/",
+        "slack_token": "xoxb-none",
+    }
+    told["console"] |= {"artifacts": world.artifacts, **world.pipelines}
+    told["router"] |= {"domain": "so1s.localhost"}
+    data = {"database_url": parts.postgres.url}
+    return {
+        "image": {"registry": f"{parts.registry.host}/so1s/services", "tag": TAG, "pullSecret": "registry"},
+        "settings": {"kafka": world.kafka},
+        "secrets": {"database_url": {"name": SECRETS, "key": "database_url"}},
+        "pod": {
+            "hostNetwork": True,
+            "nodeSelector": parts.node.pool.selector,
+            "tolerations": parts.node.pool.tolerations,
+            **_authorities_of_this_machine(),
+        },
+        "services": {name: _service(name, said, parts, data) for name, said in told.items()},
+    }, data
+
+
+def _service(name: str, said: dict[str, Any], parts: Parts, data: dict[str, str]) -> dict[str, Any]:
+    secret = {key for key in said if key.endswith(("_password", "_key", "_key_id", "_token"))}
+    data |= {f"{name}.{key}": said[key] for key in secret}
+    server = urlsplit(parts.kubernetes.url)
+    environment = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.port)}
+    return {
+        "replicas": 1,
+        "port": any_port(),
+        "settings": {key: value for key, value in said.items() if key not in {*secret, *_HERE}},
+        "secrets": {key: {"name": SECRETS, "key": f"{name}.{key}"} for key in sorted(secret)},
+        "environment": environment | _index(),
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}},
+        **({"volumeMounts": [_MOUNT]} if _AUTHORITIES else {}),
+    }
+
+
+_AUTHORITIES = os.environ.get("SSL_CERT_FILE")
+"""By which a package index is known."""
+_MOUNT = {"name": "authorities", "mountPath": _AUTHORITIES, "readOnly": True}
+
+
+def _authorities_of_this_machine() -> dict[str, Any]:
+    if not _AUTHORITIES:
+        return {}
+    return {"volumes": [{"name": "authorities", "hostPath": {"path": _AUTHORITIES, "type": "File"}}]}
+
+
+def _index() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(("UV_", "SSL_CERT"))}
+
+
+async def _keep(kubeconfig: Path, data: dict[str, str]) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRETS, "namespace": SYSTEM}}
+    async with connect(kubeconfig) as api:
+        await api.apply(secret | {"stringData": data}, manager="test")
+
+
+def test_values_that_are_missing_are_all_named(helm: Helm):
+    with pytest.raises(HelmError) as refused:
+        helm.run("template", RELEASE, CHART)
+    for missing in ("artifact_prefixes", "slack_token", "/settings/kafka", "/image/registry"):
+        assert missing in str(refused.value)
+
+
+def test_a_model_that_is_uploaded_serves(installed: Installed, tmp_path: Path):
+    path = write_model(tmp_path / "model.onnx", 1)
+    published = publish_model("fraud", path, version="1", settings=installed.pipelines)
+
+    serving = published.wait_until_serving(SERVE_SECONDS)
+
+    host = {"host": urlsplit(str(serving.url)).netloc}
+    answer = httpx.post(
+        f"{installed.gateway}/predict", json={"x": ROWS.tolist()}, headers=host, trust_env=False
+    )
+    assert answer.raise_for_status().json()["y"] == predicted(path)
+
+
+async def test_each_pod_is_confined(installed: Installed):
+    async with connect(installed.kubeconfig) as api:
+        found = await api.read(f"/api/v1/namespaces/{SYSTEM}/pods", {})
+    pods = [each for each in found["items"] if "app.kubernetes.io/part-of" in each["metadata"]["labels"]]
+    assert len(pods) == len(sources.services())
+    for pod in pods:
+        assert pod["spec"]["securityContext"]["runAsNonRoot"]
+        (container,) = pod["spec"]["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
