@@ -15,7 +15,7 @@ import yaml
 from deploy.images import sources
 from so1s import publish_model
 from so1s.blocking import wait_for
-from so1s.kubernetes import connect
+from so1s.kubernetes import Api, Refused, connect
 from so1s.platform import ClientSettings
 from so1s_lab.helm import CHART, Helm, HelmError
 from so1s_lab.installation import SYSTEM, Installation, Parts
@@ -27,11 +27,11 @@ from tests.scenarios.models import ROWS, predicted, write_model
 
 # ruff: noqa: F401, F811 - fixtures
 
-pytestmark = pytest.mark.chart
+pytestmark = [pytest.mark.chart, pytest.mark.timeout(600)]
 
 RELEASE = "so1s"
 SECRETS = "told"
-MINUTES = "10m"
+MINUTES = "2m"
 SERVE_SECONDS = 180
 _HERE = ("kubeconfig",)
 """What a service of this machine is told, and a pod is not."""
@@ -65,7 +65,10 @@ def installed(
     wait_for(_keep(installation.kubeconfig, secrets))
     path = tmp_path_factory.mktemp("chart") / "values.yaml"
     path.write_text(yaml.safe_dump(values))
-    helm.run("install", RELEASE, CHART, "-n", SYSTEM, "-f", path, "--wait", "--timeout", MINUTES)
+    try:
+        helm.run("install", RELEASE, CHART, "-n", SYSTEM, "-f", path, "--wait", "--timeout", MINUTES)
+    except HelmError as error:
+        pytest.fail(f"{error}\n{wait_for(_states(installation.kubeconfig))}")
     world = installation.world
     settings = ClientSettings(
         kafka=world.kafka, artifacts=world.artifacts, account="risk", gateway=world.gateway, **world.pipelines
@@ -135,6 +138,25 @@ async def _keep(kubeconfig: Path, data: dict[str, str]) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRETS, "namespace": SYSTEM}}
     async with connect(kubeconfig) as api:
         await api.apply(secret | {"stringData": data}, manager="test")
+
+
+async def _states(kubeconfig: Path) -> str:
+    """What became of the release's pods, and what those wrote that are not ready."""
+    told = []
+    async with connect(kubeconfig) as api:
+        for pod in (await api.read(f"/api/v1/namespaces/{SYSTEM}/pods", {}))["items"]:
+            status, name = pod["status"], pod["metadata"]["name"]
+            told.append(f"{name}: {status.get('conditions')} {status.get('containerStatuses')}")
+            if not all(each["ready"] for each in status.get("containerStatuses", [{"ready": False}])):
+                told.append(await _log(api, name))
+    return "\n".join(told)
+
+
+async def _log(api: Api, pod: str) -> str:
+    try:
+        return await api.text(f"/api/v1/namespaces/{SYSTEM}/pods/{pod}/log", {"tailLines": "30"})
+    except Refused as error:
+        return str(error)
 
 
 def test_values_that_are_missing_are_all_named(helm: Helm):
