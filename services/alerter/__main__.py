@@ -4,4 +4,4 @@ from services.alerter.app import build
 from services.alerter.settings import Settings
 
 if __name__ == "__main__":
-    build(Settings()).run()
+    build(Settings.read()).run()

@@ -8,5 +8,5 @@ from services.billing.settings import Settings
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["rebuild"]:
-        sys.exit(asyncio.run(rebuild(Settings())))
-    build(Settings()).run()
+        sys.exit(asyncio.run(rebuild(Settings.read())))
+    build(Settings.read()).run()

@@ -3,4 +3,4 @@
 from services.builder.app import build
 from services.builder.settings import Settings
 
-build(Settings()).run()
+build(Settings.read()).run()

@@ -4,4 +4,4 @@ from services.collector.app import build
 from services.collector.settings import Settings
 
 if __name__ == "__main__":
-    build(Settings()).run()
+    build(Settings.read()).run()

@@ -11,4 +11,4 @@ if __name__ == "__main__":
         from services.console.app import build
         from services.console.settings import Settings
 
-        build(Settings()).run()
+        build(Settings.read()).run()

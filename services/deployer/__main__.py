@@ -8,6 +8,6 @@ from services.deployer.settings import Settings
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["down"]:
-        asyncio.run(down(Settings()))
+        asyncio.run(down(Settings.read()))
     else:
-        build(Settings()).run()
+        build(Settings.read()).run()

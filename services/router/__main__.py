@@ -3,4 +3,4 @@
 from services.router.app import build
 from services.router.settings import Settings
 
-build(Settings()).run()
+build(Settings.read()).run()

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
 _SHOWN_CHARACTERS = 120
-_MISSING = "nothing"
+MISSING = "nothing"
+"""The value of what was not said."""
 _MOST_PROBLEMS = 20
 
 
@@ -56,7 +57,7 @@ class Problem:
 
     def __str__(self) -> str:
         """Say it in one line."""
-        if self.value == _MISSING:
+        if self.value == MISSING:
             return f"{self.field} is missing; {self.allowed}"
         return f"{self.field}: {self.value} is not allowed; {self.allowed}"
 
@@ -78,7 +79,7 @@ class InvalidInput(PermanentError):
     @classmethod
     def missing(cls, field: str, allowed: str) -> InvalidInput:
         """Make the error of a field that was not said."""
-        return cls([Problem(field, _MISSING, allowed)])
+        return cls([Problem(field, MISSING, allowed)])
 
     @classmethod
     def from_pydantic(cls, error: ValidationError, model: type[BaseModel] | None = None) -> InvalidInput:
@@ -107,7 +108,7 @@ def shown(value: object) -> str:
 
 def _problem(detail: Any, model: type[BaseModel] | None) -> Problem:
     field = ".".join(str(part) for part in detail["loc"]) or "event"
-    value = _MISSING if detail["type"] == "missing" else shown(detail["input"])
+    value = MISSING if detail["type"] == "missing" else shown(detail["input"])
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden" and model:
         message = f"no field has this name; allowed: {', '.join(known_fields(model, detail['loc']))}"

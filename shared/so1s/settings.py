@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import socket
 import sys
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from so1s.errors import MISSING, InvalidInput, Problem
+
+PREFIX = "SO1S_"
+"""Of the variables that say the settings."""
 
 
 def _log_format() -> Literal["json", "console"]:
@@ -18,7 +24,7 @@ class KafkaSettings(BaseSettings):
     """How to reach Kafka."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SO1S_",
+        env_prefix=PREFIX,
         use_attribute_docstrings=True,
         extra="ignore",
         hide_input_in_errors=True,  # the input of a missing field is all the others, passwords too
@@ -63,3 +69,29 @@ class ServiceSettings(KafkaSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_seconds: float = Field(default=15.0, gt=0)
     """How long what is in flight may take after SIGTERM; under a pod's grace period of 30 s."""
+
+    @classmethod
+    def read(cls) -> Self:
+        """What the environment says.
+
+        Raises:
+            SystemExit: with each variable that is missing or wrong, its value unless that is a secret, and
+                what is allowed.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = InvalidInput.from_pydantic(error, cls).problems
+            sys.exit("\n".join(map(cls._told, problems)))
+        except SettingsError as error:
+            sys.exit(f"{error}; allowed: JSON")
+
+    @classmethod
+    def _told(cls, problem: Problem) -> str:
+        """A problem of a variable; of a secret, and of all settings together, without the value."""
+        name = problem.field.partition(".")[0]
+        if name not in cls.model_fields:
+            return problem.allowed
+        is_secret = "Secret" in str(cls.model_fields[name].annotation)
+        value = "its value" if is_secret and problem.value != MISSING else problem.value
+        return str(replace(problem, field=f"{PREFIX}{name.upper()}", value=value))

@@ -82,7 +82,7 @@ def _values(installation: Installation, parts: Parts) -> tuple[dict[str, Any], d
     world = installation.world
     told = {name: dict(world.services.get(name, {})) for name in sources.services()}
     told["alerter"] |= {
-        "slack_channel": "#models",
+        "slack_channel": "C0MODELS",
         "slack_url": "http://127.0.0.1:9/",
         "slack_token": "xoxb-none",
     }

@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from so1s.broker.connection import client_options
 from so1s.settings import KafkaSettings, ServiceSettings
@@ -55,6 +55,39 @@ def test_no_secret_is_shown_by_the_error_of_another_setting(monkeypatch):
         Settings()
     assert "token" in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+class Told(ServiceSettings):
+    key: SecretStr = Field(min_length=8)
+    level: int
+    names: list[str] = []
+
+    @model_validator(mode="after")
+    def _no_seven(self):
+        if self.level == 7:
+            raise ValueError("level 7 needs names")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            {"KEY": "hunter2"},
+            ["SO1S_KEY: its value is not allowed; value should have", "SO1S_LEVEL is missing"],
+        ),
+        ({"KEY": "long enough", "LEVEL": "high"}, ["SO1S_LEVEL: 'high' is not allowed; input should be"]),
+        ({"KEY": "long enough", "LEVEL": "7"}, ["level 7 needs names"]),
+        ({"KEY": "long enough", "LEVEL": "1", "NAMES": "a,b"}, ['"names"', "allowed: JSON"]),
+    ],
+)
+def test_a_process_ends_with_the_variables_that_are_wrong_and_no_secret(monkeypatch, said, told):
+    for name, value in said.items():
+        monkeypatch.setenv(f"SO1S_{name}", value)
+    with pytest.raises(SystemExit) as ended:
+        Told.read()
+    assert all(each in str(ended.value) for each in told), ended.value
+    assert not {"hunter2", "long enough"} & set(str(ended.value).split("'"))
 
 
 def test_a_plain_listener_needs_nothing_else():
