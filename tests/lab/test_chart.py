@@ -15,6 +15,7 @@ import yaml
 from deploy.images import sources
 from so1s import publish_model
 from so1s.blocking import wait_for
+from so1s.errors import So1sError
 from so1s.kubernetes import Api, Refused, connect
 from so1s.platform import ClientSettings
 from so1s_lab.helm import CHART, Helm, HelmError
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.chart, pytest.mark.timeout(600)]
 RELEASE = "so1s"
 SECRETS = "told"
 MINUTES = "2m"
-SERVE_SECONDS = 180
+SERVE_SECONDS = 60
 _HERE = ("kubeconfig",)
 """What a service of this machine is told, and a pod is not."""
 
@@ -140,14 +141,16 @@ async def _keep(kubeconfig: Path, data: dict[str, str]) -> None:
         await api.apply(secret | {"stringData": data}, manager="test")
 
 
-async def _states(kubeconfig: Path) -> str:
-    """What became of the release's pods, and what those wrote that are not ready."""
+async def _states(kubeconfig: Path, *, of_all: bool = False) -> str:
+    """What became of the release's pods, and what those wrote that are not ready, or all."""
     told = []
     async with connect(kubeconfig) as api:
         for pod in (await api.read(f"/api/v1/namespaces/{SYSTEM}/pods", {}))["items"]:
             status, name = pod["status"], pod["metadata"]["name"]
             told.append(f"{name}: {status.get('conditions')} {status.get('containerStatuses')}")
-            if not all(each["ready"] for each in status.get("containerStatuses", [{"ready": False}])):
+            if of_all or not all(
+                each["ready"] for each in status.get("containerStatuses", [{"ready": False}])
+            ):
                 told.append(await _log(api, name))
     return "\n".join(told)
 
@@ -170,7 +173,10 @@ def test_a_model_that_is_uploaded_serves(installed: Installed, tmp_path: Path):
     path = write_model(tmp_path / "model.onnx", 1)
     published = publish_model("fraud", path, version="1", settings=installed.pipelines)
 
-    serving = published.wait_until_serving(SERVE_SECONDS)
+    try:
+        serving = published.wait_until_serving(SERVE_SECONDS)
+    except So1sError as error:
+        pytest.fail(f"{error}\n{wait_for(_states(installed.kubeconfig, of_all=True))}")
 
     host = {"host": urlsplit(str(serving.url)).netloc}
     answer = httpx.post(
