@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from so1s_runtime import gpu
 from so1s_runtime.dtypes import DTYPES
 from so1s_runtime.errors import ModelError
 from so1s_runtime.loaders import Predictor
@@ -35,8 +36,16 @@ def inspect(path: Path) -> Signature:
 
 
 def load(path: Path, threads: int) -> Predictor:
-    """A predictor that hands its one input, whatever its name, to the trees."""
-    answer = _answer(read_booster(path, threads))
+    """A predictor that hands its one input, whatever its name, to the trees.
+
+    They are on the GPU that this process sees, where the package has CUDA. A linear model stays on the CPU.
+    """
+    import xgboost
+
+    booster = read_booster(path, threads)
+    if xgboost.build_info()["USE_CUDA"] and gpu.used() and not _is_linear(_configuration(booster)):
+        booster.set_param({"device": "cuda"})
+    answer = _answer(booster)
 
     def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[Any]:
         (rows,) = inputs.values()
@@ -60,15 +69,23 @@ def read_booster(path: Path, threads: int) -> "Booster":
 
 
 def _answer(booster: "Booster") -> Callable[[np.ndarray], Answer]:
-    configuration = json.loads(booster.save_config())["learner"]
+    configuration = _configuration(booster)
     meaning = classes if configuration["objective"]["name"] in PROBABILITIES else label_alone
     trees = (0, booster.best_iteration + 1) if booster.attr("best_iteration") else (0, 0)
-    if configuration["gradient_booster"]["name"] == "gblinear":
+    if _is_linear(configuration):
         return lambda rows: meaning(_of_matrix(booster, rows))
     return lambda rows: meaning(
         # Fitted on a DataFrame, served with plain rows: the order of the columns is the contract.
         booster.inplace_predict(rows, iteration_range=trees, validate_features=False)
     )
+
+
+def _configuration(booster: "Booster") -> dict[str, Any]:
+    return json.loads(booster.save_config())["learner"]
+
+
+def _is_linear(configuration: dict[str, Any]) -> bool:
+    return configuration["gradient_booster"]["name"] == "gblinear"
 
 
 def _of_matrix(booster: "Booster", rows: np.ndarray) -> np.ndarray:
