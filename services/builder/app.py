@@ -31,7 +31,7 @@ from services.builder.domain.archive import Limits
 from services.builder.domain.permission import Permissions
 from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
-from services.builder.locks import shipped
+from services.builder.locks import OnGpu, shipped
 from services.builder.packed import StoredLayers
 from services.builder.ports import Cache, Images
 from services.builder.retention import REMOVED, Retention
@@ -94,7 +94,7 @@ def make_workers(settings: Settings, store: Store, world: World) -> list[Worker]
     return [Worker(name, store, world, terms) for name in names]
 
 
-async def _prepare(world: World, formats: list[Format]) -> None:
+async def _prepare(world: World, formats: list[Format | OnGpu]) -> None:
     """Make libraries ready before an upload asks for them."""
     await world.images.base(world.dependencies.platform)  # a wrong one is told at the start, not by a build
     for model_format in formats:

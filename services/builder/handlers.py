@@ -68,7 +68,7 @@ async def queue_again(
         return known.ending
     await _tell_cancelled(tx, known)
     if known.image:
-        await builds.queue(tx, known.wish.of_image_alone, known, known.sha256)
+        await builds.queue(tx, known.wish, known, known.sha256, image_alone=True)
     else:
         await builds.queue(tx, known.wish, known, known.sha256, cause=known.cause)
         await wishes.record(tx, known.wish.of_image_alone, known.number + 1)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from pydantic_settings import NoDecode
 
 from services.builder.domain.reference import Reference
+from services.builder.locks import OnGpu
 from so1s.events.model import Format
 from so1s.events.names import Account
 from so1s.settings import ServiceSettings
@@ -186,8 +187,9 @@ class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings, Ins
     """Work in progress."""
     libraries_dir: Path = Path(".so1s/libraries")
     """The libraries of each format, installed once; several builders of one machine may share them."""
-    prepared_formats: list[Format] = ["onnx", "skops"]
-    """Whose libraries are made ready at the start, so that no upload waits for them."""
+    prepared_formats: list[Format | OnGpu] = ["onnx", "skops"]
+    """Whose libraries are made ready at the start, so that no upload waits for them; `onnx-gpu` and
+    `xgboost-gpu` are those of these formats for GPUs."""
     workers: int = Field(default=2, ge=1, le=64)
     """Builds at once. A build waits on disk and network for half of its time."""
     builds_per_account: int = Field(default=4, ge=1)

@@ -30,11 +30,12 @@ from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Base, Layer,
 from services.builder.domain.location import locate
 from services.builder.domain.lock import Lock, merged
 from services.builder.domain.made import Made, Source
+from services.builder.domain.options import gpus
 from services.builder.domain.permission import Permissions, warnings
 from services.builder.domain.releases import warnings_of
 from services.builder.domain.zips import sklearn_that_saved
 from services.builder.layers import pack
-from services.builder.locks import compiling, needs, shipped
+from services.builder.locks import compiling, libraries_of, needs, shipped
 from services.builder.packages import (
     installed,
     runtime_needs,
@@ -204,7 +205,10 @@ class Steps:
     async def _provide(self, contents: Contents) -> tuple[_Provided, str]:
         source, described = self._world.dependencies, contents.described
         served = contents.served_format
-        extras = (served, *needs(served, described.signature if described else None))
+        own = libraries_of(served, gpus(self._uploaded, described))
+        if own != served:
+            self._log(f"resources.gpus is said: {served} is served by the libraries of {own}")
+        extras = (own, *needs(served, described.signature if described else None))
         lock = reduce(merged, map(shipped, extras))
         if contents.requirements:
             lock = await source.lock(contents.requirements, runtime_needs(extras), lock, self._log)

@@ -105,11 +105,19 @@ async def find(tx: Transaction, account: str, model: str, version: str) -> Build
 
 
 async def queue(
-    tx: Transaction, wish: Wish, previous: Build | None, sha256: str | None, cause: Cause | None = None
+    tx: Transaction,
+    wish: Wish,
+    previous: Build | None,
+    sha256: str | None,
+    cause: Cause | None = None,
+    *,
+    image_alone: bool = False,
 ) -> None:
     """Record a new build of a version, in place of its previous one; it answers who waits for that, too.
 
-    It belongs to the chain of `cause`, whose wish it is; the event in hand where that is absent.
+    It belongs to the chain of `cause`, whose wish it is; the event in hand where that is absent. With
+    `image_alone`, that one waits for no more of the wish than the image; what it says of replicas is kept, as
+    it decides what the image holds.
     """
     cause = cause or tx.cause
     assert cause is not None
@@ -131,7 +139,7 @@ async def queue(
         "tries": 0,
     }
     await upsert(tx, builds, row, keys=_KEY, update=_RESTARTED)
-    await wishes.record(tx, wish, number, cause)
+    await wishes.record(tx, wish.of_image_alone if image_alone else wish, number, cause)
 
 
 async def join(tx: Transaction, build: Build, wish: Wish) -> None:

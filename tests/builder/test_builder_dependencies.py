@@ -14,13 +14,13 @@ from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Lock, merged
-from services.builder.locks import FORMATS, NEEDS, compiling, export, export_compiling, needs, shipped
+from services.builder.locks import FORMATS, NEEDS, ON_GPU, compiling, export, export_compiling, needs, shipped
 from so1s.errors import TemporaryError
 from so1s.events import Signature, Tensor
 from so1s.events.model import COMPILABLE
 
 
-@pytest.mark.parametrize("name", [*FORMATS, *NEEDS])
+@pytest.mark.parametrize("name", [*FORMATS, *ON_GPU, *NEEDS])
 def test_the_committed_locks_are_those_of_the_workspace(name):
     assert shipped(name).text == export(name), "uv.lock has changed: python -m services.builder.locks"
 

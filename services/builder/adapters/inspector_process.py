@@ -39,9 +39,11 @@ from so1s.events.model import Format
 
 _WARM: dict[str, tuple[str, ...]] = {
     "onnx": (),  # onnxruntime starts a thread as it is imported, which a child would not have
+    "onnx-gpu": (),
     "skops": ("skops.io",),
     "pickle": ("sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline"),
     "xgboost": ("xgboost",),
+    "xgboost-gpu": ("xgboost",),
     "lightgbm": ("lightgbm",),
     "keras": ("so1s_runtime.loaders.tensorflow_library", "keras"),
     "tensorflow": ("so1s_runtime.loaders.tensorflow_library",),

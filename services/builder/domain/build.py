@@ -88,7 +88,9 @@ class Build:
         """Whether its image will be what another upload of the version asks for, too."""
 
         def asked(what: ModelUploaded) -> tuple[object, ...]:
-            return what.artifact, what.format, what.optimize
+            gpus = what.deploy.resources.gpus if what.deploy else None
+            on_gpu = None if gpus is None else gpus > 0  # where it is not said, the file may say it
+            return what.artifact, what.format, what.optimize, on_gpu
 
         return self.goes_on and asked(uploaded) == asked(self.uploaded)
 

@@ -50,6 +50,13 @@ def optimization(
     return None, {}
 
 
+def gpus(uploaded: ModelUploaded, file: ModelFile | None) -> int:
+    """How many GPUs a replica will reserve, as far as it is said; also where nothing is deployed yet."""
+    layers = (uploaded.deploy, file.deploy if file else None)
+    said = (layer.resources.gpus for layer in layers if layer)
+    return next((number for number in said if number is not None), 0)
+
+
 def _alerts(uploaded: ModelUploaded, file: ModelFile | None) -> tuple[list[AlertRule], dict[str, str]]:
     if uploaded.alerts is not None:
         return uploaded.alerts, {"alerts": EVENT}

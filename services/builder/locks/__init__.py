@@ -27,6 +27,13 @@ Need = Literal["dataframe", "image"]
 
 NEEDS: tuple[Need, ...] = get_args(Need)
 
+OnGpu = Literal["onnx-gpu", "xgboost-gpu"]
+"""Libraries that serve a format on a GPU, instead of those of the format: extras of the runtime alike."""
+
+ON_GPU: tuple[OnGpu, ...] = get_args(OnGpu)
+
+_ON_GPU: dict[Format, OnGpu] = {"onnx": "onnx-gpu", "xgboost": "xgboost-gpu"}
+
 _NEEDS: dict[Need, tuple[set[str], tuple[Format, ...]]] = {
     "dataframe": ({"dataframe", "series"}, ("skops", "pickle")),
     "image": ({"image"}, FORMATS),
@@ -34,9 +41,17 @@ _NEEDS: dict[Need, tuple[set[str], tuple[Format, ...]]] = {
 """Which types have a need, in which formats. User code names pandas among its own requirements."""
 
 
-def shipped(name: Format | Need) -> Lock:
+def shipped(name: Format | OnGpu | Need) -> Lock:
     """The libraries that serve a format, or a need of its inputs and outputs."""
     return Lock(name, (LOCKS / f"{name}.txt").read_text())
+
+
+def libraries_of(model_format: Format, gpus: int) -> Format | OnGpu:
+    """What the libraries are called that serve a format in replicas which reserve so many GPUs.
+
+    They are the format's own where these serve CPU and GPU, as PyTorch's do, and where none know a GPU.
+    """
+    return _ON_GPU.get(model_format, model_format) if gpus else model_format
 
 
 def needs(model_format: Format, signature: Signature | None) -> list[Need]:
@@ -51,7 +66,7 @@ def compiling(model_format: Compilable) -> Lock:
     return Lock(name, (LOCKS / f"{name}.txt").read_text())
 
 
-def export(*names: Format | Need) -> str:
+def export(*names: Format | OnGpu | Need) -> str:
     """The lock file of these together, as the workspace's `uv.lock` has it; run it in the workspace."""
     return _exported("so1s-runtime", names)
 
@@ -63,7 +78,7 @@ def export_compiling(model_format: Compilable) -> str:
 
 def write() -> None:
     """Write all locks anew."""
-    texts: dict[str, str] = {name: export(name) for name in (*FORMATS, *NEEDS)}
+    texts: dict[str, str] = {name: export(name) for name in (*FORMATS, *ON_GPU, *NEEDS)}
     texts |= {f"{name}-to-onnx": export_compiling(name) for name in COMPILABLE}
     for name, text in texts.items():
         (LOCKS / f"{name}.txt").write_text(text)
