@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from deploy.images import sources
-from so1s import publish_model
+from so1s import events, publish_model
 from so1s.blocking import wait_for
+from so1s.cli.ask import ask
 from so1s.errors import So1sError
 from so1s.kubernetes import Api, Refused, connect
 from so1s.platform import ClientSettings
@@ -157,7 +158,7 @@ async def _states(kubeconfig: Path, *, of_all: bool = False) -> str:
 
 async def _log(api: Api, pod: str) -> str:
     try:
-        return await api.text(f"/api/v1/namespaces/{SYSTEM}/pods/{pod}/log", {"tailLines": "30"})
+        return await api.text(f"/api/v1/namespaces/{SYSTEM}/pods/{pod}/log", {"tailLines": "1000"})
     except Refused as error:
         return str(error)
 
@@ -183,6 +184,23 @@ def test_a_model_that_is_uploaded_serves(installed: Installed, tmp_path: Path):
         f"{installed.gateway}/predict", json={"x": ROWS.tolist()}, headers=host, trust_env=False
     )
     assert answer.raise_for_status().json()["y"] == predicted(path)
+
+
+def test_a_model_that_is_removed_leaves_no_workload(installed: Installed):
+    said = {"account": "risk", "requested_by": "test"}
+    about = installed.pipelines
+    gone = events.EndpointRemovalRequested(endpoint="fraud", **said)
+    ask(about, gone, [events.EndpointRemoved], timeout_seconds=SERVE_SECONDS)
+    gone = events.DeploymentRemovalRequested(deployment="fraud", **said)
+    (answer,) = ask(about, gone, [events.DeploymentRemoved], timeout_seconds=SERVE_SECONDS)
+    assert answer.key == "risk/fraud"
+
+
+async def test_no_service_asked_for_what_it_may_not(installed: Installed):
+    async with connect(installed.kubeconfig) as api:
+        pods = (await api.read(f"/api/v1/namespaces/{SYSTEM}/pods", {}))["items"]
+        written = [await _log(api, pod["metadata"]["name"]) for pod in pods]
+    assert [line for text in written for line in text.splitlines() if "forbidden" in line] == []
 
 
 async def test_each_pod_is_confined(installed: Installed):
