@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write what is generated from the code: golden schemas, docs/events.md and docs/asyncapi.json.
+"""Write what is generated from the code: golden schemas, and in docs/ events.md, asyncapi.json, settings.md.
 
 Refuses a breaking change of an event; `--accept-breaking` is for events that nobody uses yet.
 """
@@ -15,6 +15,7 @@ from so1s.contracts.asyncapi import Service, document
 from so1s.contracts.examples import EXAMPLES
 from so1s.contracts.golden import breaking, changes, text, write
 from so1s.contracts.reference import reference
+from so1s.contracts.settings import settings
 
 ROOT = Path(__file__).parents[1]
 SCHEMAS = ROOT / "tests/contracts/schemas"
@@ -57,6 +58,7 @@ def main() -> int:
     page = f"{INTRODUCTION}\n{reference(events, EXAMPLES, services)}"
     (ROOT / "docs/events.md").write_text(page)
     (ROOT / "docs/asyncapi.json").write_text(text(document(events, EXAMPLES, services)))
+    (ROOT / "docs/settings.md").write_text(settings([each.name for each in services]))
     return 0
 
 

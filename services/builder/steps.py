@@ -30,7 +30,7 @@ from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Base, Layer,
 from services.builder.domain.location import locate
 from services.builder.domain.lock import Lock, merged
 from services.builder.domain.made import Made, Source
-from services.builder.domain.options import gpus
+from services.builder.domain.options import gpus, idle_gpus
 from services.builder.domain.permission import Permissions, warnings
 from services.builder.domain.releases import warnings_of
 from services.builder.domain.zips import sklearn_that_saved
@@ -205,7 +205,8 @@ class Steps:
     async def _provide(self, contents: Contents) -> tuple[_Provided, str]:
         source, described = self._world.dependencies, contents.described
         served = contents.served_format
-        own = libraries_of(served, gpus(self._uploaded, described))
+        reserved = gpus(self._uploaded, described)
+        own = libraries_of(served, reserved)
         if own != served:
             self._log(f"resources.gpus is said: {served} is served by the libraries of {own}")
         extras = (own, *needs(served, described.signature if described else None))
@@ -219,17 +220,16 @@ class Steps:
         audit = self._world.audit
         known = await audit.warnings(serving, self._log) if audit else []
         reads_it = compiling(contents.compiled_from) if contents.compiled_from else lock
-        known += await self._saved_by_another_release(contents, reads_it)
-        return _Provided(serving, tools, known), detail
+        odd = [*await self._saved_by_another_release(contents, reads_it), *idle_gpus(served, reserved)]
+        for warning in odd:
+            self._log(f"WARNING: {warning}")
+        return _Provided(serving, tools, [*known, *odd]), detail
 
     async def _saved_by_another_release(self, contents: Contents, lock: Lock) -> list[str]:
         if contents.format != "skops":
             return []
         with (contents.files / contents.file).open("rb") as file:
-            found = warnings_of(await asyncio.to_thread(sklearn_that_saved, file), lock)
-        for warning in found:
-            self._log(f"WARNING: {warning}")
-        return found
+            return warnings_of(await asyncio.to_thread(sklearn_that_saved, file), lock)
 
     async def _pack_model(self, contents: Contents, libraries: _Provided) -> tuple[_Packed, str]:
         signature = await self._signature(contents, libraries.own)

@@ -111,3 +111,13 @@ def test_the_server_is_the_same_beside_both(name):
             if pin[0] not in own
         }.items()
     )
+
+
+@pytest.mark.parametrize(("gpus", "warned"), [(1, True), (0, False), (None, False)])
+async def test_a_model_that_cannot_use_the_gpu_it_reserves_is_warned_of(shop, skops_model, gpus, warned):
+    await shop.say(shop.uploaded(data=skops_model, deploy=asking(gpus)))
+    await shop.worker().work()
+
+    built = (await shop.emitted())[-1]
+    assert isinstance(built, ImageBuilt), built
+    assert any("skops runs on the CPU alone" in each for each in built.warnings) == warned

@@ -1,6 +1,7 @@
 """The chart: Helm installs every service's own image as a pod of the real node, with its own rights alone."""
 
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from so1s.cli.ask import ask
 from so1s.errors import So1sError
 from so1s.kubernetes import Api, Refused, connect
 from so1s.platform import ClientSettings
+from so1s_lab import CHECKOUT
 from so1s_lab.helm import CHART, Helm, HelmError
 from so1s_lab.installation import SYSTEM, Installation, Parts
 from so1s_lab.ports import any_port
@@ -168,6 +170,15 @@ def test_values_that_are_missing_are_all_named(helm: Helm):
         helm.run("template", RELEASE, CHART)
     for missing in ("artifact_prefixes", "slack_token", "/settings/kafka", "/image/registry"):
         assert missing in str(refused.value)
+
+
+def test_a_namespace_of_the_release_that_could_be_an_accounts_is_refused(helm: Helm, tmp_path: Path):
+    (documented,) = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "docs/deploy.md").read_text(), re.DOTALL)
+    values = tmp_path / "values.yaml"
+    values.write_text(documented)
+    helm.run("template", RELEASE, CHART, "-n", "so1s-system", "-f", values)
+    with pytest.raises(HelmError, match="so1s-account-one would be an account's"):
+        helm.run("template", RELEASE, CHART, "-n", "so1s-account-one", "-f", values)
 
 
 def test_a_model_that_is_uploaded_serves(installed: Installed, tmp_path: Path):

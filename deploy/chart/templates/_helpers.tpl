@@ -1,8 +1,13 @@
 {{/* What a service is told: the chart's own defaults, then what all are told, then what it alone is told. */}}
 {{- define "so1s.settings" -}}
 {{- $own := dict "database_schema" (printf "so1s_%s" .name) "http_port" (.service.port | default 8000) -}}
+{{- $_ := set $own "namespace_prefix" (printf "%s-account-" .root.Release.Name) -}}
 {{- if eq .name "router" }}{{ $_ := set $own "istio_namespace" .root.Release.Namespace }}{{ end -}}
-{{- toJson (merge (deepCopy (.service.settings | default dict)) (deepCopy .root.Values.settings) $own) -}}
+{{- $said := merge (deepCopy (.service.settings | default dict)) (deepCopy .root.Values.settings) $own -}}
+{{- if hasPrefix (toString $said.namespace_prefix) .root.Release.Namespace -}}
+{{- fail (printf "namespace_prefix: %s is not allowed; the release's namespace %s would be an account's" $said.namespace_prefix .root.Release.Namespace) -}}
+{{- end -}}
+{{- toJson $said -}}
 {{- end -}}
 
 {{- define "so1s.labels" -}}

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from so1s.events import AlertRule, DeployOptions, ModelUploaded
-from so1s.events.model import Optimization
+from so1s.events.model import Format, Optimization
 from so1s.modelfile import FILE_NAME, ModelFile
 
 EVENT = "event"
+
+_CPU_ALONE: tuple[Format, ...] = ("skops", "lightgbm", "keras", "tensorflow")
+"""The formats whose shipped libraries know no GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,13 @@ def gpus(uploaded: ModelUploaded, file: ModelFile | None) -> int:
     layers = (uploaded.deploy, file.deploy if file else None)
     said = (layer.resources.gpus for layer in layers if layer)
     return next((number for number in said if number is not None), 0)
+
+
+def idle_gpus(served: Format, reserved: int) -> list[str]:
+    """A warning where a replica reserves GPUs that its library does not use."""
+    if reserved == 0 or served not in _CPU_ALONE:
+        return []
+    return [f"resources.gpus reserves {reserved} for each replica, and {served} runs on the CPU alone"]
 
 
 def _alerts(uploaded: ModelUploaded, file: ModelFile | None) -> tuple[list[AlertRule], dict[str, str]]:

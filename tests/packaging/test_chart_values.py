@@ -1,0 +1,78 @@
+"""The chart's values: what it says and what its documentation shows is what services are told."""
+
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from so1s.settings import ServiceSettings
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy/chart"
+SHIPPED = yaml.safe_load((CHART / "values.yaml").read_text())
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+(EXAMPLE,) = [
+    yaml.safe_load(each)
+    for each in re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/deploy.md").read_text(), re.DOTALL)
+]
+SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/app.py"))
+
+
+def merged(below: dict, above: dict) -> dict:
+    """As Helm lays values over those of the chart."""
+    both = {
+        key: merged(below[key], above[key])
+        for key in below.keys() & above.keys()
+        if isinstance(below[key], dict)
+    }
+    return below | above | both
+
+
+VALUES = merged(SHIPPED, EXAMPLE)
+
+
+def settings_of(service: str) -> type[ServiceSettings]:
+    return import_module(f"services.{service}.settings").Settings
+
+
+def test_it_installs_every_service():
+    assert sorted(SHIPPED["services"]) == SERVICES
+
+
+def test_the_documented_values_are_allowed():
+    jsonschema.validate(VALUES, SCHEMA)
+
+
+def test_the_shipped_values_alone_are_not_enough():
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(SHIPPED, SCHEMA)
+
+
+@pytest.mark.parametrize("place", [(), ("image",), ("services",), ("services", "builder")])
+def test_a_value_with_a_typing_error_is_refused(place):
+    values: Any = json.loads(json.dumps(VALUES))
+    inner = values
+    for key in place:
+        inner = inner[key]
+    inner["replcias"] = 3
+    with pytest.raises(jsonschema.ValidationError, match="replcias"):
+        jsonschema.validate(values, SCHEMA)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_takes_what_the_documented_values_tell_it(monkeypatch, service):
+    own = VALUES["services"][service]
+    told = VALUES["settings"] | own.get("settings", {})
+    secrets = VALUES["secrets"] | own.get("secrets", {})
+    unknown = {*told, *secrets} - settings_of(service).model_fields.keys()
+    assert unknown == set()
+    for name, value in told.items():
+        monkeypatch.setenv(f"SO1S_{name.upper()}", value if isinstance(value, str) else json.dumps(value))
+    for name in secrets:
+        monkeypatch.setenv(f"SO1S_{name.upper()}", "postgresql+asyncpg://so1s:secret@postgres/so1s")
+    settings_of(service).read()
