@@ -35,7 +35,7 @@ class Helm:
         self._binary = PROGRAM.build()
         self._environment = {
             "KUBECONFIG": str(kubeconfig),
-            **{f"HELM_{kind}_HOME": str(directory / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")},
+            "HOME": str(directory),  # where it caches what it knows of the API
         }
 
     def run(self, *words: str | Path) -> str:
