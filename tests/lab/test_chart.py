@@ -172,13 +172,54 @@ def test_values_that_are_missing_are_all_named(helm: Helm):
         assert missing in str(refused.value)
 
 
-def test_a_namespace_of_the_release_that_could_be_an_accounts_is_refused(helm: Helm, tmp_path: Path):
+@pytest.fixture
+def render(helm: Helm, tmp_path: Path) -> Callable[..., dict[tuple[str, str], Any]]:
+    """The chart's objects by kind and name, by the documented values and others."""
     (documented,) = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "docs/deploy.md").read_text(), re.DOTALL)
-    values = tmp_path / "values.yaml"
-    values.write_text(documented)
-    helm.run("template", RELEASE, CHART, "-n", "so1s-system", "-f", values)
+    files = [tmp_path / "documented.yaml", tmp_path / "more.yaml"]
+
+    def template(more: dict[str, Any], namespace: str = SYSTEM) -> dict[tuple[str, str], Any]:
+        for file, text in zip(files, (documented, yaml.safe_dump(more)), strict=True):
+            file.write_text(text)
+        said = [word for file in files for word in ("-f", file)]
+        told = helm.run("template", RELEASE, CHART, "-n", namespace, *said)
+        return {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(told) if each}
+
+    return template
+
+
+def pod_of(objects: dict[tuple[str, str], Any], service: str) -> dict[str, Any]:
+    return objects["Deployment", f"{RELEASE}-{service}"]["spec"]["template"]["spec"]
+
+
+def test_a_namespace_of_the_release_that_could_be_an_accounts_is_refused(render):
     with pytest.raises(HelmError, match="so1s-account-one would be an account's"):
-        helm.run("template", RELEASE, CHART, "-n", "so1s-account-one", "-f", values)
+        render({}, "so1s-account-one")
+
+
+def test_what_is_said_of_one_service_wins_also_where_it_is_false(render):
+    more = {
+        "settings": {"provision_topics": True},
+        "pod": {"hostNetwork": True},
+        "services": {"deployer": {"settings": {"provision_topics": False}, "pod": {"hostNetwork": False}}},
+    }
+    rendered = render(more)
+    for service, said in (("deployer", False), ("router", True)):
+        pod = pod_of(rendered, service)
+        (container,) = pod["containers"]
+        told = {each["name"]: each.get("value") for each in container["env"]}
+        assert (told["SO1S_PROVISION_TOPICS"], pod["hostNetwork"]) == (str(said).lower(), said)
+
+
+def test_a_service_that_is_not_enabled_has_no_object(render):
+    rendered = render({"services": {"deployer": {"enabled": False}}})
+    assert [name for _, name in rendered if "deployer" in name] == []
+
+
+def test_only_who_asks_kubernetes_has_a_token_for_it(render):
+    rendered = render({})
+    tokens = {name: pod_of(rendered, name)["automountServiceAccountToken"] for name in sources.services()}
+    assert [name for name, has_one in tokens.items() if has_one] == ["collector", "deployer", "router"]
 
 
 def test_a_model_that_is_uploaded_serves(installed: Installed, tmp_path: Path):

@@ -1,9 +1,16 @@
+{{/* Maps laid over one another, key by key, the last one on top. Helm's own `merge` takes false and 0 for unsaid. */}}
+{{- define "so1s.overlaid" -}}
+{{- $all := dict -}}
+{{- range $map := . }}{{ range $key, $value := $map }}{{ $_ := set $all $key $value }}{{ end }}{{ end -}}
+{{- toJson $all -}}
+{{- end -}}
+
 {{/* What a service is told: the chart's own defaults, then what all are told, then what it alone is told. */}}
 {{- define "so1s.settings" -}}
 {{- $own := dict "database_schema" (printf "so1s_%s" .name) "http_port" (.service.port | default 8000) -}}
 {{- $_ := set $own "namespace_prefix" (printf "%s-account-" .root.Release.Name) -}}
 {{- if eq .name "router" }}{{ $_ := set $own "istio_namespace" .root.Release.Namespace }}{{ end -}}
-{{- $said := merge (deepCopy (.service.settings | default dict)) (deepCopy .root.Values.settings) $own -}}
+{{- $said := include "so1s.overlaid" (list $own .root.Values.settings .service.settings) | fromJson -}}
 {{- if hasPrefix (toString $said.namespace_prefix) .root.Release.Namespace -}}
 {{- fail (printf "namespace_prefix: %s is not allowed; the release's namespace %s would be an account's" $said.namespace_prefix .root.Release.Namespace) -}}
 {{- end -}}
