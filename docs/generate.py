@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Write what is generated from the code: golden schemas, and in docs/ events.md, asyncapi.json, settings.md.
+"""Write what is generated from the code.
+
+Golden schemas; in docs/ events.md, asyncapi.json and settings.md; the names of settings in the chart's schema.
 
 Refuses a breaking change of an event; `--accept-breaking` is for events that nobody uses yet.
 """
@@ -7,6 +9,7 @@ Refuses a breaking change of an event; `--accept-breaking` is for events that no
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +18,7 @@ from so1s.contracts.asyncapi import Service, document
 from so1s.contracts.examples import EXAMPLES
 from so1s.contracts.golden import breaking, changes, text, write
 from so1s.contracts.reference import reference
-from so1s.contracts.settings import settings
+from so1s.contracts.settings import named, settings
 
 ROOT = Path(__file__).parents[1]
 SCHEMAS = ROOT / "tests/contracts/schemas"
@@ -58,7 +61,10 @@ def main() -> int:
     page = f"{INTRODUCTION}\n{reference(events, EXAMPLES, services)}"
     (ROOT / "docs/events.md").write_text(page)
     (ROOT / "docs/asyncapi.json").write_text(text(document(events, EXAMPLES, services)))
-    (ROOT / "docs/settings.md").write_text(settings([each.name for each in services]))
+    names = [each.name for each in services]
+    (ROOT / "docs/settings.md").write_text(settings(names))
+    values = ROOT / "deploy/chart/values.schema.json"
+    values.write_text(json.dumps(named(json.loads(values.read_text()), names), indent=2) + "\n")
     return 0
 
 

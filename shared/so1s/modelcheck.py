@@ -11,7 +11,7 @@ from pathlib import Path
 
 from so1s import prepared, requirements
 from so1s.errors import InvalidInput, Problem, shown
-from so1s.events.model import CODE, COMPILABLE, Format
+from so1s.events.model import CODE, COMPILABLE, Format, Optimization
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.requirements import Requirements
 from so1s.suffixes import TELLING
@@ -20,21 +20,28 @@ EXAMPLE = """\
 inputs:  [{name: x, dtype: float64, shape: [-1, 4]}]
 outputs: [{name: score, dtype: float64, shape: [-1]}]"""
 
-_ARCHIVES = {".skops": "skops", ".keras": "Keras", ".pt2": "PyTorch", ".pt": "PyTorch"}
-"""Models that are zip archives, by who writes them; what is in them the builder looks at."""
+_ARCHIVES: dict[Format, str] = {"skops": ".skops", "keras": ".keras", "torch": ".pt2", "torchscript": ".pt"}
+"""Formats that are zip archives, with the name that their library gives them."""
+_TOLD: dict[str, Format] = {".skops": "skops", ".keras": "keras"}
+"""Names that nobody gives to another kind of archive; else the builder judges by content alone."""
 
 
-def check(directory: Path, said_format: Format | None = None) -> ModelFile:
+def check(
+    directory: Path, said_format: Format | None = None, optimize: Optimization | None = None
+) -> ModelFile:
     """Read a directory's `so1s.yaml`, and look at the files that it names.
 
     Args:
         directory: with a `so1s.yaml`.
         said_format: by whoever publishes it, which wins over the file's.
+        optimize: likewise.
 
     Raises:
-        InvalidInput: all that a build would refuse, as far as it shows.
+        InvalidInput: all that a build would refuse, as far as it shows. What it takes is never refused.
     """
     described = ModelFile.parse((directory / FILE_NAME).read_bytes())
+    if optimize:
+        described = described.model_copy(update={"optimize": optimize})
     model_format = said_format or described.format or _of_the_name(directory, described)
     rules: list[Callable[[Path, ModelFile, Format | None], list[Problem]]] = [
         _files,
@@ -54,10 +61,12 @@ def unnamed_imports(directory: Path, described: ModelFile) -> list[str]:
     code = directory / prepared.FILE_NAME
     if described.requirements or (directory / requirements.FILE_NAME).exists() or not code.is_file():
         return []
+    try:
+        body = ast.parse(code.read_bytes()).body
+    except (SyntaxError, ValueError, RecursionError):
+        return []  # told of by the check where it is the model, and else nobody's business
     there = {"numpy", *sys.stdlib_module_names, *(each.stem for each in directory.iterdir())}
-    imported = {
-        name.partition(".")[0] for node in ast.parse(code.read_bytes()).body for name in _imported(node)
-    }
+    imported = {name.partition(".")[0] for node in body for name in _imported(node)}
     return sorted(imported - there)
 
 
@@ -74,7 +83,7 @@ def _of_the_name(directory: Path, described: ModelFile) -> Format | None:
     return "python" if (directory / prepared.FILE_NAME).is_file() else None
 
 
-def _files(directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:
+def _files(directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
     named = {"file": described.file, "sample": described.sample}
     missing = [
         Problem(f"{FILE_NAME}: {field}", shown(name), "allowed: what is there beside it")
@@ -82,20 +91,20 @@ def _files(directory: Path, described: ModelFile, _format: Format | None) -> lis
         if name and not (directory / name).exists()
     ]
     file = directory / (described.file or "")
-    writer = _ARCHIVES.get(file.suffix)
-    if writer and file.is_file() and not zipfile.is_zipfile(file):
-        allowed = f"allowed: an archive, as {writer} writes it"
+    is_named_so = said is not None and file.suffix == _ARCHIVES.get(said)
+    if is_named_so and file.is_file() and not zipfile.is_zipfile(file):
+        allowed = f"allowed: an archive, as a model of {said} is"
         missing.append(Problem(f"{FILE_NAME}: file", shown(described.file), allowed))
     return missing
 
 
 def _format(directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
-    """A name that tells a format, and another format that is said."""
-    name = described.file or ""
-    told = TELLING.get(Path(name).suffix)
-    if told in {None, said} or not (directory / name).is_file():
+    """An archive whose name tells a format, and another format that is said."""
+    file = directory / (described.file or "")
+    told = _TOLD.get(file.suffix)
+    if told in {None, said} or not (file.is_file() and zipfile.is_zipfile(file)):
         return []
-    return [Problem("format", shown(said), f"allowed: {told}, which {name} is")]
+    return [Problem("format", shown(said), f"allowed: {told}, which {described.file} is")]
 
 
 def _sample(directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:
@@ -104,7 +113,7 @@ def _sample(directory: Path, described: ModelFile, _format: Format | None) -> li
         return []
     try:
         json.loads((directory / sample).read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return [Problem(f"{FILE_NAME}: sample", shown(sample), f"allowed: JSON, by its name; {error}")]
     return []
 

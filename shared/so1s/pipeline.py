@@ -180,7 +180,9 @@ def _occasion(publisher: Publisher, event: ModelUploaded) -> str:
 def _upload(path: Path, event: ModelUploaded, settings: ClientSettings) -> Artifact:
     described = path / FILE_NAME
     if described.is_file():
-        modelcheck.check(path, event.format)  # a typing error shows here, not in a build's log
+        modelcheck.check(
+            path, event.format, event.optimize
+        )  # a typing error shows here, not in a build's log
     return upload(path, target(settings), prefix=f"{event.account}/{event.model}/{event.version}")
 
 

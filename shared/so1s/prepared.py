@@ -34,10 +34,12 @@ def check(source: bytes) -> None:
         raise InvalidInput(problems)
 
 
-def _bound(node: ast.stmt) -> set[str]:
-    """The names that a statement of a module gives."""
+def _bound(node: ast.AST) -> set[str]:
+    """The names that a statement of a module gives, also within its blocks."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
         return {each.asname or each.name for each in node.names}
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    if isinstance(node, ast.Name):
+        return {node.id}
+    return {name for inner in ast.iter_child_nodes(node) for name in _bound(inner)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from so1s.errors import MISSING, InvalidInput, Problem
 
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 PREFIX = "SO1S_"
 """Of the variables that say the settings."""
 
@@ -82,7 +84,7 @@ class ServiceSettings(KafkaSettings):
             return cls()
         except ValidationError as error:
             problems = InvalidInput.from_pydantic(error, cls).problems
-            sys.exit("\n".join(map(cls._told, problems)))
+            sys.exit(_CREDENTIALS.sub("//***@", "\n".join(map(cls._told, problems))))
         except SettingsError as error:
             sys.exit(f"{error}; allowed: JSON")
 

@@ -4,6 +4,9 @@ import zipfile
 
 import pytest
 
+from so1s import modelcheck
+from so1s.errors import InvalidInput
+
 
 @pytest.fixture
 def out(tmp_path):
@@ -84,7 +87,27 @@ def test_check_of_a_file_that_is_no_model_says_so(so1s, out):
     (out / "model.skops").write_bytes(b"junk")
     result = so1s("model", "check", "out")
     assert result.code == 1
-    assert "'model.skops' is not allowed; allowed: an archive, as skops writes it" in result.err
+    assert "'model.skops' is not allowed; allowed: an archive, as a model of skops is" in result.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("model.keras", "schema: so1s/v1\nformat: pickle\nfile: model.keras\n"),
+        ("model.pt", "schema: so1s/v1\nfile: model.pt\n"),
+        ("model.onnx", "schema: so1s/v1\nformat: pickle\nfile: model.onnx\n"),
+    ],
+)
+def test_check_leaves_to_the_builder_what_the_content_alone_tells(so1s, out, name, text):
+    (out / name).write_bytes(b"\x80\x05N.")
+    (out / "so1s.yaml").write_text(text)
+    assert so1s("model", "check", "out").code == 0
+
+
+def test_check_of_a_sample_that_is_nested_without_end_says_so(so1s, out):
+    (out / "rows.json").write_text("[" * 100_000)
+    (out / "so1s.yaml").write_text("schema: so1s/v1\nsample: rows.json\n")
+    assert "sample: 'rows.json' is not allowed; allowed: JSON" in so1s("model", "check", "out").err
 
 
 def test_check_tells_all_that_is_wrong_at_once(so1s, out):
@@ -152,6 +175,26 @@ def test_check_of_code_finds_what_a_build_would_refuse(so1s, own, file, content,
     result = so1s("model", "check", "own")
     assert result.code == 1
     assert message in result.err
+
+
+def test_code_may_choose_its_functions(so1s, own):
+    block = "try:\n    from fast import run\nexcept ImportError:\n    def run(artifacts, input): ...\n"
+    (own / "prepared.py").write_text("def load_artifacts(): ...\n" + block)
+    so1s("model", "init", "own")
+    assert so1s("model", "check", "own").code == 0
+
+
+def test_whoever_publishes_code_may_leave_out_what_its_description_asks_for(own):
+    (own / "so1s.yaml").write_text(f"schema: so1s/v1\noptimize: onnx\n{modelcheck.EXAMPLE}")
+    with pytest.raises(InvalidInput, match="optimize"):
+        modelcheck.check(own)
+    modelcheck.check(own, optimize="none")
+
+
+def test_code_that_is_not_the_model_may_be_broken(so1s, out):
+    so1s("model", "init", "out")
+    (out / "prepared.py").write_text("def (:")
+    assert so1s("model", "check", "out").code == 0
 
 
 def test_code_may_import_its_functions(so1s, own):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import uuid
 
 import pytest
@@ -122,12 +123,17 @@ async def test_status_shows_which_services_have_dead_letters(so1s, laptop):
     assert f"{name} 1" in (await asyncio.to_thread(so1s, "status")).out
 
 
-def test_status_without_kafka_tells_the_rest(so1s, http, monkeypatch):
-    monkeypatch.setenv("SO1S_KAFKA", "127.0.0.1:1")
+@pytest.mark.parametrize("listens", [False, True])
+def test_status_without_kafka_tells_the_rest(so1s, http, monkeypatch, listens):
+    monkeypatch.setattr("so1s.cli.status._LETTERS_SECONDS", 0.2)
+    silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and answers nothing
+    port = silent.getsockname()[1] if listens else 1
+    monkeypatch.setenv("SO1S_KAFKA", f"127.0.0.1:{port}")
     for service in ("BUILDER", "DEPLOYER", "ROUTER", "ALERTER"):
         monkeypatch.setenv(f"SO1S_{service}_URL", http.url)
     said = so1s("status", "--account", "risk", "-o", "json").json
     assert (said["dead_letters"], said["deployments"]) == (None, [DEPLOYMENT])
+    silent.close()
 
 
 def test_a_warning_stays_in_sight_as_long_as_the_version_is_deployed(so1s, http):

@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.chart, pytest.mark.timeout(600)]
 RELEASE = "so1s"
 SECRETS = "told"
 MINUTES = "2m"
-SERVE_SECONDS = 60
+SERVE_SECONDS = 120
 _HERE = ("kubeconfig",)
 """What a service of this machine is told, and a pod is not."""
 
@@ -236,6 +236,20 @@ def test_a_model_that_is_uploaded_serves(installed: Installed, tmp_path: Path):
         f"{installed.gateway}/predict", json={"x": ROWS.tolist()}, headers=host, trust_env=False
     )
     assert answer.raise_for_status().json()["y"] == predicted(path)
+
+
+async def test_what_another_hand_adds_to_a_route_is_taken_back(installed: Installed, eventually):
+    about = ("networking.istio.io/v1", "VirtualService")
+    async with connect(installed.kubeconfig) as api:
+        meta = {"name": "fraud--risk", "namespace": SYSTEM}
+        foreign = {"apiVersion": about[0], "kind": about[1], "metadata": meta, "spec": {"exportTo": ["."]}}
+        await api.apply(foreign, manager="another-hand")
+
+        async def is_gone() -> bool:
+            route = await api.get(*about, SYSTEM, meta["name"])
+            return route is not None and "exportTo" not in route["spec"]
+
+        await eventually(is_gone, seconds=SERVE_SECONDS)
 
 
 def test_a_model_that_is_removed_leaves_no_workload(installed: Installed):

@@ -76,3 +76,24 @@ def test_a_service_takes_what_the_documented_values_tell_it(monkeypatch, service
     for name in secrets:
         monkeypatch.setenv(f"SO1S_{name.upper()}", "postgresql+asyncpg://so1s:secret@postgres/so1s")
     settings_of(service).read()
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (("settings",), "kafak"),
+        (("settings",), "kafka_password"),
+        (("settings",), "http_port"),
+        (("services", "alerter", "settings"), "slack_chanel"),
+        (("services", "alerter", "secrets"), "slack_tokne"),
+        (("services", "router", "settings"), "slack_channel"),
+    ],
+)
+def test_a_setting_by_another_name_and_a_secret_in_plain_sight_are_refused(place, name):
+    values: Any = json.loads(json.dumps(VALUES))
+    inner = values
+    for key in place:
+        inner = inner[key]
+    inner[name] = {"name": "x", "key": "y"} if "secrets" in place else "x"
+    with pytest.raises(jsonschema.ValidationError, match=name):
+        jsonschema.validate(values, SCHEMA)

@@ -71,6 +71,17 @@ async def test_a_service_has_tables_of_its_own_beside_those_of_the_library(store
     assert {"pets", "so1s_inbox", "so1s_outbox", "so1s_leases"} <= await tables(store)
 
 
+async def test_a_release_before_starts_on_the_tables_of_a_later_one(store, tmp_path, monkeypatch):
+    name = package(tmp_path, monkeypatch)
+    await store.migrate(name)
+    async with store.transaction() as tx:
+        await tx.execute(sa.text("UPDATE pets_service_migrations_version SET version_num = '0002'"))
+    await store.migrate(name)
+    async with store.read() as connection:
+        found = await connection.execute(sa.text("SELECT version_num FROM pets_service_migrations_version"))
+    assert found.scalar_one() == "0002"
+
+
 def test_replicas_that_start_together_migrate_once(database):
     store = database()
     arguments = [sys.executable, "-c", MIGRATE, store.engine.url.render_as_string(), store._schema or ""]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, fields
 from operator import itemgetter
 from typing import Any
@@ -20,6 +22,7 @@ from so1s.errors import InvalidInput, Unreachable
 from so1s.platform import ClientSettings
 from so1s.ways import http
 
+_LETTERS_SECONDS = 3.0
 _BUILDS = {
     "version": "build",
     "state": "state",
@@ -75,10 +78,16 @@ def fetch(settings: ClientSettings, account: str) -> Status:
 
 def _dead_letters(settings: ClientSettings) -> dict[str, int] | None:
     try:
-        counts = run(settings, letters.services(settings))
-    except (Unreachable, NotWithToken):
+        counts = run(settings, _soon(letters.services(settings)))
+    except (Unreachable, NotWithToken, TimeoutError):
         return None
     return {service: count for service, count in counts.items() if count}
+
+
+async def _soon(counting: Coroutine[Any, Any, dict[str, int]]) -> dict[str, int]:
+    """Counted in a moment, or not at all: the rest of a status waits for it."""
+    async with asyncio.timeout(_LETTERS_SECONDS):
+        return await counting
 
 
 def _warnings(builds: list[dict[str, Any]], deployed: list[dict[str, Any]]) -> list[dict[str, str]]:

@@ -28,6 +28,9 @@ _TYPES = {
 }
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
+_OF_THE_CHART = {"http_host", "http_port", "instance"}
+"""Settings that the chart says itself."""
+
 Node = dict[str, Any]
 
 
@@ -44,6 +47,31 @@ def settings(services: Sequence[str]) -> str:
     for name, table in own.items():
         parts += [f"## {name.capitalize()}", table]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def named(schema: Node, services: Sequence[str]) -> Node:
+    """The schema of the chart's values, in which a setting has no other name than those of `services`.
+
+    A secret is said by a Secret alone, and what the chart says itself not at all.
+    """
+    classes = {name: import_module(f"services.{name}.settings").Settings for name in services}
+    told = {name: _names(each) for name, each in classes.items()}
+    by_all = {
+        "settings": sorted({name for plain, _ in told.values() for name in plain}),
+        "secrets": sorted({name for plain, secret in told.values() for name in (*plain, *secret)}),
+    }
+    definitions = {f"{name}Names": {"enum": names} for name, names in by_all.items()}
+    for name, (plain, secret) in told.items():
+        definitions[f"{name}Settings"] = {"enum": sorted(plain)}
+        definitions[f"{name}Secrets"] = {"enum": sorted({*plain, *secret})}
+    return schema | {"$defs": schema["$defs"] | definitions}
+
+
+def _names(of: type[ServiceSettings]) -> tuple[set[str], set[str]]:
+    """The plain settings that an operator may say, and the secret ones."""
+    properties = of.model_json_schema()["properties"]
+    secret = {name for name, node in properties.items() if '"password"' in json.dumps(node)}
+    return properties.keys() - secret - _OF_THE_CHART, secret
 
 
 def _table(of: type[ServiceSettings], names: Iterable[str]) -> str:

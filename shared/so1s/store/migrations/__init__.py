@@ -8,10 +8,15 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+import structlog
 from alembic import command, context
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+log = structlog.get_logger()
 
 
 async def upgrade(connection: AsyncConnection, package: str, schema: str | None = None) -> None:
@@ -29,9 +34,21 @@ async def upgrade(connection: AsyncConnection, package: str, schema: str | None 
             if schema:
                 connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if not _is_ahead(connection, config):
+            command.upgrade(config, "head")
 
     await connection.run_sync(apply)
+
+
+def _is_ahead(connection: Connection, config: Config) -> bool:
+    """Whether a later release made the tables: its steps bear the release before, which may go on."""
+    options = {"version_table": config.attributes["version_table"]}
+    present = MigrationContext.configure(connection, opts=options).get_current_revision()
+    known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
+    if present is None or present in known:
+        return False
+    log.warning("a later release made the tables; they are left as they are", revision=present)
+    return True
 
 
 def run(metadata: MetaData) -> None:
