@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write what is generated from the code.
 
-Golden schemas; in docs/ events.md, asyncapi.json and settings.md; the names of settings in the chart's schema.
+Golden schemas; docs/events.md, asyncapi.json and settings.md; the names of settings in the chart's schema.
 
 Refuses a breaking change of an event; `--accept-breaking` is for events that nobody uses yet.
 """
