@@ -35,7 +35,7 @@ $(UV):
 # Every member's pyproject is a prerequisite, so that a new dependency is installed by the next command.
 .venv/installed: $(UV) uv.lock pyproject.toml $(wildcard */pyproject.toml */*/pyproject.toml deploy/broker/*.go \
                  deploy/broker/go.* deploy/broker/hatch_build.py)
-	@echo "installing what uv.lock names …"
+	@echo "installing what uv.lock names; the first time this takes a minute or two …"
 	@$(UV) sync --quiet --frozen --all-packages --compile-bytecode --python $(PYTHON)
 	@touch $@
 

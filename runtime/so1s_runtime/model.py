@@ -65,7 +65,9 @@ def _warm_up(model: Model, directory: Path) -> None:
     except AuthorError as error:
         raise ModelError(f"the warm-up call with {source} raised {error}") from error
     except Exception as error:  # a library's error of any type
-        raise ModelError(f"the warm-up call with {source} failed: {type(error).__name__}: {error}") from error
+        way = "" if manifest.sample else "; name one as `sample` in so1s.yaml"
+        message = f"the warm-up call with {source} failed: {type(error).__name__}: {error}{way}"
+        raise ModelError(message) from error
 
 
 def warm_up_inputs(manifest: Manifest, directory: Path) -> dict[str, np.ndarray] | None:

@@ -13,6 +13,7 @@ from so1s import prepared, requirements
 from so1s.errors import InvalidInput, Problem, shown
 from so1s.events.model import CODE, COMPILABLE, Format, Optimization
 from so1s.modelfile import FILE_NAME, ModelFile
+from so1s.modelfile_tensors import DeclaredTensor
 from so1s.requirements import Requirements
 from so1s.suffixes import TELLING
 
@@ -86,7 +87,7 @@ def _of_the_name(directory: Path, described: ModelFile) -> Format | None:
 def _files(directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
     named = {"file": described.file, "sample": described.sample}
     missing = [
-        Problem(f"{FILE_NAME}: {field}", shown(name), "allowed: what is there beside it")
+        Problem(f"{FILE_NAME}: {field}", shown(name), f"there is no such file beside {FILE_NAME}")
         for field, name in named.items()
         if name and not (directory / name).exists()
     ]
@@ -127,7 +128,14 @@ def _options(_directory: Path, described: ModelFile, said: Format | None) -> lis
     if described.optimize == "onnx" and said not in {None, *COMPILABLE}:
         allowed = f"allowed: for models of {', '.join(COMPILABLE)}, not of {said}; leave it out"
         problems.append(Problem(f"{FILE_NAME}: optimize", shown("onnx"), allowed))
+    elif described.optimize == "onnx" and any(not _is_array(each) for each in described.inputs or []):
+        allowed = "allowed: where all inputs are arrays, without missing values; leave it out"
+        problems.append(Problem(f"{FILE_NAME}: optimize", shown("onnx"), allowed))
     return problems
+
+
+def _is_array(declared: DeclaredTensor) -> bool:
+    return declared.type == "numpy" and not declared.nullable
 
 
 def _code(directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:

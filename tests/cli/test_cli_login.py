@@ -182,7 +182,7 @@ def test_what_a_token_does_not_reach_says_what_it_does(login, so1s, console, com
     login(*console)
     result = so1s(*command.split())
     assert result.code == 1
-    said = "With a token work: publish, publish --wait, predict --data, predict --file, weights set"
+    said = "With a token work: publish, publish --wait, predict, weights set"
     assert said in result.err
     assert f"For this command set {setting}" in result.err
 

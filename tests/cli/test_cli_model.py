@@ -7,6 +7,11 @@ import pytest
 from so1s import modelcheck
 from so1s.errors import InvalidInput
 
+FRAME = """\
+inputs: [{name: rows, type: dataframe, columns: [{name: a, dtype: float64}]}]
+outputs: [{name: y, dtype: float64, shape: [-1]}]
+"""
+
 
 @pytest.fixture
 def out(tmp_path):
@@ -21,7 +26,10 @@ def out(tmp_path):
 def test_init_writes_a_description_that_the_check_takes(so1s, out):
     assert so1s("model", "init", "out").code == 0
     result = so1s("model", "check", "out")
-    assert (result.code, result.lines) == (0, ["✓ skops   the signature is the model's own"])
+    assert (result.code, result.lines) == (
+        0,
+        ["✓ skops   inputs and outputs are asked of the model by the build"],
+    )
 
 
 def test_init_takes_the_model_itself(so1s, out):
@@ -57,15 +65,16 @@ def test_check_prints_the_declared_signature(so1s, out):
     ("text", "message"),
     [
         ("schema: so1s/v1\nfromat: skops\n", "fromat"),
-        ("schema: so1s/v1\nfile: gone.skops\n", "file: 'gone.skops' is not allowed; allowed: what is there"),
+        ("schema: so1s/v1\nfile: gone.skops\n", "file: 'gone.skops' is not allowed; there is no such file"),
         (
             "schema: so1s/v1\nsample: gone.json\n",
-            "sample: 'gone.json' is not allowed; allowed: what is there",
+            "sample: 'gone.json' is not allowed; there is no such file",
         ),
         ("schema: so1s/v1\nsample: rows.json\n", "sample: 'rows.json' is not allowed; allowed: JSON"),
         ("schema: so1s/v1\nformat: onnx\nfile: model.skops\n", "allowed: skops, which model.skops is"),
         ("schema: so1s/v1\nfile: model.skops\nrequirements: [numpy]\n", "skops has its libraries"),
         ("schema: so1s/v1\nformat: tensorflow\noptimize: onnx\n", "not of tensorflow"),
+        (f"schema: so1s/v1\nformat: skops\noptimize: onnx\n{FRAME}", "where all inputs are arrays"),
         ("schema: [\n", "YAML"),
     ],
 )
@@ -108,6 +117,19 @@ def test_check_of_a_sample_that_is_nested_without_end_says_so(so1s, out):
     (out / "rows.json").write_text("[" * 100_000)
     (out / "so1s.yaml").write_text("schema: so1s/v1\nsample: rows.json\n")
     assert "sample: 'rows.json' is not allowed; allowed: JSON" in so1s("model", "check", "out").err
+
+
+def test_check_notes_requirements_that_nobody_reads(so1s, out):
+    so1s("model", "init", "out")
+    (out / "requirements.txt").write_text("scikit-learn==1.5.0")
+    result = so1s("model", "check", "out")
+    assert (result.code, "requirements.txt is not read" in result.err) == (0, True)
+
+
+def test_init_of_a_pickle_tells_what_is_better(so1s, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/model.joblib").write_bytes(b"\x80\x05N.")
+    assert "skops.io.dump" in so1s("model", "init", "old").err
 
 
 def test_check_tells_all_that_is_wrong_at_once(so1s, out):

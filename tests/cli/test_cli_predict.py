@@ -210,5 +210,26 @@ def test_without_the_authors_sample_the_example_of_the_models_page_is_sent(so1s,
     assert said["answer"]["got"] == {"prompt": "hi"}
 
 
+def test_with_a_token_alone_the_example_of_the_models_page_is_sent(so1s, gateway, monkeypatch, tmp_path):
+    content = {"application/json": {"example": {"prompt": "hi"}}}
+    page = {"paths": {"/predict": {"post": {"requestBody": {"content": content}}}}}
+    gateway.answers["/openapi.json"] = page
+    (tmp_path / ".so1s/platform.json").unlink()
+    for name, value in (
+        ("URL", "http://127.0.0.1:1"),
+        ("TOKEN", "t"),
+        ("ACCOUNT", "risk"),
+        ("GATEWAY", gateway.url),
+    ):
+        monkeypatch.setenv(f"SO1S_{name}", value)
+    monkeypatch.setenv("SO1S_DOMAIN", "so1s.localhost")
+    assert so1s("predict", "fraud", "--sample", "-o", "json").json["answer"]["got"] == {"prompt": "hi"}
+
+
+def test_a_prediction_is_one_request_to_the_gateway(so1s, gateway):
+    so1s("predict", "fraud", "--data", ROWS)
+    assert [path for path, _, _ in gateway.asked] == ["/predict"]
+
+
 def test_the_command_line_and_the_server_know_the_same_suffixes():
     assert bodies._OF_SUFFIX == media._OF_SUFFIX

@@ -97,3 +97,21 @@ def test_a_setting_by_another_name_and_a_secret_in_plain_sight_are_refused(place
     inner[name] = {"name": "x", "key": "y"} if "secrets" in place else "x"
     with pytest.raises(jsonschema.ValidationError, match=name):
         jsonschema.validate(values, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "value"),
+    [
+        ("builder", "workers", "many"),
+        ("builder", "disk_budget_bytes", "30GB"),
+        ("builder", "workers", 0),
+        ("deployer", "image_pull_secret", "registry"),
+        ("deployer", "cluster", "kubernets"),
+        ("router", "kafka_security", "SASL_SSL"),
+    ],
+)
+def test_a_value_that_a_setting_does_not_take_is_refused(service, name, value):
+    values: Any = json.loads(json.dumps(VALUES))
+    values["services"][service].setdefault("settings", {})[name] = value
+    with pytest.raises(jsonschema.ValidationError, match=str(value)):
+        jsonschema.validate(values, SCHEMA)

@@ -54,11 +54,12 @@ def _named_columns(model: Any) -> str:
     names = list(getattr(model, "feature_names_in_", ()))
     if not names:
         return ""
-    columns = [f"{{name: {json.dumps(str(name))}, dtype: float64}}" for name in names[:_SHOWN_COLUMNS]]
+    columns = [f"{{name: {json.dumps(str(name))}, dtype: …}}" for name in names[:_SHOWN_COLUMNS]]
     said = ", ".join(columns) + (", …" if len(names) > _SHOWN_COLUMNS else "")
     return (
         f". It was fitted on named columns; so so1s.yaml may say inputs: [{{name: rows, type: dataframe, "
-        f"columns: [{said}]}}], each with its dtype, and outputs: [{{name: label, dtype: …, shape: [-1]}}]"
+        f"columns: [{said}]}}], each with its dtype (float64, string, …), outputs: "
+        "[{name: label, dtype: …, shape: [-1]}], and rows of yours as sample: sample.json, to try it with"
     )
 
 

@@ -37,7 +37,8 @@ def estimator(path: Path) -> Any:
         reported = skops_io.get_untrusted_types(file=path)
         refused = [name for name in reported if not _is_trusted(name)]
         if refused:
-            raise ModelError(f"{path.name} holds types that are not trusted: {', '.join(refused)}")
+            way = "a model with code of its own is served by a prepared.py"
+            raise ModelError(f"{path.name} holds types that are not trusted: {', '.join(refused)}; {way}")
         model = skops_io.load(path, trusted=reported)
     except (
         ValueError,

@@ -41,10 +41,11 @@ def text(settings: ClientSettings, service: Service, *path: str, **parameters: o
 
 def client(url: str, seconds: float = _SECONDS) -> httpx.Client:
     """An HTTP client; a proxy of the environment is not asked for this machine."""
-    return httpx.Client(base_url=url, timeout=seconds, trust_env=not _is_here(url))
+    return httpx.Client(base_url=url, timeout=seconds, trust_env=not is_here(url))
 
 
-def _is_here(url: str) -> bool:
+def is_here(url: str) -> bool:
+    """Whether it is this machine's."""
     return (urlsplit(url).hostname or "") in {"127.0.0.1", "localhost", "::1"}
 
 
@@ -62,7 +63,7 @@ def _ask(
         with client(url) as http:
             answer = http.get("/" + "/".join(quote(part, safe="") for part in path), params=said)
     except httpx.TransportError as error:
-        start = "`make up` starts a platform here; " if _is_here(url) else ""
+        start = "`make up` starts a platform here; " if is_here(url) else ""
         raise Unreachable(
             f"the {service} does not answer at {url} ({error}); {start}so1s doctor looks closer"
         ) from error

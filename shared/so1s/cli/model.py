@@ -12,9 +12,9 @@ from rich.text import Text
 from so1s import modelcheck, prepared, requirements
 from so1s.cli.terminal import terminal
 from so1s.errors import InvalidInput, So1sError
-from so1s.events.model import Format
+from so1s.events.model import CODE, Format
 from so1s.modelfile import FILE_NAME, ModelFile
-from so1s.suffixes import TELLING
+from so1s.suffixes import FORMATS, TELLING
 
 app = typer.Typer(no_args_is_help=True, help="Describe a model and check the description.")
 
@@ -56,6 +56,10 @@ def check(
     """
     described, screen = checked(path), terminal(context)
     screen.show(described, _shown)
+    if described.format not in {None, *CODE} and (path / requirements.FILE_NAME).exists():
+        screen.note(
+            f"{requirements.FILE_NAME} is not read: {described.format} is served by libraries of its own"
+        )
     if imported := modelcheck.unnamed_imports(path, described):
         there = f"no {requirements.FILE_NAME} names what it needs beside NumPy"
         screen.note(f"{prepared.FILE_NAME} imports {', '.join(imported)}, and {there}")
@@ -79,7 +83,7 @@ def signature(described: ModelFile) -> str:
     """Such as `x float32[-1,30] → label int64[-1]`."""
     said = described.signature
     if said is None:
-        return "the signature is the model's own"
+        return "inputs and outputs are asked of the model by the build"
     return f"{', '.join(map(str, said.inputs))} → {', '.join(map(str, said.outputs))}"
 
 
@@ -107,7 +111,9 @@ def _model_of(path: Path) -> Path:
     models: list[Any] = [each for each in sorted(path.iterdir()) if _format_of(each)]
     if len(models) != 1:
         found = ", ".join(each.name for each in models) or "none"
-        raise InvalidInput.of("path", str(path), f"{allowed}; found {found}")
+        pickles = any(FORMATS.get(each.suffix) == "pickle" for each in path.iterdir())
+        hint = "; a pickle of scikit-learn is better written anew by skops.io.dump" if pickles else ""
+        raise InvalidInput.of("path", str(path), f"{allowed}; found {found}{hint}")
     return models[0]
 
 

@@ -81,6 +81,8 @@ def predict(
     target = Target.of(settings, account, endpoint)
     if [data is not None, file is not None, sample].count(True) != 1:
         raise InvalidInput.missing("data", "allowed: either --data JSON|@FILE|-, --file PATH, or --sample")
+    if curl and python:
+        raise InvalidInput.of("curl", "--curl and --python", "allowed: one of them")
     if content_type is not None and file is None:
         raise InvalidInput.of("type", content_type, "allowed: with --file PATH; --data is JSON")
     if data is not None:
@@ -103,21 +105,38 @@ def call(target: Target, body: Body) -> Prediction:
     headers = {"host": urlsplit(target.url).netloc, "content-type": body.content_type}
     try:
         with api.client(target.connect, _SECONDS) as http:
-            http.get("/", headers=headers)  # connect first: the time shown is the call's alone
-            began = time.perf_counter()
-            answer = http.post("/predict", content=body.content, headers=headers)
-            milliseconds = (time.perf_counter() - began) * 1000
+            clock = _Clock()
+            answer = http.post("/predict", content=body.content, headers=headers, extensions=clock.extension)
     except httpx.TransportError as error:
         raise unreachable(target, error) from error
     if answer.is_error:
         raise So1sError(f"{target.host} answered HTTP {answer.status_code}: {answer.text.strip()}")
-    return Prediction(answer.json(), milliseconds, answer.headers.get(_VARIANT), answer.headers.get(_MODEL))
+    return Prediction(
+        answer.json(), clock.milliseconds(), answer.headers.get(_VARIANT), answer.headers.get(_MODEL)
+    )
+
+
+class _Clock:
+    """Times a call from its first byte on: that it had to connect before is not the model's."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self.extension = {"trace": self._hear}
+
+    def _hear(self, event: str, _about: object) -> None:
+        if event.endswith("send_request_headers.started"):
+            self._began = time.perf_counter()
+
+    def milliseconds(self) -> float:
+        """Until now."""
+        return (time.perf_counter() - self._began) * 1000
 
 
 def unreachable(target: Target, error: Exception) -> Unreachable:
     """The error of a gateway that does not answer."""
+    start = "`make up` starts a platform here; " if api.is_here(target.connect) else ""
     return Unreachable(
-        f"the gateway does not answer at {target.connect} ({error}); SO1S_GATEWAY says where it is, "
+        f"the gateway does not answer at {target.connect} ({error}); {start}SO1S_GATEWAY says where it is, "
         "so1s doctor looks closer"
     )
 

@@ -8,8 +8,7 @@ from so1s.platform import ClientSettings
 WITH_A_TOKEN = (
     "publish",
     "publish --wait",
-    "predict --data",
-    "predict --file",
+    "predict",
     "weights set",
     "rollback",
     "remove",

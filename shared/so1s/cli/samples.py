@@ -14,6 +14,7 @@ from so1s.broker.reader import Reader, decoded
 from so1s.cli import api
 from so1s.cli.ask import run
 from so1s.cli.bodies import JSON, Body, content_type_of
+from so1s.cli.reach import NotWithToken
 from so1s.errors import InvalidInput, So1sError
 from so1s.events import ModelUploaded
 from so1s.modelfile import FILE_NAME, ModelFile
@@ -68,7 +69,10 @@ def _zeros(described: dict[str, Any]) -> Any:
 
 def _of_the_author(settings: ClientSettings, account: str, model: str, version: str) -> Body | None:
     """The sample in the uploaded artifact, where it is a tar on this machine."""
-    uploaded = run(settings, _upload(settings, account, model, version))
+    try:
+        uploaded = run(settings, _upload(settings, account, model, version))
+    except NotWithToken:
+        return None  # the model's own page has it, too
     if uploaded is None or not uploaded.artifact.uri.startswith("file://"):
         return None
     path = Path(unquote(urlsplit(uploaded.artifact.uri, allow_fragments=False).path))

@@ -132,7 +132,9 @@ def _shown(status: Status) -> RenderableType:
     parts += [Text(), table(incidents, _INCIDENTS, empty="no open incident")]
     if status.dead_letters:
         counts = ", ".join(f"{service} {count}" for service, count in status.dead_letters.items())
-        hint = f"so1s dlq list {next(iter(status.dead_letters))}"
+        hint = (
+            f"so1s dlq list {next(iter(status.dead_letters)) if len(status.dead_letters) == 1 else 'SERVICE'}"
+        )
         parts += [Text(), Text.assemble(("dead letters", "bold"), f"  {counts}   ", (f"→ {hint}", "dim"))]
     return Group(*parts)
 

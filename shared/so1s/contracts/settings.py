@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -28,6 +29,8 @@ _TYPES = {
 }
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
+_FOR_PEOPLE = {"title", "description", "default", "format"}
+_LOOKS_AROUND = re.compile(r"\(\?[=!<]")
 _OF_THE_CHART = {"http_host", "http_port", "instance"}
 """Settings that the chart says itself."""
 
@@ -42,36 +45,70 @@ def settings(services: Sequence[str]) -> str:
     """
     classes = {name: import_module(f"services.{name}.settings").Settings for name in services}
     common = ServiceSettings.model_fields.keys()
-    own = {name: _table(each, each.model_fields.keys() - common) for name, each in classes.items()}
+    own = {
+        name: _table(each, each.model_fields.keys() - (common - _required(each)))
+        for name, each in classes.items()
+    }
     parts = [_INTRODUCTION, "## Every service", _table(ServiceSettings, common)]
     for name, table in own.items():
         parts += [f"## {name.capitalize()}", table]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+def _required(of: type[ServiceSettings]) -> set[str]:
+    return set(of.model_json_schema().get("required", ()))
+
+
 def named(schema: Node, services: Sequence[str]) -> Node:
-    """The schema of the chart's values, in which a setting has no other name than those of `services`.
+    """The schema of the chart's values, in which a setting has the names and types that `services` know.
 
     A secret is said by a Secret alone, and what the chart says itself not at all.
     """
     classes = {name: import_module(f"services.{name}.settings").Settings for name in services}
-    told = {name: _names(each) for name, each in classes.items()}
-    by_all = {
-        "settings": sorted({name for plain, _ in told.values() for name in plain}),
-        "secrets": sorted({name for plain, secret in told.values() for name in (*plain, *secret)}),
+    plain = {name: _plain(each) for name, each in classes.items()}
+    secrets = {name: sorted(each.model_fields.keys() - _OF_THE_CHART) for name, each in classes.items()}
+    of_all = {key: node for each in plain.values() for key, node in each.items()}
+    definitions = {
+        "commonSettings": _closed(of_all),
+        "commonSecrets": {"enum": sorted({key for names in secrets.values() for key in names})},
+        **{f"{name}Settings": _closed(nodes) for name, nodes in plain.items()},
+        **{f"{name}Secrets": {"enum": names} for name, names in secrets.items()},
     }
-    definitions = {f"{name}Names": {"enum": names} for name, names in by_all.items()}
-    for name, (plain, secret) in told.items():
-        definitions[f"{name}Settings"] = {"enum": sorted(plain)}
-        definitions[f"{name}Secrets"] = {"enum": sorted({*plain, *secret})}
     return schema | {"$defs": schema["$defs"] | definitions}
 
 
-def _names(of: type[ServiceSettings]) -> tuple[set[str], set[str]]:
-    """The plain settings that an operator may say, and the secret ones."""
-    properties = of.model_json_schema()["properties"]
-    secret = {name for name, node in properties.items() if '"password"' in json.dumps(node)}
-    return properties.keys() - secret - _OF_THE_CHART, secret
+def _closed(properties: Node) -> Node:
+    return {"type": "object", "additionalProperties": False, "properties": dict(sorted(properties.items()))}
+
+
+def _plain(of: type[ServiceSettings]) -> Node:
+    """The settings that are no secrets, as JSON Schema has them."""
+    schema = of.model_json_schema()
+    return {
+        name: _bare(node, schema)
+        for name, node in schema["properties"].items()
+        if name not in _OF_THE_CHART and '"password"' not in json.dumps(node)
+    }
+
+
+def _bare(node: Any, schema: Node) -> Any:
+    """A node without what only people read, and without patterns that Helm's expressions do not know."""
+    if isinstance(node, list):
+        return [_bare(each, schema) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _bare(_resolved(node["$ref"], schema), schema)
+    if node.get("type") == "array":  # some lists may be said as text with commas, too
+        return {"type": ["array", "string"]}
+    left_out = _FOR_PEOPLE | ({"pattern"} if _LOOKS_AROUND.search(str(node.get("pattern", ""))) else set())
+    return {
+        key: {name: _bare(each, schema) for name, each in value.items()}
+        if key == "properties"
+        else _bare(value, schema)
+        for key, value in node.items()
+        if key not in left_out
+    }
 
 
 def _table(of: type[ServiceSettings], names: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from so1s_local.units import Plan
 
 _WINDOW_SECONDS = 2
 """Short, so that the demo is billed and watched within its half minute."""
-_WIDTH = 100
+_WIDTH = 120
 """Where the output goes to a file."""
 _EXPECTED = (StepFailed, PlatformRunsError, So1sError, TimeoutError, httpx.HTTPError, LookupError)
 
