@@ -106,7 +106,7 @@ def test_a_setting_by_another_name_and_a_secret_in_plain_sight_are_refused(place
         ("builder", "disk_budget_bytes", "30GB"),
         ("builder", "workers", 0),
         ("deployer", "image_pull_secret", "registry"),
-        ("deployer", "cluster", "kubernets"),
+        ("deployer", "cluster", "nomad"),
         ("router", "kafka_security", "SASL_SSL"),
     ],
 )
