@@ -12,6 +12,7 @@ from services.builder.bytecode import CompilerError, compile_tree
 from services.builder.runtime import stage
 from services.builder.stop import Stop, Stopped
 from tests.builder.test_builder_dependencies import small_lock, source
+from tests.scenarios.running import until
 
 PYTHON = Path(sys.executable)
 ROOT = PurePosixPath("/opt")
@@ -64,9 +65,14 @@ def test_whoever_stops_it_waits_for_none_of_its_processes(tmp_path):
     threading.Timer(0.5, stop.tell).start()
     with pytest.raises(Stopped):
         compile_tree(stop, PYTHON, tree, ROOT)
-    assert not [
-        each for each in psutil.process_iter(["cmdline"]) if str(tree) in (each.info["cmdline"] or [])
-    ]
+    until(lambda: not _told_of(tree), seconds=5)  # they are killed, which takes the kernel a moment
+
+
+def _told_of(tree: Path) -> list[psutil.Process]:
+    """The processes that were given a directory, and are not dead."""
+    found = psutil.process_iter(["cmdline", "status"])
+    living = (each for each in found if each.info["status"] != psutil.STATUS_ZOMBIE)
+    return [each for each in living if str(tree) in (each.info["cmdline"] or [])]
 
 
 async def test_libraries_whose_compilation_was_broken_off_are_compiled_before_they_are_used(
