@@ -28,14 +28,15 @@ BIN = Path(sys.executable).parent
 def commands(document: Path, language: str = "sh") -> list[str]:
     """The lines of a document's shell blocks, without their remarks."""
     blocks = re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
-    lines = [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()]
+    whole = [block.replace("\\\n", " ") for block in blocks]
+    lines = [line.split(" #")[0].strip() for block in whole for line in block.splitlines()]
     return [line for line in lines if line]
 
 
 def mentioned(document: Path) -> list[str]:
     """The commands of so1s that a document's sentences and blocks speak of."""
     inline = re.findall(r"`(so1s [a-z][^`]*)`", document.read_text())
-    return [*inline, *(line for line in commands(document) if "so1s " in line)]
+    return [*inline, *(line for line in commands(document) if re.match(r"(\S*/)?so1s ", line))]
 
 
 def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
