@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from so1s.known_fields import known_fields
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _SHOWN_CHARACTERS = 120
 MISSING = "nothing"
 """The value of what was not said."""
@@ -98,6 +100,11 @@ def explanation(error: Exception) -> str:
     if isinstance(error, So1sError):
         return str(error)
     return f"{type(error).__name__} while it was handled; it is kept in the dead letters: so1s dlq list"
+
+
+def without_credentials(text: str) -> str:
+    """A text whose URLs have neither user nor password."""
+    return _CREDENTIALS.sub("//***@", text)
 
 
 def shown(value: object) -> str:

@@ -16,7 +16,7 @@ from typing import Self
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from so1s.errors import InvalidInput, Problem, shown
+from so1s.errors import InvalidInput, Problem, shown, without_credentials
 
 FILE_NAME = "requirements.txt"
 MAX_BYTES = 64 * 1024
@@ -24,7 +24,6 @@ MAX_PACKAGES = 500
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})(?=\s|$)")
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _REFUSED = {
     re.compile(r"(^|\s)-"): "options are not taken, as packages come from the index that the operator names",
     re.compile(r"\$\{"): "variables are not read",
@@ -76,7 +75,7 @@ class Requirements:
             try:
                 requirement = _requirement(line)
             except ValueError as error:
-                problems.append(Problem(place, shown(_CREDENTIALS.sub("//***@", line)), str(error)))
+                problems.append(Problem(place, shown(without_credentials(line)), str(error)))
                 continue
             packages.add(str(requirement))
             if allowed := frozenset(_HASH.findall(line)):

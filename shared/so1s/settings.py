@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import sys
 from dataclasses import replace
@@ -11,9 +10,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from so1s.errors import MISSING, InvalidInput, Problem
+from so1s.errors import MISSING, InvalidInput, Problem, without_credentials
 
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 PREFIX = "SO1S_"
 """Of the variables that say the settings."""
 
@@ -84,7 +82,7 @@ class ServiceSettings(KafkaSettings):
             return cls()
         except ValidationError as error:
             problems = InvalidInput.from_pydantic(error, cls).problems
-            sys.exit(_CREDENTIALS.sub("//***@", "\n".join(map(cls._told, problems))))
+            sys.exit(without_credentials("\n".join(map(cls._told, problems))))
         except SettingsError as error:
             sys.exit(f"{error}; allowed: JSON")
 
