@@ -15,7 +15,6 @@ from so1s.events.model import CODE, COMPILABLE, Format, Optimization
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.modelfile_tensors import DeclaredTensor
 from so1s.requirements import Requirements
-from so1s.suffixes import TELLING
 
 EXAMPLE = """\
 inputs:  [{name: x, dtype: float64, shape: [-1, 4]}]
@@ -78,10 +77,15 @@ def _imported(node: ast.stmt) -> list[str]:
 
 
 def _of_the_name(directory: Path, described: ModelFile) -> Format | None:
-    """As the builder tells it of names: `prepared.py` is the model, unless another file is said."""
-    if described.file:
-        return "python" if described.file == prepared.FILE_NAME else TELLING.get(Path(described.file).suffix)
-    return "python" if (directory / prepared.FILE_NAME).is_file() else None
+    """As the builder tells it: `prepared.py` is the model, unless another file is said."""
+    if described.file in {None, prepared.FILE_NAME}:
+        return "python" if (directory / prepared.FILE_NAME).is_file() else None
+    return _of_the_archive(directory / described.file)
+
+
+def _of_the_archive(file: Path) -> Format | None:
+    told = _TOLD.get(file.suffix)
+    return told if told and file.is_file() and zipfile.is_zipfile(file) else None
 
 
 def _files(directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
@@ -101,9 +105,8 @@ def _files(directory: Path, described: ModelFile, said: Format | None) -> list[P
 
 def _format(directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
     """An archive whose name tells a format, and another format that is said."""
-    file = directory / (described.file or "")
-    told = _TOLD.get(file.suffix)
-    if told in {None, said} or not (file.is_file() and zipfile.is_zipfile(file)):
+    told = _of_the_archive(directory / (described.file or ""))
+    if told in {None, said}:
         return []
     return [Problem("format", shown(said), f"allowed: {told}, which {described.file} is")]
 

@@ -105,6 +105,7 @@ def test_check_of_a_file_that_is_no_model_says_so(so1s, out):
         ("model.keras", "schema: so1s/v1\nformat: pickle\nfile: model.keras\n"),
         ("model.pt", "schema: so1s/v1\nfile: model.pt\n"),
         ("model.onnx", "schema: so1s/v1\nformat: pickle\nfile: model.onnx\n"),
+        ("model.onnx", "schema: so1s/v1\nfile: model.onnx\nrequirements: [numpy]\n"),
     ],
 )
 def test_check_leaves_to_the_builder_what_the_content_alone_tells(so1s, out, name, text):
