@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from so1s_runtime.errors import ModelError
-from so1s_runtime.loaders import Predictor, estimators
+from so1s_runtime.loaders import Predictor, deferred, estimators
 from so1s_runtime.manifest import Signature
 
 PLATFORM = "sklearn_skops"
@@ -55,11 +55,14 @@ def estimator(path: Path) -> Any:
 
 
 def _skops_io() -> Any:
-    """`skops.io`, without its walk through all of scikit-learn for the names of all estimators.
+    """`skops.io`, without what it and scikit-learn import beyond what a prediction needs.
 
-    That walk imports every module, a third of a server's start, to say which classes are trusted; here
-    `_is_trusted` says it of those alone that the file names.
+    Its walk through all of scikit-learn for the names of all estimators says which classes are trusted; here
+    `_is_trusted` says it of those alone that the file names. It looks for the home of NumPy's and SciPy's
+    functions in each imported module in turn, so these two are imported before others.
     """
+    deferred.install()
+    import_module("scipy.special")
     utils: Any = import_module("sklearn.utils")
     walk, utils.all_estimators = utils.all_estimators, list
     try:
