@@ -34,7 +34,10 @@ class _Finder(MetaPathFinder):
         self._waiting = set(_DEFERRED)
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, _target: ModuleType | None = None
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
         package = sys.modules.get(fullname.rpartition(".")[0])
         if isinstance(package, _StandIn):
@@ -57,7 +60,7 @@ class _Imported(Loader):
     def __init__(self, module: ModuleType) -> None:
         self._module, self._spec = module, module.__spec__
 
-    def create_module(self, _spec: ModuleSpec) -> ModuleType:
+    def create_module(self, spec: ModuleSpec) -> ModuleType:  # noqa: ARG002
         return self._module
 
     def exec_module(self, module: ModuleType) -> None:
