@@ -23,7 +23,7 @@ from sklearn.preprocessing import FunctionTransformer, PowerTransformer, Standar
 
 from so1s_runtime import model as models
 from so1s_runtime.check import main
-from so1s_runtime.errors import ModelError
+from so1s_runtime.errors import ModelError, RequestError
 from so1s_runtime.loaders import loader
 from so1s_runtime.manifest import read
 
@@ -127,6 +127,17 @@ def test_a_model_that_rejects_zeros_must_declare_its_signature(tmp_path):
     path = dump(make_pipeline(PowerTransformer("box-cox"), LogisticRegression(max_iter=500)), tmp_path)
     with pytest.raises(ModelError, match="so it must be declared"):
         loader("skops").inspect(path)
+
+
+def test_values_that_a_model_refuses_are_an_error_of_the_caller(tmp_path):
+    model = make_pipeline(PowerTransformer("box-cox"), LogisticRegression(max_iter=500))
+    predict = loader("skops").load(dump(model, tmp_path), 1)
+    with pytest.raises(
+        RequestError, match=r"values: The Box-Cox transformation .*strictly positive"
+    ) as caught:
+        predict({"x": np.full((1, 4), -1.0)}, ["label"])
+    assert (caught.value.status, caught.value.body["field"]) == (400, "x")
+    np.testing.assert_array_equal(predict({"x": IRIS.data}, ["label"])[0], model.predict(IRIS.data))
 
 
 def test_a_model_of_named_columns_is_told_how_to_declare_them(tmp_path):

@@ -1,11 +1,12 @@
 """scikit-learn models in the skops format: no code runs when they are read, unlike with pickle."""
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from so1s_runtime.errors import ModelError
+from so1s_runtime.errors import ModelError, RequestError
 from so1s_runtime.loaders import Predictor, deferred, estimators
 from so1s_runtime.manifest import Signature
 
@@ -25,8 +26,23 @@ def inspect(path: Path) -> Signature:
 
 
 def load(path: Path, threads: int) -> Predictor:
-    """A predictor that hands its one input, whatever its name, to the estimator's methods."""
-    return estimators.predictor(estimator(path), threads)
+    """A predictor that hands its one input, whatever its name, to the estimator's methods.
+
+    It raises RequestError for rows that the estimator refuses. All of its code is the libraries', and it
+    answered the warm-up; so it is the values that it does not take, such as a category it was not fitted on.
+    """
+    predict = estimators.predictor(estimator(path), threads)
+
+    def refusing(inputs: Mapping[str, Any], outputs: Sequence[str]) -> Sequence[Any]:
+        try:
+            return predict(inputs, outputs)
+        except ValueError as error:
+            said = str(error).partition("\n")[0]  # what follows is advice to who fits the model
+            raise RequestError(
+                f"the model does not take these values: {said}", field=next(iter(inputs))
+            ) from None
+
+    return refusing
 
 
 def estimator(path: Path) -> Any:
