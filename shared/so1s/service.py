@@ -303,10 +303,14 @@ class Service:
         return subscribers
 
     async def _flush(self) -> None:
-        await self.store.outbox.flush(self._producer)
-        await self.store.outbox.retry(self._producer)
-        OUTBOX_DEPTH.set(await self.store.outbox.depth())
-        OUTBOX_REFUSED.set(await self.store.outbox.refused())
+        outbox = self.store.outbox
+        depth = await outbox.depth()
+        if depth.unsent:
+            await outbox.flush(self._producer)
+            await outbox.retry(self._producer)
+            depth = await outbox.depth()
+        OUTBOX_DEPTH.set(depth.unsent)
+        OUTBOX_REFUSED.set(depth.refused)
 
     async def _flush_last(self) -> None:
         """Send what waits; where Kafka is away, the next start does."""

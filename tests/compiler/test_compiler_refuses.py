@@ -103,7 +103,7 @@ def test_rows_of_words_need_a_sample_and_are_compared_with_one(tmp_path):
 def test_a_model_that_refuses_other_rows_than_its_authors_needs_a_sample(directory):
     model = RadiusNeighborsClassifier(2.0).fit(ROWS, TWO)
 
-    with pytest.raises(CannotCompile, match="refuses rows that are made up: No neighbors found"):
+    with pytest.raises(CannotCompile, match=r"refuses rows that are made up: .*: No neighbors"):
         compiled(saved(directory, model))
 
 

@@ -64,12 +64,12 @@ async def test_an_event_that_was_accepted_while_kafka_was_away_arrives_once_when
             await asyncio.to_thread(broker.kill)
             for _ in range(2):
                 assert (await console.post(token, uploaded("while-away"))).status_code == 202
-            assert await service.store.outbox.depth() == 1
+            assert (await service.store.outbox.depth()).unsent == 1
             broker = Broker(tmp_path / "kafka", port=int(kafka.rpartition(":")[2]))
             await asyncio.to_thread(broker.start)
 
             async def is_sent():
-                return await service.store.outbox.depth() == 0
+                return (await service.store.outbox.depth()).unsent == 0
 
             await eventually(is_sent, seconds=30)
         assert [each.id for each in await read(kafka, events.ModelUploaded)] == ["while-away"]

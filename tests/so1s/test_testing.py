@@ -72,7 +72,7 @@ async def test_a_store_of_its_own_keeps_what_the_handler_wrote(consumer, tmp_pat
         return Answered(account="risk")
 
     await run(consumer, Asked(account="risk"), store=store)
-    assert await store.outbox.depth() == 1
+    assert (await store.outbox.depth()).unsent == 1
     await store.close()
 
 

@@ -36,7 +36,7 @@ async def test_state_and_events_appear_together(counting, greeted, wire):
     async with counting.transaction(CAUSE) as tx:
         await tx.execute(sa.insert(counters), {"name": "a", "count": 1})
         tx.emit(greeted(account="risk", name="ada"))
-        assert await counting.outbox.depth() == 0
+        assert (await counting.outbox.depth()).unsent == 0
     assert await counts(counting) == {"a": 1}
     assert await counting.outbox.flush(wire) == 1
     assert [record.topic for record in wire.records] == ["test-store.greeted"]
@@ -84,7 +84,7 @@ async def test_whoever_sends_is_woken_after_the_commit(store, greeted):
         pass
     async with store.transaction(CAUSE) as tx:
         tx.emit(greeted(account="risk", name="ada"))
-    assert await asyncio.gather(*depths) == [1]
+    assert await asyncio.gather(*depths) == [(1, 0)]
 
 
 async def test_an_event_that_nothing_caused_needs_an_id(store, greeted):
@@ -133,7 +133,7 @@ async def test_a_reader_waits_for_no_writer(counting):
         await tx.execute(sa.insert(counters), {"name": "a", "count": 1})
         async with asyncio.timeout(5):
             assert await counts(counting) == {}
-            assert await counting.outbox.depth() == 0
+            assert (await counting.outbox.depth()).unsent == 0
 
 
 async def test_upsert_inserts_updates_what_is_named_and_leaves_the_rest(counting):

@@ -28,6 +28,7 @@ from aiokafka.errors import CommitFailedError
 from faststream import AckPolicy
 from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from so1s.broker.batches import BatchDelivery
@@ -53,6 +54,13 @@ aiokafka has one fetch at a time on its way to a broker, and it leaves out a par
 in hand for over 0.1 s: that partition's next event, or the same one again, may wait so long for its end.
 A shorter one costs: seven idle services with a tenth of a second took half of a core, with this a third.
 """
+_REST_FETCH_WAIT_MS = 1000
+"""The same where no event came for a while; one that comes ends the wait, so that it is taken as soon."""
+_ROUND_MS = 1000
+"""aiokafka looks at all partitions at least so often; what happens ends its wait."""
+_REST_BATCH_WAIT_MS = 500
+"""FastStream waits so long for a batch, and sleeps as long where none came, which the first may wait for."""
+_REST_SECONDS = 5.0
 _STUCK_SECONDS = 300
 """Kafka's `max.poll.interval.ms`: who handles one event for longer loses the partition."""
 _REVOKE_SECONDS = 30
@@ -78,6 +86,8 @@ class Subscriber:
         self._failures: defaultdict[TopicPartition, int] = defaultdict(int)
         self._in_hand: dict[TopicPartition, tuple[float, float]] = {}  # (event's time, began), in seconds
         self._hearing = Hearing(parts.answers)
+        self._taken_at = 0.0
+        self._rest: asyncio.TimerHandle | None = None
         self._deliver = _delivery(subscription, parts)
         self._endpoint = broker.subscriber(
             self.topic,
@@ -86,6 +96,7 @@ class Subscriber:
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_FETCH_WAIT_MS,
+            consumer_timeout_ms=_ROUND_MS,
             listener=_WaitForHandler(self),
             no_reply=True,
             parser=_leave_headers,
@@ -129,11 +140,35 @@ class Subscriber:
             self._in_hand.pop(partition, None)
             self._failures.pop(partition, None)
 
+    def wake(self, now: float) -> None:
+        """Ask Kafka often, until no event came for a while."""
+        self._taken_at = now
+        if self._rest is None:
+            self._wait_for_events(_FETCH_WAIT_MS, _BATCH_WAIT_MS)
+            self._rest = asyncio.get_running_loop().call_later(_REST_SECONDS, self._rest_if_idle)
+
+    def _rest_if_idle(self) -> None:
+        left = self._taken_at + _REST_SECONDS - time.monotonic()
+        if left > 0:
+            self._rest = asyncio.get_running_loop().call_later(left, self._rest_if_idle)
+        else:
+            self._rest = None
+            self._wait_for_events(_REST_FETCH_WAIT_MS, _REST_BATCH_WAIT_MS)
+
+    def _wait_for_events(self, fetch_ms: int, batch_ms: int) -> None:
+        """From the next fetch on; neither library has a public way to change it."""
+        fetcher = self._consumer and self._consumer._fetcher  # noqa: SLF001
+        if fetcher:
+            fetcher._fetch_max_wait_ms = fetch_ms  # noqa: SLF001
+        if isinstance(self._endpoint, BatchSubscriber):
+            self._endpoint.batch_timeout_ms = batch_ms
+
     async def _consume(self, message: KafkaMessage) -> None:
         raw = message.raw_message
         records: Sequence[ConsumerRecord] = raw if isinstance(raw, tuple) else (raw,)
         oldest = {TopicPartition(each.topic, each.partition): each.timestamp for each in reversed(records)}
         began = time.monotonic()
+        self.wake(began)
         self._in_hand |= {partition: (made / 1000, began) for partition, made in oldest.items()}
         try:
             await self._deliver(records)
@@ -173,8 +208,9 @@ class _WaitForHandler(ConsumerRebalanceListener):
         if revoked:
             await self._subscriber.release(revoked)
 
-    async def on_partitions_assigned(self, assigned: Any) -> None:
-        """Nothing: offsets are Kafka's."""
+    async def on_partitions_assigned(self, assigned: Any) -> None:  # noqa: ARG002
+        """What waits there is about to come; offsets are Kafka's."""
+        self._subscriber.wake(time.monotonic())
 
 
 def make_broker(settings: ServiceSettings) -> KafkaBroker:

@@ -14,10 +14,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
-from sqlalchemy import ColumnElement, Row, Select, delete, func, select, update
+from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from so1s.errors import Refused
@@ -44,6 +44,14 @@ _AGAIN = (
     .order_by(outbox.c.refusals, outbox.c.position)  # the likeliest to be taken first
     .limit(_TRIED_AGAIN)
 )
+_DEPTH = select(func.count(), func.count(outbox.c.refused_at)).where(_UNSENT)
+
+
+class Depth(NamedTuple):
+    """Of the events that are not sent: how many there are, and how many of them Kafka refuses."""
+
+    unsent: int
+    refused: int
 
 
 class Sender(Protocol):
@@ -90,13 +98,10 @@ class Outbox:
             is_taken = 0 < taken == len(page)
         return sent
 
-    async def depth(self) -> int:
-        """How many events are not sent."""
-        return await self._number(_UNSENT)
-
-    async def refused(self) -> int:
-        """How many of them Kafka refuses."""
-        return await self._number(_UNSENT & _REFUSED)
+    async def depth(self) -> Depth:
+        """How many events are not sent; a replica with nothing to do asks nothing else of its store."""
+        async with self._database.reading() as connection:
+            return Depth(*(await connection.execute(_DEPTH)).one())
 
     async def refusals(self, event_ids: Sequence[str]) -> Sequence[str]:
         """Why Kafka refuses some of these events; empty where it refuses none."""
@@ -125,10 +130,6 @@ class Outbox:
             await self._set_aside(connection, refused, errors)
         _count(taken)
         return len(taken)
-
-    async def _number(self, which: ColumnElement[bool]) -> int:
-        async with self._database.reading() as connection:
-            return (await connection.execute(select(func.count()).where(which))).scalar_one()
 
     async def _mark_sent(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
         positions = [row.position for row in rows]
