@@ -37,11 +37,20 @@ from tests.lab.parts import (  # noqa: F401 - fixtures
 Start = Callable[..., None]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     for item in items:
-        apart = any(item.get_closest_marker(name) for name in ("keda", "chart"))
-        if "tests/lab/" in item.nodeid and not apart:
+        if "tests/lab/" not in item.nodeid:
+            continue
+        if not any(item.get_closest_marker(name) for name in ("keda", "chart")):
             item.add_marker("lab")
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Function) -> str:
+    """What one process runs: a file's tests, and all tests of the node, of which a machine has one."""
+    has_node = {"node", "parts"} & set(item.fixturenames)
+    return "node" if has_node else item.nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session")
