@@ -37,14 +37,11 @@ from tests.lab.parts import (  # noqa: F401 - fixtures
 Start = Callable[..., None]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    for item in items:
-        if "tests/lab/" not in item.nodeid:
-            continue
-        if not any(item.get_closest_marker(name) for name in ("keda", "chart")):
-            item.add_marker("lab")
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+def pytest_itemcollected(item: pytest.Function) -> None:
+    """Mark each test of this directory."""
+    if not any(item.get_closest_marker(name) for name in ("keda", "chart")):
+        item.add_marker("lab")
+    item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
 def _group(item: pytest.Function) -> str:
