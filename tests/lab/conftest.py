@@ -50,7 +50,7 @@ _OF_THE_NODE = {
     f"tests/lab/test_{name}.py"
     for name in ("cluster_real_servers", "control_plane_node", "three_replicas", "whole_chain")
 }
-"""A machine has one real node: of two processes that test, one has it; the other has a control plane alone."""
+"""A machine has one real node: one of two processes has it, the other a control plane alone."""
 
 
 class _ByPart(LoadFileScheduling):
