@@ -21,7 +21,7 @@ async def at_work(worker: Worker):
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(condition: Callable, seconds: float = 5) -> None:
+async def until(condition: Callable, seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - what is waited for is in a database
             await asyncio.sleep(0.01)

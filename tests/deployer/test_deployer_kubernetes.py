@@ -196,8 +196,8 @@ def _container(restarts=0, **state):
 def test_a_replica_that_looks_for_a_node_is_in_trouble_after_a_while():
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no GPU"}
     pod = _pod(conditions=[condition | {"lastTransitionTime": "2026-01-01T00:00:00Z"}])
-    assert pod.trouble(NOW + timedelta(seconds=4), 5) is None
-    found = pod.trouble(NOW + timedelta(seconds=6), 5)
+    assert pod.trouble(NOW + timedelta(seconds=4), 5, 25) is None
+    found = pod.trouble(NOW + timedelta(seconds=6), 5, 25)
     assert found
     assert (found.reason, "no GPU" in found.message) == ("no_capacity", True)
 
@@ -212,7 +212,7 @@ def test_a_replica_that_looks_for_a_node_is_in_trouble_after_a_while():
     ],
 )
 def test_what_keeps_a_replica_from_coming_up_is_named(status, reason):
-    found = _pod(**status).trouble(NOW, 5)
+    found = _pod(**status).trouble(NOW, 5, 25)
     assert found
     assert found.reason == reason
 
@@ -220,8 +220,8 @@ def test_what_keeps_a_replica_from_coming_up_is_named(status, reason):
 def test_an_image_that_cannot_be_pulled_is_trouble_once_it_was_tried_again():
     """The first try may come before the pull secret has reached the node."""
     pod = _pod(**_container(waiting={"reason": "ImagePullBackOff", "message": "401 Unauthorized"}))
-    assert pod.trouble(NOW + timedelta(seconds=20), 5) is None
-    found = pod.trouble(NOW + timedelta(seconds=30), 5)
+    assert pod.trouble(NOW + timedelta(seconds=20), 5, 25) is None
+    found = pod.trouble(NOW + timedelta(seconds=30), 5, 25)
     assert found
     assert (found.reason, "401" in found.message) == ("image", True)
 
@@ -236,7 +236,7 @@ def test_an_image_that_cannot_be_pulled_is_trouble_once_it_was_tried_again():
     ],
 )
 def test_a_replica_that_starts_or_serves_is_in_no_trouble(status):
-    assert _pod(**status).trouble(NOW, 5) is None
+    assert _pod(**status).trouble(NOW, 5, 25) is None
 
 
 def test_inference_servers_get_the_settings_that_the_operator_says():

@@ -35,7 +35,12 @@ _REPOSITORY = "so1s/base"
 """The base's own: its layers are there already."""
 _SERVICE = "kubernetes.io/service-name"
 _PLAIN = {"": bytes, "+gzip": gzip.decompress, "+zstd": zstandard.decompress}
-QUICK: dict[str, Any] = {"drain_seconds": 2.0, "grace_seconds": 10.0, "startup_seconds": 60.0}
+QUICK: dict[str, Any] = {
+    "drain_seconds": 2.0,
+    "grace_seconds": 5.0,
+    "startup_seconds": 60.0,
+    "pull_seconds": 3.0,
+}
 
 
 class PushedLayout(Layout):

@@ -109,7 +109,8 @@ def _revision(applied: Mapping[str, Any] | None) -> int:
 def _trouble(
     applied: Mapping[str, Any] | None, pods: list[Pod], options: Options, now: datetime
 ) -> Trouble | None:
-    found = (each.trouble(now, options.unschedulable_seconds) for each in pods)
+    waits = options.unschedulable_seconds, options.pull_seconds
+    found = (each.trouble(now, *waits) for each in pods)
     return next(filter(None, found), None) or _failure(applied)
 
 

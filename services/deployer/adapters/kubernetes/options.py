@@ -38,6 +38,9 @@ class Options:
     unschedulable_seconds: float = 5.0
     """How long a replica may look for a node before its deployment counts as failed; as long as a node
     takes to come, where an autoscaler adds them."""
+    pull_seconds: float = 25.0
+    """How long pulls of an image may fail, as a kubelet tries again after 10 s: the registry may have been
+    away, or the pull secret of a new namespace have come to the node after the pod."""
 
     def namespace(self, account: str) -> str:
         """The namespace of an account's replicas."""

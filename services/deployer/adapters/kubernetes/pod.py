@@ -11,9 +11,6 @@ from services.deployer.domain.observation import Trouble
 
 _CRASHES = 3
 """So many ends in a row of a replica that is not ready are a crash loop; Kubernetes says so later."""
-_PULL_SECONDS = 25.0
-"""So long a pull may fail, as a kubelet tries again after 10 s: the registry may have been away, or the pull
-secret of a new namespace have come to the node after the pod."""
 _PULLS_AGAIN = "ImagePullBackOff"
 _IMAGE_REASONS = {
     "ErrImageNeverPull",
@@ -68,11 +65,11 @@ class Pod:
         """When it was made, as RFC 3339: texts of one zone and length, in their order."""
         return self._meta["creationTimestamp"]
 
-    def trouble(self, now: datetime, unschedulable_seconds: float) -> Trouble | None:
+    def trouble(self, now: datetime, unschedulable_seconds: float, pull_seconds: float) -> Trouble | None:
         """Why it does not come up, if that is known."""
         if self.ready or self.ending or self.ended:
             return None
-        return self._unscheduled(now, unschedulable_seconds) or self._broken(now)
+        return self._unscheduled(now, unschedulable_seconds) or self._broken(now, pull_seconds)
 
     def _unscheduled(self, now: datetime, after_seconds: float) -> Trouble | None:
         scheduled = self._condition("PodScheduled")
@@ -83,11 +80,11 @@ class Pod:
             return None
         return Trouble("no_capacity", f"no node takes replica {self.name}: {scheduled.get('message', '')}")
 
-    def _broken(self, now: datetime) -> Trouble | None:
+    def _broken(self, now: datetime, pull_seconds: float) -> Trouble | None:
         state = self._container.get("state", {})
         waiting = state.get("waiting", {})
         age = now - datetime.fromisoformat(self.created_at)
-        given_up = waiting.get("reason") == _PULLS_AGAIN and age.total_seconds() > _PULL_SECONDS
+        given_up = waiting.get("reason") == _PULLS_AGAIN and age.total_seconds() > pull_seconds
         if given_up or waiting.get("reason") in _IMAGE_REASONS:
             return Trouble("image", f"{waiting['reason']}: {waiting.get('message', '')}")
         if self.restarts >= _CRASHES or waiting.get("reason") == "CrashLoopBackOff":
