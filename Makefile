@@ -71,7 +71,7 @@ test-faults: install ## Kill every part at every step, and cut off what they lea
 .PHONY: test-lab
 test-lab: install ## Test against the real parts of a cluster; builds them first, which takes twenty minutes
 	@$(BIN)/python -m so1s_lab setup --also cosign
-	@$(BIN)/pytest tests/lab -m lab
+	@$(BIN)/pytest tests/lab -m lab -n 2 --dist loadfile
 
 .PHONY: test-keda
 test-keda: install ## Scale by KEDA's own operator in the lab; builds it first, which takes ten minutes more
