@@ -49,7 +49,7 @@ async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 60.0) 
     deadline = time.monotonic() + seconds
     while not (answer := await condition()):
         assert time.monotonic() < deadline, "the condition did not come about"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
     return answer
 
 

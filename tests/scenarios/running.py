@@ -45,7 +45,12 @@ class Running:
         self.state = directory / ".so1s"
         self._directory = directory
         shipped = {"ports": {}, "window_seconds": 1, "account": ACCOUNT, "log_format": "json"}
-        self.settings = load().model_copy(update=shipped | settings)
+        made = load().model_copy(update=shipped | settings)
+        # What each platform of a session can have of the first one, and no more of it than most models need.
+        builder = {"libraries_dir": str(directory.parent / "libraries"), "prepared_formats": '["onnx"]'}
+        own = {"builder": builder}
+        services = {name: own.get(name, {}) | told for name, told in made.services.items()}
+        self.settings = made.model_copy(update={"services": services})
         self._plan_class = plan
         self._thread = LoopThread()
         self._thread.__enter__()
