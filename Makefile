@@ -16,7 +16,7 @@ export UV_LINK_MODE := copy
 # Where bytecode is not kept, each of a platform's processes compiles all of So1s again at its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-# A test waits more than it computes.
+# A test waits more than it computes; but a whole platform, as scenarios have, wants the machine for itself.
 WORKERS ?= 4
 # Says something only where something is wrong.
 QUIET = > .venv/check.txt 2>&1 || { cat .venv/check.txt; exit 1; }
@@ -61,7 +61,8 @@ check: install ## Format, lint, types, imports, dependencies, spelling
 
 .PHONY: test
 test: install ## Unit, property, contract, conformance and delivery tests, and one scenario
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore tests/scenarios
+	@$(BIN)/pytest tests/scenarios
 
 .PHONY: test-faults
 test-faults: install ## Kill every part at every step, and cut off what they lean on: the chain must complete

@@ -15,7 +15,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-from xdist.scheduler import LoadFileScheduling
 
 from services.builder.adapters import bubblewrap
 from services.builder.adapters.bubblewrap import Bubblewrap
@@ -40,28 +39,6 @@ hypothesis.settings.load_profile("so1s")
 
 # Modules beside the tests whose assertions say what was compared, too.
 pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit")
-
-
-_TOGETHER = {
-    # One platform, which takes seconds to start.
-    "tests/scenarios/": "platform",
-    # A machine has one real node.
-    "tests/lab/test_cluster_real_servers.py": "node",
-    "tests/lab/test_control_plane_node.py": "node",
-    "tests/lab/test_three_replicas.py": "node",
-    "tests/lab/test_whole_chain.py": "node",
-}
-"""Files whose tests one process runs, where there are several."""
-
-
-class _Together(LoadFileScheduling):
-    def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return next((name for start, name in _TOGETHER.items() if file.startswith(start)), file)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    return _Together(config, log)
 
 
 def pytest_collection_finish() -> None:

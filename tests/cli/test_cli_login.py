@@ -84,6 +84,7 @@ def test_the_token_is_not_echoed(home, console):
         shown = _read(terminal, until=b"token:")
         os.write(terminal, f"{token}\n".encode())
         shown += _read(terminal, until=b"logged in")
+        child.wait()  # whose terminal is not to hang up before
         os.close(terminal)
     assert child.returncode == 0
     assert token.encode() not in shown

@@ -4,10 +4,12 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from kubernetes_asyncio.client import CoreV1Api
+from xdist.scheduler import LoadFileScheduling
 
 from so1s_lab import LAB_DIR
 from so1s_lab.control_plane import ControlPlane
@@ -42,6 +44,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         apart = any(item.get_closest_marker(name) for name in ("keda", "chart"))
         if "tests/lab/" in item.nodeid and not apart:
             item.add_marker("lab")
+
+
+_OF_THE_NODE = {
+    f"tests/lab/test_{name}.py"
+    for name in ("cluster_real_servers", "control_plane_node", "three_replicas", "whole_chain")
+}
+"""A machine has one real node: one of two processes has it, the other a control plane alone."""
+
+
+class _ByPart(LoadFileScheduling):
+    """Gives each process files, and one of them all files of the node."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "node" if file in _OF_THE_NODE else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return _ByPart(config, log)
 
 
 @pytest.fixture(scope="session")
