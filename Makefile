@@ -83,6 +83,11 @@ test-chart: install ## Install the chart in the lab by Helm, which is built firs
 	@$(BIN)/python -m so1s_lab setup --also helm
 	@$(BIN)/pytest tests/lab -m chart
 
+.PHONY: test-sandbox
+test-sandbox: install ## Try a model in the builder's sandbox in a pod of the lab, with a containerd that is built first
+	@$(BIN)/python -m so1s_lab setup --also containerd
+	@$(BIN)/pytest tests/lab -m sandbox
+
 .PHONY: test-models
 test-models: install ## Train, build and serve each example of examples/models; writes the table of docs/models.md
 	@SO1S_WRITE_MODELS=1 $(BIN)/pytest tests/models -m models

@@ -41,7 +41,7 @@ Start = Callable[..., None]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        apart = any(item.get_closest_marker(name) for name in ("keda", "chart"))
+        apart = any(item.get_closest_marker(name) for name in ("keda", "chart", "sandbox"))
         if "tests/lab/" in item.nodeid and not apart:
             item.add_marker("lab")
 

@@ -88,6 +88,9 @@ def _containers(control_plane: ControlPlane, node: Node) -> Manifest:
     }
 
 
+_PAUSE_SECONDS = 0.5
+
+
 def _is_there(file: Path) -> Callable[[], Awaitable[bool]]:
     async def ready() -> bool:
         return await asyncio.to_thread(file.exists)
@@ -118,6 +121,7 @@ async def follow(kubeconfig: Path, file: Path) -> None:
             beside.write_text(json.dumps(targets(pods.objects.values())))
             beside.replace(file)
             await changed.wait()
+            await asyncio.sleep(_PAUSE_SECONDS)  # a rollout is many changes, and Prometheus looks each second
 
 
 if __name__ == "__main__":

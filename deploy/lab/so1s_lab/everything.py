@@ -10,6 +10,7 @@ from pathlib import Path
 
 from so1s_lab import (
     apiserver,
+    containerd,
     controllers,
     cosign,
     etcd,
@@ -51,6 +52,7 @@ PROGRAMS = (
 """Those whose first build takes long."""
 EXTRA = {
     "cosign": (cosign.PROGRAM,),
+    "containerd": containerd.PROGRAMS,
     "helm": (helm.PROGRAM,),
     "keda": (keda.OPERATOR, keda.METRICS_SERVER),
 }

@@ -22,7 +22,6 @@ _log = logging.getLogger(__name__)
 BIN = LAB_DIR / "bin"
 _SOURCES = LAB_DIR / "share"
 _ENVIRONMENT = {
-    "CGO_ENABLED": "0",
     "GOFLAGS": "-buildvcs=false",
     "GOTOOLCHAIN": "local",  # the toolchain that is here is used; none is downloaded
 }
@@ -55,8 +54,8 @@ class GoModule:
                 kept.with_suffix(".new").replace(kept)
         return kept
 
-    def run(self, *arguments: str) -> str:
-        """What a go command prints.
+    def run(self, *arguments: str, cgo: bool = False) -> str:
+        """What a go command prints; `cgo` lets it compile C.
 
         Raises:
             MissingPartError: there is no Go, or it says no.
@@ -67,7 +66,7 @@ class GoModule:
         done = subprocess.run(  # noqa: S603 - the arguments are ours
             [go, *arguments],
             cwd=self.directory,
-            env=os.environ | _ENVIRONMENT,
+            env=os.environ | _ENVIRONMENT | {"CGO_ENABLED": str(int(cgo))},
             capture_output=True,
             text=True,
             check=False,
@@ -109,6 +108,10 @@ class GoProgram:
     """The binary's, where it is not the package's last part."""
     variables: tuple[tuple[str, str], ...] = ()
     """What the linker writes into string variables, as a release's own build does."""
+    tags: tuple[str, ...] = ()
+    """Which of its parts are built."""
+    cgo: bool = False
+    """Whether it has parts in C."""
 
     @property
     def version(self) -> str:
@@ -127,7 +130,8 @@ class GoProgram:
             if not (binary.exists() and stamp.exists() and stamp.read_text() == self._stamp):
                 began = time.monotonic()
                 _log.info("building %s; this takes minutes the first time", binary.name)
-                self.pins.run("build", "-trimpath", "-ldflags", self._flags, "-o", str(binary), self.package)
+                built = ["build", "-trimpath", *self._tags, "-ldflags", self._flags, "-o", str(binary)]
+                self.pins.run(*built, self.package, cgo=self.cgo)
                 stamp.write_text(self._stamp)
                 _log.info("built %s in %.0f s", binary.name, time.monotonic() - began)
         return binary
@@ -137,7 +141,10 @@ class GoProgram:
         return " ".join(["-s -w", *(f"-X {name}={value}" for name, value in self.variables)])
 
     @property
+    def _tags(self) -> list[str]:
+        return ["-tags", ",".join(self.tags)] if self.tags else []
+
+    @property
     def _stamp(self) -> str:
-        return hashlib.sha256(
-            f"{self.pins.digest(self.package)} {self.package} {self._flags}".encode()
-        ).hexdigest()
+        words = [self.pins.digest(self.package), self.package, self._flags, *self._tags]
+        return hashlib.sha256(" ".join(words).encode()).hexdigest()

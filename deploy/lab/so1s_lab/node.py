@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from kubernetes_asyncio.client import ApiException, CoreV1Api
@@ -13,7 +14,7 @@ from so1s_lab.command import command
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.debian import program
 from so1s_lab.enclosure import BRIDGE, NODE_ADDRESS, POD_ADDRESSES, is_free
-from so1s_lab.go import GoProgram
+from so1s_lab.go import BIN, GoProgram
 from so1s_lab.kubernetes import VERSION, kubernetes_program
 from so1s_lab.manifests import Manifest
 from so1s_lab.nodes import Pool, takes_pods
@@ -44,9 +45,19 @@ class Node:
     pool = Pool("real")
     """Pods run here that select and tolerate it, as others may have images that nobody has."""
 
-    def __init__(self, directory: Path, control_plane: ControlPlane) -> None:
+    def __init__(
+        self, directory: Path, control_plane: ControlPlane, runtime: Sequence[GoProgram] = ()
+    ) -> None:
+        """Describe a node.
+
+        Args:
+            directory: its own.
+            control_plane: the cluster's.
+            runtime: `containerd.PROGRAMS`, in place of Debian's.
+        """
         self._directory = directory
         self._control_plane = control_plane
+        self._runtime = runtime
         self._kubelet = Path()
         self._port, self._health_port = any_port(), any_port()
 
@@ -61,8 +72,10 @@ class Node:
             raise MissingPartError("a kubelet must run as root")
         if not is_free():
             raise MissingPartError("another lab on this machine has a kubelet already")
-        for needed in ("containerd", "runc"):
+        for needed in () if self._runtime else ("containerd", "runc"):
             program(needed)
+        for each in self._runtime:
+            each.build()
         networking = Path(program("host-local")).parent
         self._kubelet = _KUBELET.build()
         write_image(self._directory / "pause.tar", reference=PAUSE_IMAGE, binary=PAUSE.build())
@@ -104,6 +117,7 @@ class Node:
         )
         return "\n".join(
             [
+                *([f"export PATH={BIN}:$PATH"] if self._runtime else []),
                 "mount --make-rshared /",
                 f"mkdir -p {_PRIVATE}",
                 f"for directory in {_PRIVATE}; do mount -t tmpfs tmpfs $directory; done",
