@@ -101,8 +101,8 @@ async def test_the_sandbox_works_in_a_pod_as_it_is_documented(say):
 @pytest.mark.parametrize(
     ("without", "why"),
     [
-        ("seccompProfile", "Creating new namespace failed: Operation not permitted"),
-        ("procMount", "Can't mount proc on /newroot/proc: Operation not permitted"),
+        ("seccompProfile", "No permissions to create new namespace"),
+        ("procMount", "mount proc on /newroot/proc: Operation not permitted"),
     ],
 )
 async def test_a_pod_without_one_of_the_permissions_says_why_there_is_no_sandbox(say, without, why):
