@@ -15,7 +15,7 @@ from rich.panel import Panel
 
 from so1s_lab import LAB_DIR
 from so1s_lab.debian import install_missing
-from so1s_lab.everything import EXTRA, PROGRAMS, Addresses, Everything
+from so1s_lab.everything import EXTRA, HEADERS, PROGRAMS, Addresses, Everything
 from so1s_lab.part import MissingPartError
 from so1s_lab.runner import PartNotReadyError, Runner, Started
 from so1s_local.supervisor import PlatformRunsError
@@ -38,7 +38,7 @@ def setup(
 ) -> None:
     """Install the Debian packages that parts need, where this is root on a Debian, and build the programs."""
     try:
-        for package in install_missing():
+        for package in install_missing(each for name in also for each in HEADERS.get(name, ())):
             console.print(f"[green]✓[/] installed {package}")
         for program in (*PROGRAMS, *(each for name in also for each in EXTRA[name])):
             program.build()

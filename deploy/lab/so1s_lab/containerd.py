@@ -18,7 +18,9 @@ PROGRAMS = (
         "github.com/opencontainers/runc",
         module="github.com/opencontainers/runc",
         pins=_PINS,
-        tags=("seccomp",),  # libseccomp's headers: Debian has them in libseccomp-dev
+        tags=("seccomp",),
         cgo=True,
     ),
 )
+HEADERS = ("gcc", "libc6-dev", "libseccomp-dev", "pkgconf")
+"""Debian's packages that runc is built with."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 
 from so1s_lab.part import MissingPartError
 
@@ -39,19 +40,22 @@ def program(name: str) -> str:
 
 def package_version(program_name: str) -> str:
     """The version of a program's package: `2.42.0+ds-5+deb12u1`; empty where it is not installed."""
-    query = ["dpkg-query", "--show", "--showformat=${Version}", PACKAGES[program_name]]
-    if not shutil.which(query[0]):
-        return ""
-    return subprocess.run(query, capture_output=True, text=True, check=False).stdout  # noqa: S603 - ours
+    return _version(PACKAGES[program_name])
 
 
-def install_missing() -> list[str]:
+def install_missing(headers: Iterable[str] = ()) -> list[str]:
     """Install the packages of what is missing, where this is root on a Debian; answers what was installed.
+
+    Args:
+        headers: packages, without a program of their own, that something is built with.
 
     Raises:
         MissingPartError: they cannot be installed.
     """
-    missing = sorted({package for name, package in PACKAGES.items() if not _find(name)})
+    missing = sorted(
+        {package for name, package in PACKAGES.items() if not _find(name)}
+        | {package for package in headers if not _version(package)}
+    )
     if not missing or os.geteuid() != 0 or not shutil.which("apt-get"):
         return []
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
@@ -60,6 +64,13 @@ def install_missing() -> list[str]:
         if done.returncode:
             raise MissingPartError(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
     return missing
+
+
+def _version(package: str) -> str:
+    query = ["dpkg-query", "--show", "--showformat=${Version}", package]
+    if not shutil.which(query[0]):
+        return ""
+    return subprocess.run(query, capture_output=True, text=True, check=False).stdout  # noqa: S603 - ours
 
 
 def _install(*packages: str) -> list[str]:

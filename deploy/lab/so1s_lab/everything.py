@@ -57,6 +57,8 @@ EXTRA = {
     "keda": (keda.OPERATOR, keda.METRICS_SERVER),
 }
 """Those that some tests alone run."""
+HEADERS = {"containerd": containerd.HEADERS}
+"""Debian's packages that these are built with."""
 
 
 @dataclass
