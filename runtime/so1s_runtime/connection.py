@@ -45,6 +45,7 @@ class Connection(HttpToolsProtocol):
     _gathered: bytes | None = None  # of a body, whose request may be answered here once it is whole
     _is_proposal = False  # of another protocol
     _was_quick = False  # A read with many requests must not keep other callers waiting: one of them is quick.
+    _waits = False  # for a quick answer, which comes before anything else is done here
     _resting_since: float | None = None  # on the loop's clock; None while a request comes or is in work
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -70,6 +71,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Take the first bytes of a request; its scope waits until ASGI needs one."""
+        self._settle()
         self._is_in_head = self._head_is_new = True
         self._resting_since, self._head_bytes = None, 0
         self.url, self.headers, self.expect_100_continue = b"", [], False
@@ -110,15 +112,27 @@ class Connection(HttpToolsProtocol):
             if self.cycle.response_complete:  # before its body had come
                 self._rest()
             return
-        answer = self.quick.answer(self.url, self._fields, self._gathered, self.server_state.default_headers)
-        if answer is None:
-            self._go_the_common_way(self._gathered)
+        gathered, self._gathered = self._gathered, None
+        self._was_quick = self._waits = True
+        standing = self.server_state.default_headers
+        if not self.quick.ask(self, self.url, self._fields, gathered, standing):
+            self._was_quick = self._waits = False
+            self._go_the_common_way(gathered)
             super().on_message_complete()
-            return
-        self._gathered, self._was_quick = None, True
-        self.transport.write(answer)
+
+    def answered(self, answer: bytes) -> None:
+        """Write a quick answer."""
+        self._waits = False
         self.server_state.total_requests += 1
-        self._rest()
+        if not self.transport.is_closing():  # its caller has not gone meanwhile
+            self.transport.write(answer)
+            self._rest()
+
+    def failed(self, error: BaseException | None) -> None:
+        """End, by a fault of the server."""
+        self._waits = False
+        log(logging.ERROR, "connection failed", error=error)
+        self._end(b"500 Internal Server Error")
 
     def on_response_complete(self) -> None:
         """Go on to the next request."""
@@ -169,8 +183,7 @@ class Connection(HttpToolsProtocol):
             if isinstance(failed.__context__, httptools.HttpParserInvalidURLError):
                 self.send_400_response("Invalid URL received.")
             else:
-                log(logging.ERROR, "connection failed", error=failed.__context__)
-                self._end(b"500 Internal Server Error")
+                self.failed(failed.__context__)
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
         return None
@@ -218,6 +231,16 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         if body:
             super().on_body(body)
+
+    def shutdown(self) -> None:
+        """Close once all is answered."""
+        self._settle()
+        super().shutdown()
+
+    def _settle(self) -> None:
+        """Write a quick answer that waits before anything else."""
+        if self._waits:
+            self.quick.flush()
 
     def _rest(self) -> None:
         """Wait for a request, but not for ever. A timer that is there goes on: one does for many answers."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import math
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Self
 from unittest.mock import AsyncMock
 
@@ -47,9 +48,26 @@ def app(tmp_path) -> App:
     return app
 
 
+class Asking:
+    """A caller that keeps what it is answered."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+        self.errors: list[Exception] = []
+
+    def answered(self, answer: bytes) -> None:
+        self.answers.append(answer)
+
+    def failed(self, error: Exception) -> None:
+        self.errors.append(error)
+
+
 def answer(app: App, body: bytes = b'{"x":[[3,0]]}', *headers: tuple[bytes, bytes]) -> bytes | None:
-    standing = [(b"date", b"today")]
-    return QuickAnswers(app, max_body_bytes=50).answer(b"/predict", headers, body, standing)
+    standing, caller = [(b"date", b"today")], Asking()
+    if not QuickAnswers(app, max_body_bytes=50).ask(caller, b"/predict", headers, body, standing):
+        return None
+    (said,) = caller.answers
+    return said
 
 
 def test_a_quick_model_answers_at_once_with_the_standing_headers_and_its_own(app):
@@ -60,6 +78,77 @@ def test_a_quick_model_answers_at_once_with_the_standing_headers_and_its_own(app
     )
     assert b'http_requests_total{route="/predict",status="200"} 1.0' in app.metrics.exposition()
     assert app.worker.slots.taken == 0
+
+
+@pytest.fixture
+def busy(monkeypatch):
+    """Callers ask so soon one after the other that nobody asks alone."""
+    monkeypatch.setattr("so1s_runtime.quick._PAUSE_SECONDS", math.inf)
+
+
+@pytest.fixture
+def ask(app, busy):
+    """Asks for some other caller in this round of the loop."""
+    quick = QuickAnswers(app, max_body_bytes=50)
+
+    def other(body: bytes = b'{"x":[[3,0]]}') -> Asking:
+        caller = Asking()
+        assert quick.ask(caller, b"/predict", [], body, [])
+        return caller
+
+    return other
+
+
+def statuses(callers: Sequence[Asking]) -> list[list[bytes]]:
+    return [[said.split(b" ")[1] for said in caller.answers] for caller in callers]
+
+
+async def test_callers_that_ask_in_one_round_of_the_loop_are_answered_at_its_end(ask):
+    callers = [ask() for _ in range(3)]
+    assert statuses(callers) == [[], [], []]
+    await asyncio.sleep(0)
+    assert statuses(callers) == [[b"200"]] * 3
+
+
+async def test_they_share_a_call_of_the_model_where_that_pays(ask, app):
+    rows = []
+
+    def counting(inputs, outputs):
+        rows.append(len(inputs["x"]))
+        return double(inputs, outputs)
+
+    app.model = Model(MANIFEST, counting)
+    app.worker._gathering.rows = 4
+    callers = [ask(b'{"x":[[%d,0]]}' % number) for number in range(6)]
+    await asyncio.sleep(0)
+    assert [json.loads(each.answers[0].rpartition(b"\r\n")[2])["y"] for each in callers] == [
+        [2.0 * number] for number in range(6)
+    ]
+    assert rows == [4, 2]
+
+
+async def test_one_that_is_wrong_is_told_so_alone(ask):
+    callers = [ask(body) for body in (b'{"x":[[3,0]]}', b"{", b'{"x":[[-1,0]]}', b'{"x":[[4,0]]}')]
+    await asyncio.sleep(0)
+    assert statuses(callers) == [[b"200"], [b"400"], [b"500"], [b"200"]]
+
+
+async def test_more_callers_than_slots_are_answered_one_after_the_other(ask, app):
+    app.worker.slots.size = 2
+    callers = [ask() for _ in range(7)]
+    await asyncio.sleep(0)
+    assert statuses(callers) == [[b"200"]] * 7
+    assert app.worker.slots.taken == 0
+
+
+async def test_a_fault_of_the_server_leaves_nobody_without_an_answer(ask, app, monkeypatch):
+    def fail(*_):
+        raise KeyError("ours")
+
+    callers = [ask(), ask()]
+    monkeypatch.setattr(app, "finished", fail)
+    await asyncio.sleep(0)
+    assert [(each.answers, len(each.errors)) for each in callers] == [([], 1)] * 2
 
 
 @pytest.mark.parametrize(
@@ -117,7 +206,7 @@ class Transport(asyncio.Transport):
         self.written.append(data)
 
     def is_closing(self) -> bool:
-        return False
+        return self.is_closed
 
     def close(self) -> None:
         self.is_closed = True
@@ -176,6 +265,56 @@ def test_what_is_not_plain_is_left_to_asgi(connection, asked):
     connection.data_received(asked)
     assert not connection.transport.written
     assert len(connection.tasks) == 1
+
+
+@pytest.fixture
+async def wait(connection, busy):
+    """Lets a connection's request wait for the end of the round, as another one asked just before."""
+    made = type(connection)(config=connection.config, server_state=connection.server_state, app_state={})
+    made.connection_made(Transport())
+
+    def let():
+        connection.data_received(request(ROW))
+        made.data_received(request(ROW))
+        assert not made.transport.written
+        return made
+
+    yield let
+    made.connection_lost(None)
+
+
+def written(connection) -> list[bytes]:
+    """The statuses of what was answered."""
+    return [said.split(b" ")[1] for said in connection.transport.written]
+
+
+async def test_what_waits_is_answered_at_the_end_of_the_round(wait):
+    waiting = wait()
+    await asyncio.sleep(0)
+    assert written(waiting) == [b"200"]
+    assert waiting.timeout_keep_alive_task
+
+
+async def test_what_waits_is_answered_before_what_comes_behind_it(wait):
+    waiting = wait()
+    waiting.data_received(request(b"{") + b"no request\r\n\r\n")
+    assert written(waiting) == [b"200", b"400", b"400"]
+
+
+async def test_what_waits_is_answered_before_the_server_ends(wait):
+    waiting = wait()
+    waiting.shutdown()
+    assert written(waiting) == [b"200"]
+    assert waiting.transport.is_closed
+
+
+async def test_a_caller_that_has_gone_leaves_no_timer_behind(wait):
+    waiting = wait()
+    waiting.transport.close()
+    waiting.connection_lost(None)
+    await asyncio.sleep(0)
+    assert not written(waiting)
+    assert not waiting.timeout_keep_alive_task
 
 
 def test_a_body_in_chunks_is_answered_as_well(connection):
