@@ -239,8 +239,8 @@ class Connection(HttpToolsProtocol):
 
     def _settle(self) -> None:
         """Write a quick answer that waits before anything else."""
-        if self._waits:
-            self.quick.flush()
+        while self._waits and self.quick.flush():
+            pass
 
     def _rest(self) -> None:
         """Wait for a request, but not for ever. A timer that is there goes on: one does for many answers."""

@@ -5,27 +5,26 @@ A small model answers in less time than a task, a scope and the messages of ASGI
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from so1s_runtime.app import App, Inference, identity_in
 from so1s_runtime.asgi import Head, Response
-from so1s_runtime.call import Outcome, attempt
 from so1s_runtime.identity import Asked
 from so1s_runtime.pace import SMALL_BYTES
-from so1s_runtime.question import Question
 
 Fields = Sequence[tuple[bytes, bytes]]
 
 
-# Of requests that came together, so many at most are answered before the first answer is written.
-_MOST_TOGETHER = 32
-
 # Who asks after such a pause is likely to ask alone.
 _PAUSE_SECONDS = 0.0002
+
+# After so many, or so long, the loop has its turn, with health and what else came.
+_MOST_TOGETHER = 32
+_TURN_SECONDS = 0.005
 
 
 class Caller(Protocol):
@@ -47,24 +46,24 @@ class Waiting(NamedTuple):
     inference: Inference
     path: str
     head: Head
+    body: bytes
     standing: Fields
     started: float
-    question: Callable[[], Question[Response]]
 
 
 class QuickAnswers:
     """Answers for `inferences`, by their URLs as a request writes them; belongs to the event loop.
 
     Of several callers, those whose requests came in one round of the loop are answered at its end: to read
-    all and then to answer all is quicker by half than to change between the two, and they may share a call of
-    the model. Who asks alone is answered at once.
+    all, then to compute all, and then to write all is quicker by half than to change between these. Who asks
+    alone is answered at once.
     """
 
     def __init__(self, app: App, max_body_bytes: int) -> None:
         self.inferences = {path.encode(): inference for path, inference in app.inferences.items()}
         self.most_bytes = min(max_body_bytes, SMALL_BYTES)
         self._app = app
-        self._waiting: list[Waiting] = []
+        self._waiting: deque[Waiting] = deque()
         self._latest = 0  # who asked last, as `id`
         self._answered_at = 0.0
 
@@ -87,9 +86,8 @@ class QuickAnswers:
         headers = dict(fields)
         if b"content-encoding" in headers:
             return False
-        inference, head, waiting = self.inferences[url], Head(identity_in(headers), headers), self._waiting
-        question = partial(self._question, inference, head, body)
-        waiting.append(Waiting(caller, inference, url.decode(), head, standing, started, question))
+        head, waiting = Head(identity_in(headers), headers), self._waiting
+        waiting.append(Waiting(caller, self.inferences[url], url.decode(), head, body, standing, started))
         before, self._latest = self._latest, id(caller)
         if len(waiting) == 1:
             if before == self._latest or started - self._answered_at > _PAUSE_SECONDS:
@@ -98,37 +96,39 @@ class QuickAnswers:
                 asyncio.get_running_loop().call_soon(self.flush)
         return True
 
-    def flush(self) -> None:
-        """Answer all that wait."""
-        waiting, self._waiting = self._waiting, []
-        while waiting:
-            slots = self._app.worker.slots
-            most = max(1, min(_MOST_TOGETHER, slots.size - slots.taken))
-            self._answer_together(waiting[:most])
-            del waiting[:most]
-        self._answered_at = time.perf_counter()
+    def flush(self) -> bool:
+        """Answer those that wait; where they are many, or take long, the last of them in a later round.
 
-    def _answer_together(self, waiting: Sequence[Waiting]) -> None:
-        asks = [each.question for each in waiting]
-        together = attempt(lambda: self._app.worker.answer_now(asks))
-        outcomes = together.result or [together] * len(waiting)
-        for each, outcome in zip(waiting, outcomes, strict=True):
+        Tells whether any waited.
+        """
+        waiting, until = self._waiting, time.perf_counter() + _TURN_SECONDS
+        some = bool(waiting)
+        answers: list[tuple[Caller, bytes]] = []
+        while waiting and len(answers) < _MOST_TOGETHER:
+            each = waiting.popleft()
             try:
-                answer = self._answer(each, outcome)
+                answers.append((each.caller, self._answer(each)))
             except Exception as error:  # noqa: BLE001 - the others are answered all the same
                 each.caller.failed(error)
-            else:
-                each.caller.answered(answer)
+            if time.perf_counter() > until:
+                break
+        # All are written at once: callers that went on meanwhile would take turns with this on the processor.
+        for caller, answer in answers:
+            caller.answered(answer)
+        self._answered_at = time.perf_counter()
+        if waiting:
+            asyncio.get_running_loop().call_soon(self.flush)
+        return some
 
-    def _question(self, inference: Inference, head: Head, body: bytes) -> Question[Response]:
-        return self._app.tapped(inference.begin(head), head.identity)(body)
-
-    def _answer(self, waiting: Waiting, outcome: Outcome) -> bytes:
-        app, identity = self._app, waiting.head.identity
-        error = outcome.error
-        response = app.refusal(error, identity, waiting.path) if error else outcome.result
-        answer = _written(response, [*waiting.standing, *response.fields(), *app.headers(identity)])
-        asked = Asked(waiting.inference.template, "POST", waiting.path, identity, waiting.started)
+    def _answer(self, waiting: Waiting) -> bytes:
+        app, inference, path, head = self._app, waiting.inference, waiting.path, waiting.head
+        try:
+            ask = app.tapped(inference.begin(head), head.identity)
+            response = app.worker.answer_now(ask, waiting.body)
+        except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered
+            response = app.refusal(error, head.identity, path)
+        answer = _written(response, [*waiting.standing, *response.fields(), *app.headers(head.identity)])
+        asked = Asked(inference.template, "POST", path, head.identity, waiting.started)
         app.finished(asked, response.status)
         return answer
 

@@ -25,14 +25,14 @@ class Slots:
         self._wait_seconds = wait_seconds
         self._pace = pace
 
-    def take(self, number: int = 1) -> None:
-        """Take some. Raises RequestError (429), which tells when to come again."""
+    def take(self) -> None:
+        """Take one. Raises RequestError (429), which tells when to come again."""
         wait = self.taken * self._pace.seconds / self._threads
-        if self.taken + number > self.size:
+        if self.taken >= self.size:
             raise _refusal(f"{self.size} requests are in work already", wait)
         if wait > self._wait_seconds and self.taken > self._threads:
             raise _refusal(f"{self.taken} requests are in work, which take about {wait:.1f} s", wait)
-        self.taken += number
+        self.taken += 1
 
     def free(self, number: int = 1) -> None:
         """Give some back."""

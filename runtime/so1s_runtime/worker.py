@@ -15,8 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from so1s_runtime import batching
-from so1s_runtime.call import Call, Outcome, attempt
-from so1s_runtime.errors import RequestError
+from so1s_runtime.call import Call, Outcome, answerable, attempt, is_answerable
 from so1s_runtime.pace import Pace
 from so1s_runtime.question import Question
 from so1s_runtime.settings import Settings
@@ -59,17 +58,16 @@ class Worker:
         self.pace.seconds = trial.seconds
         self._gathering.rows = batch_rows if trial.batching_pays else 1
 
-    def answer_now(self, asks: Sequence[Callable[[], Question]]) -> list[Outcome]:
-        """Ask a quick model on the event loop; the outcomes are RequestErrors (429) where too much waits."""
-        number = len(asks)
+    def answer_now(self, ask: Ask[T], content: Any) -> T:
+        """Decode what has come with `ask`, and ask a quick model.
+
+        Raises RequestError: 429 where too much waits, and what `ask` does.
+        """
+        self.slots.take()
         try:
-            self.slots.take(number)
-        except RequestError as refused:
-            return [Outcome(error=refused)] * number
-        try:
-            return self._answer_here(asks)
+            return self._answer_here(ask, content)
         finally:
-            self.slots.free(number)
+            self.slots.free()
 
     async def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T]) -> T:
         """Take a slot, read the body, decode it with `ask`, and ask the model.
@@ -80,31 +78,31 @@ class Worker:
         try:
             content = await body()
             if self.pace.is_quick(len(content)):
-                result, error = self._answer_here([partial(ask, content)])[0]
-                if not error:
-                    self.slots.free()
-                    return result
-                try:
-                    raise error
-                finally:
-                    del error  # whose traceback holds this frame
+                answer = self._answer_here(ask, content)
+                self.slots.free()
+                return answer
         except BaseException:
             self.slots.free()
             raise
         return await self._answer_in_thread(partial(ask, content))
 
-    def _answer_here(self, asks: Sequence[Callable[[], Question]]) -> list[Outcome]:
+    def _answer_here(self, ask: Ask[T], content: Any) -> T:
         """On the event loop."""
         in_doubt = self.pace.in_doubt
         clock = time.thread_time if in_doubt else time.perf_counter
         began = clock()
-        outcomes = answer_all(asks, self._gathering.rows)
-        seconds = (clock() - began) / len(asks)
-        if in_doubt:
-            self.pace.see_work(seconds)
-        else:
-            self.pace.see_duration(seconds)
-        return outcomes
+        try:
+            return ask(content).answer()
+        except BaseException as raised:
+            if is_answerable(raised):
+                raise
+            raise answerable(raised) from raised
+        finally:
+            seconds = clock() - began
+            if in_doubt:
+                self.pace.see_work(seconds)
+            else:
+                self.pace.see_duration(seconds)
 
     async def _answer_in_thread(self, ask: Callable[[], Question[T]]) -> T:
         """The slot is held until the thread is done, as a running call cannot be stopped."""

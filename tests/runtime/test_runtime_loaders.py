@@ -129,15 +129,18 @@ def test_a_model_that_rejects_zeros_must_declare_its_signature(tmp_path):
         loader("skops").inspect(path)
 
 
-def test_values_that_a_model_refuses_are_an_error_of_the_caller(tmp_path):
+def test_values_that_a_model_refuses_are_an_error_of_the_caller_once_it_has_answered(tmp_path):
     model = make_pipeline(PowerTransformer("box-cox"), LogisticRegression(max_iter=500))
     predict = loader("skops").load(dump(model, tmp_path), 1)
+    refused = {"x": np.full((1, 4), -1.0)}
+    with pytest.raises(ValueError, match="strictly positive"):
+        predict(refused, ["label"])
+    np.testing.assert_array_equal(predict({"x": IRIS.data}, ["label"])[0], model.predict(IRIS.data))
     with pytest.raises(
         RequestError, match=r"values: The Box-Cox transformation .*strictly positive"
     ) as caught:
-        predict({"x": np.full((1, 4), -1.0)}, ["label"])
+        predict(refused, ["label"])
     assert (caught.value.status, caught.value.body["field"]) == (400, "x")
-    np.testing.assert_array_equal(predict({"x": IRIS.data}, ["label"])[0], model.predict(IRIS.data))
 
 
 def test_a_model_of_named_columns_is_told_how_to_declare_them(tmp_path):

@@ -1,11 +1,13 @@
 """Quick answers, and what goes the common way instead; a caller must not see which way its request went."""
 
 import asyncio
+import gc
 import json
 import math
 import re
 import socket
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Self
 from unittest.mock import AsyncMock
@@ -110,27 +112,18 @@ async def test_callers_that_ask_in_one_round_of_the_loop_are_answered_at_its_end
     assert statuses(callers) == [[b"200"]] * 3
 
 
-async def test_they_share_a_call_of_the_model_where_that_pays(ask, app):
-    rows = []
-
-    def counting(inputs, outputs):
-        rows.append(len(inputs["x"]))
-        return double(inputs, outputs)
-
-    app.model = Model(MANIFEST, counting)
-    app.worker._gathering.rows = 4
-    callers = [ask(b'{"x":[[%d,0]]}' % number) for number in range(6)]
-    await asyncio.sleep(0)
-    assert [json.loads(each.answers[0].rpartition(b"\r\n")[2])["y"] for each in callers] == [
-        [2.0 * number] for number in range(6)
-    ]
-    assert rows == [4, 2]
-
-
 async def test_one_that_is_wrong_is_told_so_alone(ask):
     callers = [ask(body) for body in (b'{"x":[[3,0]]}', b"{", b'{"x":[[-1,0]]}', b'{"x":[[4,0]]}')]
     await asyncio.sleep(0)
     assert statuses(callers) == [[b"200"], [b"400"], [b"500"], [b"200"]]
+
+
+async def test_the_loop_has_its_turn_between_answers_that_take_long(ask, monkeypatch):
+    monkeypatch.setattr("so1s_runtime.quick._TURN_SECONDS", 0.0)
+    callers = [ask() for _ in range(3)]
+    for number in (1, 2, 3):
+        await asyncio.sleep(0)
+        assert statuses(callers) == [[b"200"]] * number + [[]] * (3 - number)
 
 
 async def test_more_callers_than_slots_are_answered_one_after_the_other(ask, app):
@@ -139,6 +132,27 @@ async def test_more_callers_than_slots_are_answered_one_after_the_other(ask, app
     await asyncio.sleep(0)
     assert statuses(callers) == [[b"200"]] * 7
     assert app.worker.slots.taken == 0
+
+
+async def test_one_slow_answer_among_quick_ones_sends_the_next_requests_to_threads(ask, app, monkeypatch):
+    monkeypatch.setattr("so1s_runtime.pace.QUICK_SECONDS", 0.0)
+    for _ in range(2):
+        ask()
+        await asyncio.sleep(0)
+    assert not app.worker.pace.is_quick(1)
+
+
+async def test_nothing_of_a_request_that_is_refused_is_kept(ask):
+    caller, _ = ask(b"{"), ask()
+    seen = weakref.ref(caller)
+    gc.disable()
+    try:
+        await asyncio.sleep(0)
+        assert caller.answers
+        del caller
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_fault_of_the_server_leaves_nobody_without_an_answer(ask, app, monkeypatch):

@@ -5,6 +5,7 @@ statistics and test tools, and into NumPy's wrapper for Fortran, of which a fitt
 """
 
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -19,6 +20,8 @@ _DEFERRED: Mapping[str, frozenset[str]] = {
     "scipy.spatial.transform": frozenset(),
     "scipy.stats": frozenset({"chi2", "gmean", "rankdata", "spearmanr"}),
 }
+
+_LOCK = threading.Lock()
 
 
 def install() -> None:
@@ -101,6 +104,7 @@ class _Later:
 def _module(stand_in: _StandIn) -> ModuleType:
     """What it stands in for: imported as any module is, so that threads wait for each other as ever."""
     name = stand_in.__name__
-    if sys.modules.get(name) is stand_in:
-        sys.modules.pop(name, None)
+    with _LOCK:  # or a second thread would take out what the first one is importing
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
     return import_module(name)

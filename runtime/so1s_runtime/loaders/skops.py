@@ -28,19 +28,24 @@ def inspect(path: Path) -> Signature:
 def load(path: Path, threads: int) -> Predictor:
     """A predictor that hands its one input, whatever its name, to the estimator's methods.
 
-    It raises RequestError for rows that the estimator refuses. All of its code is the libraries', and it
-    answered the warm-up; so it is the values that it does not take, such as a category it was not fitted on.
+    Once it has answered, as in the warm-up, it raises RequestError for rows that the estimator refuses: all
+    of its code is the libraries', so it is the values that it does not take, such as an unknown category.
     """
     predict = estimators.predictor(estimator(path), threads)
+    has_answered = False
 
     def refusing(inputs: Mapping[str, Any], outputs: Sequence[str]) -> Sequence[Any]:
+        nonlocal has_answered
         try:
-            return predict(inputs, outputs)
+            answer = predict(inputs, outputs)
         except ValueError as error:
+            if not has_answered:
+                raise
             said = str(error).partition("\n")[0]  # what follows is advice to who fits the model
-            raise RequestError(
-                f"the model does not take these values: {said}", field=next(iter(inputs))
-            ) from None
+            message = f"the model does not take these values: {said}"
+            raise RequestError(message, field=next(iter(inputs))) from None
+        has_answered = True
+        return answer
 
     return refusing
 

@@ -149,6 +149,8 @@ class Subscriber:
 
     def _rest_if_idle(self) -> None:
         left = self._taken_at + _REST_SECONDS - time.monotonic()
+        if self._in_hand or self._failures:  # a partition waits for the end of a handler or of a backoff
+            left = _REST_SECONDS
         if left > 0:
             self._rest = asyncio.get_running_loop().call_later(left, self._rest_if_idle)
         else:
