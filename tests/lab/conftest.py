@@ -20,6 +20,7 @@ from so1s_lab.manifests import namespace as namespace_manifest
 from so1s_lab.node import Node
 from so1s_lab.part import Part
 from so1s_lab.runner import Runner
+from tests.lab.cluster import cluster_prometheus, parts  # noqa: F401 - fixtures, which a session has once
 from tests.lab.missing import skipped_where_missing
 from tests.lab.parts import (  # noqa: F401 - fixtures
     autoscaling_rules,
@@ -83,9 +84,9 @@ def _names(process: psutil.Process, directory: Path) -> bool:
 def start(lab: Runner) -> Start:
     """Starts parts together: `start(kafka)`."""
 
-    def start_or_skip(*parts: Part) -> None:
+    def start_or_skip(*together: Part) -> None:
         with skipped_where_missing():
-            lab.start(*parts)
+            lab.start(*together)
 
     return start_or_skip
 

@@ -24,7 +24,6 @@ from so1s_lab import CHECKOUT
 from so1s_lab.helm import CHART, Helm, HelmError
 from so1s_lab.installation import SYSTEM, Installation, Parts
 from so1s_lab.ports import any_port
-from tests.lab.cluster import cluster_prometheus, parts
 from tests.lab.missing import skipped_where_missing
 from tests.lab.test_service_images_in_containers import TAG, base_layout, image
 from tests.scenarios.models import ROWS, predicted, write_model

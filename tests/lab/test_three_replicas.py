@@ -14,7 +14,7 @@ from so1s_lab.platform import ClusterPlan
 from so1s_lab.ports import any_port
 from so1s_local.process import Unit
 from so1s_local.units import answers
-from tests.lab.cluster import InCluster, cluster_prometheus, parts, running
+from tests.lab.cluster import InCluster, running
 from tests.scenarios.running import until
 from tests.scenarios.test_chain import (
     test_a_version_that_is_published_again_is_answered_again,
@@ -22,7 +22,7 @@ from tests.scenarios.test_chain import (
     test_every_window_is_charged_once_and_the_chain_is_explained,
 )
 
-# ruff: noqa: F401, F811 - what is imported are fixtures, and the scenarios that a laptop's platform passes too
+# ruff: noqa: F401 - what is imported are fixtures, and the scenarios that a laptop's platform passes too
 
 TWINS = (1, 2)
 """Beside the first of each service."""

@@ -1,7 +1,7 @@
 """The whole chain on real parts: S3, Kafka, a registry, a kubelet, Istio; no service knows the difference."""
 
 from so1s.events import UsageSampled
-from tests.lab.cluster import InCluster, cluster_prometheus, parts, platform
+from tests.lab.cluster import InCluster, platform
 from tests.lab.scaling_chain import (
     grows_and_shrinks,
     metrics_server,
