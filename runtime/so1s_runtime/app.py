@@ -20,11 +20,11 @@ from so1s_runtime.metrics import CONTENT_TYPE, Metrics
 from so1s_runtime.model import Model, warm_up_inputs
 from so1s_runtime.payloads import Payloads
 from so1s_runtime.settings import Settings
-from so1s_runtime.slots import retry_after
+from so1s_runtime.slots import Received, retry_after
 from so1s_runtime.worker import Ask, Worker
 
 # Written by nginx for a caller that went away; it reaches metrics and logs only.
-_CALLER_GONE = 499
+CALLER_GONE = 499
 
 _NAMED_BY = (b"x-request-id", b"x-correlation-id", b"traceparent")
 _NAMES = frozenset(_NAMED_BY)
@@ -66,8 +66,9 @@ class App:
         self.payloads: Payloads | None = None
         self.draining = False
         self.worker = Worker(settings)
-        self.metrics = Metrics(manifest, lambda: self.worker.slots.taken)
+        self.metrics = Metrics(manifest, lambda: self.worker.slots.taken + self.worker.slots.queued)
         self._settings = settings
+        self.received = Received(settings.max_concurrency * settings.max_body_bytes)
         self.inferences = self._inferences()
         self._label = (b"x-model", f"{manifest.name}@{manifest.version}".encode())
         self._routes = self._paths()
@@ -120,7 +121,7 @@ class App:
             status = response.status
             await response.send(send, self.headers(request.identity))
         except CallerGoneError:
-            status = _CALLER_GONE
+            status = CALLER_GONE
         template = route.template if route else "other"
         asked = Asked(template, scope["method"], scope["path"], request.identity, started)
         self.finished(asked, status)
@@ -166,7 +167,7 @@ class App:
     def _ask(self, begin: Callable[[Head], Ask[Response]], request: Request) -> Awaitable[Response]:
         settings = self._settings
         ask = begin(request)
-        body = partial(request.body, settings.max_body_bytes, settings.body_seconds)
+        body = partial(request.body, settings.max_body_bytes, settings.body_seconds, self.received)
         return self.answer(body, ask, request.identity)
 
     def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T], identity: Identity) -> Awaitable[T]:

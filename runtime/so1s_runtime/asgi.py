@@ -10,6 +10,7 @@ import orjson
 
 from so1s_runtime.errors import RequestError
 from so1s_runtime.identity import Identity
+from so1s_runtime.slots import Received
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -41,8 +42,11 @@ class Request(Head):
 
     receive: Receive
 
-    async def body(self, max_bytes: int, seconds: float) -> bytes:
-        """The whole body. Raises RequestError if it is too large (413), too slow (408) or encoded (415)."""
+    async def body(self, max_bytes: int, seconds: float, received: Received) -> bytes:
+        """The whole body; what comes in pieces counts as `received` meanwhile.
+
+        Raises RequestError: 413 if too large, 408 if too slow, 415 if encoded; and what `received` does.
+        """
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise RequestError("send the body without a content-encoding", status=415)
         if int(self.headers.get(b"content-length", b"0")) > max_bytes:
@@ -53,17 +57,23 @@ class Request(Head):
             if len(body) > max_bytes:
                 raise _too_large(max_bytes)
             return body
-        return await self._rest(message, max_bytes, seconds)
+        return await self._rest(message, max_bytes, seconds, received)
 
-    async def _rest(self, message: Message, max_bytes: int, seconds: float) -> bytes:
+    async def _rest(self, message: Message, max_bytes: int, seconds: float, received: Received) -> bytes:
         deadline = asyncio.get_running_loop().time() + seconds
-        body = bytearray(message["body"])
-        while message.get("more_body"):
-            message = await _within(deadline - asyncio.get_running_loop().time(), self.receive())
-            body += message.get("body", b"")
-            if len(body) > max_bytes:
-                raise _too_large(max_bytes)
-        return bytes(body)
+        body = bytearray()
+        try:
+            while True:
+                piece = message.get("body", b"")
+                received.add(len(piece))
+                body += piece
+                if len(body) > max_bytes:
+                    raise _too_large(max_bytes)
+                if not message.get("more_body"):
+                    return bytes(body)
+                message = await _within(deadline - asyncio.get_running_loop().time(), self.receive())
+        finally:
+            received.forget(len(body))
 
 
 @dataclass(slots=True)

@@ -45,7 +45,6 @@ class Connection(HttpToolsProtocol):
     _gathered: bytes | None = None  # of a body, whose request may be answered here once it is whole
     _is_proposal = False  # of another protocol
     _was_quick = False  # A read with many requests must not keep other callers waiting: one of them is quick.
-    _waits = False  # for a quick answer, which comes before anything else is done here
     _resting_since: float | None = None  # on the loop's clock; None while a request comes or is in work
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -71,7 +70,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Take the first bytes of a request; its scope waits until ASGI needs one."""
-        self._settle()
+        self.quick.settle(self)
         self._is_in_head = self._head_is_new = True
         self._resting_since, self._head_bytes = None, 0
         self.url, self.headers, self.expect_100_continue = b"", [], False
@@ -113,24 +112,26 @@ class Connection(HttpToolsProtocol):
                 self._rest()
             return
         gathered, self._gathered = self._gathered, None
-        self._was_quick = self._waits = True
+        self._was_quick = True
         standing = self.server_state.default_headers
         if not self.quick.ask(self, self.url, self._fields, gathered, standing):
-            self._was_quick = self._waits = False
-            self._go_the_common_way(gathered)
-            super().on_message_complete()
+            self._was_quick = False
+            self.declined(gathered)
 
     def answered(self, answer: bytes) -> None:
         """Write a quick answer."""
-        self._waits = False
         self.server_state.total_requests += 1
         if not self.transport.is_closing():  # its caller has not gone meanwhile
             self.transport.write(answer)
             self._rest()
 
+    def declined(self, body: bytes) -> None:
+        """Hand a whole request to ASGI after all."""
+        self._go_the_common_way(body)
+        super().on_message_complete()
+
     def failed(self, error: BaseException | None) -> None:
         """End, by a fault of the server."""
-        self._waits = False
         log(logging.ERROR, "connection failed", error=error)
         self._end(b"500 Internal Server Error")
 
@@ -157,8 +158,13 @@ class Connection(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def eof_received(self) -> None:
+        """Answer what waits before the connection is closed, as who sends no more may still read."""
+        self.quick.settle(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End; a timer left behind, as uvicorn does after a reset, would keep everything for an hour."""
+        self.quick.forget(self)
         self._lift_limit()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
@@ -234,13 +240,8 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close once all is answered."""
-        self._settle()
+        self.quick.settle(self)
         super().shutdown()
-
-    def _settle(self) -> None:
-        """Write a quick answer that waits before anything else."""
-        while self._waits and self.quick.flush():
-            pass
 
     def _rest(self) -> None:
         """Wait for a request, but not for ever. A timer that is there goes on: one does for many answers."""

@@ -5,22 +5,21 @@ A small model answers in less time than a task, a scope and the messages of ASGI
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from so1s_runtime.app import App, Inference, identity_in
+from so1s_runtime.app import CALLER_GONE, App, Inference, identity_in
 from so1s_runtime.asgi import Head, Response
+from so1s_runtime.errors import RequestError
 from so1s_runtime.identity import Asked
 from so1s_runtime.pace import SMALL_BYTES
 
 Fields = Sequence[tuple[bytes, bytes]]
 
-
-# Who asks after such a pause is likely to ask alone.
-_PAUSE_SECONDS = 0.0002
 
 # After so many, or so long, the loop has its turn, with health and what else came.
 _MOST_TOGETHER = 32
@@ -32,6 +31,10 @@ class Caller(Protocol):
 
     def answered(self, answer: bytes) -> None:
         """Take a whole HTTP/1.1 answer."""
+        ...
+
+    def declined(self, body: bytes) -> None:
+        """Go the common way after all: the model is not quick any more, or the server is about to go."""
         ...
 
     def failed(self, error: Exception) -> None:
@@ -49,6 +52,7 @@ class Waiting(NamedTuple):
     body: bytes
     standing: Fields
     started: float
+    refused: RequestError | None = None
 
 
 class QuickAnswers:
@@ -63,14 +67,15 @@ class QuickAnswers:
         self.inferences = {path.encode(): inference for path, inference in app.inferences.items()}
         self.most_bytes = min(max_body_bytes, SMALL_BYTES)
         self._app = app
-        self._waiting: deque[Waiting] = deque()
-        self._latest = 0  # who asked last, as `id`
-        self._answered_at = 0.0
+        self._pace = app.worker.pace
+        self._slots = app.worker.slots
+        self._waiting: OrderedDict[Caller, Waiting] = OrderedDict()  # each caller has one request at most
+        self._is_due = False  # A turn comes in the next round.
+        self._latest: Caller | None = None  # who asked last, while it is there
 
     def are_possible(self) -> bool:
         """Whether a body of `most_bytes` may be answered quickly at present."""
-        app = self._app
-        return not app.draining and app.worker.pace.is_quick(self.most_bytes)
+        return not self._app.draining and self._pace.is_quick(self.most_bytes)
 
     def ask(self, caller: Caller, url: bytes, fields: Fields, body: bytes, standing: Fields) -> bool:
         """Answer a request soon; False where it has to go the common way, as its body is encoded.
@@ -86,51 +91,103 @@ class QuickAnswers:
         headers = dict(fields)
         if b"content-encoding" in headers:
             return False
-        head, waiting = Head(identity_in(headers), headers), self._waiting
-        waiting.append(Waiting(caller, self.inferences[url], url.decode(), head, body, standing, started))
-        before, self._latest = self._latest, id(caller)
-        if len(waiting) == 1:
-            if before == self._latest or started - self._answered_at > _PAUSE_SECONDS:
-                self.flush()
-            else:
-                asyncio.get_running_loop().call_soon(self.flush)
+        head = Head(identity_in(headers), headers)
+        asked = Waiting(caller, self.inferences[url], url.decode(), head, body, standing, started)
+        before, self._latest = self._latest, caller
+        if before in (caller, None) and not self._waiting:
+            self._answer_together([asked])
+            return True
+        try:
+            self._slots.expect(len(self._waiting), at_once=1)
+        except RequestError as error:
+            self._answer_together([asked._replace(refused=error)])
+            return True
+        self._waiting[caller] = asked
+        self._slots.queued += 1
+        self._come_soon()
         return True
 
-    def flush(self) -> bool:
-        """Answer those that wait; where they are many, or take long, the last of them in a later round.
+    def settle(self, caller: Caller) -> None:
+        """Answer what waits of a caller at once, as more comes behind it."""
+        if asked := self._waiting.get(caller):
+            self._remove(asked)
+            self._answer_together([asked])
 
-        Tells whether any waited.
+    def forget(self, caller: Caller) -> None:
+        """Leave unanswered what waits of a caller, who is gone."""
+        if asked := self._waiting.get(caller):
+            self._remove(asked)
+            self._finished(asked, CALLER_GONE)
+        if self._latest is caller:
+            self._latest = None
+
+    def _remove(self, asked: Waiting) -> None:
+        del self._waiting[asked.caller]
+        self._slots.queued -= 1
+
+    def _come_soon(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Answer those that wait; where they are many, or take long, the last of them in a later round."""
+        self._is_due = False
+        began = time.perf_counter()
+        try:
+            if answered := self._answer_together(self._next(began + _TURN_SECONDS)):
+                self._pace.see((time.perf_counter() - began) / answered)
+        finally:
+            if self._waiting:
+                self._come_soon()
+
+    def _next(self, end: float) -> Iterator[Waiting]:
+        """Those that are answered in this turn."""
+        for caller in list(islice(self._waiting, _MOST_TOGETHER)):
+            asked = self._waiting[caller]
+            self._remove(asked)
+            if self.are_possible():
+                yield asked
+            else:
+                caller.declined(asked.body)
+            if time.perf_counter() > end:
+                return
+
+    def _answer_together(self, asked: Iterable[Waiting]) -> int:
+        """Compute all and then write all: callers that went on meanwhile would take turns on the processor.
+
+        Returns how many were answered.
         """
-        waiting, until = self._waiting, time.perf_counter() + _TURN_SECONDS
-        some = bool(waiting)
-        answers: list[tuple[Caller, bytes]] = []
-        while waiting and len(answers) < _MOST_TOGETHER:
-            each = waiting.popleft()
+        answers: list[tuple[Waiting, int, bytes]] = []
+        for each in asked:
             try:
-                answers.append((each.caller, self._answer(each)))
+                answers.append((each, *self._answer(each)))
             except Exception as error:  # noqa: BLE001 - the others are answered all the same
                 each.caller.failed(error)
-            if time.perf_counter() > until:
-                break
-        # All are written at once: callers that went on meanwhile would take turns with this on the processor.
-        for caller, answer in answers:
-            caller.answered(answer)
-        self._answered_at = time.perf_counter()
-        if waiting:
-            asyncio.get_running_loop().call_soon(self.flush)
-        return some
+        for each, status, answer in answers:
+            try:
+                self._finished(each, status)
+                each.caller.answered(answer)
+            except Exception as error:  # noqa: BLE001 - the others are answered all the same
+                each.caller.failed(error)
+        return len(answers)
 
-    def _answer(self, waiting: Waiting) -> bytes:
-        app, inference, path, head = self._app, waiting.inference, waiting.path, waiting.head
+    def _answer(self, asked: Waiting) -> tuple[int, bytes]:
+        """The status and all that is written."""
+        app, identity = self._app, asked.head.identity
         try:
-            ask = app.tapped(inference.begin(head), head.identity)
-            response = app.worker.answer_now(ask, waiting.body)
+            if asked.refused:
+                raise asked.refused  # noqa: TRY301 - answered as any other refusal
+            ask = app.tapped(asked.inference.begin(asked.head), identity)
+            response = app.worker.answer_now(ask, asked.body)
         except Exception as error:  # noqa: BLE001 - the model is foreign code: whatever it raises is answered
-            response = app.refusal(error, head.identity, path)
-        answer = _written(response, [*waiting.standing, *response.fields(), *app.headers(head.identity)])
-        asked = Asked(inference.template, "POST", path, head.identity, waiting.started)
-        app.finished(asked, response.status)
-        return answer
+            response = app.refusal(error, identity, asked.path)
+        fields = [*asked.standing, *response.fields(), *app.headers(identity)]
+        return response.status, _written(response, fields)
+
+    def _finished(self, asked: Waiting, status: int) -> None:
+        template, identity = asked.inference.template, asked.head.identity
+        self._app.finished(Asked(template, "POST", asked.path, identity, asked.started), status)
 
 
 def _written(response: Response, fields: Fields) -> bytes:

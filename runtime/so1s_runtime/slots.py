@@ -15,28 +15,63 @@ class Slots:
     """Counts the requests in work or waiting; refuses one more than `size`, or one that would wait too long.
 
     `threads` is how many are worked on at once; the wait is what the ones before it take at the model's pace.
+    `queued` are those that hold no slot: they are still received, or wait for their turn on the event loop.
     It belongs to the event loop: other threads must not touch it.
     """
 
     def __init__(self, size: int, threads: int, wait_seconds: float, pace: Pace) -> None:
         self.size = size
         self.taken = 0
+        self.queued = 0
         self._threads = threads
         self._wait_seconds = wait_seconds
         self._pace = pace
 
     def take(self) -> None:
         """Take one. Raises RequestError (429), which tells when to come again."""
-        wait = self.taken * self._pace.seconds / self._threads
-        if self.taken >= self.size:
-            raise _refusal(f"{self.size} requests are in work already", wait)
-        if wait > self._wait_seconds and self.taken > self._threads:
-            raise _refusal(f"{self.taken} requests are in work, which take about {wait:.1f} s", wait)
+        self.check()
         self.taken += 1
+
+    def check(self) -> None:
+        """Raises RequestError (429) where none can be taken."""
+        if self.taken >= self.size:
+            wait = self._wait(self.taken, self._threads)
+            raise _refusal(f"{self.size} requests are in work already", wait)
+        self.expect(self.taken, self._threads)
+
+    def expect(self, before: int, at_once: int) -> None:
+        """Raises RequestError (429) where one behind `before`, worked on `at_once`, would wait too long."""
+        wait = self._wait(before, at_once)
+        if wait > self._wait_seconds and before > at_once:
+            raise _refusal(f"{before} requests are in work, which take about {wait:.1f} s", wait)
+
+    def _wait(self, before: int, at_once: int) -> float:
+        return before * self._pace.seconds / at_once
 
     def free(self, number: int = 1) -> None:
         """Give some back."""
         self.taken -= number
+
+
+class Received:
+    """Counts the bytes of bodies whose rest is on its way; refuses more than `most` of them.
+
+    It bounds memory where who sends slowly holds no slot.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.bytes = 0
+        self._most = most
+
+    def add(self, size: int) -> None:
+        """Count some more. Raises RequestError (429) where there is no room for them."""
+        if self.bytes + size > self._most:
+            raise _refusal("too much is being received already", 1)
+        self.bytes += size
+
+    def forget(self, size: int) -> None:
+        """Count as many no more."""
+        self.bytes -= size
 
 
 def _refusal(reason: str, wait: float) -> RequestError:

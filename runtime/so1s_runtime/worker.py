@@ -70,13 +70,19 @@ class Worker:
             self.slots.free()
 
     async def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T]) -> T:
-        """Take a slot, read the body, decode it with `ask`, and ask the model.
+        """Read the body, take a slot, decode the body with `ask`, and ask the model.
 
+        Who sends slowly holds no slot meanwhile. A caller that would get none is told before it has sent all.
         Raises RequestError: 429 where too much waits, 504 after the time limit, and what `ask` does.
         """
-        self.slots.take()
+        self.slots.check()
+        self.slots.queued += 1
         try:
             content = await body()
+        finally:
+            self.slots.queued -= 1
+        self.slots.take()
+        try:
             if self.pace.is_quick(len(content)):
                 answer = self._answer_here(ask, content)
                 self.slots.free()

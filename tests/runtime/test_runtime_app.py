@@ -186,6 +186,63 @@ async def test_a_body_that_does_not_arrive_in_time_is_answered(skops_model, load
     assert app.worker.slots.taken == 0
 
 
+class Slow:
+    """A caller whose body comes as the test says."""
+
+    def __init__(self, app: App) -> None:
+        self._pieces = asyncio.Queue()
+        self._sent = []
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+        self._call = asyncio.ensure_future(app(scope, self._receive, self._send))
+
+    def send(self, piece: bytes, *, is_last: bool = False) -> None:
+        self._pieces.put_nowait({"type": "http.request", "body": piece, "more_body": not is_last})
+
+    def go(self) -> None:
+        self._pieces.put_nowait({"type": "http.disconnect"})
+
+    async def status(self) -> int:
+        await self._call
+        return self._sent[0]["status"]
+
+    async def _receive(self):
+        return await self._pieces.get()
+
+    async def _send(self, message):
+        self._sent.append(message)
+
+
+async def test_callers_that_send_slowly_hold_no_slot(skops_model, loaded_app, client_of):
+    app = loaded_app(skops_model.directory, max_concurrency=1)
+    slow = [Slow(app) for _ in range(3)]
+    for each in slow:
+        each.send(b"[")
+    await until(lambda: app.received.bytes == 3)
+    async with client_of(app) as client:
+        assert (await client.post("/predict", json=[ROW])).status_code == 200
+        assert "http_requests_in_flight 3.0" in (await client.get("/metrics")).text
+    for each in slow:
+        each.send(json.dumps([ROW]).encode()[1:], is_last=True)
+        assert await each.status() == 200
+    assert (app.received.bytes, app.worker.slots.queued, app.worker.slots.taken) == (0, 0, 0)
+
+
+async def test_bodies_that_come_in_pieces_have_bounded_room(skops_model, loaded_app):
+    app = loaded_app(skops_model.directory, max_concurrency=1, max_body_bytes=300)
+    first, second = Slow(app), Slow(app)
+    first.send(b" " * 200)
+    await until(lambda: app.received.bytes == 200)
+    second.send(b" " * 101)
+    assert await second.status() == 429
+    second = Slow(app)
+    second.send(b" " * 100)
+    await until(lambda: app.received.bytes == 300)
+    first.go()
+    await until(lambda: app.received.bytes == 100)
+    second.send(json.dumps([ROW]).encode(), is_last=True)
+    assert await second.status() == 200
+
+
 async def test_a_caller_that_goes_away_leaves_no_slot_taken(skops_model, loaded_app):
     app = loaded_app(skops_model.directory)
 

@@ -194,6 +194,29 @@ async def test_a_message_that_does_not_come_in_time_ends_the_call(skops_model, l
     assert app.worker.slots.taken == 0
 
 
+async def test_callers_whose_message_does_not_come_hold_no_slot_and_are_bounded(
+    skops_model, loaded_app, body
+):
+    async def never():
+        await asyncio.Event().wait()
+        yield b""
+
+    app = loaded_app(skops_model.directory, max_concurrency=2)
+    async with client_of(app) as client, client_of(app) as other:
+        slow = asyncio.ensure_future(client.stream("ModelInfer", never()))
+        await until(lambda: app.received.bytes)
+        assert app.worker.slots.taken == 0
+        assert await other.call("ModelInfer", body)
+        more = asyncio.ensure_future(client.stream("ModelInfer", never()))
+        await until(lambda: app.worker.slots.queued == 2)
+        refused = await other.refused("ModelInfer", body)
+        assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for each in (slow, more):
+            each.cancel()
+        await until(lambda: not app.received.bytes)
+        assert await other.call("ModelInfer", body)
+
+
 async def test_a_call_without_a_message_or_with_too_large_a_one_is_refused(skops_model, loaded_app):
     async def nothing():
         return

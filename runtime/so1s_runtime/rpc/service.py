@@ -59,7 +59,7 @@ class Service(grpc.GenericRpcHandler):
             "ModelInfer": Method("/v2/models/{name}/infer", self._infer),
             "RepositoryIndex": Method("/v2/repository/index", self._index),
         }
-        # A stream is asked for, which one message is too: so it is read once there is a slot, and in time.
+        # A stream is asked for, which one message is too: so it is read where there is room, and in time.
         self._handlers = {
             f"/{_SERVICE}/{name}": grpc.stream_unary_rpc_method_handler(
                 partial(self._call, f"/{_SERVICE}/{name}", method)
@@ -93,12 +93,19 @@ class Service(grpc.GenericRpcHandler):
             self._app.finished(Asked(method.route, "POST", path, identity, started), status)
 
     async def _read(self, context: ServicerContext) -> bytes:
-        """The message. Raises RequestError if it does not come, or too slowly (408)."""
+        """The message. Raises RequestError if it does not come, too slowly (408), or beside too many (429).
+
+        How much of it has come is not known here: it counts as the largest one.
+        """
+        received, size = self._app.received, self._settings.max_body_bytes
+        received.add(size)
         try:
             async with asyncio.timeout(self._settings.body_seconds):
                 message = await context.read()
         except TimeoutError:
             raise RequestError("the request did not arrive in time", status=408) from None
+        finally:
+            received.forget(size)
         if message is EOF:
             raise RequestError("the call has no message")
         return message

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from so1s_runtime.app import App
+from so1s_runtime.asgi import Response
 from so1s_runtime.pace import SMALL_BYTES
 from so1s_runtime.quick import QuickAnswers
 
@@ -18,10 +19,14 @@ class Asking:
 
     def __init__(self) -> None:
         self.answers: list[bytes] = []
+        self.declined_bodies: list[bytes] = []
         self.errors: list[Exception] = []
 
     def answered(self, answer: bytes) -> None:
         self.answers.append(answer)
+
+    def declined(self, body: bytes) -> None:
+        self.declined_bodies.append(body)
 
     def failed(self, error: Exception) -> None:
         self.errors.append(error)
@@ -45,13 +50,25 @@ def test_a_quick_model_answers_at_once_with_the_standing_headers_and_its_own(app
     assert app.worker.slots.taken == 0
 
 
-@pytest.fixture
-def ask(app, busy):
-    """Asks for some other caller in this round of the loop."""
-    quick = QuickAnswers(app, max_body_bytes=50)
+ROW = b'{"x":[[3,0]]}'
 
-    def other(body: bytes = b'{"x":[[3,0]]}') -> Asking:
-        caller = Asking()
+
+@pytest.fixture
+def quick(app, busy) -> QuickAnswers:
+    """Somebody has just asked, and been answered."""
+    quick = QuickAnswers(app, max_body_bytes=50)
+    somebody = Asking()
+    quick.ask(somebody, b"/predict", [], ROW, [])
+    assert somebody.answers
+    return quick
+
+
+@pytest.fixture
+def ask(quick):
+    """Asks for one more caller in this round of the loop."""
+
+    def other(body: bytes = ROW, caller: Asking | None = None) -> Asking:
+        caller = caller or Asking()
         assert quick.ask(caller, b"/predict", [], body, [])
         return caller
 
@@ -120,6 +137,88 @@ async def test_a_fault_of_the_server_leaves_nobody_without_an_answer(ask, app, m
     monkeypatch.setattr(app, "finished", fail)
     await asyncio.sleep(0)
     assert [(each.answers, len(each.errors)) for each in callers] == [([], 1)] * 2
+
+
+async def test_a_caller_that_cannot_be_answered_keeps_nobody_else_waiting(ask, monkeypatch):
+    class Broken(Asking):
+        def answered(self, answer: bytes) -> None:
+            raise OSError(answer)
+
+    callers = [ask(), ask(caller=Broken()), ask()]
+    await asyncio.sleep(0)
+    callers.append(ask())
+    await asyncio.sleep(0)
+    assert statuses(callers) == [[b"200"], [], [b"200"], [b"200"]]
+
+
+async def test_what_waits_goes_to_threads_once_the_model_was_seen_to_be_slow(ask, app):
+    callers = [ask(), ask()]
+    app.worker.pace.see_work(math.inf)
+    await asyncio.sleep(0)
+    assert [(each.answers, each.declined_bodies) for each in callers] == [([], [ROW])] * 2
+
+
+async def test_a_caller_with_more_behind_it_is_answered_before_the_others(ask, quick):
+    callers = [ask() for _ in range(3)]
+    quick.settle(callers[1])
+    assert statuses(callers) == [[], [b"200"], []]
+    await asyncio.sleep(0)
+    assert statuses(callers) == [[b"200"]] * 3
+
+
+async def test_the_loop_has_its_turn_however_many_had_more_behind_them(ask, quick, monkeypatch):
+    monkeypatch.setattr("so1s_runtime.quick._TURN_SECONDS", 0.0)
+    callers = [ask() for _ in range(3)]
+    for _ in range(3):
+        quick.settle(ask())
+    for number in (1, 2, 3):
+        await asyncio.sleep(0)
+        assert statuses(callers) == [[b"200"]] * number + [[]] * (3 - number)
+
+
+async def test_who_goes_while_waiting_is_counted_as_gone_and_not_computed(ask, quick, app, monkeypatch):
+    gone, stays = ask(), ask()
+    asked = []
+    monkeypatch.setattr(app.worker, "answer_now", lambda _, body: asked.append(body) or Response(b"so"))
+    quick.forget(gone)
+    await asyncio.sleep(0)
+    assert statuses([gone, stays]) == [[], [b"200"]]
+    assert asked == [ROW]
+    assert b'http_requests_total{route="/predict",status="499"} 1.0' in app.metrics.exposition()
+
+
+async def test_those_that_wait_are_in_flight(ask, app):
+    ask(), ask()
+    assert b"http_requests_in_flight 2.0" in app.metrics.exposition()
+    await asyncio.sleep(0)
+    assert b"http_requests_in_flight 0.0" in app.metrics.exposition()
+
+
+async def test_one_that_would_wait_too_long_is_refused_at_once(ask, app):
+    app.worker.pace.see(8 * 3.0)  # an average of 3 s, where 5 are allowed
+    callers = [ask() for _ in range(3)]
+    assert statuses(callers) == [[], [], [b"429"]]
+    assert b"retry-after: 6\r\n" in callers[2].answers[0]
+    await asyncio.sleep(0)
+    assert statuses(callers) == [[b"200"], [b"200"], [b"429"]]
+
+
+async def test_answers_of_a_turn_tell_how_long_each_takes(ask, app):
+    app.worker.pace.see(1.0)
+    before = app.worker.pace.seconds
+    ask()
+    await asyncio.sleep(0)
+    assert app.worker.pace.seconds < before
+
+
+async def test_a_request_is_timed_until_its_answer_is_written(ask, app, monkeypatch):
+    seen = []
+    finished, compute = app.finished, app.worker.answer_now
+    monkeypatch.setattr(app, "finished", lambda *args: seen.append("told") or finished(*args))
+    monkeypatch.setattr(app.worker, "answer_now", lambda *args: seen.append("computed") or compute(*args))
+    ask(), ask()
+    await asyncio.sleep(0)
+    assert seen == ["computed", "computed", "told", "told"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What of a connection is answered quickly, and what is left to ASGI."""
 
 import asyncio
+import math
 import re
 from unittest.mock import AsyncMock
 
@@ -128,10 +129,38 @@ async def test_what_waits_is_answered_before_the_server_ends(wait):
     assert waiting.transport.is_closed
 
 
-async def test_a_caller_that_has_gone_leaves_no_timer_behind(wait):
+async def test_who_sends_no_more_gets_the_answer_that_waits(wait):
+    waiting = wait()
+    waiting.eof_received()
+    assert written(waiting) == [b"200"]
+
+
+async def test_what_waits_while_the_server_begins_to_drain_is_told_to_go_and_left(wait, app):
+    waiting = wait()
+    app.draining = True
+    await asyncio.sleep(0)
+    await asyncio.gather(*waiting.tasks)
+    assert b"connection: close\r\n" in b"".join(waiting.transport.written)
+    assert waiting.transport.is_closed
+
+
+async def test_what_waits_while_the_model_is_seen_to_be_slow_is_answered_by_asgi(wait, app):
+    waiting = wait()
+    app.worker.pace.see_work(math.inf)
+    await asyncio.sleep(0)
+    (task,) = waiting.tasks
+    await task
+    assert b"".join(waiting.transport.written).endswith(b'{"y":[6.0]}')
+    waiting.data_received(request(ROW))
+    await asyncio.gather(*waiting.tasks)
+    assert b"".join(waiting.transport.written).count(b"HTTP/1.1 200") == 2
+
+
+async def test_a_caller_that_has_gone_leaves_nothing_behind(wait, app):
     waiting = wait()
     waiting.transport.close()
     waiting.connection_lost(None)
+    assert app.worker.slots.queued == 0
     await asyncio.sleep(0)
     assert not written(waiting)
     assert not waiting.timeout_keep_alive_task
