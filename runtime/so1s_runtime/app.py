@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar
 
 from so1s_runtime import exchange, openapi, protocol
@@ -105,6 +105,9 @@ class App:
             "/v2/health/live": Route("/v2/health/live", "GET", self._live),
             "/v2/health/ready": Route("/v2/health/ready", "GET", self._ready),
         }
+        for change in ("load", "unload"):
+            template = f"/v2/repository/models/{{name}}/{change}"
+            routes[f"/v2/repository/models/{name}/{change}"] = Route(template, "POST", self._change)
         for prefix in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
             routes[prefix] = Route("/v2/models/{name}", "GET", self._model_metadata)
             routes[f"{prefix}/ready"] = Route("/v2/models/{name}/ready", "GET", self._ready)
@@ -165,10 +168,12 @@ class App:
     # These hand coroutines on, as each one more on the way costs.
 
     def _ask(self, begin: Callable[[Head], Ask[Response]], request: Request) -> Awaitable[Response]:
-        settings = self._settings
         ask = begin(request)
-        body = partial(request.body, settings.max_body_bytes, settings.body_seconds, self.received)
-        return self.answer(body, ask, request.identity)
+        return self.answer(partial(self._body, request), ask, request.identity)
+
+    def _body(self, request: Request) -> Awaitable[bytes]:
+        settings = self._settings
+        return request.body(settings.max_body_bytes, settings.body_seconds, self.received)
 
     def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T], identity: Identity) -> Awaitable[T]:
         """See `Worker.answer`; payloads are sampled on the way."""
@@ -211,11 +216,20 @@ class App:
         return json_response(protocol.server_metadata())
 
     async def _openapi(self, _: Request) -> Response:
-        sample = warm_up_inputs(self.manifest, self._settings.model_dir)
-        return json_response(openapi.document(self.manifest, sample))
+        return json_response(self._document)
 
-    async def _index(self, _: Request) -> Response:
-        return json_response(protocol.repository_index(self.manifest, ready=self.state is State.READY))
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return openapi.document(self.manifest, warm_up_inputs(self.manifest, self._settings.model_dir))
+
+    async def _index(self, request: Request) -> Response:
+        only_ready = protocol.asks_for_ready(await self._body(request))
+        ready = self.state is State.READY
+        return json_response(protocol.repository_index(self.manifest, ready=ready, only_ready=only_ready))
+
+    async def _change(self, _: Request) -> Response:
+        served = f"{self.manifest.name}@{self.manifest.version}"
+        raise RequestError(f"this server has {served} alone, from its image: publish another version instead")
 
     async def _model_metadata(self, _: Request) -> Response:
         return json_response(protocol.model_metadata(self.manifest, loader(self.manifest.format).PLATFORM))

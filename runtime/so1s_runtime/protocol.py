@@ -104,12 +104,24 @@ def model_metadata(manifest: Manifest, platform: str) -> dict[str, Any]:
     }
 
 
-def repository_index(manifest: Manifest, *, ready: bool) -> list[dict[str, str]]:
-    """The answer of `POST /v2/repository/index`: the one model that is served."""
+def repository_index(manifest: Manifest, *, ready: bool, only_ready: bool) -> list[dict[str, str]]:
+    """The answer of `POST /v2/repository/index`: the one model that is served, if that is asked for."""
     state, reason = (
         ("READY", "") if ready else ("UNAVAILABLE", "it is loading, or the server is about to stop")
     )
-    return [{"name": manifest.name, "version": manifest.version, "state": state, "reason": reason}]
+    model = {"name": manifest.name, "version": manifest.version, "state": state, "reason": reason}
+    return [model] if ready or not only_ready else []
+
+
+def asks_for_ready(body: bytes) -> bool:
+    """Whether the body of `POST /v2/repository/index` asks for ready models alone. Raises RequestError."""
+    request = tensors.load_json(body or b"{}")
+    if not isinstance(request, dict):
+        raise RequestError("the body must be an object")
+    only_ready = request.get("ready", False)
+    if not isinstance(only_ready, bool):
+        raise RequestError('"ready" must be true or false', field="ready")
+    return only_ready
 
 
 def _metadata(spec: TensorSpec) -> dict[str, Any]:

@@ -142,6 +142,30 @@ async def test_a_length_that_is_no_number_is_refused(client):
     assert answer.status_code == 400
 
 
-async def test_the_repository_holds_the_one_model(client):
-    answer = await client.post("/v2/repository/index", json={})
+@pytest.mark.parametrize("asked", [b"", b"{}", b'{"ready": true}'])
+async def test_the_repository_holds_the_one_model(client, asked):
+    answer = await client.post("/v2/repository/index", content=asked)
     assert answer.json() == [{"name": "iris", "version": "3", "state": "READY", "reason": ""}]
+
+
+async def test_a_model_that_is_not_ready_is_in_the_repository_unless_ready_ones_are_asked_for(
+    served, loaded_app, client_of
+):
+    app = loaded_app(served.directory)
+    app.draining = True
+    async with client_of(app) as client:
+        (model,) = (await client.post("/v2/repository/index", json={"ready": False})).json()
+        assert model["state"] == "UNAVAILABLE"
+        assert (await client.post("/v2/repository/index", json={"ready": True})).json() == []
+
+
+@pytest.mark.parametrize("asked", [b"[]", b"{", b'{"ready": 1}'])
+async def test_what_is_no_question_for_the_repository_is_refused(client, asked):
+    answer = await client.post("/v2/repository/index", content=asked)
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("change", ["load", "unload"])
+async def test_a_server_has_the_model_of_its_image_alone(client, change):
+    answer = await client.post(f"/v2/repository/models/iris/{change}")
+    assert (answer.status_code, "iris@3 alone" in answer.json()["error"]) == (400, True)

@@ -84,6 +84,10 @@ async def test_the_server_and_its_model_tell_of_themselves(app):
         assert said.name == "so1s-runtime"
         (model,) = messages.RepositoryIndexResponse.FromString(await client.call("RepositoryIndex")).models
         assert (model.name, model.version, model.state) == ("iris", "3", "READY")
+        app.draining = True
+        only_ready = messages.RepositoryIndexRequest(ready=True).SerializeToString()
+        said = messages.RepositoryIndexResponse.FromString(await client.call("RepositoryIndex", only_ready))
+        assert not said.models
 
 
 async def test_a_model_or_method_that_is_not_there_is_told_apart(app):

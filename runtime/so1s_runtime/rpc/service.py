@@ -135,8 +135,9 @@ class Service(grpc.GenericRpcHandler):
         said = protocol.model_metadata(manifest, loader(manifest.format).PLATFORM)
         return messages.ModelMetadataResponse(**said).SerializeToString()
 
-    async def _index(self, _: Call) -> bytes:
-        models = protocol.repository_index(self._app.manifest, ready=self._is_ready)
+    async def _index(self, call: Call) -> bytes:
+        asked = parse(messages.RepositoryIndexRequest, await call.read())
+        models = protocol.repository_index(self._app.manifest, ready=self._is_ready, only_ready=asked.ready)
         return messages.RepositoryIndexResponse(models=models).SerializeToString()
 
     @property
