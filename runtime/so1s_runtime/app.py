@@ -21,6 +21,7 @@ from so1s_runtime.model import Model, warm_up_inputs
 from so1s_runtime.payloads import Payloads
 from so1s_runtime.settings import Settings
 from so1s_runtime.slots import Received, retry_after
+from so1s_runtime.spans import Spans
 from so1s_runtime.worker import Ask, Worker
 
 # Written by nginx for a caller that went away; it reaches metrics and logs only.
@@ -64,6 +65,7 @@ class App:
         self.model: Model | None = None
         self.types = types_of(manifest.declared or as_declared(manifest.signature))
         self.payloads: Payloads | None = None
+        self.spans: Spans | None = None
         self.draining = False
         self.worker = Worker(settings)
         self.metrics = Metrics(manifest, lambda: self.worker.slots.taken + self.worker.slots.queued)
@@ -130,9 +132,11 @@ class App:
         self.finished(asked, status)
 
     def finished(self, asked: Asked, status: int) -> None:
-        """Count an answer, and log it where that is wanted."""
+        """Count an answer; log it, and tell its trace, where that is wanted."""
         seconds = time.perf_counter() - asked.started
         self.metrics.answered(asked.route, status, seconds)
+        if self.spans:
+            self.spans.finished(asked, status, seconds)
         if self._settings.access_log:
             fields: dict[str, Any] = {"method": asked.method, "path": asked.path, "status": status}
             fields |= {"milliseconds": round(seconds * 1000, 3), **asked.identity.log_fields()}

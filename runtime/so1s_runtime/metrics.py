@@ -44,6 +44,8 @@ class Metrics:
         waiting.set_function(in_flight)
         # By outcome, written or dropped: what was asked and answered, where a sink for it is named.
         self._payloads = Counter("payloads", "Payloads for the sink", ["outcome"], registry=registry)
+        # By outcome, written or dropped: requests of sampled traces, where a collector for them is named.
+        self._spans = Counter("spans", "Spans for the collector", ["outcome"], registry=registry)
         # Reading the model and the warm-up call; 0 until the model is ready.
         self.model_load_seconds = Gauge("model_load_seconds", "Time to load the model", registry=registry)
         # Always 1; the labels say what is served.
@@ -61,6 +63,10 @@ class Metrics:
     def payloads(self, outcome: str, number: int) -> None:
         """Count what became of some payloads."""
         self._payloads.labels(outcome).inc(number)
+
+    def spans(self, outcome: str, number: int) -> None:
+        """Count what became of some spans."""
+        self._spans.labels(outcome).inc(number)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format."""

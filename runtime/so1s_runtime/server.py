@@ -6,6 +6,7 @@ import logging
 import math
 import socket
 import time
+from collections.abc import Iterator
 from functools import partial
 from types import FrameType
 
@@ -19,7 +20,8 @@ from so1s_runtime.payloads import Payloads, redacted
 from so1s_runtime.quick import QuickAnswers
 from so1s_runtime.rpc.server import RpcServer
 from so1s_runtime.settings import Settings
-from so1s_runtime.sinks import Outbox, sink
+from so1s_runtime.sinks import Outbox, collector, sink
+from so1s_runtime.spans import Spans
 
 
 class Server(uvicorn.Server):
@@ -30,7 +32,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, settings: Settings, app: App) -> None:
         self._rpc = RpcServer(app, settings)
-        self._outbox = _outbox(settings, app)
+        self._outboxes = [*_sampled_payloads(settings, app), *_sampled_spans(settings, app)]
         super().__init__(_config(settings, app, self._rpc))
         self.exit_code = 0
         self._app = app
@@ -74,8 +76,8 @@ class Server(uvicorn.Server):
         if self.force_exit:
             await self._rpc.stop(0)
         await stopping
-        if self._outbox:
-            await asyncio.to_thread(self._outbox.close)
+        for outbox in self._outboxes:
+            await asyncio.to_thread(outbox.close)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Take a signal; the loop acts on it. Unlike uvicorn's, this does not raise it again later."""
@@ -123,12 +125,11 @@ def _listen(settings: Settings) -> socket.socket:
     return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
 
 
-def _outbox(settings: Settings, app: App) -> Outbox | None:
+def _sampled_payloads(settings: Settings, app: App) -> Iterator[Outbox]:
     """Begin to sample payloads, where a sink is named."""
     if not settings.payload_sink:
-        return None
-    owner = {"account": settings.account, "deployment": settings.deployment}
-    outbox = Outbox(sink(settings.payload_sink), app.metrics.payloads)
+        return
+    outbox = Outbox("payloads", sink(settings.payload_sink), app.metrics.payloads)
     app.payloads = Payloads(
         app.manifest,
         outbox.put,
@@ -136,9 +137,26 @@ def _outbox(settings: Settings, app: App) -> Outbox | None:
         most_values=settings.payload_values,
         redacted=redacted(settings.payload_redact, app.types),
         drop=partial(app.metrics.payloads, "dropped", 1),
-        owner={kind: name for kind, name in owner.items() if name},
+        owner=_owner(settings),
     )
-    return outbox
+    yield outbox
+
+
+def _sampled_spans(settings: Settings, app: App) -> Iterator[Outbox]:
+    """Begin to tell traces of their requests, where a collector is named."""
+    if not settings.trace_collector:
+        return
+    owner = {f"so1s.{kind}": name for kind, name in _owner(settings).items()}
+    resource = {"service.name": app.manifest.name, "service.version": app.manifest.version, **owner}
+    outbox = Outbox("spans", collector(settings.trace_collector, resource), app.metrics.spans)
+    app.spans = Spans(outbox.put)
+    yield outbox
+
+
+def _owner(settings: Settings) -> dict[str, str]:
+    """Whose model it is, as far as that is known."""
+    owner = {"account": settings.account, "deployment": settings.deployment}
+    return {kind: name for kind, name in owner.items() if name}
 
 
 def _grace_seconds(settings: Settings) -> int:

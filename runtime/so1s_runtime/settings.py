@@ -45,10 +45,15 @@ def _switch(text: str) -> bool:
 def _sink(text: str) -> str:
     parts = urlsplit(text)
     is_file = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+    return text if is_file else _server(text)
+
+
+def _server(text: str) -> str:
+    parts = urlsplit(text)
     # urllib knows no user in a URL, and tells of the password in its error, as of what else is no URL.
     is_server = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
     is_url = text.isascii() and text.isprintable() and " " not in text and parts.port != 0
-    if text and not is_file and not (is_server and is_url):
+    if text and not (is_server and is_url):
         raise ValueError
     return text
 
@@ -60,6 +65,7 @@ def _names(text: str) -> frozenset[str]:
 _SINK = _Kind(
     "file:///PATH, http://HOST/PATH or https://HOST/PATH, without a user or password", _sink, is_told=False
 )
+_SERVER = _Kind("http://HOST/PATH or https://HOST/PATH, without a user or password", _server, is_told=False)
 _NAMES = _Kind("names with commas between", _names)
 _SECONDS = _between(float, 0, 86_400)
 _TEXT = _Kind("text", str)
@@ -116,8 +122,10 @@ class Settings:
     payload_redact: frozenset[str] = _setting(
         "inputs and outputs whose values are left out", _NAMES, frozenset()
     )
-    account: str = _setting("whose model it is, as payloads tell", _TEXT, "")
-    deployment: str = _setting("what it serves for, as payloads tell", _TEXT, "")
+    # Empty: no spans. A collector's own is http://HOST:4318/v1/traces.
+    trace_collector: str = _setting("where spans of sampled traces go, by OTLP over HTTP", _SERVER, "")
+    account: str = _setting("whose model it is, as payloads and spans tell", _TEXT, "")
+    deployment: str = _setting("what it serves for, as payloads and spans tell", _TEXT, "")
     access_log: bool = _setting("log a line per request", _SWITCH, default=False)
 
 

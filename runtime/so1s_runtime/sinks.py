@@ -1,11 +1,11 @@
-"""Where payloads go: a file of JSON lines, or a server that takes CloudEvents over HTTP."""
+"""Where payloads and spans go: a file of JSON lines, or a server over HTTP."""
 
 import logging
 import os
 import socket
 import threading
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from so1s_runtime import spans
 from so1s_runtime.logs import log
 
 Event = dict[str, Any]
@@ -27,7 +28,7 @@ _SECONDS = 5.0
 
 # A file is cut then; one older part is kept.
 _FILE_BYTES = 64 * 1024 * 1024
-_TYPE = "application/cloudevents-batch+json; charset=utf-8"
+_CLOUD_EVENTS = "application/cloudevents-batch+json; charset=utf-8"
 
 
 # Takes some events; whatever it raises, they are lost.
@@ -35,11 +36,16 @@ Sink = Callable[[Sequence[Event]], None]
 
 
 def sink(url: str) -> Sink:
-    """The sink of `file:///PATH`, or of `http://…` or `https://…`."""
+    """The sink of `file:///PATH`, or of `http://…` or `https://…`, which takes CloudEvents."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         return _File(Path(parts.path))
-    return _Server(url)
+    return _Server(url, _CLOUD_EVENTS, list)
+
+
+def collector(url: str, resource: Mapping[str, str]) -> Sink:
+    """A collector that takes spans by OTLP at `http://…` or `https://…`; `resource` names the server."""
+    return _Server(url, "application/json", partial(spans.request_of, resource=resource))
 
 
 class _Lines(RotatingFileHandler):
@@ -67,26 +73,32 @@ class _File:
 
 
 class _Server:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, content_type: str, body: Callable[[Sequence[Event]], Any]) -> None:
         self._url = url
+        self._content_type = content_type
+        self._body = body
         # A proxy of the environment is for the world outside; a sink is named by its address.
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
     def __call__(self, events: Sequence[Event]) -> None:
-        body = orjson.dumps(list(events))
-        request = urllib.request.Request(self._url, body, {"content-type": _TYPE})  # noqa: S310 - http or https, by its setting
+        body = orjson.dumps(self._body(events))
+        request = urllib.request.Request(self._url, body, {"content-type": self._content_type})  # noqa: S310 - http or https, by its setting
         self._open(request, timeout=_SECONDS).close()
 
 
 class Outbox:
-    """Hands events to a sink in a thread of its own; `count` is told how many were written or dropped."""
+    """Hands events to a sink in a thread of its own; `count` is told how many were written or dropped.
 
-    def __init__(self, write: Sink, count: Callable[[str, int], None]) -> None:
+    `name` is what they are, as a log says it.
+    """
+
+    def __init__(self, name: str, write: Sink, count: Callable[[str, int], None]) -> None:
+        self._name = name
         self._write = write
         self._count = count
         self._waiting: Queue[Event | None] = Queue(_MOST_WAITING)
         self._was_told = False
-        self._thread = threading.Thread(target=self._run, name="payloads", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, event: Event) -> None:
@@ -130,7 +142,7 @@ class Outbox:
             self._count("dropped", len(events))
             if not self._was_told:  # the count tells how it goes on
                 self._was_told = True
-                log(logging.WARNING, "payloads are dropped", reason=f"{type(error).__name__}: {error}")
+                log(logging.WARNING, f"{self._name} are dropped", reason=f"{type(error).__name__}: {error}")
         else:
             self._count("written", len(events))
             self._was_told = False

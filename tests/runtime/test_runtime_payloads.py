@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import numpy as np
@@ -19,6 +18,7 @@ from so1s_runtime.model import Model
 from so1s_runtime.payloads import Payloads, redacted
 from so1s_runtime.question import Question
 from so1s_runtime.sinks import Outbox, sink
+from tests.runtime.posts import kept_posts
 from tests.runtime.running import is_ready, running
 
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.2, 2.9, 4.3, 1.3]]
@@ -168,7 +168,7 @@ async def test_what_is_not_sampled_or_refused_is_not_told(skops_model, loaded_ap
 
 def test_a_file_holds_an_event_a_line(tmp_path):
     kept = Kept()
-    outbox = Outbox(sink(f"file://{tmp_path}/payloads.jsonl"), kept.count)
+    outbox = Outbox("payloads", sink(f"file://{tmp_path}/payloads.jsonl"), kept.count)
     for number in range(3):
         outbox.put({"id": number})
     outbox.close()
@@ -180,43 +180,21 @@ def test_a_file_holds_an_event_a_line(tmp_path):
     assert path.name == f"payloads-{socket.gethostname()}-{os.getpid()}.jsonl"
 
 
-class Handler(BaseHTTPRequestHandler):
-    status = 202
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.kept.append((self.headers["content-type"], json.loads(body)))
-        self.send_response(self.status)
-        self.end_headers()
-
-    def log_message(self, *_) -> None:
-        """Nothing."""
-
-
-@pytest.fixture
-def server():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.kept = []
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def test_a_server_gets_batches_of_cloudevents(server):
+def test_a_server_gets_batches_of_cloudevents():
     kept = Kept()
-    outbox = Outbox(sink(f"http://127.0.0.1:{server.server_port}/events"), kept.count)
-    outbox.put({"id": "r1"})
-    outbox.close()
-    assert server.kept == [("application/cloudevents-batch+json; charset=utf-8", [{"id": "r1"}])]
+    with kept_posts() as posts:
+        outbox = Outbox("payloads", sink(f"{posts.url}/events"), kept.count)
+        outbox.put({"id": "r1"})
+        outbox.close()
+    batch = "application/cloudevents-batch+json; charset=utf-8"
+    assert posts == [("/events", batch, b'[{"id":"r1"}]')]
     assert kept.counts == {"written": 1}
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/events", "file:///nowhere/payloads.jsonl"])
 def test_a_sink_that_cannot_be_reached_is_counted_and_told_once(url, caplog):
     kept = Kept()
-    outbox = Outbox(sink(url), kept.count)
+    outbox = Outbox("payloads", sink(url), kept.count)
     for _ in range(3):
         outbox.put({})
     outbox.close()
@@ -230,7 +208,7 @@ def test_a_sink_that_is_slow_makes_nobody_wait():
     def slow(_) -> None:
         may.wait(30)
 
-    outbox = Outbox(slow, kept.count)
+    outbox = Outbox("payloads", slow, kept.count)
     for _ in range(1000):
         outbox.put({})
     assert kept.counts["dropped"] >= 600

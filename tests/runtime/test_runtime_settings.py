@@ -56,6 +56,15 @@ def test_a_sink_with_a_password_is_refused_and_not_repeated(url, tmp_path, capsy
     assert "hunter2" not in message
 
 
+@pytest.mark.parametrize("url", ["file:///spans", "http://u:hunter2@host/"])
+def test_a_collector_of_traces_is_a_server_without_a_password(url, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        read(["--model-dir", str(tmp_path), "--port", "80", "--trace-collector", url], {})
+    message = capsys.readouterr().err
+    assert "--trace-collector must be http://HOST/PATH or https://HOST/PATH" in message
+    assert "hunter2" not in message
+
+
 def test_the_needed_settings_are_named(capsys):
     with pytest.raises(SystemExit):
         read([], {})
