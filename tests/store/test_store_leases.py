@@ -1,6 +1,7 @@
 """A lease has one holder at a time."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -54,3 +55,17 @@ async def test_of_many_that_want_a_lease_at_once_one_has_it(leases, store, open_
     other = Leases(open_store()._database, clock=lambda: now[0])
     tried = [each.hold("build-1", f"{each}{number}", 10) for each in (leases, other) for number in range(5)]
     assert sum(await asyncio.gather(*tried)) == 1
+
+
+async def test_a_replica_whose_clock_is_wrong_takes_no_lease_of_another(store, monkeypatch):
+    assert await store.leases.hold("build-1", "a", 60)
+    right = time.time
+    for wrong in (-3600, 3600):
+        monkeypatch.setattr(time, "time", lambda seconds=wrong: right() + seconds)
+        assert not await store.leases.hold("build-1", "b", 60)
+
+
+async def test_a_lease_ends_by_the_clock_of_the_database(store, eventually):
+    assert await store.leases.hold("build-1", "a", 0.2)
+    await eventually(lambda: store.leases.hold("build-1", "b", 60))
+    assert not await store.leases.hold("build-1", "a", 60)

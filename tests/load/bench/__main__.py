@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -91,6 +92,7 @@ _PARTS = {
 
 async def run(console: Console, names: Sequence[str]) -> list[report.Section]:
     with tempfile.TemporaryDirectory(prefix="so1s-bench-") as directory:
+        os.chmod(directory, 0o711)  # noqa: PTH101 - root starts PostgreSQL as another user
         asked = _of_cluster(Path(directory)) if names == [_CLUSTER] else _of_laptop(Path(directory), names)
         sections, began = [], time.monotonic()
         async for section in asked:
