@@ -1,8 +1,9 @@
 """`python -m so1s_runtime.check`: try a model before it is served, with the libraries of its image.
 
-    signature FORMAT FILE    print {"inputs": [...], "outputs": [...]} as the model file tells them
-    model DIRECTORY          load the model of a directory, call it once, print its signature
+    signature DIRECTORY      print {"inputs": [...], "outputs": [...]} of the model of a directory
+    model DIRECTORY          load it, call it once as its server does at the start, and print the same
 
+Where the manifest of the directory does not say what goes in and out, the model itself is asked.
 Prints one JSON object as its last line; `{"error": "..."}` and exit code 1 if the model cannot be served.
 """
 
@@ -15,20 +16,22 @@ from typing import Any
 import orjson
 
 from so1s_runtime import manifest, model
+from so1s_runtime.declared import DeclaredSignature
 from so1s_runtime.errors import ModelError
 from so1s_runtime.loaders import loader
-from so1s_runtime.manifest import FORMATS, Signature
+from so1s_runtime.signature import Signature
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return the exit code."""
     parser = argparse.ArgumentParser("so1s_runtime.check")
     commands = parser.add_subparsers(dest="command", required=True)
-    signature = commands.add_parser("signature", help="print what goes in and out of a model file")
-    signature.add_argument("format", choices=FORMATS)
-    signature.add_argument("file", type=Path)
-    directory = commands.add_parser("model", help="load the model of a directory and call it once")
-    directory.add_argument("directory", type=lambda text: Path(text).absolute())
+    for name, told in (
+        ("signature", "print what goes in and out of the model of a directory"),
+        ("model", "load the model of a directory and call it once"),
+    ):
+        command = commands.add_parser(name, help=told)
+        command.add_argument("directory", type=lambda text: Path(text).absolute())
     try:
         found = _run(parser.parse_args(arguments))
     except ModelError as error:
@@ -43,11 +46,12 @@ def _say(found: Any) -> None:
     print(f"\n{orjson.dumps(found).decode()}")  # noqa: T201 - a command's output
 
 
-def _run(options: argparse.Namespace) -> Signature:
-    if options.command == "signature":
-        return loader(options.format).inspect(options.file)
-    found = manifest.read(options.directory)
-    return model.load(found, options.directory, threads=1).manifest.signature
+def _run(options: argparse.Namespace) -> Signature | DeclaredSignature:
+    directory = options.directory
+    found = manifest.read(directory, lambda format_, file: loader(format_).inspect(directory / file))
+    if options.command == "model":
+        model.load(found, directory, threads=1)
+    return found.declared or found.signature
 
 
 if __name__ == "__main__":

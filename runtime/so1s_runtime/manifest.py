@@ -10,10 +10,11 @@
 `format` names a loader. `file` and `sample` are paths inside the directory; `sample`, which may be missing,
 holds a body of `POST /predict`. A dtype is NumPy's name, or `string`. In a shape, -1 is any length ≥ 1;
 axis 0 is the batch. An input or output may have a `type`, as `declared` tells. Unknown fields are ignored.
+While an image is built, `inputs` and `outputs` may be missing together: the model itself is asked then.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -72,19 +73,23 @@ class Manifest:
         return orjson.dumps(fields, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def read(directory: Path) -> Manifest:
+# The format and the file of a model whose manifest does not say what goes in and out → what it tells itself.
+Ask = Callable[[str, str], Signature]
+
+
+def read(directory: Path, ask: Ask | None = None) -> Manifest:
     """Read the manifest of a model directory.
 
     Raises ModelError, which names every problem at once.
     """
     path = directory / FILE_NAME
     try:
-        return parse(path.read_bytes())
+        return parse(path.read_bytes(), ask)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
 
 
-def parse(raw: bytes) -> Manifest:
+def parse(raw: bytes, ask: Ask | None = None) -> Manifest:
     """Decode a manifest.
 
     Raises ModelError, which names every problem at once.
@@ -93,6 +98,8 @@ def parse(raw: bytes) -> Manifest:
     fields.take("schema", _schema)
     name, version = fields.take("name", _label), fields.take("version", _label)
     model_format, file = fields.take("format", _format), fields.take("file", _inner_path)
+    if ask and not fields.problems and fields.values.keys().isdisjoint({"inputs", "outputs"}):
+        fields.values |= ask(model_format, file).to_dict()
     inputs, outputs = fields.take("inputs", declared_list), fields.take("outputs", declared_list)
     sample = fields.take("sample", _inner_path) if "sample" in fields.values else None
     if fields.problems:
@@ -112,7 +119,7 @@ def parse(raw: bytes) -> Manifest:
 class _Fields:
     """Takes checked fields out of a JSON object and gathers the problems."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
         self.problems: list[str] = []
 

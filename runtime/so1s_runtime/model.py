@@ -56,6 +56,7 @@ def _predictor(manifest: Manifest, path: Path, threads: int) -> Predictor:
 def _warm_up(model: Model, directory: Path) -> None:
     manifest = model.manifest
     source = manifest.sample or "a row of zeros, as no sample came with the model"
+    way = "" if manifest.sample else "; name one as `sample` in so1s.yaml"
     try:
         inputs = warm_up_inputs(manifest, directory)
         if inputs is not None:
@@ -63,9 +64,8 @@ def _warm_up(model: Model, directory: Path) -> None:
     except RequestError as error:
         raise ModelError(f"{source} does not fit the manifest: {error}") from error
     except AuthorError as error:
-        raise ModelError(f"the warm-up call with {source} raised {error}") from error
+        raise ModelError(f"the warm-up call with {source} raised {error}{way}") from error
     except Exception as error:  # a library's error of any type
-        way = "" if manifest.sample else "; name one as `sample` in so1s.yaml"
         message = f"the warm-up call with {source} failed: {type(error).__name__}: {error}{way}"
         raise ModelError(message) from error
 

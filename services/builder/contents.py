@@ -80,30 +80,43 @@ def read_contents(
     return Contents(files, file, model_format, described, asked, compiled_from)
 
 
-def write_manifest(
-    directory: Path, uploaded: ModelUploaded, contents: Contents, signature: Signature
-) -> None:
-    """Move the files below `directory` and write the manifest that the runtime reads beside them.
+def arrange(directory: Path, uploaded: ModelUploaded, contents: Contents) -> None:
+    """Move the files below `directory`, and write beside them the manifest that the runtime reads.
+
+    What goes in and out is not in it where the author does not declare it.
 
     Raises:
         BuildError: the manifest would not be valid.
     """
     contents.files.rename(directory / MODEL_FILES)
-    sample = contents.described.sample if contents.described else None
+    described = contents.described
+    sample = described.sample if described else None
     fields = {
         "schema": manifests.SCHEMA,
         "name": uploaded.model,
         "version": uploaded.version,
         "format": contents.format,
         "file": f"{MODEL_FILES}/{contents.file}",
-        **signature.model_dump(),
         **({"sample": f"{MODEL_FILES}/{sample}"} if sample else {}),
     }
+    (directory / manifests.FILE_NAME).write_text(json.dumps(fields))
+    if described and described.signature:
+        complete(directory, described.signature)
+
+
+def complete(directory: Path, signature: Signature) -> None:
+    """Let the manifest of a directory say what goes in and out.
+
+    Raises:
+        BuildError: the manifest would not be valid.
+    """
+    path = directory / manifests.FILE_NAME
+    fields = json.loads(path.read_bytes()) | signature.model_dump()
     try:
         manifest = manifests.parse(json.dumps(fields).encode())
     except ModelError as error:
         raise BuildError("format", str(error)) from error
-    (directory / manifests.FILE_NAME).write_bytes(manifest.to_json())
+    path.write_bytes(manifest.to_json())
 
 
 def divide(directory: Path, weights: Path, rest: Path) -> None:

@@ -16,7 +16,6 @@ from services.builder.domain.image import Base, Layer
 from services.builder.domain.location import Location
 from services.builder.domain.lock import Lock
 from so1s.events import Image, Signature
-from so1s.events.model import Format
 from so1s.requirements import Requirements
 from so1s.supply_chain.formats import Kind
 from so1s.supply_chain.keys import PublicKey
@@ -253,16 +252,21 @@ class Inspector(Protocol):
         """Make ready what takes long, so that the first model need not wait for it."""
         ...
 
-    async def signature(self, file: Path, model_format: Format, dependencies: Libraries) -> Signature:
-        """What goes in and out, as the model file itself tells.
+    async def signature(self, directory: Path, dependencies: Libraries) -> Signature:
+        """What goes in and out of the model of a directory with its manifest.
+
+        It is what the manifest says, or what the model itself tells where the manifest says neither.
 
         Raises:
-            BuildError: it is no model of the format, or breaks the bounds.
+            BuildError: it is no model of its format, or breaks the bounds.
         """
         ...
 
-    async def check(self, directory: Path, dependencies: Libraries) -> None:
-        """Load the model of a directory with its manifest, and call it once.
+    async def check(self, directory: Path, dependencies: Libraries) -> Signature:
+        """Load the model of a directory with its manifest and call it once, as its server does at the start.
+
+        Returns:
+            what `signature` does.
 
         Raises:
             BuildError: the server would not start on it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path, PurePosixPath
@@ -16,10 +16,11 @@ from services.builder.contents import (
     COMPILED_MODEL,
     MODEL_FILES,
     Contents,
+    arrange,
+    complete,
     divide,
     read_contents,
     replace_model,
-    write_manifest,
 )
 from services.builder.disk import Disk
 from services.builder.domain import directories
@@ -49,13 +50,13 @@ from services.builder.ports import (
     DependencySource,
     Images,
     Inspector,
-    Libraries,
     Log,
     Tools,
 )
 from services.builder.stop import in_thread
-from so1s.events import Image, Signature
+from so1s.events import Image, Signature, Tensor
 from so1s.events.build import Step
+from so1s.events.event import MAX_EVENT_BYTES
 from so1s.events.model import Compilable, Format
 from so1s.modelfile import ModelFile
 
@@ -63,6 +64,11 @@ Report = Callable[[Step, str, float], Awaitable[None]]
 """Takes a finished step, one line about it, and its seconds."""
 
 T = TypeVar("T")
+
+_LARGEST_SIGNATURE_BYTES = MAX_EVENT_BYTES * 3 // 4
+"""The rest of `ImageBuilt` needs room, too."""
+_LONGEST_LIST = 300
+"""Characters of inputs, or of outputs, in a line for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +117,6 @@ class _Provided:
     compiling: Tools | None
     warnings: list[str]
     """Of what is known against them, and of what they were not made for."""
-
-    @property
-    def own(self) -> Libraries:
-        """Those that the uploaded model needs."""
-        return self.compiling or self.serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +233,13 @@ class Steps:
             return warnings_of(await asyncio.to_thread(sklearn_that_saved, file), lock)
 
     async def _pack_model(self, contents: Contents, libraries: _Provided) -> tuple[_Packed, str]:
-        signature = await self._signature(contents, libraries.own)
         tree = _made(self._directory / "model")
-        await asyncio.to_thread(write_manifest, tree, self._uploaded, contents, signature)
+        await asyncio.to_thread(arrange, tree, self._uploaded, contents)
         source = await self._compile(tree, contents, libraries)
-        if source or (contents.described and (contents.described.signature or contents.described.sample)):
-            # What the author says is tried, and what we made of it; what the model itself said need not be.
-            await self._world.inspector.check(tree, libraries.serving)
+        found = await self._world.inspector.check(tree, libraries.serving)
+        signature = _declared(contents) or found
+        _require_room(signature)
+        await asyncio.to_thread(complete, tree, signature)
         layers = await self._model_layers(tree)
         size = sum(layer.size_bytes for layer in layers)
         how = f"; {source.compilation}" if source else ""
@@ -254,17 +255,14 @@ class Steps:
             if any(part.iterdir())
         ]
 
-    async def _signature(self, contents: Contents, libraries: Libraries) -> Signature:
-        if contents.described and contents.described.signature:
-            return contents.described.signature
-        model = contents.files / contents.file
-        return await self._world.inspector.signature(model, contents.format, libraries)
-
     async def _compile(self, tree: Path, contents: Contents, libraries: _Provided) -> Source | None:
         """Let the model be its compiled self, where that is asked for."""
         if libraries.compiling is None:
             return None
-        compilation = await self._world.inspector.compile(tree, tree / COMPILED_MODEL, libraries.compiling)
+        inspector = self._world.inspector
+        if not _declared(contents):
+            await asyncio.to_thread(complete, tree, await inspector.signature(tree, libraries.compiling))
+        compilation = await inspector.compile(tree, tree / COMPILED_MODEL, libraries.compiling)
         sha256 = await in_thread(sha256_of, tree / MODEL_FILES / contents.file)
         await asyncio.to_thread(replace_model, tree, tree / COMPILED_MODEL)
         lock_sha256 = libraries.compiling.lock.sha256
@@ -353,6 +351,20 @@ class Steps:
         return layer
 
 
+def _declared(contents: Contents) -> Signature | None:
+    """What the author says of inputs and outputs."""
+    return contents.described.signature if contents.described else None
+
+
+def _require_room(signature: Signature) -> None:
+    """Refuse a signature that no event can tell."""
+    size = len(signature.model_dump_json())
+    if size > _LARGEST_SIGNATURE_BYTES:
+        many = f"{len(signature.inputs)} inputs and {len(signature.outputs)} outputs in {size} bytes of JSON"
+        allowed = f"at most {_LARGEST_SIGNATURE_BYTES} bytes; a table may be one input of shape [-1, columns]"
+        raise BuildError.of("format", "the model's signature", many, allowed)
+
+
 def _source_labels(source: Source | None) -> dict[str, str]:
     if source is None:
         return {}
@@ -365,5 +377,10 @@ def _made(directory: Path) -> Path:
 
 
 def _shown(signature: Signature) -> str:
-    """Such as `x float32[-1,30] → label int64[-1]`."""
-    return f"{', '.join(map(str, signature.inputs))} → {', '.join(map(str, signature.outputs))}"
+    """Such as `x float32[-1,30] → label int64[-1]`, of a table with many columns the first ones."""
+    return f"{_listed(signature.inputs)} → {_listed(signature.outputs)}"
+
+
+def _listed(tensors: Sequence[Tensor]) -> str:
+    text = ", ".join(map(str, tensors))
+    return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]}…"

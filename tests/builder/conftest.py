@@ -134,9 +134,9 @@ def make_inspector(tmp_path) -> Iterator[Callable[..., ProcessInspector]]:
 
 @pytest.fixture
 def dependencies(tmp_path) -> Dependencies:
-    """A library, and beside it a model: the file `m` and the directory `model`."""
-    (tmp_path / "m").touch()
+    """A library, and beside it a model: the directory `model` with the file `m`."""
     (tmp_path / "model").mkdir()
+    (tmp_path / "model/m").touch()
     (tmp_path / "site").mkdir()
     (tmp_path / "site/library.py").write_text("ANSWER = 42")
     return Dependencies(Lock("onnx", ""), Layer("sha256:", "sha256:", 0), tmp_path / "site", cached=True)

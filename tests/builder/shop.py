@@ -25,7 +25,6 @@ from so1s.events import Artifact, BuildFailed, Event, ImageBuilt, ModelUploaded,
 from so1s.events.codec import decode
 from so1s.events.envelope import Received, Record
 from so1s.events.event import event_class
-from so1s.events.model import Format
 from so1s.requirements import Requirements
 from so1s.store import Store
 from so1s.testing import run
@@ -81,20 +80,22 @@ class HeldInspector:
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     checked: list[Path] = field(default_factory=list)
     isolates: bool = True
+    found: Signature = FOUND
     compiled: Compilation | None = COMPILED
 
     async def warm(self, _dependencies: Dependencies) -> None: ...
 
-    async def signature(self, _file: Path, _format: Format, _dependencies: Dependencies) -> Signature:
+    async def signature(self, _directory: Path, _dependencies: Dependencies) -> Signature:
+        return self.found
+
+    async def check(self, directory: Path, _dependencies: Dependencies) -> Signature:
+        self.checked.append(directory)
         self.entered.set()
         if self.hold:
             await self.go_on.wait()
         if self.error:
             raise self.error
-        return FOUND
-
-    async def check(self, directory: Path, _dependencies: Dependencies) -> None:
-        self.checked.append(directory)
+        return self.found
 
     async def compile(self, _directory: Path, into: Path, _tools: Tools) -> Compilation:
         await asyncio.to_thread(into.write_bytes, b"compiled")

@@ -39,9 +39,20 @@ def on_host(make_inspector):
 async def test_the_last_line_of_the_output_is_the_signature(tmp_path, inspector, dependencies):
     check = f"print('a library greets'); print('''{SIGNATURE}''')"
 
-    found = await inspector(check).signature(tmp_path / "m", "onnx", dependencies)
+    found = await inspector(check).signature(tmp_path / "model", dependencies)
 
     assert found.inputs[0].name == "x"
+
+
+async def test_a_signature_of_two_thousand_columns_comes_whole(tmp_path, inspector, dependencies):
+    check = """
+import json
+tensors = [{"name": f"column_{number}", "dtype": "float32", "shape": [-1, 1]} for number in range(2000)]
+print(json.dumps({"inputs": tensors, "outputs": tensors[:1]}))
+"""
+    found = await inspector(check).check(tmp_path / "model", dependencies)
+
+    assert [each.name for each in found.inputs] == [f"column_{number}" for number in range(2000)]
 
 
 async def test_a_model_sees_its_own_libraries_and_neither_the_builders_nor_its_secrets(
@@ -57,7 +68,7 @@ try:
 except ImportError:
     print('''{SIGNATURE}''')
 """
-    await inspector(check).signature(tmp_path / "m", "onnx", dependencies)
+    await inspector(check).signature(tmp_path / "model", dependencies)
 
 
 async def test_the_runtimes_own_words_are_the_reason(tmp_path, inspector, dependencies):
@@ -83,7 +94,25 @@ async def test_a_check_that_dies_or_answers_nonsense_is_a_failed_build(
     tmp_path, inspector, dependencies, check, said
 ):
     with pytest.raises(BuildError, match=said):
-        await inspector(check).signature(tmp_path / "m", "onnx", dependencies)
+        await inspector(check).signature(tmp_path / "model", dependencies)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "print('x' * 3_000_000)",
+        """print('{"error": "' + 'x' * 3_000_000 + '"}')""",
+        """print('{"inputs": [' + '1,' * 100_000 + '1], "outputs": []}')""",
+    ],
+    ids=["words", "error", "signature"],
+)
+async def test_what_a_failed_build_says_fits_into_an_event_whatever_its_model_says(
+    tmp_path, inspector, dependencies, check
+):
+    with pytest.raises(BuildError) as error:
+        await inspector(check).check(tmp_path / "model", dependencies)
+
+    assert len(str(error.value)) < 30_000
 
 
 async def test_a_model_that_takes_too_long_is_killed_with_its_children(tmp_path, on_host, dependencies):
@@ -125,8 +154,8 @@ print('''{SIGNATURE}'''.replace("x", STARTED))
 """
     warm = inspector(check)
 
-    first = await warm.signature(tmp_path / "m", "onnx", dependencies)
-    second = await warm.signature(tmp_path / "m", "onnx", dependencies)
+    first = await warm.signature(tmp_path / "model", dependencies)
+    second = await warm.signature(tmp_path / "model", dependencies)
 
     assert first == second  # children of one process
 
@@ -140,9 +169,9 @@ async def test_libraries_that_were_not_used_for_long_are_kept_warm_no_more(tmp_p
     check = f"print('''{SIGNATURE}'''.replace('x', STARTED))"
     warm, other = inspector(check, most_warm=1), others(tmp_path)
 
-    first = await warm.signature(tmp_path / "m", "onnx", dependencies)
+    first = await warm.signature(tmp_path / "model", dependencies)
     await warm.check(tmp_path / "model", other)
-    again = await warm.signature(tmp_path / "m", "onnx", dependencies)
+    again = await warm.signature(tmp_path / "model", dependencies)
 
     assert first != again
 
@@ -151,13 +180,13 @@ async def test_libraries_that_were_removed_and_installed_again_are_imported_anew
     tmp_path, inspector, dependencies
 ):
     warm = inspector(f"import library; print('''{SIGNATURE}''')")
-    await warm.signature(tmp_path / "m", "onnx", dependencies)
+    await warm.signature(tmp_path / "model", dependencies)
 
     shutil.rmtree((tmp_path / "site").rename(tmp_path / "removed"))
     (tmp_path / "site").mkdir()
     (tmp_path / "site/library.py").write_text("ANSWER = 42")
 
-    assert (await warm.signature(tmp_path / "m", "onnx", dependencies)).inputs[0].name == "x"
+    assert (await warm.signature(tmp_path / "model", dependencies)).inputs[0].name == "x"
     assert len(list((tmp_path / "inspector").glob("tmp*"))) == 1  # the one before has ended
 
 
@@ -171,7 +200,7 @@ print('''{SIGNATURE}''')
     await warm.warm(dependencies)
 
     found, _ = await asyncio.gather(
-        warm.signature(tmp_path / "m", "onnx", dependencies), warm.check(tmp_path / "model", other)
+        warm.signature(tmp_path / "model", dependencies), warm.check(tmp_path / "model", other)
     )
 
     assert found.inputs[0].name == "x"
@@ -187,9 +216,9 @@ if not os.path.exists(marker):
 print('''{SIGNATURE}''')
 """
     warm = on_host(check)
-    await warm.signature(tmp_path / "m", "onnx", dependencies)
+    await warm.signature(tmp_path / "model", dependencies)
 
-    assert (await warm.signature(tmp_path / "m", "onnx", dependencies)).inputs[0].name == "x"
+    assert (await warm.signature(tmp_path / "model", dependencies)).inputs[0].name == "x"
 
 
 @pytest.mark.parametrize("mode", ["none", "auto"])
@@ -253,7 +282,7 @@ def test_the_event_loop_of_a_running_service_does_not_hold_it_up(tmp_path, inspe
     # uvloop, which uvicorn takes, lets its own file descriptors through to a process that is given one.
     warm = inspector(f"print('''{SIGNATURE}''')")
 
-    assert uvloop.run(warm.signature(tmp_path / "m", "onnx", dependencies)).inputs[0].name == "x"
+    assert uvloop.run(warm.signature(tmp_path / "model", dependencies)).inputs[0].name == "x"
 
 
 async def test_an_inspector_that_is_stopped_while_libraries_are_imported_leaves_nothing(

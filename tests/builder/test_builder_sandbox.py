@@ -29,7 +29,7 @@ from so1s.requirements import FILE_NAME
 FINE = '{"inputs": [{"name": "x", "dtype": "int8", "shape": [-1]}], "outputs": []}'
 ABOVE = [path.name for path in Path(sys._base_executable).resolve().parents if path.parent == Path.home()]
 """What must be seen of this user's own directory, where the interpreter lies below it."""
-HARMLESS = f"if not arguments[-1].endswith('/evil'):\n    print('''{FINE}''')\n    return\n"
+HARMLESS = f"if not os.path.exists(arguments[-1] + '/evil'):\n    print('''{FINE}''')\n    return\n"
 
 
 @pytest.fixture
@@ -38,12 +38,13 @@ def attack(tmp_path, make_inspector, sandbox, dependencies):
 
     async def attack(evil: str, **bounds: float) -> str:
         inspector = make_inspector(sandbox, HARMLESS + evil, **bounds)
-        (tmp_path / "evil").write_text("the model")
+        (tmp_path / "attacker").mkdir()
+        (tmp_path / "attacker/evil").write_text("the model")
         await inspector.warm(dependencies)
         with pytest.raises(BuildError) as error:
-            await inspector.signature(tmp_path / "evil", "onnx", dependencies)
+            await inspector.signature(tmp_path / "attacker", dependencies)
         assert error.value.reason == "format"
-        assert (await inspector.signature(tmp_path / "m", "onnx", dependencies)).inputs[0].name == "x"
+        assert (await inspector.signature(tmp_path / "model", dependencies)).inputs[0].name == "x"
         return str(error.value)
 
     return attack
@@ -58,7 +59,7 @@ def spy(tmp_path, make_inspector, sandbox, dependencies):
         answer = "import json, pathlib\nprint(json.dumps({'error': repr(saw)}))\n"
         inspector = make_inspector(sandbox, f"{told}{look}\n{answer}")
         with pytest.raises(BuildError) as error:
-            await inspector.signature(tmp_path / "m", "onnx", dependencies)
+            await inspector.signature(tmp_path / "model", dependencies)
         return ast.literal_eval(str(error.value))
 
     return spy
@@ -102,7 +103,7 @@ async def test_a_model_sees_neither_this_machines_files_nor_another_model(spy, t
     database.write_text("secret")
     look = """
 saw = {
-    "model": os.listdir(os.path.dirname(arguments[-1])),
+    "model": os.listdir(arguments[-1]),
     "others": os.listdir("/opt/so1s/lent"),
     "here": [path for path in paths if os.path.exists(path)],
     "home": os.listdir(home) if os.path.exists(home) else [],
@@ -249,7 +250,7 @@ import subprocess, sys
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(4712)"], start_new_session=True)
 print('''{FINE}''')
 """
-    await make_inspector(sandbox, check).signature(tmp_path / "m", "onnx", dependencies)
+    await make_inspector(sandbox, check).signature(tmp_path / "model", dependencies)
 
     await none_left("time.sleep(4712)")
 
@@ -284,9 +285,9 @@ for name, number, first in numbers:
 
 
 async def test_a_model_that_changes_its_own_file_changes_nothing(attack, tmp_path):
-    await attack("os.chmod(arguments[-1], 0o777)")
+    await attack("os.chmod(arguments[-1] + '/evil', 0o777)")
 
-    assert (tmp_path / "evil").read_text() == "the model"
+    assert (tmp_path / "attacker/evil").read_text() == "the model"
 
 
 def test_a_sandbox_that_must_work_and_does_not_is_an_error_that_says_why(monkeypatch):
@@ -324,7 +325,7 @@ async def test_packages_that_an_author_chose_run_in_the_enclosure_alone(
     check.write_text(f"import chosen\n{check.read_text()}")
 
     with pytest.raises(BuildError, match="True"):
-        await inspector.signature(tmp_path / "m", "python", replace(dependencies, lock=Lock(FILE_NAME, "")))
+        await inspector.signature(tmp_path / "model", replace(dependencies, lock=Lock(FILE_NAME, "")))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a builder that is not root is what the other tests have")

@@ -17,6 +17,8 @@ from so1s.events import (
     DeployOptions,
     ImageBuilt,
     ResourceOptions,
+    Signature,
+    Tensor,
 )
 from tests.builder.working import at_work, both_databases
 
@@ -132,6 +134,43 @@ async def test_a_build_that_cannot_succeed_fails_with_its_reason_step_and_log(
     assert message in failed.message
     assert failed.log_tail[-1] == f"failed: {failed.message}"
     assert await shop.state() == "failed"
+
+
+def table(columns: int) -> Signature:
+    inputs = [Tensor(name=f"column_{number}", dtype="float64", shape=[-1, 1]) for number in range(columns)]
+    return Signature(inputs=inputs, outputs=[Tensor(name="label", dtype="int64", shape=[-1])])
+
+
+async def test_every_model_is_tried_as_it_lies_in_its_image(shop, skops_model):
+    await shop.say(shop.uploaded(data=skops_model))
+    await shop.worker().work()
+
+    assert len(shop.inspector.checked) == 1
+
+
+async def test_of_a_table_of_many_columns_a_step_tells_the_first_ones(shop, skops_model):
+    shop.inspector.found = table(2000)
+    await shop.say(shop.uploaded(data=skops_model))
+    await shop.worker().work()
+
+    *steps, built = await shop.emitted()
+    assert isinstance(built, ImageBuilt), built
+    assert len(built.signature.inputs) == 2000
+    assert steps[3].detail.startswith("column_0 float64[-1,1], column_1 float64[-1,1], ")
+    assert "… → label int64[-1]; " in steps[3].detail
+    assert len(steps[3].detail) < 500
+
+
+async def test_a_signature_that_no_event_can_tell_is_a_failed_build(shop, skops_model):
+    shop.inspector.found = table(20_000)
+    await shop.say(shop.uploaded(data=skops_model))
+    await shop.worker().work()
+
+    failed = (await shop.emitted())[-1]
+    assert isinstance(failed, BuildFailed), failed
+    assert (failed.reason, failed.step) == ("format", "model")
+    assert "20000 inputs and 1 outputs" in failed.message
+    assert "allowed: at most 393216 bytes" in failed.message
 
 
 async def test_a_model_that_its_library_refuses_is_a_failed_build(shop, skops_model):

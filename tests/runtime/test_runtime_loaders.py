@@ -262,16 +262,29 @@ def test_a_missing_model_file_stops_the_load(own_copy):
         models.load(read(own_copy), own_copy, threads=1)
 
 
-def test_a_builder_can_ask_for_a_signature_and_try_a_directory(own_copy, capsys):
-    def check(*arguments):
-        code = main(list(map(str, arguments)))
-        return code, json.loads(capsys.readouterr().out)
+def check(capsys, *arguments):
+    """The exit code of a check, and what it answered."""
+    code = main(list(map(str, arguments)))
+    return code, json.loads(capsys.readouterr().out)
 
-    code, signature = check("signature", "skops", own_copy / "model.skops")
+
+def test_a_builder_can_ask_for_a_signature_and_try_a_directory(own_copy, capsys):
+    code, signature = check(capsys, "signature", own_copy)
     assert code == 0
     assert signature["inputs"] == [{"name": "x", "dtype": "float64", "shape": [-1, 4]}]
-    assert check("model", own_copy) == (0, signature)
+    assert check(capsys, "model", own_copy) == (0, signature)
     (own_copy / "model.skops").write_bytes(b"broken")
-    code, answer = check("model", own_copy)
+    code, answer = check(capsys, "model", own_copy)
     assert code == 1
     assert "is no skops file" in answer["error"]
+
+
+@pytest.mark.parametrize("command", ["signature", "model"])
+def test_a_model_tells_what_its_manifest_does_not(own_copy, capsys, command):
+    path = own_copy / "model.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({name: said[name] for name in said.keys() - {"inputs", "outputs"}}))
+
+    assert check(capsys, command, own_copy) == (0, {name: said[name] for name in ("inputs", "outputs")})
+    with pytest.raises(ModelError, match="inputs must be a list"):
+        read(own_copy)  # a server never guesses

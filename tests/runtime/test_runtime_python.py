@@ -187,7 +187,9 @@ def test_the_check_says_the_reason_as_one_line_of_json(prepared, capsys):
     directory = prepared(LOAD + "def run(a, b):\n    raise ValueError('no such customer')")
     assert main(["model", str(directory)]) == 1
     error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
-    assert error.endswith("raised ValueError at prepared.py:3: no such customer")
+    assert error.endswith(
+        "raised ValueError at prepared.py:3: no such customer; name one as `sample` in so1s.yaml"
+    )
 
 
 def test_what_code_prints_is_not_taken_for_the_checks_answer(prepared, capsys):

@@ -25,6 +25,9 @@ def inspect(path: Path) -> Signature:
     A dictionary's keys are names. Otherwise an input bears the name that its author gave it, or `x`; an
     output bears the name that its author gave its layer, or `output_0`, as in a SavedModel.
     """
+    from so1s_runtime.loaders.tensorflow_library import use_threads
+
+    use_threads(1)
     model = read_model(path)
     return Signature(_specs(model.inputs, input_names(model)), _specs(model.outputs, output_names(model)))
 

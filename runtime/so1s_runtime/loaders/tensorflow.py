@@ -38,8 +38,9 @@ _LOADING = frozenset(
 
 def inspect(path: Path) -> Signature:
     """The names, types and shapes that the signature `serving_default` declares."""
-    from so1s_runtime.loaders.tensorflow_library import spec_of
+    from so1s_runtime.loaders.tensorflow_library import spec_of, use_threads
 
+    use_threads(1)
     function = _serving(path)
 
     def specs(tensors: Mapping[str, Any]) -> tuple[Any, ...]:

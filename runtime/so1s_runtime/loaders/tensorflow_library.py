@@ -35,7 +35,7 @@ def import_keras() -> Any:
 
 
 def use_threads(threads: int) -> None:
-    """Let a call use so many threads; only before TensorFlow computes for the first time."""
+    """Let a call use so many threads; another number is refused once TensorFlow has computed."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 _LONGEST_LINE_BYTES = 4000
+_CHUNK_BYTES = 64 * 1024
 
 
 async def run(
@@ -51,19 +52,23 @@ async def run(
         await process.wait()
 
 
-async def lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    """The lines of a stream; a line above 4000 bytes comes in pieces."""
-    rest = b""
-    while chunk := await stream.read(_LONGEST_LINE_BYTES):
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
+async def lines(
+    stream: asyncio.StreamReader, *, longest_bytes: int = _LONGEST_LINE_BYTES
+) -> AsyncIterator[str]:
+    """The lines of a stream; a line that goes on after `longest_bytes` comes in pieces."""
+    line = bytearray()
+    while chunk := await stream.read(min(longest_bytes, _CHUNK_BYTES)):
+        first, *others = chunk.split(b"\n")
+        line += first
+        for other in others:
             yield _text(line)
-        if len(rest) > _LONGEST_LINE_BYTES:
-            yield _text(rest)
-            rest = b""
-    if rest:
-        yield _text(rest)
+            line = bytearray(other)
+        if len(line) > longest_bytes:
+            yield _text(line)
+            line.clear()
+    if line:
+        yield _text(line)
 
 
-def _text(line: bytes) -> str:
+def _text(line: bytearray) -> str:
     return line.decode(errors="replace").rstrip()

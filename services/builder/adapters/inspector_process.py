@@ -30,7 +30,6 @@ from services.builder.adapters.inspection import places
 from services.builder.adapters.lending import lend
 from services.builder.adapters.sent import Sent
 from services.builder.adapters.warm_process import NotStartedError, WarmProcess, lent_of
-from services.builder.domain import directories
 from services.builder.domain.compilation import Compilation
 from services.builder.domain.failure import BuildError
 from services.builder.ports import Libraries
@@ -66,6 +65,9 @@ _Place = tuple[Path, int, int]
 """Site packages: their path, and the device and inode that are there."""
 _CHECK, _COMPILE = "so1s_runtime.check", "so1s_compiler.compile"
 _SHOWN_LINES = 5
+_SHOWN_CHARACTERS = 4000
+_LONGEST_ANSWER_BYTES = 4 * 2**20
+"""A signature is one line, of some 60 bytes for each column of a table."""
 _MOST_WARM = 8
 """Warm processes at once, of some hundred MB each: user code brings libraries of its own without end."""
 _NOBODY = (places.NOBODY, places.TEMPORARY)
@@ -142,18 +144,13 @@ class ProcessInspector:
         """See `ports.Inspector`."""
         return self._sandbox is not None
 
-    async def signature(self, file: Path, model_format: Format, dependencies: Libraries) -> Signature:
+    async def signature(self, directory: Path, dependencies: Libraries) -> Signature:
         """See `ports.Inspector`."""
-        model = file.parent if model_format in directories.FORMATS else file
-        found = await self._check(["signature", model_format], model, dependencies)
-        try:
-            return Signature.model_validate(found)
-        except ValidationError as error:
-            raise BuildError("format", f"the model's signature cannot be served: {error}") from error
+        return _signature(await self._check(["signature"], directory, dependencies))
 
-    async def check(self, directory: Path, dependencies: Libraries) -> None:
+    async def check(self, directory: Path, dependencies: Libraries) -> Signature:
         """See `ports.Inspector`."""
-        await self._check(["model"], directory, dependencies)
+        return _signature(await self._check(["model"], directory, dependencies))
 
     async def compile(self, directory: Path, into: Path, tools: Libraries) -> Compilation:
         """See `ports.Inspector`."""
@@ -162,7 +159,7 @@ class ProcessInspector:
         try:
             return Compilation.model_validate(found)
         except ValidationError as error:
-            raise BuildError("format", f"the compiler answers nonsense: {error}") from error
+            raise BuildError("format", _cut(f"the compiler answers nonsense: {error}")) from error
 
     async def warm(self, dependencies: Libraries) -> None:
         """See `ports.Inspector`."""
@@ -198,7 +195,8 @@ class ProcessInspector:
                 writer.write(json.dumps(request).encode() + b"\n")
                 child = int(await reader.readline())
                 with contextlib.nullcontext() if self._sandbox else _killed_at_the_end(child):
-                    async for line in lines(reader) if sent is None else sent.without(lines(reader)):
+                    said = lines(reader, longest_bytes=_LONGEST_ANSWER_BYTES)
+                    async for line in said if sent is None else sent.without(said):
                         output = [*output[1 - _SHOWN_LINES :], line]
         except TimeoutError as error:
             raise BuildError("format", f"the model did not load within {seconds:g} s") from error
@@ -215,7 +213,7 @@ class ProcessInspector:
             yield {"arguments": [*command, str(model)], "limits": self._limits}
             return
         async with lend(model, warm.lent) as lent:
-            yield {"arguments": [*command, lent.seen], "limits": self._limits, "lent": lent.name}
+            yield {"arguments": [*command, places.MODEL], "limits": self._limits, "lent": lent}
 
     @property
     def _limits(self) -> dict[str, Any]:
@@ -333,11 +331,23 @@ def _killed_at_the_end(child: int) -> Generator[None, None, None]:
 def _answer(output: list[str]) -> Any:
     """What the check found: the last line of its output. A process that died is the model's fault."""
     if not _is_json(output[-1:]):
-        raise BuildError("format", f"the model cannot be loaded: {' '.join(output)}")
+        raise BuildError("format", f"the model cannot be loaded: {' '.join(map(_cut, output))}")
     found = json.loads(output[-1])
     if isinstance(found, dict) and "error" in found:
-        raise BuildError("format", str(found["error"]))
+        raise BuildError("format", _cut(str(found["error"])))
     return found
+
+
+def _signature(found: Any) -> Signature:
+    try:
+        return Signature.model_validate(found)
+    except ValidationError as error:
+        raise BuildError("format", _cut(f"the model's signature cannot be served: {error}")) from error
+
+
+def _cut(words: str) -> str:
+    """Words of a model, which may have any length, as an event can tell them."""
+    return words if len(words) <= _SHOWN_CHARACTERS else f"{words[:_SHOWN_CHARACTERS]}…"
 
 
 def _is_json(last: list[str]) -> bool:
