@@ -6,15 +6,20 @@ import gzip
 import stat
 import tarfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Literal, Protocol, cast
 
 import zstandard
 
-from services.builder.domain.archive import Budget, Kind, Limits, inner_path, require_plain
+from services.builder.domain.archive import Budget, Kind, Limits, inner_path, require_plain, same_name
 from services.builder.domain.failure import BuildError, Hostile
-from services.builder.domain.zips import LARGEST_READ_BYTES, Capped, recognise_zip
+from services.builder.domain.zips import (
+    BROKEN,
+    LARGEST_READ_BYTES,
+    Capped,
+    recognise_zip,
+    require_sound_machine,
+)
 from services.builder.layers import CHUNK_BYTES
 from services.builder.stop import Stop
 
@@ -27,15 +32,7 @@ _MAGICS: dict[bytes, ArchiveKind] = {
     b"PK\x03\x04": "zip",
 }
 _ENCRYPTED = 0x1
-_BROKEN = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    zstandard.ZstdError,
-    EOFError,
-    gzip.BadGzipFile,
-    NotImplementedError,  # a compression method that zipfile does not know
-)
+_BROKEN = (*BROKEN, tarfile.TarError, zstandard.ZstdError, OverflowError)
 
 
 def archive_kind(path: Path) -> ArchiveKind | None:
@@ -70,6 +67,7 @@ def unpack(stop: Stop, path: Path, kind: ArchiveKind, into: Path, limits: Limits
     except RecursionError as error:  # tarfile reads header after header by recursion
         raise Hostile("the archive nests headers without end") from error
     except _BROKEN as error:
+        require_sound_machine(error)
         raise BuildError("artifact", f"{path.name} is no whole {kind} archive: {error}") from error
 
 
@@ -96,7 +94,7 @@ def _write(stop: Stop, source: _Readable, target: Path) -> int:
                 stop.check()
                 size += file.write(chunk)
     except (FileExistsError, NotADirectoryError) as error:
-        raise Hostile(f"the artifact holds two files of one name: {target.name!r}") from error
+        raise same_name(target.name) from error
     return size
 
 

@@ -200,6 +200,19 @@ async def test_a_key_that_leaves_the_directory_is_refused(s3_url, into):
         )
 
 
+@pytest.mark.parametrize("second", ["a/b", "./a"], ids=["below", "dot"])
+async def test_keys_that_cannot_be_files_beside_each_other_are_refused_by_name(s3_url, into, second):
+    client = boto3.client("s3", endpoint_url=s3_url, aws_access_key_id="k", aws_secret_access_key="s")
+    client.create_bucket(Bucket=BUCKET)
+    for key in ("both/a", f"both/{second}"):
+        client.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+
+    with pytest.raises(Hostile, match=r"two files of one name.*'a(/b)?'"):
+        await S3Artifacts(s3_settings(s3_url)).fetch(
+            Location("s3://models/both/", "s3://models/"), into, LIMITS
+        )
+
+
 async def test_a_store_that_does_not_answer_is_tried_again_later(into):
     s3 = S3Artifacts(s3_settings("http://127.0.0.1:1"))
 

@@ -1,22 +1,34 @@
 """Archives of strangers."""
 
+import contextlib
 import gzip
 import io
+import random
+import resource
 import stat
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
+from services.builder.contents import read_contents
 from services.builder.domain import archive
 from services.builder.domain.archive import Limits
 from services.builder.domain.failure import BuildError, Hostile
+from services.builder.domain.permission import Permissions
 from services.builder.stop import Stop, Stopped
 from services.builder.unpack import archive_kind, unpack
+from so1s.events import Artifact, ModelUploaded
 
 LIMITS = Limits(artifact_bytes=10**8, unpacked_bytes=300_000, files=10, ratio=50)
+UPLOADED = ModelUploaded(
+    account="risk", model="fraud", version="3", artifact=Artifact(uri="file:///risk/artifact")
+)
 FILES = {"so1s.yaml": b"schema: so1s/v1\n", "a/model.skops": b"model" * 100}
 
 
@@ -160,6 +172,77 @@ def test_a_broken_archive_is_refused(tmp_path, broken):
         unpacked(tmp_path, broken)
 
     assert error.value.reason == "artifact"
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """The same with one byte changed."""
+    return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+
+
+MEMBER = " ".join(map(str, random.Random(1).sample(range(10**6), 600))).encode()
+METHODS = {"deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["model.skops", "schema.json"])
+def test_a_zip_with_a_broken_member_is_refused_however_it_was_compressed(tmp_path, method, name):
+    whole = zip_of({name: MEMBER}, method=METHODS[method])
+
+    for at in range(60, 1800, 150):
+        directory = tmp_path / str(at)
+        directory.mkdir()
+        with pytest.raises(BuildError, match="archive is no whole zip archive"):
+            unpacked(directory, flipped(whole, at))
+
+
+def test_a_zip_with_a_name_that_is_no_text_is_refused(tmp_path):
+    data = zip_of({"näme": b"x"}).replace("näme".encode(), b"n\xff\xffme")
+
+    with pytest.raises(BuildError, match="archive is no whole zip archive"):
+        unpacked(tmp_path, data)
+
+
+def test_a_name_that_no_file_system_takes_is_refused_whatever_its_letters(tmp_path):
+    with pytest.raises(Hostile, match="too long"):
+        unpacked(tmp_path, zip_of({"/".join("ä" * 100 for _ in range(10)): b"x"}))
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_what_fails_on_this_machine_is_no_fault_of_the_archive(tmp_path, kind):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    data = ARCHIVES[kind]()
+    (tmp_path / "archive").write_bytes(data)
+    (tmp_path / "into").mkdir()
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            unpack(Stop(), tmp_path / "archive", kind, tmp_path / "into", LIMITS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def every_archive() -> dict[str, bytes]:
+    zips = {f"zip by {method}": zip_of(FILES, method=METHODS[method]) for method in METHODS}
+    return {kind: make() for kind, make in ARCHIVES.items()} | zips
+
+
+@given(
+    kind=st.sampled_from(sorted(every_archive())),
+    changes=st.lists(st.tuples(st.integers(0, 20_000), st.binary(max_size=3)), min_size=1, max_size=6),
+    end=st.none() | st.integers(0, 20_000),
+)
+def test_whatever_bytes_of_an_archive_were_changed_it_is_unpacked_or_refused(kind, changes, end):
+    data = bytearray(every_archive()[kind])
+    for at, change in changes:
+        data[at % len(data) : at % len(data) + len(change)] = change
+    del data[end:]
+
+    with tempfile.TemporaryDirectory() as temporary, contextlib.suppress(BuildError):
+        fetched = Path(temporary, "fetched")
+        fetched.mkdir()
+        (fetched / "artifact").write_bytes(data)
+        read_contents(Stop(), fetched, UPLOADED, LIMITS, Permissions())
 
 
 def test_an_encrypted_zip_is_refused(tmp_path):

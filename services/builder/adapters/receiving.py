@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import IO
 
-from services.builder.domain.archive import Budget, Limits, inner_path
+from services.builder.domain.archive import Budget, Limits, inner_path, same_name
 from services.builder.ports import Fetched
 from services.builder.stop import Stop
 
@@ -25,15 +26,13 @@ class Receiver:
         """Write one file.
 
         Raises:
-            Hostile: its name leaves the directory, or the artifact outgrows its limits.
+            Hostile: its name leaves the directory or is another file's, or the artifact outgrows its limits.
             Stopped: the fetch was told to end.
         """
         self._budget.take_file()
         path = inner_path(name)
-        target = self._into / path
-        target.parent.mkdir(parents=True, exist_ok=True)
         sha256 = hashlib.sha256()
-        with target.open("xb") as file:
+        with self._new_file(path) as file:
             for chunk in chunks:
                 self._stop.check()
                 self._budget.take_bytes(len(chunk))
@@ -41,6 +40,14 @@ class Receiver:
                 file.write(chunk)
                 self._size_bytes += len(chunk)
         self._checksums[str(path)] = sha256.hexdigest()
+
+    def _new_file(self, path: PurePosixPath) -> IO[bytes]:
+        target = self._into / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return target.open("xb")
+        except (FileExistsError, NotADirectoryError) as error:
+            raise same_name(str(path)) from error
 
     def fetched_object(self) -> Fetched:
         """What came, where it was a single object."""

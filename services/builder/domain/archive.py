@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from services.builder.domain.failure import Hostile
 
-_LONGEST_PATH = 1024
+_LONGEST_PATH_BYTES = 1024
 _LONGEST_PART_BYTES = 255
 
 
@@ -83,7 +83,9 @@ def inner_path(name: str) -> PurePosixPath:
         raise Hostile(f"the artifact holds a file with an unusual name: {name!r}")
     if path.is_absolute() or ".." in path.parts:
         raise Hostile(f"the artifact holds a file outside of its directory: {name!r}")
-    if len(name) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_PART_BYTES for part in path.parts):
+    if len(name.encode()) > _LONGEST_PATH_BYTES or any(
+        len(part.encode()) > _LONGEST_PART_BYTES for part in path.parts
+    ):
         raise Hostile(f"the artifact holds a file with a name that is too long: {name[:80]!r}…")
     return path
 
@@ -96,3 +98,10 @@ def require_plain(kind: Kind, name: str) -> None:
     """
     if kind is Kind.OTHER:
         raise Hostile(f"the artifact holds a link or a device: {name!r}; allowed: files and directories")
+
+
+def same_name(name: str) -> Hostile:
+    """The error of a file where another one is, or where one of the others needs a directory."""
+    return Hostile(
+        f"the artifact holds two files of one name, or a file where others need a directory: {name!r}"
+    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
 
@@ -23,7 +27,28 @@ _SKLEARN_VERSION = re.compile(
 )
 """Each estimator's state has it, as a JSON string within JSON."""
 _PROGRAM = re.compile(r"models/[^/]+\.json")
-_BROKEN = (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError, OSError, EOFError)
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,  # bzip2's; also one of the machine's, see `require_sound_machine`
+    EOFError,
+    LookupError,
+    ValueError,  # a name that is no UTF-8
+    struct.error,
+    RuntimeError,
+    NotImplementedError,  # a compression method that zipfile does not know
+)
+"""What reading a broken archive raises."""
+
+
+def require_sound_machine(error: Exception) -> None:
+    """Raise an error of BROKEN again that is the machine's and not the archive's, such as a full disk's.
+
+    Decompressors give an OSError no number, and a broken archive may send zipfile to before its start.
+    """
+    if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+        raise error
 
 
 class Capped:
@@ -62,7 +87,8 @@ def recognise_zip(file: IO[bytes]) -> Format | None:
     try:
         with zipfile.ZipFile(cast("IO[bytes]", Capped(file))) as archive:
             return next((name for name, is_one in _RECOGNISERS.items() if is_one(archive)), None)
-    except _BROKEN:
+    except BROKEN as error:
+        require_sound_machine(error)
         return None
 
 
@@ -79,7 +105,8 @@ def sklearn_that_saved(file: IO[bytes]) -> str | None:
             if archive.getinfo(_SCHEMA).file_size > _LARGEST_MEMBER_BYTES:
                 return None
             found = _SKLEARN_VERSION.search(archive.read(_SCHEMA).decode(errors="replace"))
-    except _BROKEN:
+    except BROKEN as error:
+        require_sound_machine(error)
         return None
     return found["version"] if found else None
 
