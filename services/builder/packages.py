@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from importlib.metadata import Distribution, distributions, requires, version
 from pathlib import Path
@@ -14,7 +13,6 @@ from services.builder.domain.made import Package
 from services.builder.stop import Stop
 
 _RUNTIME = "so1s-runtime"
-_CHUNK_BYTES = 1024 * 1024
 _LICENSES = ("License-Expression", "License")
 _LONGEST_LICENSE = 100
 """Characters: some packages say the whole text of a licence where others say its name."""
@@ -43,31 +41,6 @@ def runtime_needs(extras: Iterable[str]) -> tuple[str, ...]:
         for each in said
         if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in extras)
     )
-
-
-def sha256_of(stop: Stop, path: Path) -> str:
-    """The hash of a file, in hexadecimal.
-
-    Raises:
-        Stopped: `stop` was told.
-    """
-    sha256 = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            stop.check()
-            sha256.update(chunk)
-    return sha256.hexdigest()
-
-
-def sha256_of_directory(stop: Stop, directory: Path) -> str:
-    """The hash of the lines `SHA256  PATH` of a directory's files, sorted by path, in hexadecimal.
-
-    Raises:
-        Stopped: `stop` was told.
-    """
-    found = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
-    lines = (f"{sha256_of(stop, path)}  {name}\n" for name, path in sorted(found.items()))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _pin(distribution: Distribution) -> tuple[str, str]:

@@ -23,7 +23,6 @@ from services.builder.contents import (
     replace_model,
 )
 from services.builder.disk import Disk
-from services.builder.domain import directories
 from services.builder.domain.archive import Limits
 from services.builder.domain.build import Build
 from services.builder.domain.failure import BuildError
@@ -35,15 +34,10 @@ from services.builder.domain.options import gpus, idle_gpus
 from services.builder.domain.permission import Permissions, warnings
 from services.builder.domain.releases import warnings_of
 from services.builder.domain.zips import sklearn_that_saved
+from services.builder.hashes import sha256_of, sha256_of_model
 from services.builder.layers import pack
 from services.builder.locks import compiling, libraries_of, needs, shipped
-from services.builder.packages import (
-    installed,
-    runtime_needs,
-    runtime_version,
-    sha256_of,
-    sha256_of_directory,
-)
+from services.builder.packages import installed, runtime_needs, runtime_version
 from services.builder.ports import (
     Artifacts,
     Dependencies,
@@ -317,16 +311,13 @@ class Steps:
         """The facts about an image that can be signed."""
         tree = self._directory / "model"
         model = tree / (COMPILED_MODEL if source else f"{MODEL_FILES}/{contents.file}")
-        is_directory = contents.format in directories.FORMATS
         return Made(
             image=image,
             uploaded=self._uploaded,
             format=contents.served_format,
             artifact_sha256=sha256,
             model_file=COMPILED_MODEL if source else contents.file,
-            model_sha256=await (
-                in_thread(sha256_of_directory, model.parent) if is_directory else in_thread(sha256_of, model)
-            ),
+            model_sha256=await in_thread(sha256_of_model, model, contents.served_format),
             base=base,
             platform=self._world.dependencies.platform,
             lock_sha256=dependencies.lock.sha256,

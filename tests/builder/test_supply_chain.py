@@ -1,12 +1,16 @@
 """A builder with a key signs what it builds, and whoever has the public key can tell."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1
+from onnx import helper, numpy_helper
 from pydantic import SecretStr, ValidationError
 
 from services.builder import app
@@ -22,6 +26,7 @@ from so1s.supply_chain.places import Reference, opened
 from so1s.supply_chain.statement import Statement
 from so1s.supply_chain.verification import NotVerified, Verified, verify
 from tests.builder.signing import new_key, new_pem
+from tests.builder.test_builder_worker import tar_of
 
 KEY = new_key()
 
@@ -191,3 +196,35 @@ def test_two_keys_at_once_are_refused(tmp_path):
         Settings(
             database_url=SecretStr("sqlite://"), signing_key=new_pem(), signing_key_file=tmp_path / "key"
         )
+
+
+def line_of(data: bytes, name: str) -> str:
+    return f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+
+
+def model_hash(found: Verified) -> str:
+    models = [each for each in found.sbom["components"] if each["type"] == "machine-learning-model"]
+    return models[0]["hashes"][0]["content"]
+
+
+async def test_the_hash_of_a_model_is_that_of_its_file_whatever_lies_beside_it(signing, onnx_model):
+    image = await built(signing, tar_of({"model.onnx": onnx_model, "README.md": b"x"}), name="3.tar.gz")
+
+    assert model_hash(await verified(image)) == hashlib.sha256(onnx_model).hexdigest()
+
+
+@pytest.mark.parametrize("data_name", ["model.onnx.data", f"{'deep/' * 30}w.bin"], ids=["short", "long"])
+async def test_the_hash_of_onnx_covers_the_files_in_which_its_weights_lie(signing, tmp_path, data_name):
+    weights = numpy_helper.from_array(np.arange(300, dtype=np.float32), "w")
+    output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [300])
+    graph = helper.make_graph([helper.make_node("Identity", ["w"], ["y"])], "g", [], [output], [weights])
+    directory = tmp_path / "saved"
+    (directory / data_name).parent.mkdir(parents=True)
+    beside = {"save_as_external_data": True, "location": data_name, "size_threshold": 0}
+    onnx.save(helper.make_model(graph), directory / "model.onnx", **beside)
+    files = {name: (directory / name).read_bytes() for name in ("model.onnx", data_name)}
+
+    image = await built(signing, tar_of({**files, "README.md": b"x"}), name="3.tar.gz")
+
+    lines = "".join(line_of(data, name) for name, data in sorted(files.items()))
+    assert model_hash(await verified(image)) == hashlib.sha256(lines.encode()).hexdigest()

@@ -54,7 +54,7 @@ class Made:
     model_file: str
     """The model's path in the artifact, or in the image where it was compiled."""
     model_sha256: str
-    """Of that file; of a model that is a directory, of the sorted lines `SHA256  PATH` of its files."""
+    """Of that file; of a model of several files, of the sorted lines `SHA256  PATH` of them."""
     base: Base
     platform: str
     lock_sha256: str
