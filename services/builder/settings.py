@@ -218,10 +218,11 @@ class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings, Ins
     """What models are tried and libraries installed in: bubblewrap, nothing, or bubblewrap if it works here.
     In a cluster say `bwrap`, so that a builder does not start without it."""
     inspect_seconds: float = Field(default=120, gt=0)
-    """For loading a model once, outside of this process."""
+    """For loading a model and calling it once, outside of this process, and a second more for each 25 MiB of
+    its files."""
     inspect_memory_mib: int = Field(default=8192, gt=0)
-    """Address space of each of its processes; libraries reserve some GiB that they never touch. In the
-    sandbox the memory of all its processes together, too."""
+    """Address space of each of its processes, beside twice the size of its files; libraries reserve some GiB
+    that they never touch. In the sandbox the memory of all its processes together, too."""
     inspect_temporary_mib: int = Field(default=1024, gt=0)
     """What it may write, in the sandbox, which is to memory."""
     inspect_processes: int = Field(default=512, gt=0)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import uvloop
 
+from services.builder.adapters.inspector_process import Bounds
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import Layer
 from services.builder.domain.lock import Lock
@@ -141,6 +142,20 @@ async def test_a_model_that_takes_too_much_memory_is_a_failed_build(tmp_path, in
 
     with pytest.raises(BuildError, match="MemoryError"):
         await inspector(check, memory_mib=512).check(tmp_path / "model", dependencies)
+
+
+async def test_a_model_may_use_memory_and_time_by_its_own_size(tmp_path, inspector, dependencies):
+    check = """
+import json, resource
+print(json.dumps({"error": f"{resource.getrlimit(resource.RLIMIT_AS)[0] // 2**20} MiB of addresses"}))
+"""
+    with (tmp_path / "model/weights").open("wb") as file:
+        file.truncate(3 * 2**30)
+
+    with pytest.raises(BuildError, match=r"^7168 MiB of addresses$"):
+        await inspector(check, memory_mib=1024).check(tmp_path / "model", dependencies)
+
+    assert Bounds(seconds=100).of(3 * 2**30).seconds == 100 + 3 * 1024 / 25
 
 
 async def test_the_next_model_finds_the_libraries_warm_and_nothing_of_the_one_before(

@@ -144,6 +144,9 @@ async def test_what_an_installer_says_in_foreign_characters_is_kept(shop, skops_
     [
         ("ModuleNotFoundError: No module named 'sklearn.ensemble'", "add it to requirements.txt"),
         ("error: Hash mismatch for `x`", "other bytes than the lock names"),
+        ("the model took more than 8192 MiB of memory", "SO1S_INSPECT_MEMORY_MIB"),
+        ("the process was ended by SIGKILL", "twice a model's size"),
+        ("failed: the model did not load within 120 s", "SO1S_INSPECT_SECONDS"),
         ("all is well", None),
     ],
 )

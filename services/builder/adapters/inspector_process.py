@@ -18,7 +18,7 @@ import weakref
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -64,9 +64,12 @@ _WARM: dict[str, tuple[str, ...]] = {
 _Place = tuple[Path, int, int]
 """Site packages: their path, and the device and inode that are there."""
 _CHECK, _COMPILE = "so1s_runtime.check", "so1s_compiler.compile"
+_MIB = 2**20
+_LOADED_BYTES_PER_SECOND = 25 * _MIB
+"""Of a disk that gives twice as much."""
 _SHOWN_LINES = 5
 _SHOWN_CHARACTERS = 4000
-_LONGEST_ANSWER_BYTES = 4 * 2**20
+_LONGEST_ANSWER_BYTES = 4 * _MIB
 """A signature is one line, of some 60 bytes for each column of a table."""
 _MOST_WARM = 8
 """Warm processes at once, of some hundred MB each: user code brings libraries of its own without end."""
@@ -89,12 +92,21 @@ class Bounds:
     """What one model may use while it is tried; without a sandbox only time and memory are bound."""
 
     seconds: float = 120
+    """Beside those that a large model takes, see `of`."""
     memory_mib: int = 8192
-    """Address space of each process, and in the sandbox memory of all together."""
+    """Address space of each process, and in the sandbox memory of all together; beside a model's own."""
     temporary_mib: int = 1024
     processes: int = 512
     """Threads count, too."""
     processors: int = 4
+
+    def of(self, model_bytes: int) -> Bounds:
+        """Those of a model of this size: it is read twice, and libraries hold it twice while they load it."""
+        return replace(
+            self,
+            seconds=self.seconds + model_bytes / _LOADED_BYTES_PER_SECOND,
+            memory_mib=self.memory_mib + 2 * model_bytes // _MIB,
+        )
 
 
 class ProcessInspector:
@@ -155,7 +167,7 @@ class ProcessInspector:
     async def compile(self, directory: Path, into: Path, tools: Libraries) -> Compilation:
         """See `ports.Inspector`."""
         with into.open("xb") as file:
-            found = await self._check([], directory, tools, Sent(file, self._bounds.memory_mib * 2**20))
+            found = await self._check([], directory, tools, Sent(file, self._bounds.memory_mib * _MIB))
         try:
             return Compilation.model_validate(found)
         except ValidationError as error:
@@ -184,12 +196,12 @@ class ProcessInspector:
     ) -> list[str]:
         """The last lines that a check wrote, in a child of the warm process."""
         output: list[str] = []
-        seconds = self._bounds.seconds
+        bounds = self._bounds.of(await asyncio.to_thread(_size_of, model))
         try:
             async with (
-                asyncio.timeout(seconds),
+                asyncio.timeout(bounds.seconds),
                 self._connected(dependencies) as (warm, reader, writer),
-                self._request(command, model, warm) as request,
+                self._request(command, model, warm, bounds) as request,
             ):
                 request["module"] = _CHECK if sent is None else _COMPILE
                 writer.write(json.dumps(request).encode() + b"\n")
@@ -199,30 +211,21 @@ class ProcessInspector:
                     async for line in said if sent is None else sent.without(said):
                         output = [*output[1 - _SHOWN_LINES :], line]
         except TimeoutError as error:
-            raise BuildError("format", f"the model did not load within {seconds:g} s") from error
+            raise BuildError("format", f"the model did not load within {bounds.seconds:g} s") from error
         except (OSError, ValueError) as error:  # it died before or while it spoke
             output.append(repr(error))
         return output
 
     @asynccontextmanager
     async def _request(
-        self, command: list[str], model: Path, warm: WarmProcess
+        self, command: list[str], model: Path, warm: WarmProcess, bounds: Bounds
     ) -> AsyncGenerator[dict[str, Any], None]:
         """What a child is told; in the sandbox it sees the model while this lasts."""
         if self._sandbox is None:
-            yield {"arguments": [*command, str(model)], "limits": self._limits}
+            yield {"arguments": [*command, str(model)], "limits": _limits(bounds)}
             return
         async with lend(model, warm.lent) as lent:
-            yield {"arguments": [*command, places.MODEL], "limits": self._limits, "lent": lent}
-
-    @property
-    def _limits(self) -> dict[str, Any]:
-        said = asdict(self._bounds)
-        return {
-            "memory_bytes": said.pop("memory_mib") * 2**20,
-            "temporary_bytes": said.pop("temporary_mib") * 2**20,
-            **said,
-        }
+            yield {"arguments": [*command, places.MODEL], "limits": _limits(bounds), "lent": lent}
 
     def _is_running(self, dependencies: Libraries) -> bool:
         warm = self._warm.get(_place(dependencies.site_packages))
@@ -326,6 +329,20 @@ def _killed_at_the_end(child: int) -> Generator[None, None, None]:
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child, signal.SIGKILL)
+
+
+def _limits(bounds: Bounds) -> dict[str, Any]:
+    """As `inspection.server` takes them."""
+    said = asdict(bounds)
+    return {
+        "memory_bytes": said.pop("memory_mib") * _MIB,
+        "temporary_bytes": said.pop("temporary_mib") * _MIB,
+        **said,
+    }
+
+
+def _size_of(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def _answer(output: list[str]) -> Any:

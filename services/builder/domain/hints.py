@@ -15,8 +15,16 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "the index has other bytes than the lock names: a mirror changes files, or a release was replaced",
     ),
     (
-        r"MemoryError|[Cc]annot allocate memory",
+        r"MemoryError|[Cc]annot allocate memory|MiB of memory",
         "the model needs more memory than a builder gives it to be tried: SO1S_INSPECT_MEMORY_MIB",
+    ),
+    (
+        r"ended by SIGKILL",
+        "the kernel ends what takes most memory where there is no more: a builder needs twice a model's size",
+    ),
+    (
+        r"did not load within",
+        "the model needs more time than a builder gives it to be tried: SO1S_INSPECT_SECONDS",
     ),
 )
 
