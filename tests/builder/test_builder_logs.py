@@ -54,12 +54,12 @@ async def test_each_try_goes_on_in_the_log_after_the_one_before_it(shop, skops_m
         return await shop.state() == "built"
 
     await until(built)
-    lines = said(await shop.log())
-    assert [line for line in lines if "try" in line or "put off" in line] == [
-        "build 1 of risk/fraud@3, try 1",
-        "put off: TemporaryError('the store is away')",
-        "build 1 of risk/fraud@3, try 2",
-    ]
+    tries = [line for line in said(await shop.log()) if "try" in line or "put off" in line]
+    put_off = len(tries) // 2  # by the first worker more than once, where it finds the build again at once
+    assert put_off > 0
+    tried = (f"build 1 of risk/fraud@3, try {number}" for number in range(1, put_off + 2))
+    assert tries[::2] == [*tried]
+    assert set(tries[1::2]) == {"put off: TemporaryError('the store is away')"}
 
 
 @both_databases
