@@ -18,6 +18,7 @@ from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.artifacts_s3 import S3Artifacts
 from services.builder.adapters.bubblewrap import Bubblewrap
 from services.builder.adapters.cached_libraries import CachedLibraries
+from services.builder.adapters.cached_wheels import CachedWheels
 from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.adapters.images_registry import RegistryImages
@@ -180,7 +181,9 @@ def make_world(settings: Settings, store: Store | None = None) -> World:
 def make_disk(settings: Settings, images: Images) -> Disk:
     """What this machine's builders write, and what of it may go."""
     directory, libraries = settings.build_dir.absolute(), settings.libraries_dir.absolute()
-    directories, caches = [directory, libraries], list[Cache]([CachedLibraries(libraries)])
+    wheels = uv_cache()
+    directories = [directory, libraries, wheels]
+    caches: list[Cache] = [CachedLibraries(libraries), CachedWheels(wheels)]
     if isinstance(images, LayoutImages):
         directories.append(settings.image_dir.absolute())
         caches.append(images)

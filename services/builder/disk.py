@@ -1,8 +1,8 @@
 """The builder's disk: within its budget, and with room again when a build met its end.
 
-Libraries, and layers that belong to no image, can be made anew: they go by last use. What was asked for
-within a deadline may be in the hands of a build and stays, so that nobody need know of the others' builds.
-Images stay: docs/decisions/0025 says why.
+Libraries, layers that belong to no image, and wheels that uv keeps, can be made anew: they go by last use.
+What was asked for within a deadline may be in the hands of a build and stays, so that nobody need know of the
+others' builds. Images stay: docs/decisions/0025 says why.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,49 +66,57 @@ class Disk:
         return NoSpace(
             f"no space left: step {step} needs more than the {usage.free // _MIB} MiB that are free of "
             f"{usage.total // _MIB} MiB at {fullest} ({error}); {freed // _MIB} MiB of unused libraries and "
-            "layers were removed. SO1S_DISK_BUDGET_BYTES keeps room free, SO1S_BUILD_DIR, SO1S_LIBRARIES_DIR "
-            "and SO1S_IMAGE_DIR say which disk is used; `uv cache clean` empties the installer's own cache"
+            "layers were removed. SO1S_DISK_BUDGET_BYTES keeps room free; SO1S_BUILD_DIR, SO1S_IMAGE_DIR, "
+            "SO1S_LIBRARIES_DIR and UV_CACHE_DIR say which disk is used"
         )
 
     def _keep_budget(self) -> None:
-        kept = self._kept()
-        used = sum(each.size_bytes for each in kept) + size_of(self.work)
+        budget = self.budget_bytes
+        before, used = self._evict_until(self._used, math.inf if budget is None else budget)
+        removed = max(0, before - used)
         metrics.DISK_USED.set(used)
-        if self.budget_bytes is None or used <= self.budget_bytes:
-            return
-        before = used
-        for each in self._evictable(kept):
-            used -= self._evict(each)
-            if used <= self.budget_bytes:
-                break
-        metrics.DISK_USED.set(used)
-        told = {"used_bytes": used, "budget_bytes": self.budget_bytes, "removed_bytes": before - used}
-        if used > self.budget_bytes:
+        metrics.EVICTED_BYTES.inc(removed)
+        told = {"used_bytes": used, "budget_bytes": budget, "removed_bytes": removed}
+        if budget is not None and used > budget:
             log.warning("the disk is over its budget, and all that is left of it is in use", **told)
-        else:
+        elif removed:
             log.info("what was used least recently made room", **told)
 
     def _make_room(self) -> int:
-        freed = 0
-        for each in self._evictable(self._kept()):
-            if self._fullest()[1].free >= _ROOM_BYTES:
-                break
-            freed += self._evict(each)
+        """The bytes that are free now, and were not before."""
+        before, after = self._evict_until(lambda _kept: -self._fullest()[1].free, -_ROOM_BYTES)
+        freed = max(0, before - after)
+        metrics.EVICTED_BYTES.inc(freed)
         return freed
+
+    def _evict_until(self, measure: Callable[[list[Kept]], int], most: float) -> tuple[int, int]:
+        """Remove what was used least recently until a measure is small enough; what it was, and what it is.
+
+        All is looked at anew each time: a set of libraries that goes leaves its wheels to go.
+        """
+        stays = set[Path]()
+        before = now = measure(kept := self._kept())
+        while now > most and (each := self._next(kept, stays)):
+            if not self._evict(each):
+                stays.add(each.path)
+            now = measure(kept := self._kept())
+        return before, now
+
+    def _next(self, kept: list[Kept], stays: Container[Path]) -> Kept | None:
+        """What goes next; nothing that a build may have in hand, or that could not be removed."""
+        evictable = by_last_use(kept, used_before=self.now() - self.in_use_seconds)
+        return next((each for each in evictable if each.path not in stays), None)
+
+    def _used(self, kept: list[Kept]) -> int:
+        return sum(each.size_bytes for each in kept) + size_of(self.work)
 
     def _kept(self) -> list[Kept]:
         return [each for cache in self.caches for each in cache.kept()]
 
-    def _evictable(self, kept: list[Kept]) -> Iterator[Kept]:
-        return by_last_use(kept, used_before=self.now() - self.in_use_seconds)
-
-    def _evict(self, kept: Kept) -> int:
-        """The bytes that are free now; 0 where a build asked for it meanwhile."""
+    def _evict(self, kept: Kept) -> bool:
+        """Remove something; False where a build asked for it meanwhile."""
         used_before = self.now() - self.in_use_seconds
-        if not any(cache.remove(kept, used_before=used_before) for cache in self.caches):
-            return 0
-        metrics.EVICTED_BYTES.inc(kept.size_bytes)
-        return kept.size_bytes
+        return any(cache.remove(kept, used_before=used_before) for cache in self.caches)
 
     def _fullest(self) -> tuple[Path, shutil._ntuple_diskusage]:
         there = [each for each in self.directories if each.exists()]

@@ -23,9 +23,9 @@ POSTPONED = Counter("so1s_builds_postponed_total", "Builds put back into the que
 
 DISK_USED = Gauge(
     "so1s_builder_disk_used_bytes",
-    "Libraries, layers of no image and work in progress on this builder's disk.",
+    "Libraries, unused wheels, layers of no image and work in progress on this builder's disk.",
 )
 
 EVICTED_BYTES = Counter(
-    "so1s_builder_evicted_bytes_total", "Of libraries and layers that made room for others."
+    "so1s_builder_evicted_bytes_total", "Of libraries, wheels and layers that made room for others."
 )

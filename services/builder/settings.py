@@ -204,8 +204,9 @@ class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings, Ins
     """How long the log of a build is kept after its last line. Images stay: the builder does not know which
     of them are in use."""
     disk_budget_bytes: int | None = Field(default=None, gt=0)
-    """Of libraries, of layers that belong to no image and of work in progress, all together: above it, what
-    was used least recently goes. Without it they go by age, and when a disk is full. Images do not count."""
+    """Of libraries, of wheels that only uv's cache holds, of layers that belong to no image and of work in
+    progress, all together: above it, what was used least recently goes. Without it they go by age, and when a
+    disk is full. Images do not count."""
     library_retention_days: int = Field(default=30, ge=2)
     """How long libraries are kept that no build asks for; the prepared ones are asked for every day."""
     max_artifact_bytes: int = Field(default=20 * 2**30, gt=0)

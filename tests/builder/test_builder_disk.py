@@ -1,12 +1,14 @@
 """The disk of a builder: what goes when there is a budget, what never does, and builds on a full one."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -15,15 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.builder.adapters.cached_libraries import CachedLibraries
+from services.builder.adapters.cached_wheels import CachedWheels
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.bytecode import compile_tree
 from services.builder.disk import Disk, is_full, size_of
 from services.builder.domain.eviction import Kept, by_last_use
+from services.builder.domain.lock import Lock
 from services.builder.layers import pack
 from services.builder.stop import Stop
 from so1s.errors import TemporaryError
 from so1s.events import ImageBuilt
 from tests.builder.test_builder_dependencies import small_lock, source
+from tests.builder.test_builder_installing import file_name, link_to, served, wheel
 from tests.builder.test_builder_worker import tar_of
 from tests.builder.working import until
 
@@ -300,3 +305,93 @@ def test_bytecode_that_the_disk_does_not_take_is_an_error_and_no_half_of_it(smal
     assert size_of(tree) < 600 * 1024
     with pytest.raises(OSError, match="as bytecode was written"):
         compile_tree(Stop(), Path(sys.executable), tree, PurePosixPath("/opt"))
+
+
+# --- wheels that uv's cache alone holds
+
+
+def wheels_in(cache: Path) -> set[str]:
+    return {path.name.partition("-")[0] for path in cache.glob("archive-v*/*/*.dist-info")}
+
+
+@pytest.fixture
+def uv_cache(tmp_path, monkeypatch) -> Path:
+    """An empty one."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    return tmp_path / "uv"
+
+
+@asynccontextmanager
+async def installed(directory: Path, monkeypatch, *names: str) -> AsyncIterator[dict[str, Path]]:
+    """Sets of one library each, by real uv from a small index, which goes at the end."""
+    wheels = {name: wheel(name, os.urandom(300_000)) for name in names}
+    pages = {f"/simple/{name}/": link_to(name, data) for name, data in wheels.items()}
+    files = {f"/files/{file_name(name)}": data for name, data in wheels.items()}
+    async with served(pages | files) as index:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
+        libraries = source(directory / "libraries", LayoutImages(directory / "images"))
+        found = {}
+        for name, data in wheels.items():
+            lock = Lock(name, f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(data).hexdigest()}\n")
+            found[name] = (await libraries.install(lock, lambda _line: None)).site_packages.parent
+        yield found
+
+
+async def test_libraries_that_go_take_their_wheels_in_uvs_cache_along(tmp_path, monkeypatch, uv_cache):
+    async with installed(tmp_path, monkeypatch, "old", "new") as sets:
+        assert wheels_in(uv_cache) == {"old", "new"}
+    for home, age in ((sets["old"], 900), (sets["new"], 500)):
+        aged(home, age)
+    caches = CachedLibraries(tmp_path / "libraries"), CachedWheels(uv_cache)
+    in_all = sum(each.size_bytes for cache in caches for each in cache.kept())
+    before = size_of(uv_cache)
+
+    await disk(tmp_path, *caches, budget=in_all - 100_000).keep_budget()
+
+    assert not sets["old"].exists()
+    assert wheels_in(uv_cache) == {"new"}
+    assert size_of(uv_cache) < before - 300_000
+    assert (sets["new"] / "site-packages/new.py").stat().st_nlink == 2
+
+
+async def test_a_wheel_that_no_libraries_are_linked_to_counts_and_goes_before_any_libraries(
+    tmp_path, monkeypatch, uv_cache
+):
+    async with installed(tmp_path, monkeypatch, "old", "new") as sets:
+        shutil.rmtree(sets["old"])
+    aged(sets["new"], 900)
+    wheels = CachedWheels(uv_cache)
+    (kept,) = wheels.kept()
+    assert 300_000 < kept.size_bytes < 400_000
+
+    await disk(tmp_path, CachedLibraries(tmp_path / "libraries"), wheels, budget=500_000).keep_budget()
+
+    assert wheels_in(uv_cache) == {"new"}
+    assert sets["new"].exists()
+    assert not list(wheels.kept())
+
+
+async def test_wheels_stay_while_uv_installs(tmp_path, monkeypatch, uv_cache):
+    async with installed(tmp_path, monkeypatch, "old") as sets:
+        shutil.rmtree(sets["old"])
+    monkeypatch.setenv("UV_LOCK_TIMEOUT", "0")
+    wheels = CachedWheels(uv_cache)
+    with (uv_cache / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # as uv holds it while it installs
+        await disk(tmp_path, wheels, budget=1).keep_budget()
+        assert wheels_in(uv_cache) == {"old"}
+    await disk(tmp_path, wheels, budget=1).keep_budget()
+
+    assert wheels_in(uv_cache) == set()
+
+
+def test_a_wheel_of_a_strange_name_is_no_option_of_uv(tmp_path, uv_cache):
+    for name in ("--force-1.0", "-1.0", "unknown-1.0"):
+        wheel = uv_cache / "archive-v0/x" / f"{name}.dist-info"
+        wheel.mkdir(parents=True)
+        (wheel / "METADATA").write_text("x")
+    wheels = CachedWheels(uv_cache)
+    (kept,) = wheels.kept()
+
+    assert not wheels.remove(kept, used_before=0)  # uv knows none of them
+    assert len(list(uv_cache.glob("archive-v0/x/*"))) == 3

@@ -31,16 +31,29 @@ from tests.builder.test_builder_dependencies import small_lock
 PYTHON = Path(sys._base_executable)
 
 
-def wheel() -> bytes:
-    """The library `tiny` 1.0, of one module."""
+def wheel(name: str = "tiny", data: bytes = b"") -> bytes:
+    """A library, version 1.0, of one module, and data beside it."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("tiny.py", "ANSWER = 42\n")
-        archive.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr(f"{name}.py", "ANSWER = 42\n")
+        archive.writestr(f"{name}.bin", data)
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", metadata)
         tags = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        archive.writestr("tiny-1.0.dist-info/WHEEL", tags)
-        archive.writestr("tiny-1.0.dist-info/RECORD", "tiny.py,,\ntiny-1.0.dist-info/RECORD,,\n")
+        archive.writestr(f"{name}-1.0.dist-info/WHEEL", tags)
+        listed = (f"{name}.py", f"{name}.bin", f"{name}-1.0.dist-info/RECORD")
+        archive.writestr(f"{name}-1.0.dist-info/RECORD", "".join(f"{path},,\n" for path in listed))
     return packed.getvalue()
+
+
+def file_name(name: str) -> str:
+    return f"{name}-1.0-py3-none-any.whl"
+
+
+def link_to(name: str, data: bytes, where: str = "/files") -> bytes:
+    """The page of a library whose wheel has these bytes."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    return f'<a href="{where}/{file_name(name)}#sha256={sha256}">{file_name(name)}</a>'.encode()
 
 
 WHEEL = wheel()
@@ -52,7 +65,7 @@ for each in range(64):
     open(PLACE + str(each), "wb").write(b"x" * 2**20)
 time.sleep(60)
 """
-NAME = "tiny-1.0-py3-none-any.whl"
+NAME = file_name("tiny")
 SHA256 = hashlib.sha256(WHEEL).hexdigest()
 TINY = Lock("tiny", f"tiny==1.0 \\\n    --hash=sha256:{SHA256}\n")
 
@@ -101,7 +114,7 @@ async def served(files: dict[str, bytes]):
 
 
 def page(where: str) -> dict[str, bytes]:
-    return {"/simple/tiny/": f'<a href="{where}/{NAME}#sha256={SHA256}">{NAME}</a>'.encode()}
+    return {"/simple/tiny/": link_to("tiny", WHEEL, where)}
 
 
 @pytest.fixture
