@@ -13,3 +13,8 @@ APPLIED_SECONDS = Histogram(
 )
 
 DRIFT = Counter("so1s_router_drift_total", "Routes that another hand changed, and that were restored.")
+
+FAILING = Gauge(
+    "so1s_router_failing_objects",
+    "Objects of the mesh that could not be written, read or removed; each is tried again.",
+)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from services.router.domain.route import Route
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a host does not get the route that the mesh was told."""
+
+    reason: str
+    refused: bool
+    """Whether the mesh will not take the route as it is, so that to wait for it is in vain."""
 
 
 class Mesh(Protocol):
@@ -17,12 +27,13 @@ class Mesh(Protocol):
         What is in the mesh is compared with the routes, so that an edit by another hand is undone.
         A host goes from one route to the next in one step: until the next one's replicas answer
         their health checks, the mesh keeps the one before, and a later call goes on from there.
+        Each host stands alone: what fails for one is told by `failures`, and tried again by later calls.
 
         Returns:
             The hosts whose route was not as told.
 
         Raises:
-            TemporaryError: the mesh does not take anything now.
+            TemporaryError: nobody knows what is in the mesh now.
         """
         ...
 
@@ -30,11 +41,10 @@ class Mesh(Protocol):
         """The revision of a host's route that each gateway answers with; None where it has none."""
         ...
 
-    def refusals(self) -> Mapping[str, str]:
-        """Why hosts do not get the route that `apply` was told last, by host.
+    def failures(self) -> Mapping[str, Failure]:
+        """Why hosts do not get the route that `apply` was told last, or why they do not go, by host.
 
-        The mesh will not take such a route as it is, so that to wait for it is in vain; the host keeps
-        the route that it had, and the other hosts get theirs. A route that is merely not served yet is
-        none of them.
+        Such a host keeps the route that it had, and the other hosts get theirs. A route that is merely
+        not served yet is none of them.
         """
         ...

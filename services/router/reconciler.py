@@ -81,7 +81,7 @@ class Reconciler:
         endpoints = [course.endpoint for course in courses if not course.endpoint.removed]
         changed = await self.mesh.apply([route_of(each, self.urls.host(each)) for each in endpoints])
         settled = {self.urls.host(course.endpoint) for course in courses if not course.pending}
-        if drifted := settled.intersection(changed):
+        if drifted := settled.intersection(changed) - self.mesh.failures().keys():
             metrics.DRIFT.inc(len(drifted))
             log.warning("another hand changed the mesh; it is restored", hosts=sorted(drifted))
 
@@ -139,8 +139,9 @@ class Reconciler:
     async def _tell_delay(self, course: Course, serving: int, gateways: int) -> None:
         now = datetime.now(UTC).timestamp()
         endpoint = course.endpoint
-        refusal = self.mesh.refusals().get(self.urls.host(endpoint), "")
-        in_time = now - course.since < self.waits.deadlines.apply and not refusal
+        failure = self.mesh.failures().get(self.urls.host(endpoint))
+        refused = failure is not None and failure.refused
+        in_time = now - course.since < self.waits.deadlines.apply and not refused
         if course.late or in_time:
             return
         degraded = RoutesDegraded(
@@ -149,7 +150,7 @@ class Reconciler:
             revision=endpoint.revision,
             gateways_serving=serving,
             gateways=gateways,
-            reason=refusal,
+            reason=failure.reason if failure else "",
         )
         async with self.store.transaction(course.cause) as tx:
             if await progress.degrade(tx, endpoint):

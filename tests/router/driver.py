@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from services.router.domain.deadlines import Deadlines
 from services.router.domain.route import PublicUrls, Route
 from services.router.handlers import consumer
+from services.router.ports import Failure
 from services.router.reconciler import Reconciler
 from services.router.watchers import Waits
 from so1s.events import DeploymentReady, DeploymentRequested, Event, Workload, event_class
@@ -21,14 +22,14 @@ URLS = PublicUrls("http", "so1s.localhost", 8080)
 
 @dataclass
 class MemoryMesh:
-    """Gateways that keep routes in memory; those in `stuck` take nothing new, none a host in `refused`."""
+    """Gateways that keep routes in memory; those in `stuck` take nothing new, none a host in `failing`."""
 
     gateways: list[dict[str, Route]] = field(default_factory=lambda: [{}])
     stuck: set[int] = field(default_factory=set)
-    refused: dict[str, str] = field(default_factory=dict)
+    failing: dict[str, Failure] = field(default_factory=dict)
 
     async def apply(self, routes: Sequence[Route]) -> Sequence[str]:
-        wanted = {route.host: route for route in routes if route.host not in self.refused}
+        wanted = {route.host: route for route in routes if route.host not in self.failing}
         free = [gateway for number, gateway in enumerate(self.gateways) if number not in self.stuck]
         hosts = set().union(wanted, *free)
         changed = {host for host in hosts if any(gateway.get(host) != wanted.get(host) for gateway in free)}
@@ -40,8 +41,8 @@ class MemoryMesh:
     async def served(self, host: str) -> Sequence[int | None]:
         return [gateway[host].revision if host in gateway else None for gateway in self.gateways]
 
-    def refusals(self) -> Mapping[str, str]:
-        return self.refused
+    def failures(self) -> Mapping[str, Failure]:
+        return self.failing
 
 
 class Said:

@@ -3,9 +3,11 @@
 import httpx
 from dirty_equals import IsFloat, IsPartialDict
 from starlette.applications import Starlette
+from structlog.testing import capture_logs
 
 from services.router import api
 from services.router.domain.deadlines import Deadlines
+from services.router.ports import Failure
 from so1s.events import (
     EndpointRemovalRequested,
     EndpointRemoved,
@@ -122,7 +124,7 @@ async def test_a_gateway_that_stays_behind_is_told_at_the_deadline_and_when_it_c
 
 
 async def test_a_route_that_the_mesh_refuses_is_told_of_at_once_in_its_words(router):
-    router.mesh.refused = {HOST: "weight: 300 is too much"}
+    router.mesh.failing = {HOST: Failure("weight: 300 is too much", refused=True)}
     assert await router.take(ready()) == [
         RoutesDegraded(
             account="risk",
@@ -134,8 +136,24 @@ async def test_a_route_that_the_mesh_refuses_is_told_of_at_once_in_its_words(rou
         )
     ]
     assert await router.turn() == []
-    router.mesh.refused = {}
+    router.mesh.failing = {}
     assert [type(event) for event in await router.turn()] == [RoutesApplied]
+
+
+async def test_a_route_that_fails_for_now_is_told_of_at_the_deadline_with_its_reason(router):
+    router.mesh.failing = {HOST: Failure("a webhook does not answer", refused=False)}
+    assert await router.take(ready()) == []
+    router.deadlines(Deadlines(weights=600, checks=600, apply=0))
+    [degraded] = await router.turn()
+    assert (type(degraded), degraded.reason) == (RoutesDegraded, "a webhook does not answer")
+
+
+async def test_an_edit_that_cannot_be_undone_is_not_said_to_be(router):
+    await router.take(ready())
+    router.mesh.failing = {HOST: Failure("the webhook denies it", refused=True)}
+    with capture_logs() as logs:
+        await router.turn()
+    assert logs == []
 
 
 async def test_a_host_that_cannot_be_asked_holds_up_no_other(router, monkeypatch):

@@ -101,7 +101,17 @@ def test_the_gateway_speaks_https_with_the_wildcard_certificate_where_one_is_nam
 
 
 @pytest.mark.parametrize(
-    "service", ["file:///world/risk--fraud.json", "k8s://fraud.so1s-risk.svc", "k8s://fraud:80", ""]
+    "service",
+    [
+        "file:///world/risk--fraud.json",
+        "k8s://fraud.so1s-risk.svc",
+        "k8s://fraud.so1s-risk.svc:0",
+        "k8s://fraud.so1s-risk.svc:65536",
+        "k8s://..svc:80",
+        "k8s://[fraud.so1s-risk.svc:80",
+        "k8s://fraud:80",
+        "",
+    ],
 )
 def test_an_arm_whose_service_istio_does_not_know_is_refused_and_the_other_routes_are_planned(service):
     churn = Route("risk", "churn", "churn--risk.so1s.localhost", 1, (arm("churn", 1),))

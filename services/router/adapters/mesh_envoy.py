@@ -55,6 +55,7 @@ from services.router.adapters.envoy_routes import (
 )
 from services.router.adapters.served_revision import served_revision
 from services.router.domain.route import Route
+from services.router.ports import Failure
 
 _Hosts = dict[str, Resource]
 """Virtual hosts by name."""
@@ -109,7 +110,7 @@ class EnvoyMesh:
         address, port = self._gateway
         return [await served_revision(self._http, f"http://{address}:{port}{REVISION_PATH}", host)]
 
-    def refusals(self) -> Mapping[str, str]:
+    def failures(self) -> Mapping[str, Failure]:
         """None: Envoy takes every route that these files can say."""
         return {}
 

@@ -20,12 +20,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TypeVar
 
+from services.router import metrics
+from services.router.adapters.istio.attempts import Attempts
 from services.router.adapters.istio.cluster import Cluster, Following
-from services.router.adapters.istio.endpoints import takes_traffic
+from services.router.adapters.istio.endpoints import slices_key, takes_traffic
 from services.router.adapters.istio.gateways import GatewayService, Probe
 from services.router.adapters.istio.manifests import (
     DESTINATION_RULE,
@@ -34,18 +38,13 @@ from services.router.adapters.istio.manifests import (
     Sharing,
     destinations,
 )
-from services.router.adapters.istio.objects import Comparison, Key, Object, Objects
+from services.router.adapters.istio.objects import Comparison, Key, Object
 from services.router.adapters.istio.plan import Plan, Planner
-from services.router.adapters.istio.refusals import Refusals
 from services.router.domain.route import Route
-from so1s.kubernetes import Api, Refused
-from so1s.kubernetes.errors import Conflict, NotFound
+from services.router.ports import Failure
+from so1s.kubernetes import Api
 
 _T = TypeVar("_T")
-_R = TypeVar("_R")
-
-_AT_ONCE = 16
-"""Requests to the API server at a time: more of them only queue before its admission webhooks."""
 
 
 class IstioMesh:
@@ -82,9 +81,8 @@ class IstioMesh:
         self._health_wait_seconds = health_wait_seconds
         self._patience_seconds = patience_seconds
         self._clock = clock
-        self._limit = asyncio.Semaphore(_AT_ONCE)
         self._plan = Plan()
-        self._refusals = Refusals(clock)
+        self._attempts = Attempts(clock)
         self._waiting_since: dict[str, float] = {}
 
     async def follow(self) -> None:
@@ -98,81 +96,71 @@ class IstioMesh:
         present = cluster.objects.present()
         differing = self._comparison.differing(present, planned.objects)
         strangers = present.keys() - planned.objects.keys() - planned.impossible.keys()
-        self._refusals.keep(planned.hosts.keys())
-        for key, why in planned.impossible.items():
-            self._refusals.note(key, {}, why)
         routing = {key for key in differing if key.kind == VIRTUAL_SERVICE}
+        fresh = {key: self._fresh(key, present.get(key)) for key in routing}
+        leaving = {key: _hosts(key, present[key]) for key in strangers}
+        self._attempts.begin({**planned.hosts, **self._asked(fresh), **leaving})
+        for key, why in planned.impossible.items():
+            self._attempts.note(key, {}, why)
         await self._put(cluster, differing - routing, present)
-        await self._put(cluster, await self._able(cluster, routing, present), present)
+        await self._put(cluster, await self._able(cluster, fresh), present)
         await self._remove(cluster, strangers, present)
-        removed = {host for key in strangers for host in _hosts(key, present[key])}
-        return sorted(removed | planned.hosts_of(differing | planned.impossible.keys()))
+        metrics.FAILING.set(len(self._attempts))
+        return sorted(planned.hosts_of(differing | planned.impossible.keys()).union(*leaving.values()))
 
     async def served(self, host: str) -> Sequence[int | None]:
         """Ask every gateway."""
         cluster = await self._following.cluster(self._patience_seconds)
         return await self._probe.revisions(cluster.gateways(), host)
 
-    def refusals(self) -> Mapping[str, str]:
-        """Why hosts do not get the route that `apply` was told last: it will not be taken as it is."""
-        return self._refusals.reasons(self._plan.hosts)
+    def failures(self) -> Mapping[str, Failure]:
+        """Why hosts do not get the route that `apply` was told last, or do not go."""
+        return self._attempts.failures()
 
-    async def _able(
-        self, cluster: Cluster, routing: Iterable[Key], present: Mapping[Key, Object]
-    ) -> set[Key]:
+    def _fresh(self, key: Key, before: Object | None) -> set[str]:
+        """The services that a route sends traffic to, and the one before did not."""
+        return destinations(self._plan.objects[key]) - (destinations(before) if before else set())
+
+    def _asked(self, fresh: Mapping[Key, set[str]]) -> dict[Key, set[str]]:
+        """The hosts that wait to hear of the replicas of each service."""
+        asked: defaultdict[Key, set[str]] = defaultdict(set)
+        for key, services in fresh.items():
+            for service in services:
+                asked[slices_key(service)] |= self._plan.hosts[key]
+        return asked
+
+    async def _able(self, cluster: Cluster, fresh: Mapping[Key, set[str]]) -> set[Key]:
         """The routes whose fresh services all have a replica that takes traffic, or waited long enough."""
-        fresh = {key: self._fresh(key, present.get(key)) for key in routing}
         services = sorted(set().union(*fresh.values()))
-        ready = await self._each(services, lambda host: takes_traffic(cluster.api, host))
+        asked = [(slices_key(each), None, partial(takes_traffic, cluster.api, each)) for each in services]
+        ready = await self._each(asked)
         waiting = {host for host, is_ready in zip(services, ready, strict=True) if not is_ready}
         now = self._clock()
         self._waiting_since = {host: self._waiting_since.get(host, now) for host in waiting}
         late = {h for h, since in self._waiting_since.items() if now - since >= self._health_wait_seconds}
         return {key for key, hosts in fresh.items() if not hosts & (waiting - late)}
 
-    def _fresh(self, key: Key, before: Object | None) -> set[str]:
-        """The services that a route sends traffic to, and the one before did not."""
-        return destinations(self._plan.objects[key]) - (destinations(before) if before else set())
-
     async def _put(self, cluster: Cluster, keys: Iterable[Key], present: Mapping[Key, Object]) -> None:
         told = [(key, self._plan.objects[key]) for key in keys]
-        due = [(key, wanted) for key, wanted in told if not self._refusals.hold_back(key, wanted)]
-        await self._each(due, lambda each: self._put_one(cluster.objects, *each, present.get(each[0])))
-
-    async def _put_one(self, objects: Objects, key: Key, wanted: Object, seen: Object | None) -> None:
-        try:
-            await objects.put(key, wanted, seen)
-        except Conflict:
-            return  # another hand was faster; the watch tells what it did, and the next round undoes it
-        except (Refused, NotFound) as error:
-            self._refusals.note(key, wanted, str(error))
-        else:
-            self._refusals.forget(key)
+        put = cluster.objects.put
+        await self._each((key, wanted, partial(put, key, wanted, present.get(key))) for key, wanted in told)
 
     async def _remove(self, cluster: Cluster, strangers: set[Key], present: Mapping[Key, Object]) -> None:
         """Routes first, then rules that no route needs any more."""
         if not strangers:
             return
+        delete = cluster.objects.delete
         rules = {key for key in strangers if key.kind == DESTINATION_RULE}
-        others = [key for key in strangers if key not in rules]
-        await self._each(others, lambda key: cluster.objects.delete(key, present[key]))
+        await self._each((key, None, partial(delete, key, present[key])) for key in strangers - rules)
         left = [found for key, found in cluster.objects.present().items() if key.kind == VIRTUAL_SERVICE]
         in_use: set[str] = set().union(*map(destinations, left))
         idle = [key for key in rules if present[key].get("spec", {}).get("host") not in in_use]
-        await self._each(idle, lambda key: cluster.objects.delete(key, present[key]))
+        await self._each((key, None, partial(delete, key, present[key])) for key in idle)
 
-    async def _each(self, items: Iterable[_T], do: Callable[[_T], Awaitable[_R]]) -> list[_R]:
-        """Do something to each, some at a time; the first error is raised once all are done."""
-
-        async def one(item: _T) -> _R:
-            async with self._limit:
-                return await do(item)
-
-        done = await asyncio.gather(*map(one, items), return_exceptions=True)
-        for outcome in done:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return [outcome for outcome in done if not isinstance(outcome, BaseException)]
+    async def _each(
+        self, calls: Iterable[tuple[Key, Object | None, Callable[[], Awaitable[_T]]]]
+    ) -> list[_T | None]:
+        return await asyncio.gather(*(self._attempts.make(*call) for call in calls))
 
 
 def _hosts(key: Key, found: Object) -> list[str]:

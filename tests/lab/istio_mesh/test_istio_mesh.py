@@ -23,7 +23,7 @@ from tests.router.test_router_mesh_conformance import (  # noqa: F401 - the port
     test_a_mesh_serves_the_routes_that_it_was_told,
     test_a_repetition_changes_nothing,
     test_a_route_replaces_the_one_before,
-    test_a_route_that_is_served_is_not_refused,
+    test_a_route_that_is_served_fails_in_nothing,
     test_a_route_that_it_is_told_no_more_is_gone,
 )
 from tests.router.test_router_mesh_envoy import (  # noqa: F401 - what callers meet at every gateway
@@ -219,10 +219,11 @@ async def test_a_route_that_istiod_refuses_is_told_with_its_reason_and_holds_up_
         return await mesh.served(HOST) == [1]
 
     await eventually(served)
-    assert list(mesh.refusals()) == [wrong.host]
-    assert "wrong_host--risk" in mesh.refusals()[wrong.host]
+    assert list(mesh.failures()) == [wrong.host]
+    assert mesh.failures()[wrong.host].refused
+    assert "wrong_host--risk" in mesh.failures()[wrong.host].reason
     await mesh.apply([right])
-    assert mesh.refusals() == {}
+    assert mesh.failures() == {}
 
 
 async def test_a_route_that_becomes_impossible_keeps_what_it_served(mesh, deploy):
@@ -230,7 +231,7 @@ async def test_a_route_that_becomes_impossible_keeps_what_it_served(mesh, deploy
     lost = route("fraud", 2, Arm("lost", 1, "file:///world/risk--lost.json"))
     assert await mesh.apply([lost]) == [HOST]
     assert await mesh.served(HOST) == [1]
-    assert "'file:///world/risk--lost.json' is not k8s://" in mesh.refusals()[HOST]
+    assert "'file:///world/risk--lost.json' is not k8s://" in mesh.failures()[HOST].reason
 
 
 async def test_no_route_is_told_while_nobody_knows_what_is_there(mesh, deploy):
@@ -324,7 +325,7 @@ async def test_istiod_takes_a_gateway_with_a_wildcard_certificate(make_mesh, ist
         bind="127.0.0.1",
     )
     async with make_mesh(gateway=secure) as mesh:
-        assert mesh.refusals() == {}
+        assert mesh.failures() == {}
     (server,) = (await api.get(NETWORKING, "Gateway", namespace, "secure"))["spec"]["servers"]
     assert server["tls"] == {"mode": "SIMPLE", "credentialName": "wildcard"}
 

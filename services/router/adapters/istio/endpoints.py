@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.router.adapters.istio.objects import Object
-from so1s.kubernetes import Api
+from services.router.adapters.istio.objects import Key, Object
+from so1s.errors import TemporaryError
+from so1s.kubernetes import Api, Refused
 from so1s.kubernetes.paths import path
 
 API_VERSION = "discovery.k8s.io/v1"
@@ -20,14 +21,23 @@ def slices_of(service: str) -> str:
     return f"kubernetes.io/service-name={service}"
 
 
+def slices_key(host: str) -> Key:
+    """What stands for all slices of the service `NAME.NAMESPACE.svc.DOMAIN`."""
+    name, namespace, *_ = host.split(".")
+    return Key(KIND, namespace, name)
+
+
 async def takes_traffic(api: Api, host: str) -> bool:
     """Whether any pod of the service `NAME.NAMESPACE.svc.DOMAIN` is ready.
 
     Raises:
-        TemporaryError: the API does not answer.
+        TemporaryError: the API does not answer, or does not let it be read.
     """
-    name, namespace, *_ = host.split(".")
-    found = await api.read(path(API_VERSION, KIND, namespace), {"labelSelector": slices_of(name)})
+    key = slices_key(host)
+    try:
+        found = await api.read(path(API_VERSION, KIND, key.namespace), {"labelSelector": slices_of(key.name)})
+    except Refused as error:  # of the question, not of the route
+        raise TemporaryError(str(error)) from error
     return any(_is_ready(endpoint) for each in found["items"] for endpoint in each["endpoints"] or [])
 
 

@@ -6,11 +6,11 @@ https://istio.io/latest/docs/reference/config/networking/
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import Any
-from urllib.parse import urlsplit
 
 from services.router.adapters.istio.objects import API_VERSION, Key, Object
 from services.router.domain.route import Arm, Route
@@ -29,6 +29,10 @@ _HEAVIEST_SUM = 2**31 - 1
 """Istio adds the weights of a route as 32-bit integers; their sum may be any other than 0."""
 _UNLIMITED = 100_000
 """The inference server limits its own concurrency and answers 429; a gateway shall not be in its way."""
+_SERVICE = re.compile(
+    r"k8s://(?P<host>[a-z0-9-]{1,63}\.[a-z0-9-]{1,63}\.svc(?:\.[a-z0-9.-]+)?):(?P<port>[0-9]{1,5})"
+)
+_LAST_PORT = 65_535
 _NO_HOST = {"error": "no endpoint has this host"}
 # Every call over gRPC says so.
 _GRPC = [{"headers": {"content-type": {"prefix": "application/grpc"}}}]
@@ -93,13 +97,12 @@ class Service:
         Raises:
             Refused: it said anything else.
         """
-        url = urlsplit(arm.service)
-        labels = (url.hostname or "").split(".")
-        if url.scheme != "k8s" or not url.port or labels[2:3] != ["svc"]:
+        found = _SERVICE.fullmatch(arm.service)
+        if not found or not 0 < int(found["port"]) <= _LAST_PORT:
             raise Refused(
                 f"{arm.variant}: service {arm.service!r} is not k8s://NAME.NAMESPACE.svc.DOMAIN:PORT"
             )
-        return cls(".".join(labels), url.port)
+        return cls(found["host"], int(found["port"]))
 
     @property
     def name(self) -> str:

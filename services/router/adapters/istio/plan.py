@@ -30,7 +30,7 @@ class Plan:
 
     objects: dict[Key, Object] = field(default_factory=dict)
     hosts: defaultdict[Key, set[str]] = field(default_factory=lambda: defaultdict(set))
-    impossible: dict[Key, str] = field(default_factory=dict)
+    impossible: dict[Key, Refused] = field(default_factory=dict)
     """Why a route cannot be said in Istio's words; its virtual service stays as it is."""
 
     def hosts_of(self, keys: Iterable[Key]) -> set[str]:
@@ -52,7 +52,7 @@ class Planner:
         self._sharing = sharing
         self._gateway = {gateway_key(gateway): gateway_object(gateway, sharing)} if gateway else {}
         self._other = {other_hosts_key(sharing): other_hosts(sharing)}
-        self._known: dict[Route, dict[Key, Object] | str] = {}
+        self._known: dict[Route, dict[Key, Object] | Refused] = {}
 
     def plan(self, routes: Sequence[Route]) -> Plan:
         """Plan the objects of all routes."""
@@ -61,7 +61,7 @@ class Planner:
         planned.add(self._gateway, [route.host for route in routes])
         planned.add(self._other, [])
         for route, objects in self._known.items():
-            if isinstance(objects, str):
+            if isinstance(objects, Refused):
                 planned.impossible[route_key(route, self._sharing)] = objects
                 planned.hosts[route_key(route, self._sharing)].add(route.host)
             else:
@@ -69,11 +69,11 @@ class Planner:
         return planned
 
 
-def _objects(route: Route, sharing: Sharing) -> dict[Key, Object] | str:
+def _objects(route: Route, sharing: Sharing) -> dict[Key, Object] | Refused:
     """What a route becomes, or why it cannot."""
     try:
         services = [Service.of(arm) for arm in route.arms]
         wanted = {route_key(route, sharing): virtual_service(route, sharing)}
     except Refused as error:
-        return str(error)
+        return error
     return wanted | {rule_key(service): destination_rule(service, sharing) for service in services}
