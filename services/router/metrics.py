@@ -18,3 +18,8 @@ FAILING = Gauge(
     "so1s_router_failing_objects",
     "Objects of the mesh that could not be written, read or removed; each is tried again.",
 )
+
+STRANGERS = Gauge(
+    "so1s_router_strangers",
+    "Objects of the mesh that are kept, since the store had no endpoint when this router began.",
+)

@@ -21,13 +21,17 @@ class Failure:
 class Mesh(Protocol):
     """The gateways that callers reach, and what they are told."""
 
-    async def apply(self, routes: Sequence[Route]) -> Sequence[str]:
+    async def apply(self, routes: Sequence[Route], *, keep_strangers: bool = False) -> Sequence[str]:
         """Tell the gateways to serve exactly these routes; a repetition changes nothing.
 
         What is in the mesh is compared with the routes, so that an edit by another hand is undone.
         A host goes from one route to the next in one step: until the next one's replicas answer
         their health checks, the mesh keeps the one before, and a later call goes on from there.
         Each host stands alone: what fails for one is told by `failures`, and tried again by later calls.
+
+        Args:
+            routes: all that shall be served.
+            keep_strangers: let stay what is in the mesh and no call told of; `strangers` tells it.
 
         Returns:
             The hosts whose route was not as told.
@@ -47,4 +51,8 @@ class Mesh(Protocol):
         Such a host keeps the route that it had, and the other hosts get theirs. A route that is merely
         not served yet is none of them.
         """
+        ...
+
+    def strangers(self) -> Sequence[str]:
+        """The names of what is in the mesh, was told of by no call, and stays: see `apply`."""
         ...

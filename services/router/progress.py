@@ -72,6 +72,12 @@ async def any_in_time(connection: AsyncConnection) -> bool:
     return (await connection.execute(in_time)).first() is not None
 
 
+async def any_decided(connection: AsyncConnection, before: float) -> bool:
+    """Whether any endpoint had a route before a time."""
+    decided = select(routes.c.revision).where(routes.c.decided_at < before).limit(1)
+    return (await connection.execute(decided)).first() is not None
+
+
 async def courses(connection: AsyncConnection) -> list[Course]:
     """Every endpoint that ever had a route."""
     newest = and_(

@@ -27,6 +27,8 @@ _PROBES = 10
 """A gateway takes a route within milliseconds as a rule: worth a moment's wait before the next round."""
 _AT_ONCE = 16
 """Hosts that are asked at the same time."""
+_NAMED = 10
+"""Objects that a line of the log names."""
 
 
 @dataclass
@@ -44,6 +46,9 @@ class Reconciler:
     def __post_init__(self) -> None:
         """Few enough at once for the pools of connections."""
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._began = datetime.now(UTC).timestamp()
+        self._keeps_strangers = True
+        self._strangers: list[str] = []
 
     async def step(self) -> None:
         """One round: cheap unless a route is pending, or the mesh is due to be compared."""
@@ -67,6 +72,7 @@ class Reconciler:
         """Tell the mesh all routes, and see which revisions it answers with."""
         async with self.store.read() as connection:
             courses = await progress.courses(connection)
+            self._keeps_strangers = not await progress.any_decided(connection, self._began)
         pending = [course for course in courses if course.pending]
         metrics.PENDING.set(len(pending))
         await self._apply(courses)
@@ -79,11 +85,26 @@ class Reconciler:
 
     async def _apply(self, courses: Sequence[Course]) -> None:
         endpoints = [course.endpoint for course in courses if not course.endpoint.removed]
-        changed = await self.mesh.apply([route_of(each, self.urls.host(each)) for each in endpoints])
+        told = [route_of(each, self.urls.host(each)) for each in endpoints]
+        changed = await self.mesh.apply(told, keep_strangers=self._keeps_strangers)
+        self._tell_strangers(self.mesh.strangers())
         settled = {self.urls.host(course.endpoint) for course in courses if not course.pending}
         if drifted := settled.intersection(changed) - self.mesh.failures().keys():
             metrics.DRIFT.inc(len(drifted))
             log.warning("another hand changed the mesh; it is restored", hosts=sorted(drifted))
+
+    def _tell_strangers(self, strangers: Sequence[str]) -> None:
+        """Say what is kept, since it may be the routes of a store that was not found."""
+        metrics.STRANGERS.set(len(strangers))
+        if strangers and list(strangers) != self._strangers:
+            log.error(
+                "the store had no endpoint when this router began: what it finds in the mesh is kept",
+                number=len(strangers),
+                objects=strangers[:_NAMED],
+                check="SO1S_DATABASE_URL and SO1S_DATABASE_SCHEMA; a router that begins with an endpoint"
+                " there removes what it does not know",
+            )
+        self._strangers = list(strangers)
 
     async def _not_arrived(self, pending: Sequence[Course]) -> list[Course]:
         """Those that are worth another look in this round."""

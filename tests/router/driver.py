@@ -27,15 +27,20 @@ class MemoryMesh:
     gateways: list[dict[str, Route]] = field(default_factory=lambda: [{}])
     stuck: set[int] = field(default_factory=set)
     failing: dict[str, Failure] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+    strange: set[str] = field(default_factory=set)
 
-    async def apply(self, routes: Sequence[Route]) -> Sequence[str]:
+    async def apply(self, routes: Sequence[Route], *, keep_strangers: bool = False) -> Sequence[str]:
         wanted = {route.host: route for route in routes if route.host not in self.failing}
+        self.told |= wanted.keys()
         free = [gateway for number, gateway in enumerate(self.gateways) if number not in self.stuck]
-        hosts = set().union(wanted, *free)
+        self.strange = set().union(*free) - self.told if keep_strangers else set()
+        hosts = set().union(wanted, *free) - self.strange
         changed = {host for host in hosts if any(gateway.get(host) != wanted.get(host) for gateway in free)}
         for gateway in free:
+            kept = {host: route for host, route in gateway.items() if host in self.strange}
             gateway.clear()
-            gateway.update(wanted)
+            gateway.update(kept | wanted)
         return sorted(changed)
 
     async def served(self, host: str) -> Sequence[int | None]:
@@ -43,6 +48,9 @@ class MemoryMesh:
 
     def failures(self) -> Mapping[str, Failure]:
         return self.failing
+
+    def strangers(self) -> Sequence[str]:
+        return sorted(self.strange)
 
 
 class Said:

@@ -137,12 +137,12 @@ def route(endpoint: str, revision: int, *arms: Arm, account: str = "risk") -> Ro
     return Route(account, endpoint, f"{endpoint}--{account}.so1s.localhost", revision, arms)
 
 
-async def serve(mesh: Mesh, *routes: Route, gone: str | None = None) -> None:
+async def serve(mesh: Mesh, *routes: Route, gone: str | None = None, **options: bool) -> None:
     """Apply routes until every gateway answers with the revision of each, and with none for `gone`."""
     wanted = {each.host: each.revision for each in routes} | ({gone: None} if gone else {})
 
     async def served() -> bool:
-        await mesh.apply(routes)
+        await mesh.apply(routes, **options)
         return all([set(await mesh.served(host)) == {revision} for host, revision in wanted.items()])
 
     await eventually(served)

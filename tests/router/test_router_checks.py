@@ -84,7 +84,7 @@ async def test_a_revision_that_comes_just_as_the_one_before_is_late_has_its_own_
 
 
 async def test_checks_end_at_their_deadline_although_the_mesh_is_away(router, monkeypatch):
-    async def away(_routes):
+    async def away(*_, **__):
         raise ConnectionError
 
     router.deadlines(Deadlines(weights=600, checks=0, apply=15))

@@ -11,6 +11,14 @@ def any_mesh(request):
     return MemoryMesh() if request.param == "memory" else request.getfixturevalue("mesh")
 
 
+@pytest.fixture
+def successor(any_mesh, request):
+    """Another mesh on the same gateways, which was told nothing yet."""
+    if isinstance(any_mesh, MemoryMesh):
+        return MemoryMesh(any_mesh.gateways)
+    return request.getfixturevalue("world").mesh(request.getfixturevalue("http"))
+
+
 async def test_a_mesh_serves_the_routes_that_it_was_told(any_mesh, deploy):
     fraud, churn = route("fraud", 3, deploy("fraud").arm(1)), route("churn", 1, deploy("churn").arm(1))
     await serve(any_mesh, fraud, churn)
@@ -44,3 +52,24 @@ async def test_a_repetition_changes_nothing(any_mesh, deploy):
 async def test_a_route_that_is_served_fails_in_nothing(any_mesh, deploy):
     await serve(any_mesh, route("fraud", 1, deploy("fraud").arm(1)))
     assert any_mesh.failures() == {}
+
+
+async def test_what_no_call_told_of_stays_where_the_mesh_is_told_to_keep_it(any_mesh, successor, deploy):
+    lost, churn = route("fraud", 3, deploy("fraud").arm(1)), route("churn", 1, deploy("churn").arm(1))
+    await serve(any_mesh, lost)
+    assert await successor.apply([], keep_strangers=True) == []
+    strangers = successor.strangers()
+    assert strangers
+    await serve(successor, churn, keep_strangers=True)
+    assert await successor.served(lost.host) == [3]
+    assert successor.strangers() == strangers
+    await serve(successor, churn, gone=lost.host)
+    assert successor.strangers() == []
+
+
+async def test_what_a_call_told_of_goes_also_where_strangers_are_kept(any_mesh, deploy):
+    fraud = route("fraud", 3, deploy("fraud").arm(1))
+    await serve(any_mesh, fraud, keep_strangers=True)
+    assert await any_mesh.apply([], keep_strangers=True) == [fraud.host]
+    await serve(any_mesh, gone=fraud.host, keep_strangers=True)
+    assert any_mesh.strangers() == []

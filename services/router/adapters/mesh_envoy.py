@@ -95,15 +95,21 @@ class EnvoyMesh:
         self._health_wait_seconds = health_wait_seconds
         self._clock = clock
         self._waiting_since: dict[str, float] = {}
+        self._told: set[str] = set()
+        self._strangers: _Hosts = {}
 
-    async def apply(self, routes: Sequence[Route]) -> Sequence[str]:
+    async def apply(self, routes: Sequence[Route], *, keep_strangers: bool = False) -> Sequence[str]:
         """Write the files: clusters first, a host's route once its new clusters can take traffic."""
         wanted = {virtual_host_name(route): virtual_host(route, self._timeout_seconds) for route in routes}
         present = await asyncio.to_thread(self._prepare, routes)
+        self._told |= wanted.keys()
+        strange = {name: host for name, host in present.items() if name not in self._told}
+        self._strangers = strange if keep_strangers else {}
         able = await self._able({name: _fresh(host, present.get(name)) for name, host in wanted.items()})
         following = {name: host if name in able else present.get(name) for name, host in wanted.items()}
-        await asyncio.to_thread(self._write_hosts, [host for host in following.values() if host])
-        return sorted(_host(change) for change in _changes(wanted, present))
+        kept = [host for host in (*following.values(), *self._strangers.values()) if host]
+        await asyncio.to_thread(self._write_hosts, kept)
+        return sorted(_host(change) for change in _changes(wanted | self._strangers, present))
 
     async def served(self, host: str) -> Sequence[int | None]:
         """Ask the one gateway."""
@@ -113,6 +119,10 @@ class EnvoyMesh:
     def failures(self) -> Mapping[str, Failure]:
         """None: Envoy takes every route that these files can say."""
         return {}
+
+    def strangers(self) -> Sequence[str]:
+        """The hosts that no call told of, and that stay."""
+        return sorted(map(_host, self._strangers.values()))
 
     def _prepare(self, routes: Sequence[Route]) -> _Hosts:
         """Write all files but the routes', and answer the virtual hosts that are in force."""

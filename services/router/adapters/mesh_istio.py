@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TypeVar
@@ -84,27 +84,31 @@ class IstioMesh:
         self._plan = Plan()
         self._attempts = Attempts(clock)
         self._waiting_since: dict[str, float] = {}
+        self._told: set[Key] = set()
+        self._strangers: set[Key] = set()
 
     async def follow(self) -> None:
         """Follow what is in the API server, until cancelled or until it says no."""
         await self._following.run()
 
-    async def apply(self, routes: Sequence[Route]) -> Sequence[str]:
+    async def apply(self, routes: Sequence[Route], *, keep_strangers: bool = False) -> Sequence[str]:
         """Write what differs: rules, then routes whose replicas are ready; then remove what is not told."""
         cluster = await self._following.cluster(self._patience_seconds)
         self._plan = planned = self._planner.plan(routes)
         present = cluster.objects.present()
         differing = self._comparison.differing(present, planned.objects)
-        strangers = present.keys() - planned.objects.keys() - planned.impossible.keys()
+        idle = present.keys() - planned.objects.keys() - planned.impossible.keys()
+        self._told |= planned.hosts.keys()
+        self._strangers = idle - self._told if keep_strangers else set()
         routing = {key for key in differing if key.kind == VIRTUAL_SERVICE}
         fresh = {key: self._fresh(key, present.get(key)) for key in routing}
-        leaving = {key: _hosts(key, present[key]) for key in strangers}
+        leaving = {key: _hosts(key, present[key]) for key in idle - self._strangers}
         self._attempts.begin({**planned.hosts, **self._asked(fresh), **leaving})
         for key, why in planned.impossible.items():
             self._attempts.note(key, {}, why)
         await self._put(cluster, differing - routing, present)
         await self._put(cluster, await self._able(cluster, fresh), present)
-        await self._remove(cluster, strangers, present)
+        await self._remove(cluster, leaving.keys(), present)
         metrics.FAILING.set(len(self._attempts))
         return sorted(planned.hosts_of(differing | planned.impossible.keys()).union(*leaving.values()))
 
@@ -116,6 +120,10 @@ class IstioMesh:
     def failures(self) -> Mapping[str, Failure]:
         """Why hosts do not get the route that `apply` was told last, or do not go."""
         return self._attempts.failures()
+
+    def strangers(self) -> Sequence[str]:
+        """Objects with this router's labels that no call told of, and that stay."""
+        return sorted(f"{key.kind} {key.namespace}/{key.name}" for key in self._strangers)
 
     def _fresh(self, key: Key, before: Object | None) -> set[str]:
         """The services that a route sends traffic to, and the one before did not."""
@@ -145,13 +153,14 @@ class IstioMesh:
         put = cluster.objects.put
         await self._each((key, wanted, partial(put, key, wanted, present.get(key))) for key, wanted in told)
 
-    async def _remove(self, cluster: Cluster, strangers: set[Key], present: Mapping[Key, Object]) -> None:
+    async def _remove(self, cluster: Cluster, keys: Collection[Key], present: Mapping[Key, Object]) -> None:
         """Routes first, then rules that no route needs any more."""
-        if not strangers:
+        if not keys:
             return
         delete = cluster.objects.delete
-        rules = {key for key in strangers if key.kind == DESTINATION_RULE}
-        await self._each((key, None, partial(delete, key, present[key])) for key in strangers - rules)
+        rules = {key for key in keys if key.kind == DESTINATION_RULE}
+        others = [key for key in keys if key not in rules]
+        await self._each((key, None, partial(delete, key, present[key])) for key in others)
         left = [found for key, found in cluster.objects.present().items() if key.kind == VIRTUAL_SERVICE]
         in_use: set[str] = set().union(*map(destinations, left))
         idle = [key for key in rules if present[key].get("spec", {}).get("host") not in in_use]

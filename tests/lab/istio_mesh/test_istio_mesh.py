@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import time
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,8 @@ from tests.router.test_router_mesh_conformance import (  # noqa: F401 - the port
     test_a_route_replaces_the_one_before,
     test_a_route_that_is_served_fails_in_nothing,
     test_a_route_that_it_is_told_no_more_is_gone,
+    test_what_a_call_told_of_goes_also_where_strangers_are_kept,
+    test_what_no_call_told_of_stays_where_the_mesh_is_told_to_keep_it,
 )
 from tests.router.test_router_mesh_envoy import (  # noqa: F401 - what callers meet at every gateway
     Load,
@@ -41,6 +44,15 @@ from tests.router.test_router_mesh_envoy import (  # noqa: F401 - what callers m
 @pytest.fixture
 def any_mesh(mesh: Mesh) -> Mesh:
     return mesh
+
+
+@pytest.fixture
+async def successor(mesh: Mesh, make_mesh: Callable[..., Mesh]) -> AsyncIterator[Mesh]:
+    """Another mesh on the same gateways, which was told nothing yet."""
+    following = make_mesh()
+    following.begin()
+    yield following
+    await following.__aexit__()
 
 
 async def test_an_answer_names_its_variant_and_revision(mesh, caller, deploy):
