@@ -7,8 +7,13 @@ import pytest
 from so1s_lab import go
 from so1s_lab.go import GoModule, GoProgram
 from so1s_lab.part import MissingPartError
+from tests.lab.missing import end_for_want_of
 
-needs_go = pytest.mark.skipif(not shutil.which("go"), reason="Go is missing")
+
+@pytest.fixture
+def compiler() -> None:
+    if not shutil.which("go"):
+        end_for_want_of("Go")
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def test_a_programs_version_is_what_go_mod_pins(program: GoProgram) -> None:
     assert program.version == "v1.2.3"
 
 
-@needs_go
+@pytest.mark.usefixtures("compiler")
 def test_a_program_is_built_again_only_when_its_source_changes(program: GoProgram, tmp_path: Path) -> None:
     binary = program.build()
     assert _says(binary) == "hello"
@@ -51,7 +56,7 @@ def test_a_program_that_cannot_be_built_says_why(program: GoProgram, monkeypatch
         program.build()
 
 
-@needs_go
+@pytest.mark.usefixtures("compiler")
 def test_a_program_that_does_not_compile_shows_the_compilers_complaint(
     program: GoProgram, tmp_path: Path
 ) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from services.router.adapters.istio.gateways import Probe
 from services.router.adapters.istio.manifests import Gateway, Sharing
@@ -23,6 +22,7 @@ from so1s.kubernetes import Api, connect
 from so1s.loop import Loop
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.istio import Istio
+from tests.lab.missing import end_for_want_of
 from tests.router.gateway import Replica, eventually
 
 
@@ -32,8 +32,8 @@ def own_address() -> str:
         try:
             probe.connect(("192.0.2.1", 9))  # sends nothing; the kernel chooses the address it would use
         except OSError:
-            pytest.skip(
-                "this machine has no address but its loopback's, which Kubernetes takes for no replica"
+            end_for_want_of(
+                "an address beside this machine's loopback, which Kubernetes takes for no replica"
             )
         return probe.getsockname()[0]
 
