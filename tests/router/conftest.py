@@ -23,13 +23,13 @@ class World:
         self.gateway_port, self.admin_port = free_ports(2)
         self.envoy: Envoy | None = None
 
-    def mesh(self, http: httpx.AsyncClient) -> EnvoyMesh:
+    def mesh(self, http: httpx.AsyncClient, request_timeout_seconds: float = 10) -> EnvoyMesh:
         return EnvoyMesh(
             http,
             directory=self.files,
             gateway=("127.0.0.1", self.gateway_port),
             admin_port=self.admin_port,
-            request_timeout_seconds=10,
+            request_timeout_seconds=request_timeout_seconds,
             health_wait_seconds=1,
         )
 

@@ -1,4 +1,7 @@
-"""A replica: `python upstream.py NAME PORT ADDRESS` answers its name; `/pause` does so after 0.5 s."""
+"""A replica: `python upstream.py NAME PORT ADDRESS` answers its name.
+
+`/pause` does so after 0.5 s, `/never` not at all.
+"""
 
 import asyncio
 import json
@@ -25,6 +28,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 status = int(path.rsplit("/", 1)[1])
             if path == "/pause":
                 await asyncio.sleep(0.5)
+            if path == "/never":
+                await asyncio.Event().wait()
             code = 200 if path.startswith(("/v2/health", "/become")) else status
             body = json.dumps({"replica": NAME, "request_id": headers.get("x-request-id")}).encode()
             writer.write(f"HTTP/1.1 {code} X\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)

@@ -64,7 +64,7 @@ class RoutesDegraded(Event, key=("account", "endpoint")):
     gateways_serving: Annotated[int, Field(ge=0)]
     gateways: Annotated[int, Field(ge=1)]
     reason: str = ""
-    """The mesh's own words, where it refuses the route."""
+    """The mesh's own words, where it refuses the route or fails to take it."""
 
 
 class VariantReleased(Event, key=("account", "deployment")):
