@@ -47,7 +47,7 @@ class Reconciler:
         """Few enough at once for the pools of connections."""
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._began = datetime.now(UTC).timestamp()
-        self._keeps_strangers = True
+        self._keeps_strangers: bool | None = None
         self._strangers: list[str] = []
 
     async def step(self) -> None:
@@ -72,7 +72,8 @@ class Reconciler:
         """Tell the mesh all routes, and see which revisions it answers with."""
         async with self.store.read() as connection:
             courses = await progress.courses(connection)
-            self._keeps_strangers = not await progress.any_decided(connection, self._began)
+            if self._keeps_strangers is None:
+                self._keeps_strangers = not await progress.any_decided(connection, self._began)
         pending = [course for course in courses if course.pending]
         metrics.PENDING.set(len(pending))
         await self._apply(courses)
@@ -86,7 +87,7 @@ class Reconciler:
     async def _apply(self, courses: Sequence[Course]) -> None:
         endpoints = [course.endpoint for course in courses if not course.endpoint.removed]
         told = [route_of(each, self.urls.host(each)) for each in endpoints]
-        changed = await self.mesh.apply(told, keep_strangers=self._keeps_strangers)
+        changed = await self.mesh.apply(told, keep_strangers=bool(self._keeps_strangers))
         self._tell_strangers(self.mesh.strangers())
         settled = {self.urls.host(course.endpoint) for course in courses if not course.pending}
         if drifted := settled.intersection(changed) - self.mesh.failures().keys():
