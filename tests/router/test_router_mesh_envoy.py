@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.router.domain.route import Arm
 from tests.router.gateway import Caller, Deployment, eventually, route, serve
 
 
@@ -273,6 +274,13 @@ async def test_a_deployment_that_lost_its_file_harms_no_other(world, mesh, calle
     await serve(mesh, fraud)
     await mesh.apply([fraud, route("lost", 1, lost.arm(1))])
     assert await mesh.served("lost--risk.so1s.localhost") == [None]
+    assert await _is_answered(caller, fraud.host)
+
+
+@pytest.mark.parametrize("service", ["file://[", f"file:///{'a' * 300}", "file:///%00", "k8s://lost:80", ""])
+async def test_a_variant_whose_service_makes_no_sense_harms_no_other(mesh, caller, deploy, service):
+    fraud = route("fraud", 1, deploy("fraud").arm(1), Arm("lost", 0, service))
+    await serve(mesh, fraud)
     assert await _is_answered(caller, fraud.host)
 
 

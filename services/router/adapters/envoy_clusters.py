@@ -31,9 +31,12 @@ def grpc_name(name: str) -> str:
 
 def endpoint_file(arm: Arm) -> Path | None:
     """The file that lists an arm's replicas; None where its service is none or it is not there."""
-    url = urlsplit(arm.service)
-    path = Path(unquote(url.path))
-    return path if url.scheme == "file" and path.is_file() else None
+    try:
+        url = urlsplit(arm.service)
+        path = Path(unquote(url.path))
+        return path if url.scheme == "file" and path.is_file() else None
+    except (ValueError, OSError):  # such as a bracket without its pair, or a name that is too long
+        return None
 
 
 def clusters(name: str, endpoints: Path) -> list[Resource]:
