@@ -13,7 +13,13 @@ class World(Protocol):
     """What runs."""
 
     async def read(self) -> Running:
-        """Every replica and deployment; replicas stay for a day after their end."""
+        """Every replica and deployment.
+
+        Replicas stay for a day after their end: so long it is asked what was counted for them.
+
+        Raises:
+            Unreachable: who knows does not answer; the moment is looked at again.
+        """
         ...
 
 

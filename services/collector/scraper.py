@@ -76,9 +76,9 @@ class Scraper:
 
     async def _scrape_gateway(self, running: Running, now_ms: int) -> None:
         last = {
-            each.cluster: self._last(of_requests(each), first_ms)
-            for each in running.deployments.values()
-            if (first_ms := running.first_start_ms(each))
+            cluster: self._last(of_requests(cluster), variant.started_ms)
+            for cluster, variant in running.variants.items()
+            if variant.started_ms < now_ms
         }
         answered, counted = await _answer("gateway", self._gateway.read(last, now_ms))
         if answered and counted is None:
@@ -89,7 +89,7 @@ class Scraper:
         for cluster, before in last.items():
             # A variant that the gateway says nothing of has answered nothing.
             reading = counted.get(cluster, Reading(now_ms, {}))
-            self._add(of_requests(running.deployments[cluster]), before, reading)
+            self._add(of_requests(cluster), before, reading)
 
     def _last(self, subject: str, born_ms: int) -> Reading:
         return self.accrual(subject, born(born_ms)).last

@@ -7,7 +7,7 @@ and its cursor commit together. After a crash, the cursor and the reading beside
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from services.collector.domain.grid import floor
@@ -22,11 +22,10 @@ from services.collector.domain.steps import (
     request_steps,
 )
 from services.collector.domain.world import (
-    NOTHING,
-    Deployment,
     Gateway,
     Replica,
     Running,
+    Variant,
     of_gateway,
     of_replica,
     of_requests,
@@ -39,6 +38,8 @@ from so1s.events import UsageSampled
 from so1s.events.envelope import Cause
 from so1s.events.ids import window_id
 from so1s.store import Store
+
+_DAY_MS = 86_400_000
 
 
 @dataclass
@@ -54,7 +55,6 @@ class Sampler:
     _sampled_until_ms: int | None = None
     """None until the cursors were read, and again after another replica of the collector moved one."""
     _cursors: dict[str, Cursor] = field(default_factory=dict)
-    _running: Running = NOTHING
 
     async def watch(self, every_seconds: float) -> None:
         """Wait for the next multiple of `every_seconds`, so that windows close with a fresh look; look."""
@@ -68,26 +68,23 @@ class Sampler:
         if self._sampled_until_ms is None:
             await self._resume()
         running = await self.world.read()
-        self._running |= running  # what went away since the last window is sampled a last time
-        await self.scraper.scrape(self._running, self.now_ms())
+        await self.scraper.scrape(running, self.now_ms())
         if self._sampled_until_ms is None or boundary_ms > self._sampled_until_ms:
-            unmoved = await self._sample(Closed(boundary_ms, self.window_seconds))
+            unmoved = await self._sample(running, Closed(boundary_ms, self.window_seconds))
             self._sampled_until_ms = boundary_ms if unmoved else None
-            self._running = running
-            await self._forget()
+            await self._forget(running, boundary_ms)
 
     async def _resume(self) -> None:
         async with self.store.read() as connection:
             self._cursors = await all_cursors(connection)
         self.scraper.resume({subject: cursor.last for subject, cursor in self._cursors.items()})
 
-    async def _sample(self, closed: Closed) -> bool:
+    async def _sample(self, running: Running, closed: Closed) -> bool:
         """Sample everything; False where another replica of the collector did so meanwhile."""
-        unmoved = [await self._sample_replica(each, closed) for each in self._running.replicas.values()]
+        unmoved = [await self._sample_replica(each, closed) for each in running.replicas.values()]
         unmoved += [
-            await self._sample_requests(deployment, replicas, closed)
-            for deployment in self._running.deployments.values()
-            if (replicas := self._running.replicas_of(deployment))
+            await self._sample_requests(of_requests(cluster), variant, closed)
+            for cluster, variant in running.variants.items()
         ]
         unmoved.append(await self._sample_gateway(closed))
         return all(unmoved)
@@ -98,14 +95,11 @@ class Sampler:
         accrual = self.scraper.accrual(subject, known.last)
         return await self._take(subject, replica_steps(replica, known, accrual, closed), replica.cause)
 
-    async def _sample_requests(
-        self, deployment: Deployment, replicas: Sequence[Replica], closed: Closed
-    ) -> bool:
-        subject = of_requests(deployment)
-        known = self._known(subject, replicas[0].started_ms)
+    async def _sample_requests(self, subject: str, variant: Variant, closed: Closed) -> bool:
+        known = self._known(subject, variant.started_ms)
         accrual = self.scraper.accrual(subject, known.last)
-        steps = request_steps(deployment, replicas, known, accrual, closed)
-        return await self._take(subject, steps, replicas[-1].cause)
+        steps = request_steps(variant, known, accrual, closed)
+        return await self._take(subject, steps, variant.replicas[-1].cause)
 
     async def _sample_gateway(self, closed: Closed) -> bool:
         if self._sampled_until_ms is None:
@@ -135,10 +129,12 @@ class Sampler:
         subject = f"{sample.key}/{sample.window_seconds}"
         return window_id(self.store.producer, sample.type, subject, sample.window_start)
 
-    async def _forget(self) -> None:
-        """Let go of replicas whose records are gone. A gateway's counters outlive a deployment's."""
-        known = {of_replica(uid) for uid in self._running.replicas}
-        gone = [name for name in self._cursors if name.startswith(of_replica("")) and name not in known]
+    async def _forget(self, running: Running, boundary_ms: int) -> None:
+        """Let go of replicas whose records are gone, and of requests of which nobody has asked for a day."""
+        clusters = running.variants.keys() | running.deployments.keys()
+        known = {of_replica(uid) for uid in running.replicas} | {of_requests(each) for each in clusters}
+        others = {name: cursor for name, cursor in self._cursors.items() if name not in known}
+        gone = [name for name, cursor in others.items() if _is_over(name, cursor, boundary_ms)]
         if not gone:
             return
         async with self.store.transaction() as tx:
@@ -146,6 +142,12 @@ class Sampler:
         self.scraper.drop(gone)
         for subject in gone:
             del self._cursors[subject]
+
+
+def _is_over(subject: str, cursor: Cursor, now_ms: int) -> bool:
+    """Whether nobody will go on from a cursor; to a deployment's name one may come back."""
+    idle = subject.startswith(of_requests("")) and cursor.sampled_until_ms <= now_ms - _DAY_MS
+    return idle or subject.startswith(of_replica(""))
 
 
 def _count(samples: Iterable[Sample]) -> None:

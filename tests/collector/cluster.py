@@ -52,6 +52,13 @@ class FakeCluster:
     def deploy(self, deployment: Deployment) -> None:
         self.deployments[deployment.cluster] = deployment
 
+    def remove(self, deployment: Deployment) -> None:
+        """Remove a deployment, whose replicas end now."""
+        del self.deployments[deployment.cluster]
+        for uid, each in self.replicas.items():
+            if each.cluster == deployment.cluster and each.ended_ms is None:
+                self.end(uid, self.now_ms)
+
     def answer(self, **counters: int) -> None:
         self.gateway = {"risk--fraud": Reading(0, counters)}
 

@@ -201,7 +201,7 @@ async def test_requests_of_a_variant_that_went_away_within_the_window_are_counte
     await watch(sampler, 5)
     cluster.answer(requests=4)
     await watch(sampler, 7)
-    cluster.deployments.clear()
+    cluster.remove(DEPLOYMENT)
     cluster.gateway = {}
     await watch(sampler, 20)
     assert {at: each.quantities for at, each in (await usage(GATEWAY)).items()} == {
@@ -217,8 +217,8 @@ async def test_a_deployment_that_comes_back_has_no_windows_for_its_absence(
     cluster.deploy(DEPLOYMENT)
     sampler = new_sampler()
     await watch(sampler, 5)
-    cluster.replicas.clear()
-    cluster.deployments.clear()
+    await watch(sampler, 7)
+    cluster.remove(DEPLOYMENT)
     await watch(sampler, 50, looks_at=[10, 50])
     cluster.run(replace(REPLICA, uid="u2", started_ms=START_MS + 50_000))
     cluster.deploy(DEPLOYMENT)
@@ -264,8 +264,8 @@ async def test_another_grid_goes_on_where_the_last_one_stopped(cluster, new_samp
     cluster.run(REPLICA)
     await watch(new_sampler(5), 25)
     await watch(new_sampler(20), 60, looks_at=[60])
-    alive = [each.event.quantities["gpu_reserved"] for each in await said(UsageSampled)]
-    assert alive == [5_000] * 5 + [15_000, 20_000]
+    reserved = [each.event.quantities.get("gpu_reserved") for each in await said(UsageSampled)]
+    assert [*filter(None, reserved)] == [5_000] * 5 + [15_000, 20_000]
 
 
 @both
@@ -276,7 +276,75 @@ async def test_cursors_of_replicas_without_a_record_are_forgotten(cluster, new_s
     cluster.replicas.clear()
     await watch(sampler, 15)
     async with store.read() as connection:
-        assert list(await all_cursors(connection)) == ["scrapes/envoy"]
+        assert REPLICA_SUBJECT not in await all_cursors(connection)
+
+
+DAY = 86_400
+REPLICA_SUBJECT = "replica/u1"
+REQUESTS_SUBJECT = "gateway/risk--fraud"
+
+
+@both
+async def test_a_deployment_is_forgotten_a_day_after_its_requests_were_asked_for_last(
+    cluster, new_sampler, watch, store
+):
+    async def subjects():
+        async with store.read() as connection:
+            return set(await all_cursors(connection))
+
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    sampler = new_sampler()
+    await watch(sampler, 5)
+    cluster.replicas.clear()
+    await watch(sampler, 2 * DAY, looks_at=[2 * DAY])
+    assert REQUESTS_SUBJECT in await subjects()  # scaled to zero for long, and deployed all the same
+    cluster.deployments.clear()
+    cluster.run(replace(REPLICA, uid="u2", ended_ms=START_MS + 1000))
+    await watch(sampler, 2 * DAY + 10, looks_at=[2 * DAY + 10])
+    assert REQUESTS_SUBJECT in await subjects()
+    cluster.replicas.clear()
+    await watch(sampler, 3 * DAY + 5, looks_at=[3 * DAY + 5])
+    assert REQUESTS_SUBJECT in await subjects()
+    await watch(sampler, 3 * DAY + 10, looks_at=[3 * DAY + 10])
+    assert await subjects() == {"scrapes/envoy"}
+
+
+@both
+async def test_requests_of_a_removed_deployment_are_counted_by_a_collector_that_starts_after_its_end(
+    cluster, new_sampler, watch, usage
+):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    cluster.answer(requests=300)
+    await watch(new_sampler(), 5)
+    cluster.now_ms = START_MS + 7_000
+    cluster.remove(DEPLOYMENT)
+    cluster.answer(requests=320)
+    await watch(new_sampler(), 10, looks_at=[10])
+    assert {at: each.quantities for at, each in (await usage(GATEWAY)).items()} == {
+        0: {"requests": 300},
+        5: {"requests": 20},
+    }
+
+
+async def test_what_is_counted_past_the_end_of_a_deployment_is_said_and_its_silence_is_not(
+    cluster, new_sampler, watch, usage
+):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    cluster.answer(requests=4)
+    sampler = new_sampler()
+    await watch(sampler, 7)
+    cluster.remove(DEPLOYMENT)
+    await watch(sampler, 17)
+    cluster.answer(requests=9)
+    await watch(new_sampler(), 40)
+    assert {at: each.quantities for at, each in (await usage(GATEWAY)).items()} == {
+        0: {"requests": 4},
+        5: {"requests": 0},
+        15: {"requests": 5},
+    }
 
 
 @both

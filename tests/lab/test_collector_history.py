@@ -225,8 +225,8 @@ async def test_gateways_that_come_and_go_are_counted_each_for_itself(past, usage
     await collector.go(0, 1)
     await collector.go(1, 18)  # beyond the time after which the old one is forgotten
     found = counted(await usage("gateway"))
-    assert found[0] == 1000 + 60  # before it was first looked at, it had counted for this deployment, too
-    assert sum(found.values()) == 1000 + 195 + 2 * (18 * 60 - 180)
+    assert found[0] == 60  # what it had counted before was for an earlier deployment of the name
+    assert sum(found.values()) == 195 + 2 * (18 * 60 - 180)
 
 
 async def test_a_reset_counts_from_zero_and_is_partial(past, usage):
@@ -250,13 +250,51 @@ async def test_a_prometheus_that_lost_its_past_counts_nothing_again(past, usage,
     emptied, _ = past({name: between(values, 600, 9999) for name, values in series.items()})
     await emptied.go(4, 14)
     found = await usage("gateway")
-    assert counted(found)[0] == 5060
+    assert counted(found)[0] == 60
     assert {minute: counted(found)[minute] for minute in range(4, 14)} == (
         dict.fromkeys(range(4, 9)) | {9: 0} | dict.fromkeys(range(10, 14), 60)
     )
     assert found[9].quality == "partial"
     cpu = counted(await usage("u1"), "cpu_used")
     assert [cpu[minute] for minute in (3, 8, 9, 10)] == [30_000_000, None, 0, 30_000_000]
+
+
+async def test_a_deployment_that_began_before_prometheus_knew_the_gateway_is_counted_in_full(past, usage):
+    series = {UP: always(1), requests(): growing(1)}
+    collector, _ = past({name: between(values, 300, 9999) for name, values in series.items()})
+    await collector.go(0, 7)
+    found = counted(await usage("gateway"))
+    assert (found[4], found[5], found[6]) == (300, 60, 60)
+
+
+async def test_requests_of_a_deployment_that_is_removed_are_counted_to_the_last_one(past, usage):
+    last = 8 * 60 + 20  # it goes on for as long as nobody scrapes after that
+    collector, cluster = past({UP: always(1), requests(): lambda second: min(second, last)})
+    await collector.go(0, 3)
+    cluster.now_ms = (BEGIN + last) * 1000
+    cluster.remove(DEPLOYMENT)
+    await collector.go(3, 14)
+    await collector.go(14, 16)
+    found = await usage("gateway")
+    assert counted(found) == dict.fromkeys(range(8), 60) | {8: 20}
+    assert {each.quality for each in found.values()} == {"complete"}
+
+
+async def test_what_is_scraped_of_a_deployment_after_its_end_is_counted(past, usage):
+    unscraped = without(lambda second: min(second, 175), 165, 235)
+    collector, cluster = past({UP: always(1), requests(): unscraped})
+    cluster.now_ms = (BEGIN + 178) * 1000
+    cluster.remove(DEPLOYMENT)
+    await collector.go(0, 10)
+    assert counted(await usage("gateway")) == {0: 60, 1: 60, 2: 45, 3: 10}
+
+
+async def test_a_deployment_that_comes_back_is_charged_nothing_of_its_earlier_life(past, usage):
+    collector, cluster = past({UP: always(1), requests(): growing(1, begin=4000)})
+    cluster.replicas.clear()
+    cluster.run(replace(POD, uid="u2", started_ms=(BEGIN + 330) * 1000))
+    await collector.go(5, 8)
+    assert counted(await usage("gateway")) == {5: 30, 6: 60, 7: 60}
 
 
 async def test_what_a_replica_used_until_its_end_is_counted(past, usage):

@@ -99,14 +99,16 @@ class PrometheusGateway:
             raise TemporaryError("the gateway does not answer Prometheus")
         readings = dict(last)
         for since_ms, clusters in by_moment(last, at_ms).items():
-            lost = since_ms is not None and not await self._history.fresh(self._up, "", since_ms)
-            gained, reset = ({}, set()) if lost else await self._gains(since_ms, at_ms)
+            known = bool(await self._history.fresh(self._up, "", since_ms))
+            gained, reset = await self._gains(since_ms, at_ms)
             for cluster in clusters:
-                gain = gained.get(cluster, {})
+                # Of what counted nothing yet all is new, but for what an earlier one of its name had left.
+                lost = not known and bool(last[cluster].counters)
+                gain = {} if lost else gained.get(cluster, {})
                 readings[cluster] = onward(last[cluster], at_ms, gain, lost=lost or cluster in reset)
         return readings
 
-    async def _gains(self, since_ms: int | None, at_ms: int) -> tuple[Mapping[str, Counters], set[str]]:
+    async def _gains(self, since_ms: int, at_ms: int) -> tuple[Mapping[str, Counters], set[str]]:
         """What each cluster's counters gained, and which of them lost something."""
         told, history = self._dialect, self._history
         counts = f'{told.requests}{{{self._matchers},{told.code}!=""}}'
@@ -170,9 +172,12 @@ class PrometheusReplicas:
         found = {replica.uid: replica for replica in replicas}
         fresh = _by_pod(await self._history.fresh(_CPU + self._matchers, _BY_POD, at_ms))
         readings: dict[str, Reading] = {}
-        for since_ms, uids in by_moment({uid: last[uid] for uid in found}, at_ms).items():
-            first_ms = min(last[uid].at_ms for uid in uids)
-            used = await self._used(since_ms, first_ms, at_ms)
+        counted = {uid: last[uid] for uid in found if last[uid].counters}
+        spans: dict[int | None, list[str]] = {**by_moment(counted, at_ms)}
+        if begun := [uid for uid in found if uid not in counted]:
+            spans[None] = begun
+        for since_ms, uids in spans.items():
+            used = await self._used(since_ms, min(last[uid].at_ms for uid in uids), at_ms)
             for replica in (found[uid] for uid in uids):
                 pod = (f"{self._prefix}{replica.account}", replica.pod or "")
                 ended = replica.ended_ms is not None and replica.ended_ms <= at_ms

@@ -1,8 +1,8 @@
 """What runs in a Kubernetes cluster: the pods and Deployments of its deployer, as watches show them.
 
 A pod lives from the moment at which its node took it. It ends as its own status says or, where it says
-nothing, when the watch shows that it is gone. Every replica is remembered for a day after its end; of one
-that went while nobody watched, the last moment at which it was known to be there is its end.
+nothing, when the watch shows that it is gone. Every replica is remembered until a day after its end was
+sampled; of one that went while nobody watched, the last moment at which it was known to be there is its end.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import structlog
 from services.collector.adapters.kubernetes import memory, pods
 from services.collector.adapters.kubernetes.lives import changes, removal
 from services.collector.domain.world import Deployment, Replica, Running
+from services.collector.store import sampled_until
 from so1s.errors import Unreachable
 from so1s.kubernetes import Api, Mirror, labels
 from so1s.store import Store
@@ -138,8 +139,10 @@ class WorldKubernetes:
             return stories
 
     async def _remember(self, changed: Mapping[str, Replica], now_ms: int) -> None:
-        horizon_ms = now_ms - _DAY_MS
         async with self._store.transaction() as tx:
+            sampled_ms = await sampled_until(tx.connection)
+            # What was not sampled yet is not over, for however long that could not be done.
+            horizon_ms = min(now_ms, sampled_ms or now_ms) - _DAY_MS
             await memory.remember(tx, changed.values())
             await memory.forget(tx, horizon_ms)
             await memory.watch_until(tx, now_ms)

@@ -48,6 +48,11 @@ class Portion:
         on_time &= self._on_time(self.accrual.last.at_ms, self.alive.end_ms)
         return "complete" if on_time and not self.accrual.reset else "partial"
 
+    @property
+    def requests(self) -> int:
+        """How many were counted."""
+        return self.accrual.increases.get(REQUESTS, 0) if self.accrual else 0
+
     def _on_time(self, read_ms: int, due_ms: int) -> bool:
         return due_ms <= read_ms <= due_ms + self.window.length_ms // _TIMELY
 
@@ -104,18 +109,18 @@ def request_samples(replica: Replica, found: list[Portion], *, window_seconds: i
         UsageSampled(
             **_names(replica, portion.window, window_seconds),
             replica=GATEWAY,
-            quantities={}
-            if portion.accrual is None
-            else {"requests": portion.accrual.increases.get(REQUESTS, 0)},
+            quantities={} if portion.accrual is None else {"requests": portion.requests},
             quality=portion.quality,
         )
         for portion in found
     ]
 
 
-def health_sample(deployment: Deployment, newest: Portion, *, window_seconds: int) -> HealthSampled | None:
-    """Sample how a variant fares; None without an endpoint, and where nothing was read."""
-    if deployment.endpoint is None or newest.accrual is None:
+def health_sample(
+    deployment: Deployment | None, newest: Portion, *, window_seconds: int
+) -> HealthSampled | None:
+    """Sample how a variant fares; None without an endpoint, after its removal, and where nothing was read."""
+    if deployment is None or deployment.endpoint is None or newest.accrual is None:
         return None
     increases = newest.accrual.increases
     return HealthSampled(
@@ -126,7 +131,7 @@ def health_sample(deployment: Deployment, newest: Portion, *, window_seconds: in
         version=deployment.version,
         window_start=newest.window.start,
         window_seconds=window_seconds,
-        requests=increases.get(REQUESTS, 0),
+        requests=newest.requests,
         errors=increases.get(ERRORS, 0),
         **_latencies(increases),
         replicas_ready=deployment.ready,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from services.collector.domain.counters import Accrual, Reading, Scrapes, after, born
 from services.collector.domain.grid import Span, ceiling, floor, stretches
 from services.collector.domain.samples import (
+    Portion,
     corrections,
     gateway_sample,
     health_sample,
@@ -20,7 +21,7 @@ from services.collector.domain.samples import (
     replica_samples,
     request_samples,
 )
-from services.collector.domain.world import Deployment, Gateway, Replica
+from services.collector.domain.world import Gateway, Replica, Variant
 from so1s.events import GatewaySampled, HealthSampled, UsageCorrected, UsageSampled
 
 Sample = UsageSampled | UsageCorrected | HealthSampled | GatewaySampled
@@ -91,18 +92,27 @@ def _corrections(replica: Replica, ended_ms: int, known: Cursor, window_seconds:
         yield Step(samples, Cursor(span.start_ms, known.last, ended=span.start_ms == first_ms))
 
 
-def request_steps(
-    deployment: Deployment, replicas: Sequence[Replica], known: Cursor, accrual: Accrual, closed: Closed
-) -> Iterator[Step]:
-    """The steps of the requests that a deployment's replicas answered; they are there, oldest first."""
-    oldest, newest = replicas[0], replicas[-1]
-    # A deployment that comes back has no windows for its absence.
-    known = replace(known, sampled_until_ms=max(known.sampled_until_ms, oldest.started_ms))
+def request_steps(variant: Variant, known: Cursor, accrual: Accrual, closed: Closed) -> Iterator[Step]:
+    """The steps of the requests that a variant answered.
+
+    Past its end they go on for as long as it is remembered, and are silent but for what is counted still:
+    answers that were scraped later, or given before anybody saw it go.
+    """
+    # A variant that comes back has no windows for its absence.
+    known = replace(known, sampled_until_ms=max(known.sampled_until_ms, variant.started_ms))
     for span, accrued in _due(known, accrual, closed.until_ms, closed.window_seconds):
         found = portions(span, accrued, span.end_ms, closed.window_seconds)
-        health = health_sample(deployment, found[-1], window_seconds=closed.window_seconds)
-        samples: list[Sample] = [*request_samples(newest, found, window_seconds=closed.window_seconds)]
+        told = [portion for portion in found if _is_told(variant, portion)]
+        samples: list[Sample] = [
+            *request_samples(variant.replicas[-1], told, window_seconds=closed.window_seconds)
+        ]
+        health = health_sample(variant.deployment, found[-1], window_seconds=closed.window_seconds)
         yield Step(samples if health is None else [*samples, health], Cursor(span.end_ms, accrued.last))
+
+
+def _is_told(variant: Variant, portion: Portion) -> bool:
+    ended_ms = variant.ended_ms
+    return ended_ms is None or portion.alive.start_ms < ended_ms or portion.requests > 0
 
 
 def gateway_steps(gateway: Gateway, known: Cursor, scrapes: Scrapes, closed: Closed) -> Iterator[Step]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from so1s.events.envelope import Cause
 
@@ -37,6 +39,11 @@ class Replica:
     end_estimated: bool = False
     """It ended while nobody watched: its end is the best that is known."""
 
+    @property
+    def cluster(self) -> str:
+        """The name that the gateway counts its requests under."""
+        return f"{self.account}--{self.deployment}"
+
 
 @dataclass(frozen=True)
 class Deployment:
@@ -58,6 +65,27 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Whose requests the gateway counts under one name: a deployment's replicas, be it removed by now."""
+
+    replicas: Sequence[Replica]
+    """Oldest first; at least one."""
+    deployment: Deployment | None
+    """None once it was removed."""
+
+    @property
+    def started_ms(self) -> int:
+        """When its first replica started, as far as is known."""
+        return self.replicas[0].started_ms
+
+    @property
+    def ended_ms(self) -> int | None:
+        """When its last replica ended; None while one lives, or may be started."""
+        ends = [each.ended_ms for each in self.replicas if each.ended_ms is not None]
+        return None if self.deployment or len(ends) < len(self.replicas) else max(ends)
+
+
+@dataclass(frozen=True)
 class Gateway:
     """What all endpoints are served by."""
 
@@ -73,23 +101,13 @@ class Running:
     replicas: Mapping[str, Replica]
     deployments: Mapping[str, Deployment]
 
-    def replicas_of(self, deployment: Deployment) -> list[Replica]:
-        """A deployment's replicas, oldest first."""
-        name = (deployment.account, deployment.deployment)
-        found = [each for each in self.replicas.values() if (each.account, each.deployment) == name]
-        return sorted(found, key=lambda replica: replica.started_ms)
-
-    def first_start_ms(self, deployment: Deployment) -> int | None:
-        """When a deployment's first replica started, as far as is known."""
-        found = self.replicas_of(deployment)
-        return found[0].started_ms if found else None
-
-    def __or__(self, newer: Running) -> Running:
-        """This and what is newer; the newer state of a thing wins."""
-        return Running({**self.replicas, **newer.replicas}, {**self.deployments, **newer.deployments})
-
-
-NOTHING = Running({}, {})
+    @cached_property
+    def variants(self) -> Mapping[str, Variant]:
+        """Whose requests may have been counted, by cluster: those of all replicas that are remembered."""
+        found: defaultdict[str, list[Replica]] = defaultdict(list)
+        for each in sorted(self.replicas.values(), key=lambda replica: replica.started_ms):
+            found[each.cluster].append(each)
+        return {name: Variant(replicas, self.deployments.get(name)) for name, replicas in found.items()}
 
 
 def of_replica(uid: str) -> str:
@@ -97,9 +115,9 @@ def of_replica(uid: str) -> str:
     return f"replica/{uid}"
 
 
-def of_requests(deployment: Deployment) -> str:
-    """The subject of the samples of a deployment's requests, which the gateway counts."""
-    return f"gateway/{deployment.cluster}"
+def of_requests(cluster: str) -> str:
+    """The subject of the samples of the requests that the gateway counts under a name."""
+    return f"gateway/{cluster}"
 
 
 def of_gateway(gateway: Gateway) -> str:

@@ -93,15 +93,15 @@ def _latest(series: str, over_ms: int, before_ms: int = 0) -> str:
     return f"last_over_time({series}[{over_ms}ms]{offset})"
 
 
-def by_moment(last: Mapping[str, Reading], until_ms: int) -> dict[int | None, list[str]]:
-    """Subjects by the moment of their last reading: None where nothing was counted by then.
+def by_moment(last: Mapping[str, Reading], until_ms: int) -> dict[int, list[str]]:
+    """Subjects by the moment of their last reading.
 
     Left out are those that were read at this moment or later already.
     """
-    found: defaultdict[int | None, list[str]] = defaultdict(list)
+    found: defaultdict[int, list[str]] = defaultdict(list)
     for subject, reading in last.items():
         if reading.at_ms < until_ms:
-            found[reading.at_ms if reading.counters else None].append(subject)
+            found[reading.at_ms].append(subject)
     return dict(found)
 
 
