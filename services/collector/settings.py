@@ -42,7 +42,8 @@ class ClusterSettings(ServiceSettings):
     """A PromQL selector of `up` that finds the gateway's pods: without one that is scraped, nothing is known
     of its requests."""
     settle_seconds: float = Field(default=30.0, ge=0)
-    """How long after a window everything is known of it: a scrape's interval and a little."""
+    """How long after a window everything is known of it: a scrape's interval and a little; more where agents
+    write to Prometheus. What comes later is counted in the window in which it is seen, as `partial`."""
     stale_seconds: float = Field(default=45.0, gt=0)
     """What was scraped last so long ago says nothing of the present: more than a scrape's interval, or every
     window has gaps; less than a window, or one in which nothing was scraped counts as known."""

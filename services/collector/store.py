@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from pydantic import TypeAdapter
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -20,11 +21,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.collector.domain.counters import Reading
+from services.collector.domain.counters import Reading, Shown
 from services.collector.domain.steps import Cursor
 from so1s.store import Transaction, upsert
 
 metadata = MetaData()
+
+_SHOWN: TypeAdapter[Shown | None] = TypeAdapter(Shown | None)
 
 cursors = Table(
     "collector_cursors",
@@ -35,6 +38,7 @@ cursors = Table(
     Column("read_at_ms", BigInteger, nullable=False),
     Column("epoch", String(128), nullable=False),
     Column("counters", Text, nullable=False),  # JSON object of integers
+    Column("shown", Text, nullable=False),  # JSON object, or null: what the source knew of that moment then
 )
 
 
@@ -44,7 +48,12 @@ async def all_cursors(connection: AsyncConnection) -> dict[str, Cursor]:
     return {
         row.subject: Cursor(
             row.sampled_until_ms,
-            Reading(row.read_at_ms, json.loads(row.counters), epoch=row.epoch),
+            Reading(
+                row.read_at_ms,
+                json.loads(row.counters),
+                epoch=row.epoch,
+                shown=_SHOWN.validate_json(row.shown),
+            ),
             row.ended,
         )
         for row in rows
@@ -64,6 +73,7 @@ async def advance(tx: Transaction, subject: str, before: Cursor | None, after: C
         "read_at_ms": after.last.at_ms,
         "epoch": after.last.epoch,
         "counters": json.dumps(dict(after.last.counters)),
+        "shown": _SHOWN.dump_json(after.last.shown).decode(),
     }
     if before is None:
         return await upsert(tx, cursors, {"subject": subject, **values}, keys=["subject"]) == 1

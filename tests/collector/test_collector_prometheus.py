@@ -2,6 +2,8 @@ import httpx
 import pytest
 
 from services.collector.adapters.prometheus.api import Prometheus, TokenFile, Value
+from services.collector.adapters.prometheus.history import Told, onward
+from services.collector.domain.counters import Reading, Shown, born
 from services.collector.settings import Settings
 from so1s.errors import Unreachable
 
@@ -30,7 +32,9 @@ async def test_a_query_is_evaluated_at_its_moment():
     prometheus, got = answering(vector(("a", "3"), ("b", "NaN"), ("c", "+Inf")))
     assert await prometheus.query("up", 1_500_250) == [Value({"pod": "a"}, 3.0)]
     assert got[0].url == "http://prometheus/below/api/v1/query"
-    assert httpx.QueryParams(got[0].content.decode()) == httpx.QueryParams(query="up", time="1500.250")
+    assert httpx.QueryParams(got[0].content.decode()) == httpx.QueryParams(
+        query="up", time="1500.250", partial_response="false"
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,44 @@ async def test_whatever_is_no_answer_means_that_nobody_knows(answer):
     prometheus, _ = answering(answer)
     with pytest.raises(Unreachable, match="Prometheus at http://prometheus/below"):
         await prometheus.query("up", 0)
+
+
+LAST = Reading(0, {"requests": 7}, shown=Shown("q", {"requests": 1007}))
+
+
+def follow(gained, before, shown, *, last=LAST, question="q"):
+    """What the next reading has counted more, and whether all of that is of its own span."""
+    told = Told({"requests": gained}, before, Shown(question, {"requests": shown}), reset=False)
+    reading = onward(last, 1, told)
+    assert reading.shown == told.shown
+    return reading.counters.get("requests", 0) - last.counters.get("requests", 0), not reading.inexact
+
+
+def test_a_moment_of_which_nothing_new_is_known_adds_nothing():
+    assert follow(5, {"requests": 1007}, 1012) == (5, True)
+
+
+def test_what_came_late_of_a_moment_is_counted_after_it():
+    assert follow(5, {"requests": 1010}, 1015) == (8, False)
+
+
+def test_a_moment_of_which_less_is_known_than_was_takes_back_what_would_be_counted_twice():
+    assert follow(5, {"requests": 1004}, 1009) == (2, False)
+    assert follow(5, {"requests": 7}, 12) == (0, False)
+
+
+def test_of_a_moment_that_is_lost_the_growth_of_the_sums_is_counted():
+    assert follow(1012, None, 1012) == (5, False)
+    assert follow(12, None, 12) == (0, False)
+
+
+def test_sums_of_another_question_are_not_compared():
+    assert follow(5, {"requests": 9}, 14, question="r") == (5, True)
+    assert follow(14, None, 14, question="r") == (0, False)
+
+
+def test_what_counted_nothing_before_a_lost_moment_is_counted_from_zero():
+    assert follow(5, None, 5, last=born(0)) == (5, True)
 
 
 async def test_a_renewed_token_is_used(tmp_path):

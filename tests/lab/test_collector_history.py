@@ -40,9 +40,10 @@ UP = 'up{job="gateway",instance="a"}'
 UP_TOO = 'up{job="gateway",instance="b"}'
 
 
-def requests(instance: str = "a", code: int = 200) -> str:
+def requests(instance: str = "a", code: int = 200, deployment: str = "fraud") -> str:
+    host = HOST.replace("fraud", deployment)
     return (
-        f'istio_requests_total{{reporter="source",destination_service="{HOST}",'
+        f'istio_requests_total{{reporter="source",destination_service="{host}",'
         f'response_code="{code}",instance="{instance}"}}'
     )
 
@@ -74,25 +75,25 @@ class Collector:
     """A collector that goes through the past, window by window."""
 
     def __init__(self, url: str, cursors: Any, cluster: FakeCluster, dialect: Any) -> None:
-        self._url, self._store, self._cluster, self._dialect = url, cursors, cluster, dialect
+        self.url, self.store, self._cluster, self._dialect = url, cursors, cluster, dialect
         self.clock_ms = 0
 
     async def go(self, first: int, last: int) -> None:
         """Start anew, and look at each window's end from one minute to another."""
         timeline = Timeline(
-            self._store,
+            self.store,
             lambda: self.clock_ms,
             window_seconds=WINDOW,
             settle_seconds=SETTLE,
             reach_seconds=86_400,
         )
-        async with httpx.AsyncClient(base_url=self._url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as http:
             history = History(Prometheus(http), FRESHNESS)
             gateway = PrometheusGateway(
                 history, self._dialect, up='up{job="gateway"}', namespace_prefix="so1s-"
             )
             sampler = Sampler(
-                store=self._store,
+                store=self.store,
                 world=FakeWorld(self._cluster),
                 scraper=Scraper(gateway, PrometheusReplicas(history, namespace_prefix="so1s-")),
                 gateway=Gateway("so1s", "istio"),
@@ -114,8 +115,10 @@ def past(store):  # noqa: F811
     cluster.deploy(DEPLOYMENT)
     opened = []
 
-    def make(series: dict[str, Values], dialect: Any = ISTIO) -> tuple[Collector, FakeCluster]:
-        server = recorded(series, BEGIN, MINUTES * 60)
+    def make(
+        series: dict[str, Values], dialect: Any = ISTIO, *, minutes: int = MINUTES
+    ) -> tuple[Collector, FakeCluster]:
+        server = recorded(series, BEGIN, minutes * 60)
         with skipped_where_missing():
             prometheus = server.__enter__()
         opened.append(server)
@@ -130,8 +133,10 @@ def past(store):  # noqa: F811
 def usage(said) -> Callable[..., Any]:  # noqa: F811
     """What was said of a replica, by minute."""
 
-    async def read(replica: str) -> dict[int, UsageSampled]:
-        found = [each.event for each in await said(UsageSampled) if each.event.replica == replica]
+    async def read(replica: str, deployment: str = "fraud") -> dict[int, UsageSampled]:
+        of = (deployment, replica)
+        events = [each.event for each in await said(UsageSampled)]
+        found = [each for each in events if (each.deployment, each.replica) == of]
         minutes = [(int(each.window_start.timestamp()) - BEGIN) // WINDOW for each in found]
         assert sorted(minutes) == sorted(set(minutes)), "a window was said twice"
         return dict(zip(minutes, found, strict=True))
@@ -243,7 +248,7 @@ async def test_a_reset_counts_from_zero_and_is_partial(past, usage):
     ]
 
 
-async def test_a_prometheus_that_lost_its_past_counts_nothing_again(past, usage, store, said):  # noqa: F811
+async def test_a_prometheus_that_lost_its_past_counts_nothing_again_and_loses_nothing(past, usage):
     series = {UP: always(1), CPU: growing(0.5), requests(): growing(1, begin=5000)}
     whole, _ = past(series)
     await whole.go(0, 4)
@@ -252,11 +257,60 @@ async def test_a_prometheus_that_lost_its_past_counts_nothing_again(past, usage,
     found = await usage("gateway")
     assert counted(found)[0] == 60
     assert {minute: counted(found)[minute] for minute in range(4, 14)} == (
-        dict.fromkeys(range(4, 9)) | {9: 0} | dict.fromkeys(range(10, 14), 60)
+        dict.fromkeys(range(4, 9)) | {9: 360} | dict.fromkeys(range(10, 14), 60)
     )
     assert found[9].quality == "partial"
     cpu = counted(await usage("u1"), "cpu_used")
-    assert [cpu[minute] for minute in (3, 8, 9, 10)] == [30_000_000, None, 0, 30_000_000]
+    assert [cpu[minute] for minute in (3, 8, 9, 10)] == [30_000_000, None, 180_000_000, 30_000_000]
+
+
+async def test_where_the_gateway_began_anew_with_its_prometheus_nothing_is_counted_twice(past, usage):
+    before, _ = past({UP: always(1), requests(): growing(1, begin=5000)})
+    await before.go(0, 4)
+    anew = between(growing(1, begin=-560), 560, 9999)
+    after, _ = past({UP: between(always(1), 560, 9999), requests(): anew})
+    await after.go(4, 14)
+    found = counted(await usage("gateway"))
+    assert [found[minute] for minute in (3, 9, 10, 13)] == [60, 0, 60, 60]
+
+
+async def test_samples_that_come_late_are_counted_once_in_the_window_in_which_they_are_seen(past, usage):
+    series = {CPU: growing(0.5), requests(): growing(1), requests(code=404): growing(2)}
+    late = {name: between(values, 0, 150) for name, values in series.items()}
+    as_known_then, _ = past({UP: always(1), **late})
+    await as_known_then.go(0, 3)
+    as_known_later, _ = past({UP: always(1), **series})
+    await as_known_later.go(3, 6)
+    found = await usage("gateway")
+    assert counted(found) == {0: 180, 1: 180, 2: 90, 3: 180 + 90, 4: 180, 5: 180}
+    assert {minute for minute, each in found.items() if each.quality == "partial"} == {3}
+    second = 1_000_000
+    used = counted(await usage("u1"), "cpu_used")
+    assert used == {0: 30 * second, 1: 30 * second, 2: 15 * second} | {
+        3: 45 * second,
+        4: 30 * second,
+        5: 30 * second,
+    }
+
+
+async def test_samples_of_a_removed_deployment_that_come_late_are_counted(past, usage):
+    served = between(lambda second: min(second, 175), 0, 9999)
+    as_known_then, cluster = past({UP: always(1), requests(): between(served, 0, 120)})
+    cluster.now_ms = (BEGIN + 176) * 1000
+    cluster.remove(DEPLOYMENT)
+    await as_known_then.go(0, 5)
+    as_known_later, _ = past({UP: always(1), requests(): served})
+    await as_known_later.go(5, 8)
+    assert counted(await usage("gateway")) == {0: 60, 1: 60, 2: 0, 5: 55}
+
+
+async def test_another_question_does_not_compare_its_answers(past, usage):
+    collector, cluster = past({UP: always(1), requests("a"): growing(1), requests("b"): growing(3)})
+    only_a = replace(ISTIO, matchers='reporter="source",instance="a"')
+    narrow = Collector(collector.url, collector.store, cluster, only_a)
+    await narrow.go(0, 2)
+    await collector.go(2, 4)
+    assert counted(await usage("gateway")) == {0: 60, 1: 60, 2: 240, 3: 240}
 
 
 async def test_a_deployment_that_began_before_prometheus_knew_the_gateway_is_counted_in_full(past, usage):
@@ -308,6 +362,45 @@ async def test_what_a_replica_used_until_its_end_is_counted(past, usage):
     assert counted(found, "cpu_used") == {0: 60_000_000, 1: 45_000_000}
     assert counted(found, "memory_used") == {0: 60_000, 1: 47_000}
     assert [each.quality for each in found.values()] == ["complete", "complete"]
+
+
+async def test_an_hour_of_which_it_is_asked_only_afterwards_is_counted_once_and_window_by_window(past, usage):
+    """Prometheus scraped all of it; deployments and a gateway came and went, and two collectors catch up."""
+    end, removed, began, gone, another = 70 * 60, 25 * 60, 10 * 60, 40 * 60, 33 * 60
+    ranking = replace(POD, uid="u2", deployment="ranking", started_ms=(BEGIN + began) * 1000)
+    churn = replace(POD, uid="u3", deployment="churn", started_ms=(BEGIN + 20 * 60) * 1000)
+    series = {
+        UP: between(always(1), 0, another),
+        UP_TOO: between(always(1), another, end),
+        requests(): between(lambda second: min(second, removed), 0, another),
+        requests("a", deployment="ranking"): between(growing(2, begin=-2 * began), began, another),
+        requests("b", deployment="ranking"): between(growing(2, begin=-2 * another), another, end),
+        requests("a", deployment="churn"): between(growing(3, begin=-3 * 1200), 20 * 60, another),
+        requests("b", deployment="churn"): between(
+            lambda second: 3 * (min(second, gone) - another), another, end
+        ),
+    }
+    collector, cluster = past(series, minutes=70)
+    await collector.go(0, 3)
+    for replica in (ranking, churn):
+        cluster.run(replica)
+    cluster.deploy(replace(DEPLOYMENT, deployment="ranking"))
+    cluster.deploy(replace(DEPLOYMENT, deployment="churn"))
+    cluster.now_ms = (BEGIN + removed) * 1000
+    cluster.remove(DEPLOYMENT)
+    cluster.now_ms = (BEGIN + gone) * 1000
+    cluster.remove(replace(DEPLOYMENT, deployment="churn"))
+    await collector.go(3, 30)
+    await collector.go(30, 66)
+    assert counted(await usage("gateway")) == dict.fromkeys(range(25), 60)
+    assert counted(await usage("gateway", "ranking")) == dict.fromkeys(range(10, 66), 120)
+    assert counted(await usage("gateway", "churn")) == dict.fromkeys(range(20, 40), 180)
+    qualities = [
+        each.quality for name in ("fraud", "ranking") for each in (await usage("gateway", name)).values()
+    ]
+    assert set(qualities) == {"complete"}
+    reserved = counted(await usage("u3", "churn"), "gpu_reserved")
+    assert reserved == dict.fromkeys(range(20, 40), 60_000)
 
 
 async def test_a_container_that_is_started_again_is_counted_on(past, usage):

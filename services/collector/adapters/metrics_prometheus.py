@@ -14,11 +14,11 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.collector.adapters.prometheus.api import Value
-from services.collector.adapters.prometheus.history import History, by_moment, onward
-from services.collector.domain.counters import Reading
+from services.collector.adapters.prometheus.history import History, Told, by_moment, onward
+from services.collector.domain.counters import Reading, Shown
 from services.collector.domain.samples import CPU_MICROSECONDS, ERRORS, MEMORY_BYTES, REQUESTS, bucket
 from services.collector.domain.world import Replica
 from so1s.errors import TemporaryError
@@ -83,7 +83,10 @@ class PrometheusGateway:
         # Envoy's name of a cluster ends with the Service's host: `outbound|80||fraud.so1s-risk.svc.DOMAIN`.
         self._host = re.compile(rf"(?:.*\|)?(?P<service>[^.|]+)\.{prefix}(?P<account>[^.]+)\.svc\..+")
         ours = f'{dialect.destination}=~".*[.]{_in_promql(prefix)}[^.]+[.]svc[.].+"'
-        self._matchers = ",".join(filter(None, [dialect.matchers, ours]))
+        matchers = ",".join(filter(None, [dialect.matchers, ours]))
+        counts = f'{dialect.requests}{{{matchers},{dialect.code}!=""}}'
+        self._counts = counts, f"{dialect.destination}, {dialect.code}"
+        self._buckets = f"{dialect.latencies}{{{matchers}}}", f"{dialect.destination}, le"
 
     async def read(self, last: Mapping[str, Reading], at_ms: int) -> Mapping[str, Reading] | None:
         """What was counted until a moment, by cluster.
@@ -99,36 +102,35 @@ class PrometheusGateway:
             raise TemporaryError("the gateway does not answer Prometheus")
         readings = dict(last)
         for since_ms, clusters in by_moment(last, at_ms).items():
-            known = bool(await self._history.fresh(self._up, "", since_ms))
-            gained, reset = await self._gains(since_ms, at_ms)
-            for cluster in clusters:
-                # Of what counted nothing yet all is new, but for what an earlier one of its name had left.
-                lost = not known and bool(last[cluster].counters)
-                gain = {} if lost else gained.get(cluster, {})
-                readings[cluster] = onward(last[cluster], at_ms, gain, lost=lost or cluster in reset)
+            told = await self._told(clusters, since_ms, at_ms)
+            readings |= {each: onward(last[each], at_ms, told[each]) for each in clusters}
         return readings
 
-    async def _gains(self, since_ms: int, at_ms: int) -> tuple[Mapping[str, Counters], set[str]]:
-        """What each cluster's counters gained, and which of them lost something."""
-        told, history = self._dialect, self._history
-        counts = f'{told.requests}{{{self._matchers},{told.code}!=""}}'
-        buckets = f"{told.latencies}{{{self._matchers}}}"
-        requests, latencies = await asyncio.gather(
-            history.gains(counts, f"{told.destination}, {told.code}", since_ms, at_ms),
+    async def _told(self, clusters: Iterable[str], since_ms: int, at_ms: int) -> dict[str, Told]:
+        history = self._history
+        known = bool(await history.fresh(self._up, "", since_ms))
+        account, latencies = await asyncio.gather(
+            history.account(*self._counts, since_ms, at_ms),
             history.gains(
-                buckets,
-                f"{told.destination}, le",
+                *self._buckets,
                 since_ms,
                 at_ms,
                 lookback_ms=history.shortest_lookback_ms,  # twenty times as many; nobody pays by them
             ),
         )
-        gained: defaultdict[str, Counters] = defaultdict(dict)
-        counted = [*self._requests(requests.gained), *self._latencies(latencies.gained)]
-        for cluster, counter, value in counted:
-            gained[cluster][counter] = gained[cluster].get(counter, 0) + value
-        reset = {cluster for value in requests.reset if (cluster := self._cluster(value))}
-        return gained, reset
+        gains = account.gains
+        gained = _summed([*self._requests(gains.gained), *self._latencies(latencies.gained)])
+        before, after = (_summed(self._requests(each)) for each in (account.before, account.after))
+        reset = {self._cluster(value) for value in gains.reset}
+        return {
+            each: Told(
+                gained.get(each, {}),
+                before.get(each, {}) if known else None,
+                Shown(account.question, after.get(each, {})),
+                reset=each in reset,
+            )
+            for each in clusters
+        }
 
     def _requests(self, values: Iterable[Value]) -> Iterator[tuple[str, str, int]]:
         for value in values:
@@ -147,6 +149,13 @@ class PrometheusGateway:
         """The name that the collector gives a deployment's requests."""
         found = self._host.fullmatch(value.labels.get(self._dialect.destination, ""))
         return f"{found['account']}--{found['service']}" if found else None
+
+
+def _summed(counted: Iterable[tuple[str, str, int]]) -> dict[str, Counters]:
+    found: defaultdict[str, Counters] = defaultdict(dict)
+    for cluster, counter, value in counted:
+        found[cluster][counter] = found[cluster].get(counter, 0) + value
+    return dict(found)
 
 
 class PrometheusReplicas:
@@ -186,17 +195,18 @@ class PrometheusReplicas:
         return readings
 
     async def _used(self, since_ms: int | None, first_ms: int, at_ms: int) -> _Used:
-        history, cpu = self._history, _CPU + self._matchers
-        gains, memory = await asyncio.gather(
-            history.gains(cpu, _BY_POD, since_ms, at_ms),
+        history = self._history
+        account, memory = await asyncio.gather(
+            history.account(_CPU + self._matchers, _BY_POD, since_ms, at_ms),
             history.average(_MEMORY + self._matchers, _BY_POD, first_ms, at_ms),
         )
-        known = None if since_ms is None else await history.known(cpu, _BY_POD, since_ms)
         return _Used(
-            _by_pod(gains.gained),
+            _counters(account.gains.gained),
+            None if since_ms is None else _counters(account.before),
+            _counters(account.after),
+            account.question,
             _by_pod(memory),
-            set(_by_pod(gains.reset)),
-            None if known is None else set(_by_pod(known)),
+            set(_by_pod(account.gains.reset)),
         )
 
 
@@ -208,21 +218,29 @@ Pod = tuple[str, str]
 class _Used:
     """What pods used in a span."""
 
-    cpu: Mapping[Pod, float]
-    """Seconds."""
+    cpu: Mapping[Pod, Counters]
+    before: Mapping[Pod, Counters] | None
+    """In all at the span's begin; None where they began in it."""
+    after: Mapping[Pod, Counters]
+    """In all at its end."""
+    question: str
+    """What was asked for these sums."""
     memory: Mapping[Pod, float]
     """Bytes, on average."""
     reset: set[Pod]
-    known: set[Pod] | None
-    """Those that Prometheus knew at the span's begin; None where they began in it."""
 
     def reading(self, pod: Pod, last: Reading, at_ms: int) -> Reading:
         """The reading of a pod that follows on its last one."""
-        forgotten = self.known is not None and pod not in self.known
-        gained = {} if forgotten else {CPU_MICROSECONDS: round(self.cpu[pod] * 1_000_000)}
-        reading = onward(last, at_ms, gained, lost=forgotten or pod in self.reset)
+        before = {} if self.before is None else self.before.get(pod)
+        shown = Shown(self.question, self.after.get(pod, {}))
+        told = Told(self.cpu[pod], before, shown, reset=pod in self.reset)
         gauges = {MEMORY_BYTES: round(self.memory[pod])} if pod in self.memory else {}
-        return Reading(at_ms, reading.counters, gauges, lost=reading.lost)
+        return replace(onward(last, at_ms, told), gauges=gauges)
+
+
+def _counters(values: Iterable[Value]) -> dict[Pod, Counters]:
+    seconds = _by_pod(values)
+    return {pod: {CPU_MICROSECONDS: round(number * 1_000_000)} for pod, number in seconds.items()}
 
 
 def _by_pod(values: Iterable[Value]) -> dict[Pod, float]:

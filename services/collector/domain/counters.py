@@ -11,6 +11,16 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What a source that knows the past showed of a moment; later it may know more of the same moment."""
+
+    question: str
+    """What it was asked: sums of two questions are not compared."""
+    sums: Mapping[str, int]
+    """What the counters said in all, by name."""
+
+
+@dataclass(frozen=True)
 class Reading:
     """Everything that one subject's source said at one moment."""
 
@@ -21,8 +31,10 @@ class Reading:
     """Momentary values, by name."""
     epoch: str = ""
     """Another value means that the counters began anew: a process id and its start, for example."""
-    lost: bool = False
-    """The source itself says that something before this was not counted."""
+    inexact: bool = False
+    """The source itself says that this is not all, or not only, of what happened since the last one."""
+    shown: Shown | None = None
+    """Of a source that knows the past."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class Accrual:
     """Of each gauge over time: its value times milliseconds."""
     readings: int = 0
     reset: bool = False
-    """Something was lost, such as what was counted between the last reading and a reset."""
+    """Something was lost, such as what was counted between the last reading and a reset, or came late."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ def accrue(accrual: Accrual, reading: Reading) -> Accrual:
         increases=_sum(accrual.increases, steps),
         integrals=_sum(accrual.integrals, areas),
         readings=accrual.readings + 1,
-        reset=accrual.reset or reset or reading.lost,
+        reset=accrual.reset or reset or reading.inexact,
     )
 
 

@@ -2,7 +2,11 @@
 
 `increase()` extrapolates to the ends of its range: a request would become 1.07 of one. So the difference is
 taken of what a series said last before either moment, each series by itself: where a counter was reset, or
-is new, what it says is what it gained. Nothing is lost or doubled where one moment follows on the other.
+is new, what it says is what it gained.
+
+What Prometheus knows of a moment may grow after it was asked: samples that others write to it come late.
+So what it showed of a moment is kept, and what it shows more of the same moment later is a gain, too. Nothing
+is lost or doubled where one moment follows on the other.
 
 https://prometheus.io/docs/prometheus/latest/querying/operators/#vector-matching-keywords
 """
@@ -10,12 +14,13 @@ https://prometheus.io/docs/prometheus/latest/querying/operators/#vector-matching
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.collector.adapters.prometheus.api import Prometheus, Value
-from services.collector.domain.counters import Reading
+from services.collector.domain.counters import Reading, Shown
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,17 @@ class Gains:
     gained: Sequence[Value]
     reset: Sequence[Value]
     """Those that lost something: what was counted between the last scrape and a reset."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What counters gained in a span, and what they said in all at its ends, by what is known now."""
+
+    before: Sequence[Value]
+    gains: Gains
+    after: Sequence[Value]
+    question: str
+    """What was asked for the sums, in short."""
 
 
 class History:
@@ -73,9 +89,14 @@ class History:
         """The largest value of each group of series that was scraped shortly before a moment."""
         return await self.query(f"max by ({by}) ({_latest(series, self._freshness.stale_ms)})", at_ms)
 
-    async def known(self, series: str, by: str, at_ms: int) -> list[Value]:
-        """How many series of each group there were."""
-        return await self.query(f"count by ({by}) ({_latest(series, self._freshness.lookback_ms)})", at_ms)
+    async def account(self, series: str, by: str, since_ms: int | None, until_ms: int) -> Account:
+        """What counters gained, as in `gains`, and the sums by which it is known later what came late."""
+        question = f"sum by ({by}) ({_latest(series, self._freshness.lookback_ms)})"
+        # In this order, what becomes known between two answers is counted once at most.
+        before = [] if since_ms is None else await self.query(question, since_ms)
+        gains = await self.gains(series, by, since_ms, until_ms)
+        after = await self.query(question, until_ms)
+        return Account(before, gains, after, hashlib.sha256(question.encode()).hexdigest()[:16])
 
     async def average(self, series: str, by: str, since_ms: int, until_ms: int) -> list[Value]:
         """The average of gauges over a span, at most the lookback; of several in turn, the largest."""
@@ -105,8 +126,37 @@ def by_moment(last: Mapping[str, Reading], until_ms: int) -> dict[int, list[str]
     return dict(found)
 
 
-def onward(last: Reading, at_ms: int, gained: Mapping[str, int], *, lost: bool) -> Reading:
+@dataclass(frozen=True)
+class Told:
+    """What Prometheus tells of a subject in the span that begins with its last reading."""
+
+    gained: Mapping[str, int]
+    before: Mapping[str, int] | None
+    """What counters said in all when it began, as is known now; None where nothing is known of it."""
+    shown: Shown
+    """The same when it ended."""
+    reset: bool
+
+
+def onward(last: Reading, at_ms: int, told: Told) -> Reading:
     """The reading that follows: counters that go on growing, over all that came and went."""
+    gained, exact = _gain(last, told)
     names: Iterable[str] = {**last.counters, **gained}
-    counters = {name: last.counters.get(name, 0) + gained.get(name, 0) for name in names}
-    return Reading(at_ms, counters, lost=lost)
+    counters = {name: last.counters.get(name, 0) + max(0, gained.get(name, 0)) for name in names}
+    return Reading(at_ms, counters, inexact=told.reset or not exact, shown=told.shown)
+
+
+def _gain(last: Reading, told: Told) -> tuple[Mapping[str, int], bool]:
+    """What was gained, and whether all of it was in this span."""
+    comparable = last.shown is not None and last.shown.question == told.shown.question
+    showed = last.shown.sums if last.shown and comparable else None
+    if told.before is None and (showed or last.counters):
+        # It lost its past. What it shows over what it showed is gained for certain, and all that is.
+        return ({} if showed is None else _less(told.shown.sums, showed)), False
+    late = {} if showed is None or told.before is None else _less(told.before, showed)
+    names: Iterable[str] = {**told.gained, **late}
+    return {each: told.gained.get(each, 0) + late.get(each, 0) for each in names}, not any(late.values())
+
+
+def _less(newer: Mapping[str, int], older: Mapping[str, int]) -> dict[str, int]:
+    return {name: newer.get(name, 0) - older.get(name, 0) for name in {**newer, **older}}
