@@ -201,7 +201,7 @@ class MadeUpHour:
         return dict(counts)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_an_hour_of_which_a_collector_asks_only_afterwards_is_said_once_and_window_by_window(
     store, cluster, requests, seed
 ):
