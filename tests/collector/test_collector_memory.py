@@ -1,9 +1,13 @@
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import insert
 
 from services.collector.adapters.kubernetes import memory
+from services.collector.domain.counters import Reading, Shown, born
+from services.collector.domain.steps import Cursor
 from services.collector.settings import Settings
+from services.collector.store import advance, all_cursors, cursors
 from tests.collector.cluster import REPLICA, START_MS
 
 both = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
@@ -29,6 +33,26 @@ async def test_replicas_that_live_are_never_forgotten(store):
         await memory.forget(tx, ENDED.ended_ms + 1)
     async with store.read() as connection:
         assert await memory.all_replicas(connection) == {"u1": REPLICA}
+
+
+@both
+async def test_what_a_source_showed_of_a_moment_is_kept_beside_its_cursor(store):
+    reading = Reading(START_MS, {"requests": 7}, shown=Shown("q", {"requests": 1007}))
+    first, second = Cursor(START_MS, born(0)), Cursor(START_MS + 5, reading)
+    async with store.transaction() as tx:
+        assert await advance(tx, "gateway/a", None, first)
+        assert await advance(tx, "gateway/a", first, second)
+    async with store.read() as connection:
+        assert await all_cursors(connection) == {"gateway/a": second}
+
+
+@both
+async def test_a_cursor_of_an_older_collector_goes_on(store):
+    row = {"subject": "gateway/a", "sampled_until_ms": START_MS, "ended": False, "read_at_ms": START_MS}
+    async with store.transaction() as tx:
+        await tx.execute(insert(cursors).values(row | {"epoch": "", "counters": "{}"}))
+    async with store.read() as connection:
+        assert await all_cursors(connection) == {"gateway/a": Cursor(START_MS, born(START_MS))}
 
 
 async def test_nothing_was_watched_at_first(store):
