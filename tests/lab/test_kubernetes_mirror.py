@@ -115,7 +115,8 @@ async def test_what_happened_while_the_connection_was_cut_is_caught_up(
         await eventually(lambda: seen._lost is None and values(seen) == {"stays": "2", "comes": "1"})
 
 
-async def test_nobody_is_told_what_may_not_be_so_any_more(beyond, gate, namespace, eventually):
+async def test_nobody_is_told_what_may_not_be_so_any_more(beyond, gate, namespace, monkeypatch, eventually):
+    monkeypatch.setattr("so1s.kubernetes.mirror._READABLE_SECONDS", 0.0)
     async with beyond.mirror("v1", "ConfigMap", namespace=namespace) as seen:
         await gate.close()
         await eventually(lambda: seen._lost)
