@@ -1,6 +1,6 @@
 """The deployer's metrics."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 ROLLOUT_SECONDS = Histogram(
     "so1s_deployer_rollout_seconds",
@@ -11,6 +11,13 @@ ROLLOUT_SECONDS = Histogram(
 FAILED = Counter(
     "so1s_deployer_failed_total", "Revisions that failed.", ["reason"]
 )  # reason: as in DeploymentFailed
+
+DRIFT = Counter("so1s_deployer_drift_total", "Deployments that another hand changed, and that were put back.")
+
+STRANGERS = Gauge(
+    "so1s_deployer_strangers",
+    "Deployments in the cluster that are kept though nobody recorded them: the database never had any.",
+)
 
 UNVERIFIED = Counter(
     "so1s_deployer_unverified_images_total",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import structlog
@@ -17,7 +19,7 @@ from services.deployer.domain.announcement import announce, figures
 from services.deployer.domain.observation import Observation
 from services.deployer.domain.progress import Deadlines, Failed, Transition, transitions
 from services.deployer.domain.recorded import Recorded, Revision
-from services.deployer.metrics import FAILED, ROLLOUT_SECONDS
+from services.deployer.metrics import DRIFT, FAILED, ROLLOUT_SECONDS, STRANGERS
 from services.deployer.ports import Cluster, Deployment
 from so1s.errors import TemporaryError
 from so1s.events import DeploymentFailed, DeploymentReady, Event
@@ -31,7 +33,9 @@ _RETRY_SECONDS = 2.0
 _AT_ONCE = 16
 """Deployments that are brought at the same time: a cluster answers each call in some 10 ms."""
 _RESYNC_SECONDS = 30.0
-"""Everything is applied again after this, whatever was seen: for changes that no figure shows."""
+"""Everything is applied again after this, whatever was seen: for changes that nothing shows."""
+_INSISTENCE_SECONDS = 1.0
+"""Between two times that a deployment is put back, where another hand changes it again and again."""
 
 Key = tuple[str, str]
 """Account and name."""
@@ -59,6 +63,10 @@ class Reconciler:
         self._poll_seconds = poll_seconds
         self._applied: dict[Key, Deployment] = {}
         self._resync_at = 0.0
+        self._put_back_at: dict[Key, float] = {}
+        """When each was last put back, by the monotonic clock."""
+        self._strangers: AbstractSet[Key] = set()
+        """What runs and nobody recorded, where it is kept."""
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def lead(self) -> None:
@@ -89,7 +97,7 @@ class Reconciler:
         brought = await asyncio.gather(
             *(self._bring_in_turn(each, seen.get(key)) for key, each in zip(names, recorded, strict=True))
         )
-        await self._remove_strangers(seen.keys() - set(names))
+        await self._settle_strangers(seen.keys() - set(names))
         if not all(brought):
             raise TemporaryError(f"{brought.count(False)} deployments could not be reconciled")
 
@@ -114,11 +122,29 @@ class Reconciler:
             return
         key = (recorded.account, recorded.name)
         wanted = _deployment(recorded)
-        if seen is None or self._applied.get(key) != wanted or _may_shrink(wanted, seen):
+        is_news = seen is None or self._applied.get(key) != wanted or _may_shrink(wanted, seen)
+        if (seen and seen.drift and self._puts_back(key, seen)) or is_news:
             await self._cluster.apply(wanted)
             self._applied[key] = wanted
         if seen:
             await self._tell(recorded, seen)
+
+    def _puts_back(self, key: Key, seen: Observation) -> bool:
+        """Whether what another hand changed is undone now; tells of it."""
+        now = time.monotonic()
+        if now < self._put_back_at.get(key, -math.inf) + _INSISTENCE_SECONDS:
+            return False  # the next round comes soon
+        self._put_back_at[key] = now
+        DRIFT.inc()
+        for kind, fields in seen.drift.items():
+            log.warning(
+                "another hand changed a deployment; it is put back",
+                account=seen.account,
+                deployment=seen.deployment,
+                kind=kind,
+                fields=list(fields),
+            )
+        return True
 
     async def _remove(self, recorded: Recorded, seen: Observation | None) -> None:
         if seen:
@@ -130,12 +156,28 @@ class Reconciler:
                 return  # it was wanted anew in the meantime
             await deployments.enter(tx, present, "removed")
             await chains.say_removed(tx, present)
-        self._applied.pop((recorded.account, recorded.name), None)
+        for remembered in (self._applied, self._put_back_at):
+            remembered.pop((recorded.account, recorded.name), None)
 
-    async def _remove_strangers(self, keys: Iterable[Key]) -> None:
-        for account, name in keys:
+    async def _settle_strangers(self, keys: AbstractSet[Key]) -> None:
+        """Remove what nobody recorded; where nothing ever was recorded, the database may be the wrong one."""
+        kept = set() if not keys or await self._knows_any() else keys
+        STRANGERS.set(len(kept))
+        if kept - self._strangers:
+            log.error(
+                "deployments run that nobody recorded, and the database never had one: they are kept",
+                deployments=len(kept),
+                such_as="/".join(min(kept)),
+                check="database_url and database_schema name the database of those who made them",
+            )
+        self._strangers = kept
+        for account, name in keys - kept:
             log.info("a deployment that nobody recorded is removed", account=account, deployment=name)
             await self._cluster.remove(account, name)
+
+    async def _knows_any(self) -> bool:
+        async with self._store.read() as connection:
+            return await deployments.knows_any(connection)
 
     async def _tell(self, recorded: Recorded, seen: Observation) -> None:
         told = transitions(recorded.status, seen, time.time(), self._deadlines)

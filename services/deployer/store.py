@@ -82,6 +82,11 @@ async def present(connection: AsyncConnection, account: str | None = None) -> li
     return await _read(connection, and_(here, deployments.c.account == account) if account else here)
 
 
+async def knows_any(connection: AsyncConnection) -> bool:
+    """Whether there ever was a deployment: those that were removed stay recorded."""
+    return (await connection.execute(select(deployments.c.name).limit(1))).first() is not None
+
+
 async def workload(tx: Transaction, account: str, name: str, revision: int) -> Workload | None:
     """What a deployment was to be at a revision."""
     this = and_(_named(revisions, account, name), revisions.c.revision == revision)

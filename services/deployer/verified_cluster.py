@@ -109,7 +109,7 @@ class VerifiedCluster:
 def _with_trouble(seen: Observation, deployment: Deployment, reason: str) -> Observation:
     """What is there, as seen by who waits for the refused revision; one that runs already runs on."""
     refused = deployment.candidate or deployment
-    shown = replace(seen, trouble=Trouble("image", reason))
+    shown = replace(seen, trouble=Trouble("image", reason), drift={})
     if seen.revision == refused.revision:
         return shown
     return replace(shown, revision=refused.revision, candidate=deployment.candidate is not None, updated=0)

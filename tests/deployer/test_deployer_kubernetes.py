@@ -1,6 +1,8 @@
 """What the Kubernetes adapter makes of a deployment and of what a cluster shows; the lab asks a real API."""
 
+import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -8,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.deployer.adapters.kubernetes import names
+from services.deployer.adapters.kubernetes.accounts import Accounts
 from services.deployer.adapters.kubernetes.advice import Advice
 from services.deployer.adapters.kubernetes.autoscaler import autoscaler
-from services.deployer.adapters.kubernetes.drift import differences
+from services.deployer.adapters.kubernetes.drift import departures, differences
 from services.deployer.adapters.kubernetes.keda import Keda, scaled_object, total
+from services.deployer.adapters.kubernetes.observing import Parts, lacks_shared, observe
 from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.adapters.kubernetes.pod import Pod
 from services.deployer.adapters.kubernetes.pod_metrics import POD_METRICS
@@ -22,6 +27,7 @@ from services.deployer.domain.observation import Observation, Trouble
 from so1s.errors import TemporaryError
 from so1s.events import Resources, Scaling
 from so1s.kubernetes import Refused, quantities
+from so1s.kubernetes.errors import NotFound, failure
 from tests.deployer.conftest import deployment
 from tests.deployer.fraud import wanted
 
@@ -64,6 +70,68 @@ def test_each_difference_is_named_by_its_path():
         ".e",
         ".f",
     ]
+
+
+SAID = {
+    "kind": "Deployment",
+    "metadata": {"ownerReferences": [{"uid": "1"}]},
+    "spec": {
+        "template": {"spec": {"containers": [{"name": "server", "env": [{"name": "A", "value": "1"}]}]}}
+    },
+}
+_CONTAINER = "f:containers", 'k:{"name":"server"}'
+
+
+def _managed(spec, manager="kubectl-edit", operation="Update", **more):
+    """SAID as it is in a cluster where another hand set fields of its spec."""
+    entry = {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": spec}, **more}
+    return {**SAID, "metadata": SAID["metadata"] | {"managedFields": [entry]}}
+
+
+def _of_pods(*path):
+    fields = {}
+    for step in reversed(("f:template", "f:spec", *path)):
+        fields = {step: fields}
+    return fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        (_of_pods("f:nodeSelector", "f:disk"), ".spec.template.spec.nodeSelector"),
+        (
+            _of_pods("f:containers", 'k:{"name":"theirs"}'),
+            '.spec.template.spec.containers[{"name":"theirs"}]',
+        ),
+        (
+            _of_pods(*_CONTAINER, "f:env", 'k:{"name":"B"}'),
+            '.spec.template.spec.containers[{"name":"server"}].env[{"name":"B"}]',
+        ),
+    ],
+)
+def test_what_another_hand_added_to_a_spec_is_named_by_its_path(fields, path):
+    assert departures(SAID, _managed(fields)) == [path]
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        _managed(_of_pods(*_CONTAINER, "f:env", 'k:{"name":"A"}', "f:value")),
+        _managed({"f:replicas": {}}),
+        _managed({"f:template": {"f:metadata": {"f:annotations": {}}}}),
+        _managed({"f:paused": {}}, subresource="status"),
+        _managed({"f:paused": {}}, names.MANAGER, "Apply"),
+        SAID | {"metadata": {"ownerReferences": [{"uid": "2"}, {"uid": "1", "controller": True}]}},
+    ],
+    ids=["what is said", "replicas", "annotations of pods", "a status", "our own", "another owner"],
+)
+def test_what_others_set_by_right_is_no_departure(live):
+    assert departures(SAID, live) == []
+
+
+def test_an_operator_may_fill_in_what_it_serves():
+    said = SAID | {"kind": "ScaledObject"}
+    assert departures(said, _managed({"f:cooldownPeriod": {}}) | {"kind": "ScaledObject"}) == []
 
 
 def test_each_target_is_a_metric_of_the_autoscaler():
@@ -116,30 +184,103 @@ def test_keda_sums_over_the_pods_of_one_deployment(pod, counts):
     assert bool(re.fullmatch(pattern, pod)) == counts
 
 
-def _node(name, **allocatable):
-    return {"metadata": {"name": name}, "spec": {}, "status": {"allocatable": allocatable}}
+OPTIONS = Options("", "cluster.local", gpu_resource="gpu", gpu_scheduler="")
+
+
+def _node(name, taints=(), ready="True", **allocatable):
+    return {
+        "metadata": {"name": name},
+        "spec": {"taints": list(taints)},
+        "status": {
+            "allocatable": {"pods": "2"} | allocatable,
+            "conditions": [{"type": "Ready", "status": ready}],
+        },
+    }
 
 
 def _requesting(node, **requests):
-    return {"spec": {"nodeName": node, "containers": [{"resources": {"requests": requests}}]}}
+    return {"spec": {"nodeName": node, "containers": [_one(**requests)]}}
+
+
+def _one(restart=None, **requests):
+    return {"resources": {"requests": requests}} | ({"restartPolicy": restart} if restart else {})
 
 
 def test_what_is_free_is_what_is_allocatable_less_what_pods_request():
-    nodes = [_node("a", cpu="4", memory="8Gi", gpu="2"), _node("b", cpu="1500m", memory="1Gi")]
+    nodes = [_node("a", cpu="4", memory="8Gi", gpu="2", pods="9"), _node("b", cpu="1500m", memory="1Gi")]
     pods = [_requesting("a", cpu="500m", memory="1Gi", gpu="1"), _requesting("a", cpu="1"), _requesting("")]
-    assert room(nodes, pods, "gpu") == {"a": Capacity(2500, 7168, 1), "b": Capacity(1500, 1024, 0)}
+    assert room(nodes, pods, OPTIONS) == {"a": Capacity(2500, 7168, 1), "b": Capacity(1500, 1024, 0)}
 
 
-def test_a_node_that_takes_no_pods_has_no_room():
-    assert room([_node("a", cpu="4", memory="8Gi") | {"spec": {"unschedulable": True}}], [], "gpu") == {}
+@pytest.mark.parametrize(
+    ("spec", "free"),
+    [
+        ({"initContainers": [_one(cpu="3")], "containers": [_one(cpu="1")]}, 1000),
+        ({"initContainers": [_one(cpu="1")], "containers": [_one(cpu="2")]}, 2000),
+        ({"initContainers": [_one("Always", cpu="1")], "containers": [_one(cpu="2")]}, 1000),
+        ({"initContainers": [_one("Always", cpu="1"), _one(cpu="2")], "containers": [_one(cpu="1")]}, 1000),
+        ({"overhead": {"cpu": "250m"}, "containers": [_one(cpu="1")]}, 2750),
+        ({"resources": {"requests": {"cpu": "3"}}, "containers": [_one(cpu="1")]}, 1000),
+    ],
+    ids=["init", "less than the rest", "sidecar", "init beside a sidecar", "overhead", "the pod's own"],
+)
+def test_a_pod_takes_what_a_scheduler_reserves_for_it(spec, free):
+    pod = {"spec": {"nodeName": "a"} | spec}
+    assert room([_node("a", cpu="4")], [pod], OPTIONS)["a"].cpu_millicores == free
+
+
+CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+GPUS_ONLY = {"key": "gpus", "value": "only", "effect": "NoExecute"}
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        _node("a", cpu="4") | {"spec": {"unschedulable": True}},
+        _node("a", cpu="4", ready="Unknown"),
+        _node("a", cpu="4", pods="1"),
+        _node("a", [CONTROL_PLANE], cpu="4"),
+    ],
+    ids=["cordoned", "not ready", "full of pods", "tainted"],
+)
+def test_a_node_that_takes_no_replica_has_no_room(node):
+    assert room([node], [_requesting("a")], OPTIONS) == {}
+
+
+@pytest.mark.parametrize(
+    ("toleration", "taint"),
+    [
+        ({"operator": "Exists"}, CONTROL_PLANE),
+        ({"key": CONTROL_PLANE["key"], "operator": "Exists", "effect": "NoSchedule"}, CONTROL_PLANE),
+        ({"key": "gpus", "value": "only"}, GPUS_ONLY),
+        ({}, CONTROL_PLANE | {"effect": "PreferNoSchedule"}),
+    ],
+)
+def test_a_taint_that_replicas_tolerate_is_none(toleration, taint):
+    options = replace(OPTIONS, tolerations=[toleration] if toleration else [])
+    assert set(room([_node("a", [taint], cpu="4")], [], options)) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "toleration", [{"key": "gpus", "value": "other"}, {"operator": "Exists", "effect": "NoSchedule"}]
+)
+def test_a_taint_that_a_toleration_is_not_about_keeps_replicas_away(toleration):
+    assert room([_node("a", [GPUS_ONLY], cpu="4")], [], replace(OPTIONS, tolerations=[toleration])) == {}
 
 
 def test_a_refusal_speaks_of_the_node_that_comes_nearest():
     free = {"small": Capacity(100, 4096, 0), "large": Capacity(400, 4096, 0)}
-    said = refusal_on_nodes(Resources(cpu_millicores=500, memory_mib=512), free)
+    said = refusal_on_nodes(Resources(cpu_millicores=500, memory_mib=512), 3, free)
+    assert "none of the 3 replicas that wait would fit" in said
     assert "nearest of 2 nodes, large" in said
     assert "short by 100 millicores of 400 free" in said
     assert "1 replica of 400 millicores, 512 MiB would fit" in said
+
+
+def test_advice_says_how_many_of_those_that_wait_would_fit():
+    free = {"small": Capacity(600, 4096, 0), "large": Capacity(1100, 4096, 0)}
+    said = refusal_on_nodes(Resources(cpu_millicores=500, memory_mib=512), 5, free)
+    assert said == "by what is free, 3 of the 5 replicas that wait would fit"
 
 
 class _Nodes:
@@ -158,12 +299,11 @@ class _Nodes:
 
 def _short_of_room(name):
     figures = dict.fromkeys(("desired", "updated", "ready", "total", "restarts"), 0)
-    trouble = Trouble("no_capacity", "0/1 nodes are available.")
+    trouble = Trouble("no_capacity", "0/1 nodes are available.", unscheduled=1)
     story = {"revision": 1, "candidate": False, "service": "", "url": "", "trouble": trouble}
     return Observation("risk", name, **figures, **story)
 
 
-OPTIONS = Options("", "cluster.local", gpu_resource="gpu", gpu_scheduler="")
 LARGE = {("risk", name): Resources(cpu_millicores=2000, memory_mib=64) for name in ("fraud", "churn")}
 
 
@@ -174,6 +314,13 @@ async def test_all_that_are_short_of_room_are_advised_by_one_look():
         advised = await advice.give(nodes, short, LARGE)
         assert all("1 replica of 1000 millicores" in each.trouble.message for each in advised)
     assert nodes.reads == ["/api/v1/nodes", "/api/v1/pods"]
+
+
+async def test_who_is_short_of_something_else_than_nodes_gets_no_advice_on_them():
+    short = [replace(_short_of_room("fraud"), trouble=Trouble("no_capacity", "exceeded quota: small"))]
+    nodes = _Nodes()
+    assert await Advice(OPTIONS).give(nodes, short, LARGE) == short
+    assert nodes.reads == []
 
 
 @pytest.mark.parametrize("error", [Refused("nodes is forbidden"), TemporaryError("timed out")])
@@ -237,6 +384,89 @@ def test_an_image_that_cannot_be_pulled_is_trouble_once_it_was_tried_again():
 )
 def test_a_replica_that_starts_or_serves_is_in_no_trouble(status):
     assert _pod(**status).trouble(NOW, 5, 25) is None
+
+
+def _unmade(message):
+    """A Deployment whose pods cannot be made."""
+    condition = {"type": "ReplicaFailure", "status": "True", "message": message}
+    spec = {"replicas": 1, "template": {"metadata": {"labels": {}}}}
+    return Parts(stable={"metadata": {}, "spec": spec, "status": {"conditions": [condition]}})
+
+
+LOST = 'pods "fraud-1" is forbidden: error looking up service account: serviceaccount "so1s-server" not found'
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ('pods "fraud-1" is forbidden: exceeded quota: small, requested: pods=1', "no_capacity"),
+        ('pods "fraud-1" is forbidden: violates PodSecurity "restricted:latest"', "refused"),
+    ],
+)
+def test_why_no_replica_can_be_made_is_told(message, reason):
+    trouble = observe(("risk", "fraud"), _unmade(message), OPTIONS, NOW).trouble
+    assert trouble == Trouble(reason, message)
+
+
+def test_a_lost_service_account_is_no_trouble_of_the_deployment_but_of_its_account():
+    parts = _unmade(LOST)
+    assert observe(("risk", "fraud"), parts, OPTIONS, NOW).trouble is None
+    assert lacks_shared(parts, OPTIONS)
+    assert not lacks_shared(_unmade("exceeded quota: small"), OPTIONS)
+
+
+def test_replicas_whose_image_is_not_pulled_may_lack_the_secret_where_there_is_one():
+    parts = Parts(pods=[_pod(**_container(waiting={"reason": "ErrImagePull"}))])
+    assert lacks_shared(parts, replace(OPTIONS, image_pull_secret=("so1s", "pull")))
+    assert not lacks_shared(parts, OPTIONS)
+
+
+class _Applied:
+    """An API that takes everything, or nothing while it is away."""
+
+    def __init__(self):
+        self.kinds = []
+        self.error = None
+
+    async def apply(self, manifest, **_):
+        if self.error:
+            raise self.error
+        self.kinds.append(manifest["kind"])
+
+
+async def test_what_an_account_shares_is_made_once_and_again_where_it_is_missed():
+    api, now = _Applied(), [0.0]
+    accounts = Accounts(api, OPTIONS, clock=lambda: now[0])
+    for _ in range(2):
+        await accounts.ensure("risk")
+    await accounts.mend(["risk"])
+    assert api.kinds == ["Namespace", "ServiceAccount"]
+    accounts.forget("risk")
+    await accounts.ensure("risk")
+    assert len(api.kinds) == 4
+    now[0] += 11
+    await accounts.mend(["risk", "another-installation"])
+    assert len(api.kinds) == 6
+
+
+async def test_what_an_account_shares_and_cannot_be_mended_now_is_tried_again_later():
+    api, now = _Applied(), [0.0]
+    accounts = Accounts(api, OPTIONS, clock=lambda: now[0])
+    await accounts.ensure("risk")
+    api.error = TemporaryError("timed out")
+    now[0] += 11
+    await accounts.mend(["risk"])
+    api.error = None
+    now[0] += 11
+    await accounts.mend(["risk"])
+    assert len(api.kinds) == 4
+
+
+def test_what_is_made_in_a_namespace_that_goes_can_be_made_later():
+    said = 'deployments.apps "fraud" is forbidden: unable to create new content in namespace so1s-risk '
+    error = failure(403, json.dumps({"message": f"{said}because it is being terminated"}))
+    assert isinstance(error, NotFound)
+    assert isinstance(failure(403, json.dumps({"message": "no permission"})), Refused)
 
 
 def test_inference_servers_get_the_settings_that_the_operator_says():

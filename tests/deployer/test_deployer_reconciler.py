@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import httpx
+from prometheus_client import REGISTRY
 from starlette.applications import Starlette
+from structlog.testing import capture_logs
 
 from services.deployer import api
 from services.deployer import store as deployments
@@ -16,6 +18,7 @@ from so1s.events import (
 )
 from so1s.events.envelope import Cause
 from tests.deployer.conftest import in_background, until, workload
+from tests.deployer.fraud import requested
 from tests.deployer.reconciled import NAMES
 
 
@@ -113,30 +116,67 @@ async def test_scaling_is_a_ready_revision_of_its_own(deployer):
     assert (ready.revision, ready.replicas) == (2, 2)
 
 
-class Large:
-    """A cluster whose one deployment has three replicas, of which some are of an earlier revision."""
+class Shown:
+    """A cluster that shows one deployment with three replicas, whatever is applied."""
 
-    def __init__(self):
+    def __init__(self, **shown):
+        self.shown = shown
         self.applied = 0
-        self.outdated = 3
+        self.removed = []
 
     async def apply(self, _deployment):
         self.applied += 1
 
+    async def remove(self, account, name):
+        self.removed.append((account, name))
+
     async def observe(self):
-        figures = {"desired": 3, "updated": 3 - self.outdated, "ready": 3, "total": 3, "restarts": 0}
-        story = {"revision": 1, "candidate": False, "service": "", "url": "", "outdated": self.outdated}
-        return [Observation("risk", "fraud", **figures, **story)]
+        figures = {"desired": 3, "updated": 3, "ready": 3, "total": 3, "restarts": 0}
+        story = {"revision": 1, "candidate": False, "service": "", "url": ""}
+        return [Observation("risk", "fraud", **figures | story | self.shown)]
 
 
 async def test_a_deployment_that_waited_to_be_smaller_is_applied_again_once_it_may(deployer):
-    cluster = deployer.cluster = Large()
+    cluster = deployer.cluster = Shown(updated=0, outdated=3)
     reconciler = deployer.make()
     await deployer.request("1")
     for _ in range(2):
         await reconciler.reconcile()
     assert cluster.applied == 1
-    cluster.outdated = 0
+    cluster.shown = {}
+    await reconciler.reconcile()
+    assert cluster.applied == 2
+
+
+async def test_what_another_hand_changed_is_put_back_at_once_and_told_of(deployer):
+    cluster = deployer.cluster = Shown(desired=1)
+    reconciler = deployer.make()
+    await deployer.request("1")
+    for _ in range(2):
+        await reconciler.reconcile()
+    assert cluster.applied == 1
+    before = REGISTRY.get_sample_value("so1s_deployer_drift_total")
+    cluster.shown |= {"drift": {"Service": ["deleted"], "Deployment": [".spec.replicas"]}}
+    with capture_logs() as logs:
+        await reconciler.reconcile()
+    assert cluster.applied == 2
+    assert REGISTRY.get_sample_value("so1s_deployer_drift_total") == before + 1
+    warned = [each for each in logs if each["log_level"] == "warning"]
+    assert [(each["account"], each["deployment"], each["kind"], each["fields"]) for each in warned] == [
+        ("risk", "fraud", "Service", ["deleted"]),
+        ("risk", "fraud", "Deployment", [".spec.replicas"]),
+    ]
+
+
+async def test_who_insists_on_a_change_is_answered_once_in_a_while(deployer, monkeypatch):
+    cluster = deployer.cluster = Shown(desired=1, drift={"Deployment": [".spec.replicas"]})
+    monkeypatch.setattr("services.deployer.reconciler._INSISTENCE_SECONDS", 3600.0)
+    reconciler = deployer.make()
+    await deployer.request("1")
+    for _ in range(5):
+        await reconciler.reconcile()
+    assert cluster.applied == 1
+    reconciler._put_back_at.clear()  # the time is over
     await reconciler.reconcile()
     assert cluster.applied == 2
 
@@ -189,13 +229,30 @@ async def test_a_deployment_that_nobody_recorded_is_removed(deployer, machine):
         await deployer.once("DeploymentReady")
     [process] = machine.processes()
     async with deployer.store.transaction() as tx:
-        await tx.connection.exec_driver_sql("DELETE FROM deployments")
+        await tx.connection.exec_driver_sql("UPDATE deployments SET name = 'other', state = 'removed'")
 
     async def gone():
         return not process.is_running()
 
     async with in_background(deployer.make().lead()):
         await until(gone)
+
+
+async def test_what_runs_is_kept_where_the_database_never_had_a_deployment(deployer):
+    cluster = deployer.cluster = Shown(desired=1)
+    reconciler = deployer.make()
+    with capture_logs() as logs:
+        for _ in range(2):
+            await reconciler.reconcile()
+    [error] = [each for each in logs if each["log_level"] == "error"]
+    assert (error["deployments"], error["such_as"]) == (1, "risk/fraud")
+    assert "database_url and database_schema" in error["check"]
+    assert cluster.removed == []
+    assert REGISTRY.get_sample_value("so1s_deployer_strangers") == 1
+    await deployer.tell(requested().model_copy(update={"deployment": "churn"}))
+    await reconciler.reconcile()
+    assert cluster.removed == [("risk", "fraud")]
+    assert REGISTRY.get_sample_value("so1s_deployer_strangers") == 0
 
 
 async def test_a_database_that_is_away_ends_nothing(deployer, machine):

@@ -8,38 +8,38 @@ call.
 The number of replicas is applied apart from the rest, by a field manager of its own: with an autoscaler
 it is not applied at all, save once where it lies outside of the bounds. A rollout to fewer replicas is
 applied with the old number first, and with the new one by a later call, once no old one serves.
+
+What another hand changes in an object, or adds to its spec, is shown as drift, and is taken back where the
+deployment is applied again; what it adds to metadata stays.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import structlog
 
 from services.deployer.adapters.kubernetes import manifests, names
+from services.deployer.adapters.kubernetes.accounts import Accounts
 from services.deployer.adapters.kubernetes.advice import Advice
-from services.deployer.adapters.kubernetes.drift import differences
-from services.deployer.adapters.kubernetes.observing import Parts, gather, observe, outdated
+from services.deployer.adapters.kubernetes.objects import Objects, Where, replicas
+from services.deployer.adapters.kubernetes.observing import Parts, gather, lacks_shared, observe, outdated
 from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.domain import rollout
 from services.deployer.domain.observation import Observation, Trouble
 from services.deployer.ports import Deployment
 from so1s.errors import TemporaryError
 from so1s.kubernetes import Api, Mirror, Refused, connect
+from so1s.kubernetes.errors import NotFound
 from so1s.kubernetes.paths import path
 
 log = structlog.get_logger()
 
-_ACCOUNT_SECONDS = 600.0
-"""How soon a pull secret that was renewed is copied again."""
-_SIZE_MANAGER = f"{names.MANAGER}-size"
 _VERSIONS = {
     "Deployment": "apps/v1",
     "Pod": "v1",
@@ -66,8 +66,6 @@ class ClusterKubernetes:
         self._versions = _VERSIONS | (_KEDA_VERSIONS if options.keda else {})
         self._mirrors: dict[str, Mirror] = {}
         self._changed: Callable[[], None] = _nobody
-        self._accounts: dict[str, float] = {}
-        """When each one's namespace was brought to what it shall be, by the monotonic clock."""
         self._refused: dict[names.Key, tuple[Deployment, str]] = {}
         """What the API did not take, and why."""
         self._applied: dict[names.Key, Deployment] = {}
@@ -82,7 +80,8 @@ class ClusterKubernetes:
                 mirror = self._api.mirror(version, kind, label_selector=names.MANAGED)
                 mirror.on_change(self._notify)
                 self._mirrors[kind] = await stack.enter_async_context(mirror)
-            self._accounts.clear()
+            self._objects = Objects(self._api, self._mirrors)
+            self._accounts = Accounts(self._api, self._options)
             self._stack = stack.pop_all()
         return self
 
@@ -102,34 +101,42 @@ class ClusterKubernetes:
             self._applied[key] = newest
             self._advice.forget(key)
         try:
-            await self._apply_account(deployment.account)
+            await self._accounts.ensure(deployment.account)
             await self._apply_stable(deployment)
             await self._apply_candidate(deployment)
         except Refused as error:
             log.error("the cluster refuses a deployment", deployment=deployment.name, reason=str(error))  # noqa: TRY400 - the API's words are all there is to it
             self._refused[key] = (deployment, str(error))
             self._changed()
+        except NotFound:  # such as a namespace that somebody deleted
+            self._accounts.forget(deployment.account)
+            raise
         else:
             self._refused.pop(key, None)
 
     async def remove(self, account: str, name: str) -> None:
         """Let the Deployments go; what they own goes with them."""
+        key = (account, name)
         for remembered in (self._refused, self._applied):
-            remembered.pop((account, name), None)
+            remembered.pop(key, None)
         for candidate in (True, False):
-            await self._delete(account, names.object_name(name, candidate=candidate), "Deployment")
+            await self._delete(key, names.object_name(name, candidate=candidate), "Deployment")
+        self._objects.forget(key)
 
     async def observe(self) -> list[Observation]:
-        """Every deployment of which anything is there.
+        """Every deployment of which anything is there; what its replicas lack in its account is made again.
 
         Raises:
             TemporaryError: the API does not answer, so that nobody knows.
         """
         now = datetime.now(UTC)
         found = self._gather()
-        for key in self._refused:
+        await self._accounts.mend(
+            {account for (account, _), parts in found.items() if lacks_shared(parts, self._options)}
+        )
+        for key in self._refused.keys() | self._objects.keys:
             found.setdefault(key, Parts())
-        seen = [self._with_refusal(observe(key, parts, self._options, now)) for key, parts in found.items()]
+        seen = [self._with_story(observe(key, parts, self._options, now)) for key, parts in found.items()]
         resources = {key: each.workload.resources for key, each in self._applied.items()}
         return await self._advice.give(self._api, seen, resources)
 
@@ -148,62 +155,37 @@ class ClusterKubernetes:
         """Call `changed` after anything that `observe` shows has changed."""
         self._changed = changed
 
-    async def _apply_account(self, account: str) -> None:
-        if time.monotonic() < self._accounts.get(account, -math.inf) + _ACCOUNT_SECONDS:
-            return
-        for manifest in manifests.of_account(account, self._options):
-            await self._api.apply(manifest, manager=names.MANAGER)
-        if self._options.image_pull_secret:
-            await self._copy_pull_secret(account, *self._options.image_pull_secret)
-        self._accounts[account] = time.monotonic()
-
-    async def _copy_pull_secret(self, account: str, namespace: str, name: str) -> None:
-        source = await self._api.get("v1", "Secret", namespace, name)
-        if source is None:
-            raise TemporaryError(f"image_pull_secret: there is no Secret {namespace}/{name}")
-        await self._api.apply(manifests.pull_secret(account, self._options, source), manager=names.MANAGER)
-
     async def _apply_stable(self, deployment: Deployment) -> None:
-        live = await self._bring(manifests.workload(deployment, self._options))
-        parts = self._gather().get((deployment.account, deployment.name), Parts())
-        size = rollout.size(deployment.workload, _replicas(live), outdated(live, parts.pods))
-        await self._resize(live, size)
+        key = (deployment.account, deployment.name)
+        live = await self._objects.bring(key, manifests.workload(deployment, self._options))
+        parts = self._gather().get(key, Parts())
+        size = rollout.size(deployment.workload, replicas(live), outdated(live, parts.pods))
+        await self._objects.resize(key, live, size, sizes=_sizes(deployment, size))
         beside = manifests.beside(_up_to(deployment, size), self._options, live)
         # One autoscaler must be gone before another one comes: KEDA refuses a second one.
         for kind in (_AUTOSCALERS & self._versions.keys()) - {manifest["kind"] for manifest in beside}:
-            await self._delete(deployment.account, deployment.name, kind)
+            await self._delete(key, deployment.name, kind)
         for manifest in beside:
-            await self._bring(manifest)
+            await self._objects.bring(key, manifest)
 
     async def _apply_candidate(self, deployment: Deployment) -> None:
+        key = (deployment.account, deployment.name)
         if candidate := deployment.candidate:
-            live = await self._bring(manifests.workload(candidate, self._options, candidate=True))
-            replicas = rollout.surge(candidate.workload.scaling.min_replicas)
-            await self._resize(live, replicas)
+            live = await self._objects.bring(
+                key, manifests.workload(candidate, self._options, candidate=True)
+            )
+            size = rollout.surge(candidate.workload.scaling.min_replicas)
+            await self._objects.resize(key, live, size, sizes=(size, size))
             for manifest in manifests.beside_candidate(candidate, self._options, live):
-                await self._bring(manifest)
+                await self._objects.bring(key, manifest)
         else:
             name = names.object_name(deployment.name, candidate=True)
-            await self._delete(deployment.account, name, "Deployment")
+            await self._delete(key, name, "Deployment")
+            self._objects.forget(key, name)
 
-    async def _bring(self, manifest: manifests.Manifest) -> dict[str, Any]:
-        """Apply a manifest where the cluster is not as it says; answers the object."""
-        live = self._live(manifest["kind"], manifest["metadata"])
-        if live and "deletionTimestamp" not in live["metadata"]:
-            differing = differences(manifest, live)
-            if not differing:
-                return live
-            log.info("an object is brought to what is wanted", kind=manifest["kind"], fields=differing[:5])
-        return await self._api.apply(manifest, manager=names.MANAGER)
-
-    async def _resize(self, live: dict[str, Any], wanted: int) -> None:
-        if wanted != _replicas(live):
-            await self._api.apply(manifests.size(live, wanted), manager=_SIZE_MANAGER)
-
-    async def _delete(self, account: str, name: str, kind: str) -> None:
-        meta = {"namespace": self._options.namespace(account), "name": name}
-        if self._live(kind, meta):
-            await self._api.delete(self._versions[kind], kind, **meta)
+    async def _delete(self, key: names.Key, name: str, kind: str) -> None:
+        where = Where(kind, self._options.namespace(key[0]), name)
+        await self._objects.delete(key, where, self._versions[kind])
 
     async def _tail(self, account: str, pod: str, lines: int, *, previous: bool) -> list[str]:
         where = path("v1", "Pod", self._options.namespace(account), pod) + "/log"
@@ -215,15 +197,14 @@ class ClusterKubernetes:
             return []
         return [f"{pod} {line}" for line in text.splitlines()]
 
-    def _live(self, kind: str, meta: dict[str, Any]) -> dict[str, Any] | None:
-        return self._mirrors[kind].objects.get((meta["namespace"], meta["name"]))
-
     def _gather(self) -> dict[names.Key, Parts]:
         return gather(self._mirrors["Deployment"].objects, self._mirrors["Pod"].objects, self._options)
 
-    def _with_refusal(self, seen: Observation) -> Observation:
-        if not (refused := self._refused.get((seen.account, seen.deployment))):
-            return seen
+    def _with_story(self, seen: Observation) -> Observation:
+        """With what else is known: that it was refused, or what another hand changed."""
+        key = (seen.account, seen.deployment)
+        if not (refused := self._refused.get(key)):
+            return replace(seen, drift=self._objects.drift(key))
         deployment, reason = refused
         applied = deployment.candidate or deployment
         return replace(
@@ -238,8 +219,13 @@ class ClusterKubernetes:
         self._changed()
 
 
-def _replicas(live: Mapping[str, Any]) -> int:
-    return live["spec"].get("replicas", 1)
+def _sizes(deployment: Deployment, size: int) -> tuple[int, int]:
+    """The bounds of what another hand may make of a size."""
+    scaling = deployment.workload.scaling
+    if scaling.is_fixed:
+        return size, size
+    least, most = rollout.bounds(scaling)
+    return least, max(most, size)
 
 
 def _up_to(deployment: Deployment, size: int) -> Deployment:

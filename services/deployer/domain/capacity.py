@@ -58,19 +58,21 @@ def refusal(one: Resources, count: int, free: Capacity) -> str | None:
     return f"{what}: short by {short}; {_advice(one, count, fits, free)}"
 
 
-def refusal_on_nodes(one: Resources, free: Mapping[str, Capacity]) -> str:
-    """Why no node takes a replica: what is missing on the one that comes nearest, and what would fit there.
+def refusal_on_nodes(one: Resources, waiting: int, free: Mapping[str, Capacity]) -> str:
+    """How many of the replicas that wait would fit; where none, what is missing where it is nearest to that.
 
     Args:
-        one: what the replica reserves.
+        one: what a replica reserves.
+        waiting: how many replicas find no node.
         free: what is free, by the name of a node.
     """
     if not free:
         return "there is no node that takes replicas"
+    if fits := sum(fitting(one, each) for each in free.values()):
+        return f"by what is free, {min(fits, waiting)} of the {_replicas(waiting)} that wait would fit"
     nearest = min(free, key=lambda node: _shortfall(one, free[node]))
-    return (
-        f"on the nearest of {len(free)} nodes, {nearest}: {refusal(one, 1, free[nearest]) or 'it would fit'}"
-    )
+    where = f"on the nearest of {len(free)} nodes, {nearest}: {refusal(one, 1, free[nearest])}"
+    return where if waiting == 1 else f"none of the {waiting} replicas that wait would fit; {where}"
 
 
 def _shortfall(one: Resources, free: Capacity) -> float:

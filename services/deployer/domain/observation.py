@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -12,6 +13,8 @@ class Trouble:
 
     reason: Literal["crash_loop", "no_capacity", "image", "refused"]
     message: str
+    unscheduled: int = 0
+    """Replicas that no node takes, where that is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +44,6 @@ class Observation:
     outdated: int = 0
     """Replicas of an earlier revision that take traffic beside those of the applied one."""
     trouble: Trouble | None = None
+    drift: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What another hand changed of what was applied, and applying it again puts back: fields, by the kind of
+    their object."""

@@ -17,7 +17,7 @@ class Refused(PermanentError):
 
 
 class NotFound(TemporaryError):
-    """There is no such object, namespace or kind: somebody may make it."""
+    """There is no such object, namespace or kind, or the namespace goes: somebody may make it."""
 
 
 class Conflict(TemporaryError):
@@ -40,11 +40,18 @@ _KINDS: dict[int, type[PermanentError | TemporaryError]] = {
 _UNKNOWN_FIELD = "failed to create typed patch object"
 """So begins the answer to an apply of an unknown field; its status is 500, though it is no accident."""
 
+_NAMESPACE_GOES = "because it is being terminated"
+"""So ends the answer to who makes something in a namespace that is being deleted; its status is 403."""
+
 
 def failure(status: int, body: str) -> PermanentError | TemporaryError:
     """The error that an answer means; its body is a `Status` object of the API, or a proxy's text."""
     said = _said(body)
-    kind = Refused if said.startswith(_UNKNOWN_FIELD) else _KINDS.get(status, TemporaryError)
+    kind = _KINDS.get(status, TemporaryError)
+    if said.startswith(_UNKNOWN_FIELD):
+        kind = Refused
+    elif said.endswith(_NAMESPACE_GOES):
+        kind = NotFound
     return kind(f"the Kubernetes API answers {status}: {said}")
 
 

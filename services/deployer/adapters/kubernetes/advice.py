@@ -11,7 +11,7 @@ from services.deployer.adapters.kubernetes import names
 from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.adapters.kubernetes.room import read_room
 from services.deployer.domain.capacity import refusal_on_nodes
-from services.deployer.domain.observation import Observation, Trouble
+from services.deployer.domain.observation import Observation
 from so1s.errors import TemporaryError
 from so1s.events import Resources
 from so1s.kubernetes import Api, Refused
@@ -45,30 +45,29 @@ class Advice:
             resources: what one replica of each deployment reserves, as far as it is known.
         """
         seen = list(seen)
-        short = {_key(each) for each in seen if _is_short(each)} & resources.keys()
+        short = {_key(each): each.trouble.unscheduled for each in seen if each.trouble}
+        short = {key: waiting for key, waiting in short.items() if waiting and key in resources}
         self._known = {key: said for key, said in self._known.items() if key in short}
-        if unadvised := short - self._known.keys():
-            self._known |= await self._look({key: resources[key] for key in unadvised}, api)
+        if unadvised := short.keys() - self._known.keys():
+            self._known |= await self._look({key: (resources[key], short[key]) for key in unadvised}, api)
         return [_with(each, self._known.get(_key(each))) for each in seen]
 
-    async def _look(self, resources: Mapping[names.Key, Resources], api: Api) -> dict[names.Key, str]:
+    async def _look(
+        self, waiting: Mapping[names.Key, tuple[Resources, int]], api: Api
+    ) -> dict[names.Key, str]:
         try:
             free = await read_room(api, self._options)
         except (Refused, TemporaryError) as error:
             log.warning("what is free on the nodes can't be read", reason=str(error))
-            return dict.fromkeys(resources, "")
-        return {key: refusal_on_nodes(one, free) for key, one in resources.items()}
+            return dict.fromkeys(waiting, "")
+        return {key: refusal_on_nodes(one, count, free) for key, (one, count) in waiting.items()}
 
 
 def _key(seen: Observation) -> names.Key:
     return seen.account, seen.deployment
 
 
-def _is_short(seen: Observation) -> bool:
-    return seen.trouble is not None and seen.trouble.reason == "no_capacity"
-
-
 def _with(seen: Observation, advice: str | None) -> Observation:
     if not (seen.trouble and advice):
         return seen
-    return replace(seen, trouble=Trouble(seen.trouble.reason, f"{seen.trouble.message} {advice}"))
+    return replace(seen, trouble=replace(seen.trouble, message=f"{seen.trouble.message} {advice}"))

@@ -9,6 +9,8 @@ from so1s.kubernetes import labels
 
 MANAGER = "so1s-deployer"
 """The field manager, and the value of `app.kubernetes.io/managed-by`."""
+SIZE_MANAGER = f"{MANAGER}-size"
+"""The field manager of the number of replicas."""
 MANAGED = labels.DEPLOYED
 """Selects the objects that are ours."""
 

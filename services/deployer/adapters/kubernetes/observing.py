@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -106,16 +106,36 @@ def _revision(applied: Mapping[str, Any] | None) -> int:
     return int(text) if text.isdecimal() else 0
 
 
+def lacks_shared(parts: Parts, options: Options) -> bool:
+    """Whether replicas may lack what an account's share: a service account, or a secret to pull by."""
+    if options.image_pull_secret and any(each.is_not_pulled for each in [*parts.pods, *parts.candidate_pods]):
+        return True
+    return any(_names_account(_replica_failure(each)) for each in (parts.stable, parts.candidate))
+
+
 def _trouble(
     applied: Mapping[str, Any] | None, pods: list[Pod], options: Options, now: datetime
 ) -> Trouble | None:
     waits = options.unschedulable_seconds, options.pull_seconds
-    found = (each.trouble(now, *waits) for each in pods)
-    return next(filter(None, found), None) or _failure(applied)
+    found = [trouble for each in pods if (trouble := each.trouble(now, *waits))]
+    if not found:
+        return _failure(applied)
+    return replace(found[0], unscheduled=sum(each.unscheduled for each in found))
 
 
 def _failure(applied: Mapping[str, Any] | None) -> Trouble | None:
     """Why no pod can be made at all, such as a quota that is used up."""
+    message = _replica_failure(applied)
+    if not message or _names_account(message):  # which is made again
+        return None
+    return Trouble("no_capacity" if "quota" in message else "refused", message)
+
+
+def _replica_failure(applied: Mapping[str, Any] | None) -> str:
     conditions = applied.get("status", {}).get("conditions", []) if applied else []
     failed = (each for each in conditions if each["type"] == "ReplicaFailure" and each["status"] == "True")
-    return next((Trouble("no_capacity", each.get("message", "")) for each in failed), None)
+    return next((each.get("message", "") for each in failed), "")
+
+
+def _names_account(message: str) -> bool:
+    return f'serviceaccount "{names.SERVER_ACCOUNT}" not found' in message

@@ -12,6 +12,7 @@ from services.deployer.domain.observation import Trouble
 _CRASHES = 3
 """So many ends in a row of a replica that is not ready are a crash loop; Kubernetes says so later."""
 _PULLS_AGAIN = "ImagePullBackOff"
+_NOT_PULLED = {"ErrImagePull", _PULLS_AGAIN}
 _IMAGE_REASONS = {
     "ErrImageNeverPull",
     "InvalidImageName",
@@ -61,6 +62,11 @@ class Pod:
         return self._container.get("restartCount", 0)
 
     @property
+    def is_not_pulled(self) -> bool:
+        """Whether its image could not be pulled the last time."""
+        return self._container.get("state", {}).get("waiting", {}).get("reason") in _NOT_PULLED
+
+    @property
     def created_at(self) -> str:
         """When it was made, as RFC 3339: texts of one zone and length, in their order."""
         return self._meta["creationTimestamp"]
@@ -78,7 +84,8 @@ class Pod:
         since = datetime.fromisoformat(scheduled.get("lastTransitionTime") or self.created_at)
         if (now - since).total_seconds() < after_seconds:
             return None
-        return Trouble("no_capacity", f"no node takes replica {self.name}: {scheduled.get('message', '')}")
+        message = f"no node takes replica {self.name}: {scheduled.get('message', '')}"
+        return Trouble("no_capacity", message, unscheduled=1)
 
     def _broken(self, now: datetime, pull_seconds: float) -> Trouble | None:
         state = self._container.get("state", {})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from typing import Any
 
 from services.deployer.adapters.kubernetes.options import Options
@@ -25,34 +25,70 @@ async def read_room(api: Api, options: Options) -> dict[str, Capacity]:
     selector = ",".join(f"{name}={value}" for name, value in options.node_selector.items())
     nodes = await api.read(path("v1", "Node"), {"labelSelector": selector})
     pods = await api.read(path("v1", "Pod"), {"fieldSelector": _LIVING})
-    return room(nodes["items"], pods["items"], options.gpu_resource)
+    return room(nodes["items"], pods["items"], options)
 
 
 def room(
-    nodes: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, Any]], gpu_resource: str
+    nodes: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, Any]], options: Options
 ) -> dict[str, Capacity]:
-    """What is free on each node that takes pods."""
-    requested: defaultdict[str, defaultdict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+    """What is free on each node that takes a replica more, as far as the node alone decides."""
+    requested: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for pod in pods:
-        for resource, much in _requests(pod):
-            requested[pod["spec"].get("nodeName", "")][resource] += much
+        requested[pod["spec"].get("nodeName", "")] += _reserved(pod["spec"])
+    left = {node["metadata"]["name"]: _left(node, requested) for node in nodes if _is_open(node, options)}
     return {
-        node["metadata"]["name"]: _free(node, requested[node["metadata"]["name"]], gpu_resource)
-        for node in nodes
-        if not node["spec"].get("unschedulable")
+        name: Capacity(each["cpu"], each["memory"] // (1000 * 2**20), each[options.gpu_resource] // 1000)
+        for name, each in left.items()
+        if each["pods"] > 0
     }
 
 
-def _requests(pod: Mapping[str, Any]) -> Iterable[tuple[str, Fraction]]:
-    for container in pod["spec"]["containers"]:
-        for resource, quantity in container.get("resources", {}).get("requests", {}).items():
-            yield resource, amount(quantity)
+def _left(node: Mapping[str, Any], requested: Mapping[str, Counter[str]]) -> Counter[str]:
+    left = _thousandths(node["status"]["allocatable"])
+    left.subtract(requested[node["metadata"]["name"]])
+    return left
 
 
-def _free(node: Mapping[str, Any], requested: Mapping[str, Fraction], gpu_resource: str) -> Capacity:
-    allocatable = node["status"]["allocatable"]
+def _is_open(node: Mapping[str, Any], options: Options) -> bool:
+    """Whether a node takes pods at all, and those of replicas."""
+    conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", [])}
+    taints = (each for each in node["spec"].get("taints", []) if each["effect"] != "PreferNoSchedule")
+    return (
+        not node["spec"].get("unschedulable")
+        and conditions.get("Ready") == "True"
+        and all(any(_tolerates(each, taint) for each in options.tolerations) for taint in taints)
+    )
 
-    def left(resource: str) -> Fraction:
-        return amount(allocatable.get(resource, "0")) - requested[resource]
 
-    return Capacity(int(left("cpu") * 1000), int(left("memory") / 2**20), int(left(gpu_resource)))
+def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    """https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/."""
+    if toleration.get("effect") not in {None, "", taint["effect"]}:
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in {None, "", taint["key"]}
+    return (toleration.get("key"), toleration.get("value", "")) == (taint["key"], taint.get("value", ""))
+
+
+def _reserved(spec: Mapping[str, Any]) -> Counter[str]:
+    """What a scheduler reserves for a pod, in thousandths.
+
+    Init containers run one after the other before the rest, save those that go on beside it.
+    https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers
+    """
+    beside, peak = Counter[str](), Counter[str]()
+    for each in spec.get("initContainers", []):
+        if each.get("restartPolicy") == "Always":
+            beside += _requests(each)
+        else:
+            peak |= beside + _requests(each)
+    running = sum((_requests(each) for each in spec["containers"]), beside)
+    overhead = _thousandths(spec.get("overhead", {}))
+    return Counter((running | peak) | _requests(spec)) + overhead + Counter(pods=1000)
+
+
+def _requests(body: Mapping[str, Any]) -> Counter[str]:
+    return _thousandths(body.get("resources", {}).get("requests", {}))
+
+
+def _thousandths(quantities: Mapping[str, str]) -> Counter[str]:
+    return Counter({name: math.ceil(amount(quantity) * 1000) for name, quantity in quantities.items()})
