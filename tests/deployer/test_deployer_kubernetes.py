@@ -424,14 +424,51 @@ def test_replicas_whose_image_is_not_pulled_may_lack_the_secret_where_there_is_o
 class _Applied:
     """An API that takes everything, or nothing while it is away."""
 
-    def __init__(self):
+    def __init__(self, *there):
         self.kinds = []
+        self.deleted = []
         self.error = None
+        self.there = there
+
+    async def read(self, _where, _query):
+        return {"items": [_shared(account, namespace) for account, namespace in self.there]}
+
+    async def delete(self, _version, kind, namespace, name):
+        if self.error:
+            raise self.error
+        self.deleted.append((kind, namespace, name))
 
     async def apply(self, manifest, **_):
         if self.error:
             raise self.error
         self.kinds.append(manifest["kind"])
+
+
+def _shared(account, namespace):
+    return {"metadata": {"namespace": namespace, "labels": {"so1s.io/account": account}}}
+
+
+async def test_what_no_deployment_shares_any_more_goes_also_where_an_earlier_process_made_it():
+    api = _Applied(("old", "mine-old"), ("used", "mine-used"), ("theirs", "other-theirs"))
+    accounts = Accounts(api, replace(OPTIONS, namespace_prefix="mine-", image_pull_secret=("so1s", "pull")))
+    await accounts.find()
+    api.error = TemporaryError("timed out")
+    await accounts.keep({"used"})
+    api.error = None
+    for _ in range(2):
+        await accounts.keep({"used"})
+    assert api.deleted == [("Secret", "mine-old", "so1s-pull"), ("ServiceAccount", "mine-old", "so1s-server")]
+
+
+async def test_what_may_not_be_removed_stays_and_is_not_tried_again():
+    api = _Applied(("old", "old"))
+    accounts = Accounts(api, OPTIONS)
+    await accounts.find()
+    api.error = Refused("serviceaccounts is forbidden")
+    await accounts.keep(set())
+    api.error = None
+    await accounts.keep(set())
+    assert api.deleted == []
 
 
 async def test_what_an_account_shares_is_made_once_and_again_where_it_is_missed():

@@ -251,6 +251,25 @@ async def test_what_another_hand_adds_to_a_route_is_taken_back(installed: Instal
         await eventually(is_gone, seconds=SERVE_SECONDS)
 
 
+async def test_what_another_hand_adds_to_a_deployment_is_taken_back(installed: Installed, eventually):
+    async with connect(installed.kubeconfig) as api:
+        (before,) = await _of_account(api, "/apis/apps/v1/deployments")
+        meta = {name: before["metadata"][name] for name in ("name", "namespace")}
+        about = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta}
+        await api.apply(about | {"spec": {"minReadySeconds": 7}}, manager="another-hand")
+
+        async def is_gone() -> bool:
+            (now,) = await _of_account(api, "/apis/apps/v1/deployments")
+            return "minReadySeconds" not in now["spec"]
+
+        await eventually(is_gone, seconds=SERVE_SECONDS)
+
+
+async def _of_account(api: Api, where: str) -> list[dict[str, Any]]:
+    selector = "app.kubernetes.io/managed-by=so1s-deployer,so1s.io/account=risk"
+    return (await api.read(where, {"labelSelector": selector}))["items"]
+
+
 def test_a_model_that_is_removed_leaves_no_workload(installed: Installed):
     said = {"account": "risk", "requested_by": "test"}
     about = installed.pipelines
@@ -259,6 +278,18 @@ def test_a_model_that_is_removed_leaves_no_workload(installed: Installed):
     gone = events.DeploymentRemovalRequested(deployment="fraud", **said)
     (answer,) = ask(about, gone, [events.DeploymentRemoved], timeout_seconds=SERVE_SECONDS)
     assert answer.key == "risk/fraud"
+
+
+async def test_an_account_without_a_deployment_has_nothing_to_run_or_pull_by(
+    installed: Installed, eventually
+):
+    async with connect(installed.kubeconfig) as api:
+
+        async def is_gone() -> bool:
+            kinds = ("serviceaccounts", "secrets")
+            return not [each for kind in kinds for each in await _of_account(api, f"/api/v1/{kind}")]
+
+        await eventually(is_gone, seconds=SERVE_SECONDS)
 
 
 async def test_no_service_asked_for_what_it_may_not(installed: Installed):

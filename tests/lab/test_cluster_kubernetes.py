@@ -90,6 +90,18 @@ async def cluster(machine: Kubernetes) -> AsyncGenerator[Cluster]:
         yield entered
 
 
+AUTHS = base64.b64encode(b'{"auths":{}}').decode()
+
+
+@pytest.fixture
+async def pulling(machine: Kubernetes, namespace: str) -> tuple[str, str]:
+    """The Secret by which nodes pull, in the operator's namespace."""
+    meta = {"name": "pull", "namespace": namespace}
+    kind = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson"}
+    await machine.api.apply({**kind, "metadata": meta, "data": {".dockerconfigjson": AUTHS}}, manager="tests")
+    return namespace, "pull"
+
+
 async def serving(cluster: Cluster, machine: Kubernetes, version: str = "1", **changes: Any) -> None:
     await cluster.apply(deployment(workload(machine.image(version), version, **changes)))
     await settled(cluster, ready=changes.get("replicas", 1))
@@ -496,17 +508,42 @@ async def test_a_gpu_replica_asks_for_its_scheduler_and_its_gpus(machine):
     assert pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "2"
 
 
-async def test_each_accounts_namespace_has_the_secret_by_which_nodes_pull(machine, namespace):
-    meta = {"name": "pull", "namespace": namespace}
-    text = base64.b64encode(b'{"auths":{}}').decode()
-    kind = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson"}
-    await machine.api.apply({**kind, "metadata": meta, "data": {".dockerconfigjson": text}}, manager="tests")
-    async with machine.cluster(image_pull_secret=(namespace, "pull")) as cluster:
+async def test_each_accounts_namespace_has_the_secret_by_which_nodes_pull(machine, pulling):
+    async with machine.cluster(image_pull_secret=pulling) as cluster:
         await serving(cluster, machine)
         [pod] = machine.living()
     [named] = pod["spec"]["imagePullSecrets"]
     copy = await machine.api.get("v1", "Secret", machine.namespace, named["name"])
-    assert copy["data"] == {".dockerconfigjson": text}
+    assert copy["data"] == {".dockerconfigjson": AUTHS}
+
+
+async def test_what_an_accounts_deployments_share_goes_with_the_last_one(machine, pulling):
+    async def kinds():
+        shared = {"ServiceAccount": "so1s-server", "Secret": "so1s-pull"}
+        found = {kind: await machine.api.get("v1", kind, machine.namespace, n) for kind, n in shared.items()}
+        return {kind for kind, each in found.items() if each}
+
+    async def gone():
+        return not await cluster.observe() and not await kinds()
+
+    async with machine.cluster(image_pull_secret=pulling) as cluster:
+        wanted = workload(machine.image("1"), "1")
+        for name in ("fraud", "churn"):
+            await cluster.apply(deployment(wanted, name=name))
+        await cluster.remove("risk", "churn")
+        await until(lambda: _holds_one(cluster))
+        assert await kinds() == {"ServiceAccount", "Secret"}
+    async with machine.cluster(image_pull_secret=pulling) as cluster:  # as after a start of the deployer
+        assert await cluster.observe()
+        assert await kinds() == {"ServiceAccount", "Secret"}
+        await cluster.remove("risk", "fraud")
+        await until(gone)
+        assert await machine.api.get("v1", "Namespace", None, machine.namespace)
+        await serving(cluster, machine)
+
+
+async def _holds_one(cluster):
+    return len(await cluster.observe()) == 1
 
 
 async def test_replicas_outlive_the_adapter_and_are_found_again(machine):

@@ -82,6 +82,7 @@ class ClusterKubernetes:
                 self._mirrors[kind] = await stack.enter_async_context(mirror)
             self._objects = Objects(self._api, self._mirrors)
             self._accounts = Accounts(self._api, self._options)
+            await self._accounts.find()
             self._stack = stack.pop_all()
         return self
 
@@ -124,7 +125,7 @@ class ClusterKubernetes:
         self._objects.forget(key)
 
     async def observe(self) -> list[Observation]:
-        """Every deployment of which anything is there; what its replicas lack in its account is made again.
+        """Every deployment of which anything is there; accounts have what these share, and no others have.
 
         Raises:
             TemporaryError: the API does not answer, so that nobody knows.
@@ -136,6 +137,7 @@ class ClusterKubernetes:
         )
         for key in self._refused.keys() | self._objects.keys:
             found.setdefault(key, Parts())
+        await self._accounts.keep({account for account, _ in found.keys() | self._applied.keys()})
         seen = [self._with_story(observe(key, parts, self._options, now)) for key, parts in found.items()]
         resources = {key: each.workload.resources for key, each in self._applied.items()}
         return await self._advice.give(self._api, seen, resources)

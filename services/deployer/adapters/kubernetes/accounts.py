@@ -1,10 +1,15 @@
-"""What the deployments of an account share, in its namespace."""
+"""What the deployments of an account share: a namespace, and in it a service account and a pull secret.
+
+With an account's last deployment the service account and the secret, which holds credentials, go too. The
+namespace stays: others may have put something into it.
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 
 import structlog
 
@@ -12,6 +17,7 @@ from services.deployer.adapters.kubernetes import manifests, names
 from services.deployer.adapters.kubernetes.options import Options
 from so1s.errors import TemporaryError
 from so1s.kubernetes import Api, Refused
+from so1s.kubernetes.paths import path
 
 log = structlog.get_logger()
 
@@ -22,7 +28,7 @@ _DOUBT_SECONDS = 10.0
 
 
 class Accounts:
-    """Makes it, and makes it again where it is found to be gone."""
+    """Makes it, makes it again where it is found to be gone, and removes it once nothing needs it."""
 
     def __init__(self, api: Api, options: Options, clock: Callable[[], float] = time.monotonic) -> None:
         """Take the parts.
@@ -36,6 +42,20 @@ class Accounts:
         self._options = options
         self._clock = clock
         self._applied_at: dict[str, float] = {}
+        """Of each account that has it, as far as this process made it."""
+
+    async def find(self) -> None:
+        """Know of what is there from before.
+
+        Raises:
+            Refused: it may not be read.
+            TemporaryError: the API does not answer.
+        """
+        found = await self._api.read(path("v1", "ServiceAccount"), {"labelSelector": names.MANAGED})
+        for meta in (each["metadata"] for each in found["items"]):
+            account = meta["labels"].get(names.ACCOUNT, "")
+            if meta["namespace"] == self._options.namespace(account):
+                self._applied_at[account] = -math.inf
 
     async def ensure(self, account: str) -> None:
         """Make it be there, if it was not made lately.
@@ -44,13 +64,26 @@ class Accounts:
             Refused: it will not be taken.
             TemporaryError: it is not taken now.
         """
+        self._applied_at.setdefault(account, -math.inf)  # a part of it is to go, too
         if self._age(account) >= _FRESH_SECONDS:
             await self._apply(account)
             self._applied_at[account] = self._clock()
 
     def forget(self, account: str) -> None:
         """Something of it is gone: the next call makes it anew."""
-        self._applied_at.pop(account, None)
+        self._applied_at[account] = -math.inf
+
+    async def keep(self, in_use: AbstractSet[str]) -> None:
+        """Remove it from the namespaces of all other accounts."""
+        for account in self._applied_at.keys() - in_use:
+            try:
+                await self._remove(account)
+            except Refused as error:  # such as for a right that the deployer was not given
+                log.warning("what an account's replicas shared stays", account=account, reason=str(error))
+            except TemporaryError as error:
+                log.debug("it is removed later", account=account, reason=str(error))
+                continue
+            del self._applied_at[account]
 
     async def mend(self, accounts: Iterable[str]) -> None:
         """Make it anew for accounts whose replicas seem to lack it, if it was made before."""
@@ -74,6 +107,12 @@ class Accounts:
             await self._api.apply(manifest, manager=names.MANAGER)
         if self._options.image_pull_secret:
             await self._copy_pull_secret(account, *self._options.image_pull_secret)
+
+    async def _remove(self, account: str) -> None:
+        namespace = self._options.namespace(account)
+        if self._options.image_pull_secret:
+            await self._api.delete("v1", "Secret", namespace, names.PULL_SECRET)
+        await self._api.delete("v1", "ServiceAccount", namespace, names.SERVER_ACCOUNT)
 
     async def _copy_pull_secret(self, account: str, namespace: str, name: str) -> None:
         source = await self._api.get("v1", "Secret", namespace, name)
