@@ -21,8 +21,9 @@ Key = tuple[str, str]
 class VerifiedCluster:
     """The `Cluster` port on another one.
 
-    A deployment whose image is refused stays as it is; `observe` shows the refused revision as trouble. It is
-    verified again whenever it is applied, so that a signature that comes later lets it through.
+    A deployment whose image is refused is kept as it was let through last; `observe` shows the refused
+    revision as trouble. It is verified again whenever it is applied, so that a signature that comes later
+    lets it through.
     """
 
     def __init__(self, cluster: Cluster, verifier: Verifier, mode: Literal["warn", "require"]) -> None:
@@ -37,6 +38,7 @@ class VerifiedCluster:
         self._verifier = verifier
         self._mode = mode
         self._refused: dict[Key, tuple[Deployment, str]] = {}
+        self._let_through: dict[Key, Deployment] = {}
         self._changed: Callable[[], None] = _nobody
 
     async def __aenter__(self) -> Self:
@@ -54,19 +56,22 @@ class VerifiedCluster:
         Raises:
             TemporaryError: what is attached to the image cannot be read now.
         """
-        candidate = deployment.candidate
+        key, candidate = (deployment.account, deployment.name), deployment.candidate
         if reason := await self._refusal(deployment):
             self._refuse(deployment, reason)
+            if kept := self._let_through.get(key):
+                await self._cluster.apply(kept)
         elif candidate and (reason := await self._refusal(candidate)):
-            await self._cluster.apply(replace(deployment, candidate=None))
+            await self._let(replace(deployment, candidate=None))
             self._refuse(deployment, reason)
         else:
-            await self._cluster.apply(deployment)
-            self._refused.pop((deployment.account, deployment.name), None)
+            await self._let(deployment)
+            self._refused.pop(key, None)
 
     async def remove(self, account: str, name: str) -> None:
         """See `ports.Cluster`."""
-        self._refused.pop((account, name), None)
+        for remembered in (self._refused, self._let_through):
+            remembered.pop((account, name), None)
         await self._cluster.remove(account, name)
 
     async def observe(self) -> list[Observation]:
@@ -84,6 +89,10 @@ class VerifiedCluster:
         """See `ports.Cluster`."""
         self._changed = changed
         self._cluster.watch(changed)
+
+    async def _let(self, deployment: Deployment) -> None:
+        await self._cluster.apply(deployment)
+        self._let_through[deployment.account, deployment.name] = deployment
 
     async def _refusal(self, deployment: Deployment) -> str | None:
         """Why an image may not run here; where everything may, it is said and counted."""
@@ -109,7 +118,7 @@ class VerifiedCluster:
 def _with_trouble(seen: Observation, deployment: Deployment, reason: str) -> Observation:
     """What is there, as seen by who waits for the refused revision; one that runs already runs on."""
     refused = deployment.candidate or deployment
-    shown = replace(seen, trouble=Trouble("image", reason), drift={})
+    shown = replace(seen, trouble=Trouble("image", reason))
     if seen.revision == refused.revision:
         return shown
     return replace(shown, revision=refused.revision, candidate=deployment.candidate is not None, updated=0)

@@ -83,6 +83,25 @@ async def test_what_serves_stays_when_the_next_version_is_signed_by_another_key(
         assert await deployer.versions() == {"1"}
 
 
+async def test_what_serves_is_kept_as_it_is_while_the_next_version_is_refused(machine):
+    """Another hand may have changed it meanwhile."""
+    kept = Kept()
+    cluster = VerifiedCluster(kept, verifier(), "require")
+    await cluster.apply(deployment(workload(await signed(machine, "1"), "1")))
+    await cluster.apply(deployment(workload(machine.image("2"), "2"), revision=2))
+    assert kept.applied == [1, 1]
+
+
+class Kept:
+    """A cluster that notes which revisions are applied."""
+
+    def __init__(self):
+        self.applied = []
+
+    async def apply(self, deployment):
+        self.applied.append(deployment.revision)
+
+
 async def test_a_candidate_that_is_not_signed_fails_and_what_serves_stays(deployer, machine):
     async with in_background(deployer.reconciler.lead()):
         await request(deployer, await signed(machine, "1"), "1")
