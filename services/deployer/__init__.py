@@ -12,4 +12,5 @@ Promises  - a revision becomes ready once; replicas that are lost and come back 
           - replicas go only after every endpoint has released them, and as soon as they have; who asked
             for that is told, also where the deployment is wanted anew before
           - replicas outlive this service, and are found again
+          - what another hand changes of a deployment in the cluster is put back at once
 """

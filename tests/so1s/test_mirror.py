@@ -119,7 +119,7 @@ async def test_a_watch_that_is_cut_again_and_again_goes_on_without_longer_and_lo
     async with api.mirror("v1", "ConfigMap") as mirror:
         for cut in range(20):
             await eventually(lambda cuts=cut: len(server.watches) == cuts + 1 and mirror._lost is None)
-            await asyncio.sleep(0.03)  # so long it held
+            await eventually(lambda: mirror._lasted() > 0.02)  # longer than the wait before it
             await server.events.put(None)
         await eventually(lambda: len(server.watches) == 21)
 
