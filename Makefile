@@ -92,6 +92,12 @@ test-sandbox: install ## Try a model in the builder's sandbox in a pod of the la
 test-models: install ## Train, build and serve each example of examples/models; writes the table of docs/models.md
 	@SO1S_WRITE_MODELS=1 $(BIN)/pytest tests/models -m models
 
+.PHONY: test-io
+test-io: install ## Call models of each IO type directly, through Envoy and through Istio; writes its table of docs/models.md
+	@$(BIN)/python -m so1s_lab setup
+	@SO1S_WRITE_MODELS=1 $(BIN)/pytest tests/runtime/test_runtime_io_conformance.py tests/scenarios/test_io_types.py
+	@SO1S_WRITE_MODELS=1 $(BIN)/pytest tests/lab/test_whole_chain.py -m lab -k io_type
+
 .PHONY: test-clients
 test-clients: install ## Call a server by Triton's own client, which is installed beside the rest
 	@$(BIN)/pytest tests/runtime/triton -m clients

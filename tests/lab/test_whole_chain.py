@@ -1,5 +1,7 @@
 """The whole chain on real parts: S3, Kafka, a registry, a kubelet, Istio; no service knows the difference."""
 
+import pytest
+
 from so1s.events import UsageSampled
 from tests.lab.cluster import InCluster, platform
 from tests.lab.scaling_chain import (
@@ -20,8 +22,18 @@ from tests.scenarios.test_chain import (
     test_every_window_is_charged_once_and_the_chain_is_explained,
     test_the_author_of_a_broken_upload_is_told_what_is_wrong,
 )
+from tests.scenarios.test_io_types import (
+    doors,
+    proven,
+    test_a_value_of_each_io_type_goes_in_and_comes_out_in_each_way,
+)
 
 # ruff: noqa: F401, F811 - what is imported are fixtures, and the scenarios that a laptop's platform passes too
+
+
+@pytest.fixture(scope="module")
+def column() -> str:
+    return "Istio (cluster)"
 
 
 def test_each_request_is_counted_once(platform: InCluster):
