@@ -19,6 +19,7 @@ from so1s_runtime.manifest import Manifest
 from so1s_runtime.metrics import CONTENT_TYPE, Metrics
 from so1s_runtime.model import Model, warm_up_inputs
 from so1s_runtime.payloads import Payloads
+from so1s_runtime.room import Room, room_of
 from so1s_runtime.settings import Settings
 from so1s_runtime.slots import Received, retry_after
 from so1s_runtime.spans import Spans
@@ -26,6 +27,9 @@ from so1s_runtime.worker import Ask, Worker
 
 # Written by nginx for a caller that went away; it reaches metrics and logs only.
 CALLER_GONE = 499
+
+# So many of the largest requests of a model may come at once, whatever their size.
+_LARGEST_AT_ONCE = 4
 
 _NAMED_BY = (b"x-request-id", b"x-correlation-id", b"traceparent")
 _NAMES = frozenset(_NAMED_BY)
@@ -63,14 +67,17 @@ class App:
     def __init__(self, settings: Settings, manifest: Manifest) -> None:
         self.manifest = manifest
         self.model: Model | None = None
-        self.types = types_of(manifest.declared or as_declared(manifest.signature))
+        declared = manifest.declared or as_declared(manifest.signature)
+        self.types = types_of(declared)
+        self.room = room_of(declared.inputs, Room(settings.max_body_bytes, settings.body_seconds))
         self.payloads: Payloads | None = None
         self.spans: Spans | None = None
         self.draining = False
         self.worker = Worker(settings)
         self.metrics = Metrics(manifest, lambda: self.worker.slots.taken + self.worker.slots.queued)
         self._settings = settings
-        self.received = Received(settings.max_concurrency * settings.max_body_bytes)
+        usual = settings.max_concurrency * settings.max_body_bytes
+        self.received = Received(max(usual, _LARGEST_AT_ONCE * self.room.body_bytes))
         self.inferences = self._inferences()
         self._label = (b"x-model", f"{manifest.name}@{manifest.version}".encode())
         self._routes = self._paths()
@@ -176,8 +183,7 @@ class App:
         return self.answer(partial(self._body, request), ask, request.identity)
 
     def _body(self, request: Request) -> Awaitable[bytes]:
-        settings = self._settings
-        return request.body(settings.max_body_bytes, settings.body_seconds, self.received)
+        return request.body(self.room.body_bytes, self.room.body_seconds, self.received)
 
     def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T], identity: Identity) -> Awaitable[T]:
         """See `Worker.answer`; payloads are sampled on the way."""

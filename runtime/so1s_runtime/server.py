@@ -71,7 +71,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is in flight, over HTTP and gRPC."""
-        stopping = asyncio.create_task(self._rpc.stop(_grace_seconds(self._settings)))
+        stopping = asyncio.create_task(self._rpc.stop(_grace_seconds(self._settings, self._app)))
         await super().shutdown(sockets)
         if self.force_exit:
             await self._rpc.stop(0)
@@ -159,8 +159,8 @@ def _owner(settings: Settings) -> dict[str, str]:
     return {kind: name for kind, name in owner.items() if name}
 
 
-def _grace_seconds(settings: Settings) -> int:
-    return math.ceil(settings.request_seconds + settings.body_seconds)
+def _grace_seconds(settings: Settings, app: App) -> int:
+    return math.ceil(settings.request_seconds + app.room.body_seconds)
 
 
 def _config(settings: Settings, app: App, rpc: RpcServer) -> uvicorn.Config:
@@ -174,5 +174,5 @@ def _config(settings: Settings, app: App, rpc: RpcServer) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=_grace_seconds(settings),
+        timeout_graceful_shutdown=_grace_seconds(settings, app),
     )

@@ -88,12 +88,15 @@ class Settings:
     host: str = _setting("address to listen on", _TEXT, "127.0.0.1")
     # Above any sane call of a model that answers while a person or a service waits.
     request_seconds: float = _setting("time for one answer, waiting included; then 504", _SECONDS, 30.0)
+    # A body that may be larger than `max_body_bytes` has more, in proportion.
     body_seconds: float = _setting("time for a caller to send its body; then 408", _SECONDS, 10.0)
     # Longer than a mesh needs to take a replica that is not ready out of its endpoints.
     drain_seconds: float = _setting("time to serve on after SIGTERM, not ready", _SECONDS, 5.0)
     # A batch of about 30,000 rows of 30 numbers.
     max_body_bytes: int = _setting(
-        "largest request body; then 413", _between(int, 1, 2**31), 16 * 1024 * 1024
+        "largest request body, unless inputs declare more; then 413",
+        _between(int, 1, 2**31),
+        16 * 1024 * 1024,
     )
     # Bounds memory at 64 bodies in work and as many in reception, and waiting at 64 calls.
     max_concurrency: int = _setting("requests in work or waiting; then 429", _between(int, 1, 100_000), 64)

@@ -166,6 +166,7 @@ def make_world(settings: Settings, store: Store | None = None) -> World:
             unpacked_bytes=settings.max_unpacked_bytes,
             files=settings.max_files,
             ratio=settings.max_archive_ratio,
+            input_bytes=settings.max_input_bytes,
         ),
         permissions=Permissions(
             settings.user_code_accounts,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from services.builder.domain.archive import Limits
 from services.builder.domain.compilation import to_compile
-from services.builder.domain.contents import PREPARED, choose_model, require_signature
+from services.builder.domain.contents import PREPARED, choose_model, require_signature, require_sizes
 from services.builder.domain.directories import MARKERS, recognise_directory
 from services.builder.domain.failure import BuildError
 from services.builder.domain.formats import recognise
@@ -74,6 +74,7 @@ def read_contents(
     file, model_format = choose_model(recognised, said_file=said_file, said_format=said_format)
     permissions.require(model_format, uploaded.account)
     require_signature(model_format, described)
+    require_sizes(described, limits.input_bytes)
     _require_sample(files, described)
     asked = _requirements(files, model_format, described)
     compiled_from = to_compile(model_format, optimization(uploaded, described)[0])

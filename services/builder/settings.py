@@ -15,6 +15,7 @@ from services.builder.domain.reference import Reference
 from services.builder.locks import OnGpu
 from so1s.events.model import Format
 from so1s.events.names import Account
+from so1s.modelfile_tensors import INPUT_BYTES, MOST_INPUT_BYTES
 from so1s.settings import ServiceSettings
 
 _PATH = re.compile(r"(/[a-z0-9]+([._-]+[a-z0-9]+)*)+")
@@ -215,6 +216,9 @@ class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings, Ins
     max_files: int = Field(default=10_000, gt=0)
     max_archive_ratio: int = Field(default=200, gt=0)
     """Unpacked bytes for a byte of the archive. Weights rarely give 2, text 10, a bomb above 1000."""
+    max_input_bytes: int = Field(default=INPUT_BYTES, gt=0, le=MOST_INPUT_BYTES)
+    """What the inputs of one request may declare together by `max_bytes`: a server takes bodies of that size,
+    up to 64 at once."""
     sandbox: Literal["auto", "bwrap", "none"] = "auto"
     """What models are tried and libraries installed in: bubblewrap, nothing, or bubblewrap if it works here.
     In a cluster say `bwrap`, so that a builder does not start without it."""

@@ -7,13 +7,14 @@ import json
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from so1s import prepared, requirements
 from so1s.errors import InvalidInput, Problem, shown
 from so1s.events.model import CODE, COMPILABLE, Format, Optimization
 from so1s.modelfile import FILE_NAME, ModelFile
-from so1s.modelfile_tensors import DeclaredTensor
+from so1s.modelfile_tensors import INPUT_BYTES, MOST_INPUT_BYTES, DeclaredTensor, oversize
 from so1s.requirements import Requirements
 
 EXAMPLE = """\
@@ -47,6 +48,7 @@ def check(
         _files,
         _format,
         _sample,
+        _sizes,
         _options,
     ]
     if model_format == "python":
@@ -68,6 +70,11 @@ def unnamed_imports(directory: Path, described: ModelFile) -> list[str]:
     there = {"numpy", *sys.stdlib_module_names, *(each.stem for each in directory.iterdir())}
     imported = {name.partition(".")[0] for node in body for name in _imported(node)}
     return sorted(imported - there)
+
+
+def beyond_the_default(described: ModelFile) -> Problem | None:
+    """An input that is larger than a builder takes whose operator has not said that it may be."""
+    return oversize(described.inputs or [], INPUT_BYTES)
 
 
 def _imported(node: ast.stmt) -> list[str]:
@@ -120,6 +127,12 @@ def _sample(directory: Path, described: ModelFile, _format: Format | None) -> li
     except (ValueError, RecursionError) as error:
         return [Problem(f"{FILE_NAME}: sample", shown(sample), f"allowed: JSON, by its name; {error}")]
     return []
+
+
+def _sizes(_directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:
+    """What no operator can allow."""
+    found = oversize(described.inputs or [], MOST_INPUT_BYTES)
+    return [replace(found, field=f"{FILE_NAME}: {found.field}")] if found else []
 
 
 def _options(_directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:

@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from so1s.errors import Problem, shown
 from so1s.events import Tensor
 
 Dtype = Literal[
@@ -35,10 +38,17 @@ Dtype = Literal[
 Type = Literal["numpy", "json", "text", "file", "image", "dataframe", "series"]
 """An array, any JSON value, text, bytes, pixels, rows of named columns, or one column."""
 
+INPUT_BYTES = 128 * 2**20
+"""What all inputs of a request may declare together, where a builder's operator says nothing else."""
+
+MOST_INPUT_BYTES = 2**30
+"""What an operator may say at most: in base64 it is still below the 2 GiB of a message of gRPC."""
+
 _VALUES = ("json", "text", "file")
 _BOUNDED = (*_VALUES, "image")
 _TABLES = ("dataframe", "series")
 _IMAGE_RANKS = (3, 4)
+_PIXEL_AXES = 3
 _CHANNELS = (-1, 1, 3, 4)
 _DTYPES = ", ".join(get_args(Dtype))
 _NULLABLE = ("float16", "float32", "float64", "string")
@@ -91,6 +101,22 @@ class DeclaredTensor(Tensor):
             if column.dtype not in get_args(Dtype):
                 raise ValueError(f"column {column.name!r} has dtype {column.dtype!r}; allowed: {_DTYPES}")
             _require_nullable(column.dtype, nullable=column.nullable)
+
+
+def oversize(inputs: Iterable[DeclaredTensor], most_bytes: int) -> Problem | None:
+    """The first input whose `max_bytes` is more than those before it leave of `most_bytes`.
+
+    A list of N values counts N times, one of any length once. None where all fit.
+    """
+    left = most_bytes
+    for each in inputs:
+        counts = each.shape[:-_PIXEL_AXES] if each.type == "image" else each.shape
+        size = (each.max_bytes or 0) * math.prod(length for length in counts if length != -1)
+        if size > left:
+            allowed = f"allowed: {most_bytes} bytes for all inputs of a request together"
+            return Problem(f"inputs.{each.name}.max_bytes", shown(each.max_bytes), allowed)
+        left -= size
+    return None
 
 
 def _implied(said: dict[str, Any]) -> dict[str, Any]:

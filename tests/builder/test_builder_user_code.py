@@ -51,7 +51,12 @@ ALLOWED = Permissions(user_code=("risk",))
 def read(tmp_path):
     """Reads the contents of a directory with these files."""
 
-    def read(files: dict[str, str | bytes | None], permissions: Permissions = ALLOWED, **said):
+    def read(
+        files: dict[str, str | bytes | None],
+        permissions: Permissions = ALLOWED,
+        limits: Limits = LIMITS,
+        **said,
+    ):
         shutil.rmtree(tmp_path / "fetched", ignore_errors=True)
         for name, content in ({"prepared.py": CODE, "so1s.yaml": DESCRIBED} | files).items():
             if content is None:
@@ -61,7 +66,7 @@ def read(tmp_path):
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         artifact = Artifact(uri="file:///artifacts/risk/own/")
         uploaded = ModelUploaded(account="risk", model="own", version="1", artifact=artifact, **said)
-        return read_contents(Stop(), tmp_path / "fetched", uploaded, LIMITS, permissions)
+        return read_contents(Stop(), tmp_path / "fetched", uploaded, limits, permissions)
 
     return read
 
@@ -86,6 +91,40 @@ def test_code_of_an_account_that_is_not_allowed_is_refused_with_the_setting(read
     assert error.value.reason == "format"
     assert "SO1S_USER_CODE_ACCOUNTS does not name the account risk" in str(error.value)
     assert "fraud-lab" not in str(error.value)
+
+
+DOCUMENTS = "schema: so1s/v1\ninputs: [{}]\noutputs: [{{name: y, type: json}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "problem"),
+    [
+        ("{name: a, type: file, max_bytes: 1000}", None),
+        ("{name: a, type: file, max_bytes: 1001}", "inputs.a.max_bytes: 1001 is not allowed"),
+        ("{name: a, type: file, max_bytes: 600}, {name: b, type: text, max_bytes: 400}", None),
+        (
+            "{name: a, type: file, max_bytes: 600}, {name: b, type: text, max_bytes: 401}",
+            "inputs.b.max_bytes: 401 is not allowed",
+        ),
+        ("{name: a, type: json, shape: [3], max_bytes: 334}", "inputs.a.max_bytes: 334 is not allowed"),
+        ("{name: a, type: json, shape: [-1], max_bytes: 334}", None),
+        ("{name: a, type: image, shape: [2, -1, -1, 3], max_bytes: 501}", "inputs.a.max_bytes: 501"),
+        ("{name: a, type: image, shape: [700, 900, 3], max_bytes: 1000}", None),
+        ("{name: a, dtype: float64, shape: [-1, 100000]}", None),
+    ],
+)
+def test_inputs_that_declare_more_than_the_operator_lets_a_request_have_are_refused(read, inputs, problem):
+    said = {"so1s.yaml": DOCUMENTS.format(inputs)}
+    limits = replace(LIMITS, input_bytes=1000)
+    if problem is None:
+        assert read(said, limits=limits).described
+        return
+    with pytest.raises(BuildError) as error:
+        read(said, limits=limits)
+    assert error.value.reason == "format"
+    assert f"so1s.yaml: {problem}" in str(error.value)
+    assert "allowed: 1000 bytes for all inputs of a request together" in str(error.value)
+    assert "SO1S_MAX_INPUT_BYTES" in str(error.value)
 
 
 def pickled(**options) -> bytes:

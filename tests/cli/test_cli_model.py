@@ -7,6 +7,7 @@ import pytest
 from so1s import modelcheck
 from so1s.errors import InvalidInput
 
+OUT = "{name: y, dtype: float64, shape: [-1]}"
 FRAME = """\
 inputs: [{name: rows, type: dataframe, columns: [{name: a, dtype: float64}]}]
 outputs: [{name: y, dtype: float64, shape: [-1]}]
@@ -75,6 +76,10 @@ def test_check_prints_the_declared_signature(so1s, out):
         ("schema: so1s/v1\nfile: model.skops\nrequirements: [numpy]\n", "skops has its libraries"),
         ("schema: so1s/v1\nformat: tensorflow\noptimize: onnx\n", "not of tensorflow"),
         (f"schema: so1s/v1\nformat: skops\noptimize: onnx\n{FRAME}", "where all inputs are arrays"),
+        (
+            f"schema: so1s/v1\ninputs: [{{name: d, type: file, max_bytes: {2**30 + 1}}}]\noutputs: [{OUT}]\n",
+            f"inputs.d.max_bytes: {2**30 + 1} is not allowed; allowed: {2**30} bytes for all inputs",
+        ),
         ("schema: [\n", "YAML"),
     ],
 )
@@ -118,6 +123,18 @@ def test_check_of_a_sample_that_is_nested_without_end_says_so(so1s, out):
     (out / "rows.json").write_text("[" * 100_000)
     (out / "so1s.yaml").write_text("schema: so1s/v1\nsample: rows.json\n")
     assert "sample: 'rows.json' is not allowed; allowed: JSON" in so1s("model", "check", "out").err
+
+
+@pytest.mark.parametrize(("size", "is_noted"), [(50_000_000, False), (2**27, False), (2**27 + 1, True)])
+def test_check_notes_inputs_that_are_larger_than_most_builders_take(so1s, out, size, is_noted):
+    (out / "so1s.yaml").write_text(
+        "schema: so1s/v1\nformat: python\n"
+        f"inputs: [{{name: d, type: file, max_bytes: {size}}}]\noutputs: [{OUT}]\n"
+    )
+    (out / "prepared.py").write_text("def load_artifacts(): ...\ndef run(artifacts, input): ...\n")
+    result = so1s("model", "check", "out")
+    said = f"inputs.d.max_bytes: {size} is not allowed; allowed: {2**27} bytes for all inputs"
+    assert (result.code, said in result.err, "SO1S_MAX_INPUT_BYTES" in result.err) == (0, is_noted, is_noted)
 
 
 def test_check_notes_requirements_that_nobody_reads(so1s, out):

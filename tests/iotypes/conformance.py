@@ -6,10 +6,20 @@ Whoever runs this has the fixtures `doors` and `column`, which is what the table
 import os
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
+from so1s_runtime.rpc.messages import ModelInferRequest
 from tests.iotypes.calls import CALLS, Call, Doors
+from tests.iotypes.models import ALONE
 from tests.iotypes.table import PAGE, with_proven
+from tests.iotypes.values import FILE_BYTES, base64_of
+
+_FILE = {"content-type": "application/octet-stream", "accept": "application/octet-stream"}
+_MODEL = ALONE["file"].name
+_LARGE = b"so1s" * (FILE_BYTES // 4)
+_TOO_LARGE = 40_000_000
+"""More than a file of that size takes in any way, base64 and all."""
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +37,34 @@ def test_a_value_of_each_io_type_goes_in_and_comes_out_in_each_way(
 ):
     assert call.answered(doors) == call.wanted
     proven.add(call)
+
+
+def test_a_file_of_the_declared_size_goes_in_and_comes_out(doors: Doors):
+    door = doors[_MODEL]
+    assert door.post("/predict", headers=_FILE, content=_LARGE).raise_for_status().content == _LARGE[::-1]
+    answer = door.post("/predict", json={"file": base64_of(_LARGE)}).raise_for_status()
+    assert answer.json() == {"file_out": base64_of(_LARGE[::-1])}
+
+
+def _in_pieces(size: int) -> Iterator[bytes]:
+    while size > 0:
+        yield bytes(min(size, 2**20))
+        size -= 2**20
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "in pieces"])
+def test_a_body_that_is_too_large_is_answered_and_not_cut_off(doors: Doors, is_told: bool):
+    door = doors[_MODEL]
+    for _ in range(2):  # what the gateway keeps of the first must not break the second
+        body = bytes(_TOO_LARGE) if is_told else _in_pieces(_TOO_LARGE)
+        refused = door.post("/predict", headers=_FILE, content=body)
+        assert (refused.status_code, refused.json()["expected"]) == (413, "at most 26732203 bytes")
+        assert door.post("/predict", headers=_FILE, content=b"ab").content == b"ba"
+
+
+def test_a_message_that_is_too_large_is_answered_and_not_cut_off(doors: Doors):
+    tensor = {"name": "file", "datatype": "BYTES", "shape": [1]}
+    asked = ModelInferRequest(model_name=_MODEL, inputs=[tensor], raw_input_contents=[bytes(_TOO_LARGE)])
+    with pytest.raises(grpc.RpcError) as refused:
+        doors[_MODEL].infer(asked)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -109,6 +109,8 @@ def base64_of(raw: bytes) -> str:
 _QUERY, _QUERIED = {"a": [1, None, "né"]}, {"seen": {"a": [1, None, "né"]}}
 _TEXT, _LOUD = "né, \r\n--", "NÉ, \r\n--"
 _FILE = bytes(range(256)) * 3
+FILE_BYTES = 20_000_000
+"""What a file may have: more than the 16 MiB of a body where nothing is declared."""
 _PHOTO = [[[255, 0, 0], [0, 128, 0]]]
 _NEGATIVE = [[[0, 255, 255], [255, 127, 255]]]
 _COLUMNS = [
@@ -154,7 +156,7 @@ VALUES: dict[str, Value] = {
         answer_raw=_LOUD.encode(),
     ),
     "file": Value(
-        declared={},
+        declared={"max_bytes": FILE_BYTES},
         declared_out={},
         json=base64_of(_FILE),
         answer=base64_of(_FILE[::-1]),

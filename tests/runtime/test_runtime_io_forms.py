@@ -52,17 +52,6 @@ def whole(*parts):
 SENT = {"prompt": "hé\r\n", "document": "ff00", "query": {"a": 1}, "x": [[1, 2], [3, 4]], "rows": [7, 8]}
 
 
-async def test_each_part_is_read_by_its_content_type(client):
-    files = {
-        "prompt": (None, "hé\r\n", "text/plain"),
-        "document": ("d.bin", b"\xff\x00", "application/octet-stream"),
-        "query": (None, '{"a": 1}', "application/json"),
-        "x": (None, "[[1, 2], [3, 4]]", "application/json"),
-        "rows": ("r.csv", "a\n7\n8\n", "text/csv"),
-    }
-    assert (await client.post("/predict", files=files)).json() == {"said": SENT}
-
-
 async def test_what_says_no_content_type_is_read_as_its_name_or_its_type_tells(client):
     files = {
         "prompt": (None, "hé\r\n"),

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import struct
 from contextlib import suppress
 
 import httpx
@@ -137,25 +136,7 @@ async def test_types_and_tensors_stand_side_by_side(serve):
     assert outputs[1]["data"] == [3, 7]
 
 
-async def test_a_file_goes_in_and_out_of_the_protocol_as_bytes(serve):
-    client = serve(lambda document: [document[::-1]], [DOCUMENT], [{"name": "copy", "type": "file"}])
-    raw = struct.pack("<I", 3) + b"\xff\x00\xfe"
-    asked = {
-        "name": "document",
-        "datatype": "BYTES",
-        "shape": [1],
-        "parameters": {"binary_data_size": len(raw)},
-    }
-    head = json.dumps({"inputs": [asked], "parameters": {"binary_data_output": True}}).encode()
-    headers = {"inference-header-content-length": str(len(head))}
-    answer = await client.post("/v2/models/iris/infer", content=head + raw, headers=headers)
-    length = int(answer.headers["inference-header-content-length"])
-    assert answer.content[length:] == struct.pack("<I", 3) + b"\xfe\x00\xff"
-    answer = await client.post("/v2/models/iris/infer", json={"inputs": [tensor("document", "/wD+")]})
-    assert answer.json()["outputs"] == [tensor("copy", "/gD/")]
-
-
-def test_a_file_goes_in_and_out_of_grpc_as_bytes(app_around):
+def test_a_file_may_be_among_the_values_of_a_message_of_grpc(app_around):
     app = app_around(lambda document: [document[::-1]], [DOCUMENT], [{"name": "copy", "type": "file"}])
     values = ModelInferRequest(model_name="iris")
     values.inputs.add(name="document", datatype="BYTES", shape=[1]).contents.bytes_contents.append(

@@ -100,12 +100,7 @@ def _from_parts(codec: Codec, parts: Sequence[form.Part]) -> Tensors:
 
 def _from_part(codec: Codec, part: form.Part) -> Tensors:
     """By its content type; where that says nothing, by the name of its file, or as its type is written."""
-    guesses = [part.media]
-    if part.media in _UNSAID:
-        guesses = (
-            [media.of_file(part.file_name), *(codec.media[:1] or [JSON])] if part.file_name else [codec.field]
-        )
-    for guess in guesses:
+    for guess in _guesses(codec, part):
         if guess in codec.media:
             return codec.read_raw(guess, part.raw)
         if guess == JSON:

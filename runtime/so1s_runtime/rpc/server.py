@@ -49,7 +49,7 @@ class RpcServer:
         settings = self._settings
         options = [
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", settings.max_body_bytes),
+            ("grpc.max_receive_message_length", self._app.room.body_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.max_connection_idle_ms", 1000 * max(1, settings.keep_alive_seconds)),
             ("grpc.max_concurrent_streams", settings.max_concurrency + _MORE_STREAMS),
@@ -57,7 +57,7 @@ class RpcServer:
             ("grpc.keepalive_permit_without_calls", 1),
         ]
         self._server = server = grpc.aio.server(options=options)
-        server.add_generic_rpc_handlers([service.Service(self._app, settings)])
+        server.add_generic_rpc_handlers([service.Service(self._app)])
         port = server.add_insecure_port(f"{HOST}:0")
         await server.start()
         log(logging.INFO, "gRPC is spoken")

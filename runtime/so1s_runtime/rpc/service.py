@@ -21,7 +21,6 @@ from so1s_runtime.loaders import loader
 from so1s_runtime.rpc import messages
 from so1s_runtime.rpc.details import Metadata, failure
 from so1s_runtime.rpc.infer import check_model, infer, parse
-from so1s_runtime.settings import Settings
 
 _SERVICE = "inference.GRPCInferenceService"
 
@@ -46,9 +45,8 @@ class Method(NamedTuple):
 class Service(grpc.GenericRpcHandler):
     """Finds the method of a call, and answers it."""
 
-    def __init__(self, app: App, settings: Settings) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
-        self._settings = settings
         self._label = f"{app.manifest.name}@{app.manifest.version}"
         methods = {
             "ServerLive": Method("/v2/health/live", self._live),
@@ -97,10 +95,10 @@ class Service(grpc.GenericRpcHandler):
 
         How much of it has come is not known here: it counts as the largest one.
         """
-        received, size = self._app.received, self._settings.max_body_bytes
+        received, size = self._app.received, self._app.room.body_bytes
         received.add(size)
         try:
-            async with asyncio.timeout(self._settings.body_seconds):
+            async with asyncio.timeout(self._app.room.body_seconds):
                 message = await context.read()
         except TimeoutError:
             raise RequestError("the request did not arrive in time", status=408) from None

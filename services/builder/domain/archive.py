@@ -7,6 +7,7 @@ from enum import Enum, auto
 from pathlib import PurePosixPath
 
 from services.builder.domain.failure import Hostile
+from so1s.modelfile_tensors import INPUT_BYTES
 
 _LONGEST_PATH_BYTES = 1024
 _LONGEST_PART_BYTES = 255
@@ -23,7 +24,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one artifact may grow to."""
+    """What one artifact may grow to, and ask for."""
 
     artifact_bytes: int
     """As uploaded."""
@@ -31,6 +32,8 @@ class Limits:
     files: int
     ratio: int
     """Unpacked bytes for each byte of an archive; judged above `RATIO_FLOOR_BYTES`."""
+    input_bytes: int = INPUT_BYTES
+    """What its inputs may declare for one request."""
 
 
 RATIO_FLOOR_BYTES = 64 * 1024 * 1024

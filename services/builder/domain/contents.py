@@ -9,7 +9,8 @@ from services.builder.domain.directories import marker_in, outermost
 from services.builder.domain.failure import BuildError
 from services.builder.domain.unserved import PICKLE, way_out
 from so1s.events.model import Format
-from so1s.modelfile import ModelFile
+from so1s.modelfile import FILE_NAME, ModelFile
+from so1s.modelfile_tensors import oversize
 
 PREPARED = "prepared.py"
 
@@ -66,6 +67,18 @@ def require_signature(model_format: Format, described: ModelFile | None) -> None
     """
     if model_format == "python" and not (described and described.signature):
         raise BuildError("format", _EXAMPLE)
+
+
+def require_sizes(described: ModelFile | None, most_bytes: int) -> None:
+    """Refuse inputs that declare more bytes than the operator lets a request have.
+
+    Raises:
+        BuildError: with the setting.
+    """
+    inputs = described.inputs if described else None
+    if found := oversize(inputs or [], most_bytes):
+        said = f"{FILE_NAME}: {found}; the builder's setting SO1S_MAX_INPUT_BYTES says so"
+        raise BuildError("format", said)
 
 
 _EXAMPLE = (

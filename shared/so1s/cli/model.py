@@ -60,6 +60,8 @@ def check(
         screen.note(
             f"{requirements.FILE_NAME} is not read: {described.format} is served by libraries of its own"
         )
+    if large := modelcheck.beyond_the_default(described):
+        screen.note(f"{large}, unless the builder's operator says more by SO1S_MAX_INPUT_BYTES")
     if imported := modelcheck.unnamed_imports(path, described):
         there = f"no {requirements.FILE_NAME} names what it needs beside NumPy"
         screen.note(f"{prepared.FILE_NAME} imports {', '.join(imported)}, and {there}")
