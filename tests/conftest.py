@@ -38,7 +38,7 @@ hypothesis.settings.register_profile("so1s", deadline=None)
 hypothesis.settings.load_profile("so1s")
 
 # Modules beside the tests whose assertions say what was compared, too.
-pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit")
+pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit", "tests.iotypes.conformance")
 
 
 def pytest_collection_finish() -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from so1s_runtime.declared import Declared
 
-# Of what a text or JSON value takes in a body of JSON: é is two bytes, and \u00e9 six.
+# How many times its own bytes a text takes within JSON: é is two of them, and as \u00e9 six.
 _ESCAPED = 3
 
-# base64
+# Likewise, bytes as base64.
 _ENCODED = 4 / 3
 
 # What stands around values that declare their size: names, shapes, the heads of a form's parts.
