@@ -25,6 +25,8 @@ from so1s_runtime.slots import Received, retry_after
 from so1s_runtime.spans import Spans
 from so1s_runtime.worker import Ask, Worker
 
+_GOOD = 200
+
 # Written by nginx for a caller that went away; it reaches metrics and logs only.
 CALLER_GONE = 499
 
@@ -131,6 +133,8 @@ class App:
         try:
             response = await self._answer(scope, route, request)
             status = response.status
+            if status != _GOOD:
+                await request.forget_rest(self.room.body_seconds - (time.perf_counter() - started))
             await response.send(send, self.headers(request.identity))
         except CallerGoneError:
             status = CALLER_GONE

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import coroutine
 from typing import Any
@@ -41,6 +42,8 @@ class Request(Head):
     """One HTTP request."""
 
     receive: Receive
+    _is_begun: bool = field(default=False, init=False)  # to be read
+    _is_whole: bool = field(default=False, init=False)
 
     async def body(self, max_bytes: int, seconds: float, received: Received) -> bytes:
         """The whole body; what comes in pieces counts as `received` meanwhile.
@@ -51,8 +54,10 @@ class Request(Head):
             raise RequestError("send the body without a content-encoding", status=415)
         if int(self.headers.get(b"content-length", b"0")) > max_bytes:
             raise _too_large(max_bytes)
+        self._is_begun = True
         message = await _within(seconds, self.receive())
         if not message.get("more_body"):
+            self._is_whole = True
             body = message.get("body", b"")
             if len(body) > max_bytes:
                 raise _too_large(max_bytes)
@@ -65,15 +70,31 @@ class Request(Head):
         try:
             while True:
                 piece = message.get("body", b"")
+                self._is_whole = not message.get("more_body")
                 received.add(len(piece))
                 body += piece
                 if len(body) > max_bytes:
                     raise _too_large(max_bytes)
-                if not message.get("more_body"):
+                if self._is_whole:
                     return bytes(body)
                 message = await _within(deadline - asyncio.get_running_loop().time(), self.receive())
         finally:
             received.forget(len(body))
+
+    async def forget_rest(self, seconds: float) -> None:
+        """Read what has not come of the body, for so long at most, and keep nothing of it.
+
+        Many callers look for no answer before they have sent all; a gateway that has one earlier cuts them
+        off, so that they never see it. Who waits to be asked for a body is not asked.
+        """
+        headers = self.headers
+        has_body = b"content-length" in headers or b"transfer-encoding" in headers
+        if self._is_whole or not has_body or (b"expect" in headers and not self._is_begun):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while (await self.receive()).get("more_body"):
+                    pass
 
 
 @dataclass(slots=True)

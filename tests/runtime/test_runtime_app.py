@@ -227,7 +227,8 @@ async def test_callers_that_send_slowly_hold_no_slot(skops_model, loaded_app, cl
     assert (app.received.bytes, app.worker.slots.queued, app.worker.slots.taken) == (0, 0, 0)
 
 
-async def test_bodies_that_come_in_pieces_have_bounded_room(skops_model, loaded_app):
+async def test_bodies_that_come_in_pieces_have_bounded_room(skops_model, loaded_app, monkeypatch):
+    monkeypatch.setattr("so1s_runtime.app._LARGEST_AT_ONCE", 1)
     app = loaded_app(skops_model.directory, max_concurrency=1, max_body_bytes=300)
     first, second = Slow(app), Slow(app)
     first.send(b" " * 200)
@@ -241,6 +242,64 @@ async def test_bodies_that_come_in_pieces_have_bounded_room(skops_model, loaded_
     await until(lambda: app.received.bytes == 100)
     second.send(json.dumps([ROW]).encode(), is_last=True)
     assert await second.status() == 200
+
+
+class Sending:
+    """A caller that sends a body in pieces, and what it has heard when each was taken."""
+
+    def __init__(self, *pieces: bytes, **headers: str) -> None:
+        self._pieces = list(pieces)
+        self._headers = {name.encode(): value.encode() for name, value in headers.items()}
+        self.statuses: list[int] = []
+        self.heard_before: list[int] = []
+
+    async def send_to(self, app, path: str) -> int:
+        headers = [(name.replace(b"_", b"-"), value) for name, value in self._headers.items()]
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+        await app(scope, self._receive, self._send)
+        return self.statuses[0]
+
+    async def _receive(self):
+        if not self._pieces:
+            await asyncio.Event().wait()
+        self.heard_before.append(len(self.statuses))
+        piece = self._pieces.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(self._pieces)}
+
+    async def _send(self, message):
+        if "status" in message:
+            self.statuses.append(message["status"])
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/predict", {"content_length": "120"}, 413),
+        ("/predict", {"transfer_encoding": "chunked"}, 413),
+        ("/predict", {"content_length": "120", "content_encoding": "gzip"}, 415),
+        ("/nowhere", {"content_length": "120"}, 404),
+        ("/metrics", {"content_length": "120"}, 405),
+    ],
+)
+async def test_a_caller_that_sends_all_first_hears_of_a_refusal_after_its_body_was_taken(
+    skops_model, loaded_app, path, headers, status
+):
+    caller = Sending(*[b"[" * 40] * 3, **headers)
+    app = loaded_app(skops_model.directory, max_body_bytes=50)
+    assert await caller.send_to(app, path) == status
+    assert caller.heard_before == [0, 0, 0]
+
+
+async def test_a_caller_that_waits_to_be_asked_for_its_body_is_refused_without_it(skops_model, loaded_app):
+    caller = Sending(b"[" * 120, content_length="120", expect="100-continue")
+    assert await caller.send_to(loaded_app(skops_model.directory, max_body_bytes=50), "/predict") == 413
+    assert caller.heard_before == []
+
+
+async def test_a_caller_whose_body_does_not_end_hears_of_a_refusal_all_the_same(skops_model, loaded_app):
+    caller = Sending(content_length="120")
+    app = loaded_app(skops_model.directory, max_body_bytes=50, body_seconds=0.05)
+    assert await caller.send_to(app, "/predict") == 413
 
 
 async def test_a_caller_that_goes_away_leaves_no_slot_taken(skops_model, loaded_app):
