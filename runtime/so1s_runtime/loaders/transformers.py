@@ -4,7 +4,6 @@ Weights are read from safetensors alone, which is data, and no code that lies in
 (`trust_remote_code` is never set).
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from so1s_runtime.dtypes import DTYPES
 from so1s_runtime.errors import ModelError
 from so1s_runtime.loaders import Predictor
+from so1s_runtime.loaders.sentences import embedding, of_json
 from so1s_runtime.manifest import Signature, TensorSpec
 
 PLATFORM = "pytorch_transformers"
@@ -80,14 +80,14 @@ def _task(path: Path, device: str) -> Callable[[list[str]], Answer]:
 
 
 def _architecture(path: Path) -> str:
-    architectures = _json(path).get("architectures")
+    architectures = of_json(path).get("architectures")
     return str(architectures[0]) if isinstance(architectures, list) and architectures else ""
 
 
 def _encoder(tokenizer: Any, model: Any, directory: Path) -> Callable[[list[str]], Any]:
     """Texts to tensors of tokens: as long as the longest text, and cut at what the model was made for."""
     longest = [tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None)]
-    longest.append(_json(directory / "sentence_bert_config.json").get("max_seq_length"))
+    longest.append(of_json(directory / "sentence_bert_config.json").get("max_seq_length"))
     lengths = [length for length in longest if length and length < _NO_MAXIMUM]
 
     def encode(texts: list[str]) -> Any:
@@ -127,45 +127,24 @@ def _classifier(encode: Callable[[list[str]], Any], model: Any) -> Callable[[lis
 def _embedder(
     encode: Callable[[list[str]], Any], model: Any, directory: Path
 ) -> Callable[[list[str]], Answer]:
-    """The pooling that the directory asks for, as sentence-transformers writes it into `modules.json`."""
     import torch
 
-    modules = _json(directory / "modules.json") or []
-    pooling = _pooling(directory, modules)
-    is_scaled = any(str(module.get("type")).endswith("Normalize") for module in modules)
+    asked = embedding(directory)
 
     def embed(texts: list[str]) -> Answer:
         encoded = encode(texts)
         with torch.inference_mode():
             states = model(**encoded).last_hidden_state
-            if pooling == "cls":
+            if asked.pooling == "cls":
                 vectors = states[:, 0]
             else:
                 mask = encoded["attention_mask"].unsqueeze(-1).to(states.dtype)
                 vectors = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1e-9)
-            if is_scaled:
+            if asked.is_scaled:
                 vectors = torch.nn.functional.normalize(vectors, dim=1)
         return {"embedding": vectors.float().cpu().numpy()}
 
     return embed
-
-
-def _pooling(directory: Path, modules: list[Any]) -> str:
-    """How the states of tokens become one vector; the mean where nothing is said."""
-    said = next((module["path"] for module in modules if str(module.get("type")).endswith("Pooling")), None)
-    config = _json(directory / said / "config.json") if said else {}
-    modes = {name for name, is_on in config.items() if name.startswith("pooling_mode_") and is_on is True}
-    if modes <= {"pooling_mode_mean_tokens"}:
-        return "mean"
-    if modes == {"pooling_mode_cls_token"}:
-        return "cls"
-    raise ModelError(
-        f"{said}/config.json says {', '.join(sorted(modes))}; served: the mean, or the first token"
-    )
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_bytes()) if path.is_file() else {}
 
 
 def _spec(name: str, array: np.ndarray) -> TensorSpec:
