@@ -1,7 +1,11 @@
 """Boosted trees: what they say of themselves, and that they answer as their library does."""
 
+import json
+import math
+
 import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost
 from sklearn.datasets import load_iris
@@ -74,3 +78,72 @@ def test_a_file_of_another_kind_is_refused(tmp_path, model_format, content):
     (tmp_path / "model").write_bytes(content)
     with pytest.raises(ModelError, match="model is no model that"):
         loader(model_format).inspect(tmp_path / "model")
+
+
+COUNTRIES = ["FI", "NO", "SE"]
+RANDOM = np.random.default_rng(7)
+PAYMENTS = pd.DataFrame(
+    {
+        "amount": RANDOM.choice([np.nan, 1.0, 2.0, 8.0, 9.0], 600),
+        "country": pd.Categorical(RANDOM.choice([*COUNTRIES, None], 600), categories=COUNTRIES),
+    }
+)
+# A missing amount and a missing country are each a sign of their own.
+IS_FRAUD = (PAYMENTS["amount"].fillna(7) > 5) ^ (PAYMENTS["country"].astype(object).isin(["NO", None]))
+COLUMNS = [
+    {"name": "amount", "dtype": "float64", "nullable": True},
+    {"name": "country", "dtype": "float64", "nullable": True},
+]
+
+
+def write_payments(directory, estimator, columns):
+    """Trained on named columns, one of them categorical, and declared as rows of them."""
+    name, path = saved(estimator.fit(PAYMENTS, IS_FRAUD.astype(int)), directory)
+    outputs = [
+        {"name": "label", "dtype": "int64", "shape": [-1]},
+        {
+            "name": "probabilities",
+            "dtype": {"xgboost": "float32", "lightgbm": "float64"}[name],
+            "shape": [-1, 2],
+        },
+    ]
+    fields = {"schema": "so1s-model/v1", "name": "fraud", "version": "3", "format": name, "file": path.name}
+    inputs = [{"name": "payments", "type": "dataframe", "columns": columns}]
+    (directory / "model.json").write_text(json.dumps(fields | {"inputs": inputs, "outputs": outputs}))
+
+
+WITH_CATEGORIES = [
+    pytest.param(xgboost.XGBClassifier(**XGB, enable_categorical=True), id="xgboost"),
+    pytest.param(lightgbm.LGBMClassifier(**LGBM, min_child_samples=1, min_data_per_group=1), id="lightgbm"),
+]
+
+
+@pytest.mark.parametrize("estimator", WITH_CATEGORIES)
+async def test_missing_values_and_categories_by_their_number_are_answered_as_by_the_library(
+    tmp_path, estimator, loaded_app, client_of
+):
+    write_payments(tmp_path, estimator, COLUMNS)
+    numbers = {country: number for number, country in enumerate(COUNTRIES)}
+    rows = [
+        {"amount": None if math.isnan(amount) else amount, "country": numbers.get(country)}
+        for amount, country in PAYMENTS[:30].itertuples(index=False)
+    ]
+
+    async with client_of(loaded_app(tmp_path)) as client:
+        answer = (await client.post("/predict", json=rows)).json()
+
+    expected = estimator.predict_proba(PAYMENTS[:30])
+    without = estimator.predict_proba(PAYMENTS[:30].fillna({"amount": 1.0, "country": "FI"}))
+    assert not np.allclose(expected, without)  # what is missing matters
+    np.testing.assert_allclose(answer["probabilities"], expected, rtol=1e-7)
+    assert answer["label"] == estimator.predict(PAYMENTS[:30]).tolist()
+
+
+@pytest.mark.parametrize("estimator", WITH_CATEGORIES)
+def test_categories_by_their_names_are_refused_with_what_is_served(tmp_path, estimator, loaded_app):
+    write_payments(tmp_path, estimator, [COLUMNS[0], {"name": "country", "dtype": "string"}])
+
+    with pytest.raises(
+        ModelError, match=r"'payments' has strings beside numbers.*; a category is served by its number"
+    ):
+        loaded_app(tmp_path)

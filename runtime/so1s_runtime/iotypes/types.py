@@ -118,7 +118,8 @@ def check_served(signature: DeclaredSignature, *, values: bool, pandas: bool) ->
         if pandas and find_spec("pandas") is None:
             raise ModelError(f"{each.name!r} is a {each.type}, which needs pandas among the requirements")
         if not pandas and len({column.dtype.name == "string" for column in each.tensors}) > 1:
-            raise ModelError(f"{each.name!r} has strings beside numbers, but the model takes it as one array")
+            problem = f"{each.name!r} has strings beside numbers, but the model takes it as one array"
+            raise ModelError(f"{problem}; a category is served by its number")
 
 
 def _require_arrays(each: Declared) -> None:
