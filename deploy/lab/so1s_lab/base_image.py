@@ -23,7 +23,7 @@ async def push_base(registry: Registry) -> str:
     Raises:
         MissingPartError: it cannot be made on this machine.
     """
-    layout = await asyncio.to_thread(_layout)
+    layout = await asyncio.to_thread(base_layout)
     index = json.loads(await asyncio.to_thread((layout / "index.json").read_bytes))
     digest = index["manifests"][0]["digest"]
     known = Credentials(user=registry.username, password=SecretStr(registry.password))
@@ -31,8 +31,12 @@ async def push_base(registry: Registry) -> str:
         return await push.push(layout, digest, name="so1s/base", tag="latest")
 
 
-def _layout() -> Path:
-    """The base as an OCI layout, made once for the checkout from what Debian's mirror has."""
+def base_layout() -> Path:
+    """The base as an OCI layout, made once for the checkout from what Debian's mirror has.
+
+    Raises:
+        MissingPartError: it cannot be made on this machine.
+    """
     layout = LAB_DIR / "images" / f"base-{base.fingerprint()}"
     with locked(layout):
         if not layout.exists():

@@ -24,7 +24,7 @@ PICKLE = (
 # By the name of a file or by its suffix; the first that fits is said.
 _WAYS = {
     "model_final.pth": (
-        "Detectron2 is not served, as it has no package for a current Python: its own "
+        "Detectron2 is not served, as it has no package on PyPI: its own "
         "tools/deploy/export_model.py --export-method tracing --format onnx gives what is"
     ),
     "saved_model.pb": (

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -19,8 +19,9 @@ from sklearn.ensemble import RandomForestClassifier
 from so1s_local.ports import free_port
 from so1s_runtime.loaders.onnx import inspect
 from so1s_runtime.manifest import FILE_NAME, Manifest
+from tests.served_images import served
 
-_START_SECONDS = 30
+_START_SECONDS = 60
 _SEED = 7
 
 
@@ -72,6 +73,29 @@ def on_one_core(process: subprocess.Popen) -> None:
     """Keep a server on the first core, where that can be said; the load has the others."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+
+
+@contextmanager
+def started_on_one_core() -> Generator[None, None, None]:
+    """Processes that are started meanwhile run on the first core only, where that can be said."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def of_image(config: dict, root: Path) -> Generator[str, None, None]:
+    """Run the server of an unpacked image; gives the URL that predicts."""
+    with ExitStack() as running:
+        with started_on_one_core():
+            url = running.enter_context(served(config, root, log=subprocess.DEVNULL))
+        yield f"{url}/predict"
 
 
 async def answers(url: str, content: bytes | None = None) -> None:

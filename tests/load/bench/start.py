@@ -4,11 +4,9 @@ Both begin with an interpreter, on one core, and read files that the system has 
 """
 
 import asyncio
-import os
 import subprocess
 import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,7 +62,7 @@ async def _start(image: _Image) -> float:
     """Seconds from a server's start to its first answer."""
     began = time.perf_counter()
     with ExitStack() as running:
-        with _on_one_core():
+        with servers.started_on_one_core():
             url = running.enter_context(served(image.config, image.root, log=subprocess.DEVNULL))
         await servers.answers(f"{url}/predict")
         return time.perf_counter() - began
@@ -73,22 +71,8 @@ async def _start(image: _Image) -> float:
 async def _import(image: _Image, statement: str) -> float:
     """Seconds that an interpreter takes for an import."""
     began = time.perf_counter()
-    with _on_one_core():
+    with servers.started_on_one_core():
         environment = environment_in(image.config, image.root)
         process = await asyncio.create_subprocess_exec(*PYTHON, "-c", statement, env=environment)
     assert await process.wait() == 0
     return time.perf_counter() - began
-
-
-@contextmanager
-def _on_one_core() -> Generator[None, None, None]:
-    """Processes that are started meanwhile run on the first core only, where that can be said."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
