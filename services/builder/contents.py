@@ -9,6 +9,7 @@ from pathlib import Path
 from services.builder.domain.archive import Limits
 from services.builder.domain.compilation import to_compile
 from services.builder.domain.contents import PREPARED, choose_model, require_signature, require_sizes
+from services.builder.domain.detectron2 import PICKLED, is_checkpoint
 from services.builder.domain.directories import MARKERS, recognise_directory
 from services.builder.domain.failure import BuildError
 from services.builder.domain.formats import recognise
@@ -71,7 +72,10 @@ def read_contents(
     recognised = {
         str(path.relative_to(files)): _recognised(path) for path in files.rglob("*") if path.is_file()
     }
-    file, model_format = choose_model(recognised, said_file=said_file, said_format=said_format)
+    detectron2 = {path for path, found in recognised.items() if _is_detectron2(files / path, found)}
+    file, model_format = choose_model(
+        recognised, said_file=said_file, said_format=said_format, detectron2=detectron2
+    )
     permissions.require(model_format, uploaded.account)
     require_signature(model_format, described)
     require_sizes(described, limits.input_bytes)
@@ -187,6 +191,13 @@ def _recognised(path: Path) -> Format | None:
             if found := recognise_directory(path.name, file, beside):
                 return found
         return recognise(file)
+
+
+def _is_detectron2(path: Path, recognised: Format | None) -> bool:
+    if recognised and path.name != PICKLED:
+        return False
+    with path.open("rb") as file:
+        return is_checkpoint(file)
 
 
 def _requirements(files: Path, model_format: Format, described: ModelFile | None) -> Requirements | None:

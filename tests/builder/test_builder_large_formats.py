@@ -1,8 +1,10 @@
 """Formats of the large libraries, told by their content alone: nothing of a model is loaded for it."""
 
 import json
+import pickle
 import zipfile
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +75,41 @@ def test_metadata_of_another_tool_make_no_keras_file():
 def test_an_archive_whose_directory_fills_the_memory_is_refused():
     with pytest.raises(Hostile, match="directory is too large"):
         recognise(BytesIO(zipped({"x" * 60_000 + str(number): "" for number in range(150)})))
+
+
+CHECKPOINT = {"model": {"backbone.weight": 1}, "optimizer": {}, "scheduler": {}, "iteration": 89999}
+
+
+@pytest.mark.parametrize(
+    "files", [{"model_0089999.pth": ""}, {"x/model_0089999.pth": "", "x/log.txt": b"loss"}], ids=len
+)
+@pytest.mark.parametrize(
+    ("keys", "way"), [(CHECKPOINT, "Detectron2 is not served"), ({"model", "epoch"}, "torch.export")]
+)
+def test_a_checkpoint_of_detectron2_is_told_by_its_content(tmp_path, files, keys, way):
+    pickled = pickle.dumps({key: CHECKPOINT.get(key) for key in keys}, protocol=2)
+    checkpoint = zipped({"model_0089999/data.pkl": pickled, "model_0089999/version": "3"})
+    with pytest.raises(BuildError, match=way):
+        contents_of(
+            tmp_path,
+            {name: data or checkpoint for name, data in files.items()},
+            "/" if len(files) > 1 else "",
+        )
+
+
+class Touches:
+    """Whoever unpickles it writes a file."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("written"),)
+
+
+def test_nothing_of_a_checkpoint_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pickled = pickle.dumps(dict.fromkeys(CHECKPOINT, Touches()), protocol=2)
+    with pytest.raises(BuildError, match="Detectron2"):
+        contents_of(tmp_path, {"model.pth": zipped({"m/data.pkl": pickled, "m/version": "3"})}, "")
+    assert not (tmp_path / "written").exists()
 
 
 def test_a_saved_model_is_recognised_by_the_file_that_describes_it(tmp_path):

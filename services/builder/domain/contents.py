@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import get_args
 
 from services.builder.domain.directories import marker_in, outermost
 from services.builder.domain.failure import BuildError
-from services.builder.domain.unserved import PICKLE, way_out
+from services.builder.domain.unserved import DETECTRON2, PICKLE, way_out
 from so1s.events.model import Format
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.modelfile_tensors import oversize
@@ -19,7 +19,11 @@ _SHOWN_FILES = 10
 
 
 def choose_model(
-    recognised: Mapping[str, Format | None], *, said_file: str | None, said_format: Format | None
+    recognised: Mapping[str, Format | None],
+    *,
+    said_file: str | None,
+    said_format: Format | None,
+    detectron2: Collection[str] = (),
 ) -> tuple[str, Format]:
     """The model's path and format.
 
@@ -27,6 +31,7 @@ def choose_model(
         recognised: path to format of each file, None for what is no model.
         said_file: by `so1s.yaml`; a directory where the model is one.
         said_format: by the event or by `so1s.yaml`.
+        detectron2: the files that are its checkpoints, whatever they are called.
 
     Raises:
         BuildError: no file fits, or several do.
@@ -35,12 +40,12 @@ def choose_model(
         return PREPARED, "python"  # whatever else lies there, it loads
     if said_file is not None:
         path = said_file if said_file in recognised else marker_in(said_file, recognised) or said_file
-        return path, _format_of(path, recognised, said_format)
+        return path, _format_of(path, recognised, said_format, detectron2)
     models = outermost(_models(recognised, said_format))
     if not models:
         what = f"a {said_format} model" if said_format else f"a model; allowed: {_FORMATS}"
         problem = f"no file is {what}, or it is cut short; there is {_names(recognised)}"
-        raise BuildError("format", _with_way_out(problem, recognised))
+        raise BuildError("format", _with_way_out(problem, recognised, detectron2))
     if len(models) > 1:
         raise BuildError(
             "format", f"there are several models, {_names(models)}; name one as `file` in so1s.yaml"
@@ -88,20 +93,25 @@ _EXAMPLE = (
 )
 
 
-def _format_of(path: str, recognised: Mapping[str, Format | None], said_format: Format | None) -> Format:
+def _format_of(
+    path: str,
+    recognised: Mapping[str, Format | None],
+    said_format: Format | None,
+    detectron2: Collection[str],
+) -> Format:
     if path not in recognised:
         raise BuildError.of("format", "file", path, f"one of {_names(recognised)}")
     found = "python" if path == PREPARED else recognised[path]
     if found is None:
         problem = f"{path} is no model of {_FORMATS}, or it is cut short"
-        raise BuildError("format", _with_way_out(problem, [path]))
+        raise BuildError("format", _with_way_out(problem, [path], detectron2))
     if said_format not in {None, found}:
         raise BuildError.of("format", "format", said_format, f"{found}, which {path} is")
     return found
 
 
-def _with_way_out(problem: str, paths: Iterable[str]) -> str:
-    way = way_out(paths)
+def _with_way_out(problem: str, paths: Iterable[str], detectron2: Collection[str]) -> str:
+    way = DETECTRON2 if set(paths) & set(detectron2) else way_out(paths)
     return f"{problem}. {way}" if way else problem
 
 

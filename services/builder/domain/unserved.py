@@ -20,13 +20,14 @@ PICKLE = (
     "a pickle runs its author's code when it is read, which the builder's setting SO1S_PICKLE_ACCOUNTS must "
     f"allow, and is read where pickle of protocol 2 or later or joblib wrote it; better {DATA_ALONE}"
 )
+DETECTRON2 = (
+    "Detectron2 is not served, as it has no package on PyPI: its own "
+    "tools/deploy/export_model.py --export-method tracing --format onnx gives what is"
+)
 
 # By the name of a file or by its suffix; the first that fits is said.
 _WAYS = {
-    "model_final.pth": (
-        "Detectron2 is not served, as it has no package on PyPI: its own "
-        "tools/deploy/export_model.py --export-method tracing --format onnx gives what is"
-    ),
+    "model_final.pth": DETECTRON2,
     "saved_model.pb": (
         "a SavedModel is the directory that tf.saved_model.save wrote, whole, with its variables/ beside it"
     ),

@@ -18,7 +18,7 @@ from so1s.events.model import Format
 LARGEST_READ_BYTES = 8 * 1024 * 1024
 """Readers of archives take headers in one read: a header above this size is meant to fill the memory."""
 
-_MAGIC = b"PK\x03\x04"
+MAGIC = b"PK\x03\x04"
 _LARGEST_MEMBER_BYTES = 64 * 1024 * 1024
 _LARGEST_MARKER_BYTES = 100
 _SCHEMA = "schema.json"
@@ -82,7 +82,7 @@ def recognise_zip(file: IO[bytes]) -> Format | None:
         Hostile: its directory is too large.
     """
     file.seek(0)
-    if file.read(len(_MAGIC)) != _MAGIC:
+    if file.read(len(MAGIC)) != MAGIC:
         return None
     try:
         with zipfile.ZipFile(cast("IO[bytes]", Capped(file))) as archive:
@@ -121,7 +121,7 @@ def _is_keras(archive: zipfile.ZipFile) -> bool:
 
 def _is_exported_program(archive: zipfile.ZipFile) -> bool:
     """Whether PyTorch's one directory says that it is a `.pt2`, and holds a program and no machine code."""
-    names = _inner_names(archive)
+    names = inner_names(archive)
     if "archive_format" not in names or not any(_PROGRAM.fullmatch(name) for name in names):
         return False
     return archive.read(names["archive_format"]).strip() == b"pt2" and not any(
@@ -131,13 +131,13 @@ def _is_exported_program(archive: zipfile.ZipFile) -> bool:
 
 def _is_torchscript(archive: zipfile.ZipFile) -> bool:
     """Whether PyTorch's one directory holds the code of TorchScript beside its pickled data."""
-    names = _inner_names(archive)
+    names = inner_names(archive)
     return {"data.pkl", "constants.pkl", "version"} <= names.keys() and any(
         name.startswith("code/") and name.endswith(".py") for name in names
     )
 
 
-def _inner_names(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def inner_names(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Member by path within the archive's one directory; none where there are several, or large markers."""
     members = archive.infolist()
     if len({member.filename.partition("/")[0] for member in members}) != 1:
