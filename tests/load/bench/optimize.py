@@ -22,6 +22,11 @@ from tests.served_images import blob, build_of, settings_in, unpacked, uploaded
 
 _TREES = {"n_estimators": 100, "max_depth": 6, "random_state": 7}
 _NETWORK = Path(__file__).parents[1] / "network.py"
+_NETWORKS: tuple[tuple[str, Format, str, int], ...] = (
+    ("Keras", "keras", "model.keras", 16),
+    ("PyTorch", "torch", "model.pt2", 32),
+)
+"""Library, format, file, and the GiB that the libraries take, all copies together."""
 _BUILD_SECONDS = 900
 _GIB = 2**30
 
@@ -53,19 +58,15 @@ async def measure(directory: Path) -> list[Figure]:
         _Compiled("boosted trees", "LightGBM", "model.txt", _write_lightgbm),
     ]
     figures = [figure for each in trees for figure in await _beside(directory, each)]
-    for library, model_format, suffix, gib in (
-        ("Keras", "keras", "keras", 16),
-        ("PyTorch", "torch", "pt2", 32),
-    ):
+    for library, model_format, file, gib in _NETWORKS:
         if shutil.disk_usage(directory).free < gib * _GIB:
             figures.append(Figure("network", "requests/s", 0, f"{library} needs {gib} GiB of disk"))
             continue
-        place = (
-            directory / model_format
-        )  # its libraries take gigabytes, and are gone before the next ones come
-        network = _Compiled("network", library, f"model.{suffix}", await _network(place, model_format))
-        figures += await _beside(place, network)
-        shutil.rmtree(place)
+        place = directory / model_format
+        figures += await _beside(
+            place, _Compiled("network", library, file, await _network(place, model_format))
+        )
+        shutil.rmtree(place)  # gigabytes of libraries, before the next ones come
     return figures
 
 
