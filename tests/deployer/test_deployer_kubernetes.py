@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.deployer.adapters.kubernetes import names
-from services.deployer.adapters.kubernetes.accounts import Accounts
-from services.deployer.adapters.kubernetes.advice import Advice
 from services.deployer.adapters.kubernetes.autoscaler import autoscaler
 from services.deployer.adapters.kubernetes.drift import departures, differences
 from services.deployer.adapters.kubernetes.keda import Keda, scaled_object, total
@@ -21,11 +19,8 @@ from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.adapters.kubernetes.pod import Pod
 from services.deployer.adapters.kubernetes.pod_metrics import POD_METRICS
 from services.deployer.adapters.kubernetes.pods import pod_spec
-from services.deployer.adapters.kubernetes.room import room
-from services.deployer.domain.capacity import Capacity, refusal_on_nodes
-from services.deployer.domain.observation import Observation, Trouble
-from so1s.errors import TemporaryError
-from so1s.events import Resources, Scaling
+from services.deployer.domain.observation import Trouble
+from so1s.events import Scaling
 from so1s.kubernetes import Refused, quantities
 from so1s.kubernetes.errors import NotFound, failure
 from tests.deployer.conftest import deployment
@@ -187,148 +182,6 @@ def test_keda_sums_over_the_pods_of_one_deployment(pod, counts):
 OPTIONS = Options("", "cluster.local", gpu_resource="gpu", gpu_scheduler="")
 
 
-def _node(name, taints=(), ready="True", **allocatable):
-    return {
-        "metadata": {"name": name},
-        "spec": {"taints": list(taints)},
-        "status": {
-            "allocatable": {"pods": "2"} | allocatable,
-            "conditions": [{"type": "Ready", "status": ready}],
-        },
-    }
-
-
-def _requesting(node, **requests):
-    return {"spec": {"nodeName": node, "containers": [_one(**requests)]}}
-
-
-def _one(restart=None, **requests):
-    return {"resources": {"requests": requests}} | ({"restartPolicy": restart} if restart else {})
-
-
-def test_what_is_free_is_what_is_allocatable_less_what_pods_request():
-    nodes = [_node("a", cpu="4", memory="8Gi", gpu="2", pods="9"), _node("b", cpu="1500m", memory="1Gi")]
-    pods = [_requesting("a", cpu="500m", memory="1Gi", gpu="1"), _requesting("a", cpu="1"), _requesting("")]
-    assert room(nodes, pods, OPTIONS) == {"a": Capacity(2500, 7168, 1), "b": Capacity(1500, 1024, 0)}
-
-
-@pytest.mark.parametrize(
-    ("spec", "free"),
-    [
-        ({"initContainers": [_one(cpu="3")], "containers": [_one(cpu="1")]}, 1000),
-        ({"initContainers": [_one(cpu="1")], "containers": [_one(cpu="2")]}, 2000),
-        ({"initContainers": [_one("Always", cpu="1")], "containers": [_one(cpu="2")]}, 1000),
-        ({"initContainers": [_one("Always", cpu="1"), _one(cpu="2")], "containers": [_one(cpu="1")]}, 1000),
-        ({"overhead": {"cpu": "250m"}, "containers": [_one(cpu="1")]}, 2750),
-        ({"resources": {"requests": {"cpu": "3"}}, "containers": [_one(cpu="1")]}, 1000),
-    ],
-    ids=["init", "less than the rest", "sidecar", "init beside a sidecar", "overhead", "the pod's own"],
-)
-def test_a_pod_takes_what_a_scheduler_reserves_for_it(spec, free):
-    pod = {"spec": {"nodeName": "a"} | spec}
-    assert room([_node("a", cpu="4")], [pod], OPTIONS)["a"].cpu_millicores == free
-
-
-CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
-GPUS_ONLY = {"key": "gpus", "value": "only", "effect": "NoExecute"}
-
-
-@pytest.mark.parametrize(
-    "node",
-    [
-        _node("a", cpu="4") | {"spec": {"unschedulable": True}},
-        _node("a", cpu="4", ready="Unknown"),
-        _node("a", cpu="4", pods="1"),
-        _node("a", [CONTROL_PLANE], cpu="4"),
-    ],
-    ids=["cordoned", "not ready", "full of pods", "tainted"],
-)
-def test_a_node_that_takes_no_replica_has_no_room(node):
-    assert room([node], [_requesting("a")], OPTIONS) == {}
-
-
-@pytest.mark.parametrize(
-    ("toleration", "taint"),
-    [
-        ({"operator": "Exists"}, CONTROL_PLANE),
-        ({"key": CONTROL_PLANE["key"], "operator": "Exists", "effect": "NoSchedule"}, CONTROL_PLANE),
-        ({"key": "gpus", "value": "only"}, GPUS_ONLY),
-        ({}, CONTROL_PLANE | {"effect": "PreferNoSchedule"}),
-    ],
-)
-def test_a_taint_that_replicas_tolerate_is_none(toleration, taint):
-    options = replace(OPTIONS, tolerations=[toleration] if toleration else [])
-    assert set(room([_node("a", [taint], cpu="4")], [], options)) == {"a"}
-
-
-@pytest.mark.parametrize(
-    "toleration", [{"key": "gpus", "value": "other"}, {"operator": "Exists", "effect": "NoSchedule"}]
-)
-def test_a_taint_that_a_toleration_is_not_about_keeps_replicas_away(toleration):
-    assert room([_node("a", [GPUS_ONLY], cpu="4")], [], replace(OPTIONS, tolerations=[toleration])) == {}
-
-
-def test_a_refusal_speaks_of_the_node_that_comes_nearest():
-    free = {"small": Capacity(100, 4096, 0), "large": Capacity(400, 4096, 0)}
-    said = refusal_on_nodes(Resources(cpu_millicores=500, memory_mib=512), 3, free)
-    assert "none of the 3 replicas that wait would fit" in said
-    assert "nearest of 2 nodes, large" in said
-    assert "short by 100 millicores of 400 free" in said
-    assert "1 replica of 400 millicores, 512 MiB would fit" in said
-
-
-def test_advice_says_how_many_of_those_that_wait_would_fit():
-    free = {"small": Capacity(600, 4096, 0), "large": Capacity(1100, 4096, 0)}
-    said = refusal_on_nodes(Resources(cpu_millicores=500, memory_mib=512), 5, free)
-    assert said == "by what is free, 3 of the 5 replicas that wait would fit"
-
-
-class _Nodes:
-    """An API of one node, or none that answers."""
-
-    def __init__(self, error=None):
-        self.error = error
-        self.reads = []
-
-    async def read(self, where, _query):
-        self.reads.append(where)
-        if self.error:
-            raise self.error
-        return {"items": [_node("a", cpu="1", memory="1Gi")] if where.endswith("nodes") else []}
-
-
-def _short_of_room(name):
-    figures = dict.fromkeys(("desired", "updated", "ready", "total", "restarts"), 0)
-    trouble = Trouble("no_capacity", "0/1 nodes are available.", unscheduled=1)
-    story = {"revision": 1, "candidate": False, "service": "", "url": "", "trouble": trouble}
-    return Observation("risk", name, **figures, **story)
-
-
-LARGE = {("risk", name): Resources(cpu_millicores=2000, memory_mib=64) for name in ("fraud", "churn")}
-
-
-async def test_all_that_are_short_of_room_are_advised_by_one_look():
-    nodes, advice = _Nodes(), Advice(OPTIONS)
-    short = [_short_of_room("fraud"), _short_of_room("churn")]
-    for _ in range(2):
-        advised = await advice.give(nodes, short, LARGE)
-        assert all("1 replica of 1000 millicores" in each.trouble.message for each in advised)
-    assert nodes.reads == ["/api/v1/nodes", "/api/v1/pods"]
-
-
-async def test_who_is_short_of_something_else_than_nodes_gets_no_advice_on_them():
-    short = [replace(_short_of_room("fraud"), trouble=Trouble("no_capacity", "exceeded quota: small"))]
-    nodes = _Nodes()
-    assert await Advice(OPTIONS).give(nodes, short, LARGE) == short
-    assert nodes.reads == []
-
-
-@pytest.mark.parametrize("error", [Refused("nodes is forbidden"), TemporaryError("timed out")])
-async def test_who_is_short_of_room_is_observed_without_advice_where_the_nodes_cannot_be_read(error):
-    short = [_short_of_room("fraud")]
-    assert await Advice(OPTIONS).give(_Nodes(error), short, LARGE) == short
-
-
 def _pod(**status):
     meta = {"name": "fraud-1", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {}}
     return Pod({"metadata": meta, "spec": {}, "status": status})
@@ -419,84 +272,6 @@ def test_replicas_whose_image_is_not_pulled_may_lack_the_secret_where_there_is_o
     parts = Parts(pods=[_pod(**_container(waiting={"reason": "ErrImagePull"}))])
     assert lacks_shared(parts, replace(OPTIONS, image_pull_secret=("so1s", "pull")))
     assert not lacks_shared(parts, OPTIONS)
-
-
-class _Applied:
-    """An API that takes everything, or nothing while it is away."""
-
-    def __init__(self, *there):
-        self.kinds = []
-        self.deleted = []
-        self.error = None
-        self.there = there
-
-    async def read(self, _where, _query):
-        return {"items": [_shared(account, namespace) for account, namespace in self.there]}
-
-    async def delete(self, _version, kind, namespace, name):
-        if self.error:
-            raise self.error
-        self.deleted.append((kind, namespace, name))
-
-    async def apply(self, manifest, **_):
-        if self.error:
-            raise self.error
-        self.kinds.append(manifest["kind"])
-
-
-def _shared(account, namespace):
-    return {"metadata": {"namespace": namespace, "labels": {"so1s.io/account": account}}}
-
-
-async def test_what_no_deployment_shares_any_more_goes_also_where_an_earlier_process_made_it():
-    api = _Applied(("old", "mine-old"), ("used", "mine-used"), ("theirs", "other-theirs"))
-    accounts = Accounts(api, replace(OPTIONS, namespace_prefix="mine-", image_pull_secret=("so1s", "pull")))
-    await accounts.find()
-    api.error = TemporaryError("timed out")
-    await accounts.keep({"used"})
-    api.error = None
-    for _ in range(2):
-        await accounts.keep({"used"})
-    assert api.deleted == [("Secret", "mine-old", "so1s-pull"), ("ServiceAccount", "mine-old", "so1s-server")]
-
-
-async def test_what_may_not_be_removed_stays_and_is_not_tried_again():
-    api = _Applied(("old", "old"))
-    accounts = Accounts(api, OPTIONS)
-    await accounts.find()
-    api.error = Refused("serviceaccounts is forbidden")
-    await accounts.keep(set())
-    api.error = None
-    await accounts.keep(set())
-    assert api.deleted == []
-
-
-async def test_what_an_account_shares_is_made_once_and_again_where_it_is_missed():
-    api, now = _Applied(), [0.0]
-    accounts = Accounts(api, OPTIONS, clock=lambda: now[0])
-    for _ in range(2):
-        await accounts.ensure("risk")
-    await accounts.mend(["risk"])
-    assert api.kinds == ["Namespace", "ServiceAccount"]
-    accounts.forget("risk")
-    await accounts.ensure("risk")
-    assert len(api.kinds) == 4
-    now[0] += 11
-    await accounts.mend(["risk", "another-installation"])
-    assert len(api.kinds) == 6
-
-
-async def test_what_an_account_shares_and_cannot_be_mended_now_is_tried_again_later():
-    api, now = _Applied(), [0.0]
-    accounts = Accounts(api, OPTIONS, clock=lambda: now[0])
-    await accounts.ensure("risk")
-    api.error = TemporaryError("timed out")
-    now[0] += 11
-    await accounts.mend(["risk"])
-    api.error = None
-    now[0] += 11
-    await accounts.mend(["risk"])
-    assert len(api.kinds) == 4
 
 
 def test_what_is_made_in_a_namespace_that_goes_can_be_made_later():
