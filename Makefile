@@ -8,7 +8,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 BIN := .venv/bin
-GENERATED := docs/events.md docs/asyncapi.json docs/settings.md deploy/chart/values.schema.json tests/contracts/schemas deploy/rules runtime/so1s_runtime/rpc/descriptors.py
+GENERATED := docs/events.md docs/asyncapi.json docs/settings.md docs/so1s-yaml.md docs/schemas deploy/chart/values.schema.json tests/contracts/schemas deploy/rules runtime/so1s_runtime/rpc/descriptors.py
 # The interpreter that is here is used; none is downloaded.
 export UV_PYTHON_DOWNLOADS := never
 # Hard links fail between file systems and then print a warning for each package.

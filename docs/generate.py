@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Write what is generated from the code.
 
-Golden schemas; docs/events.md, asyncapi.json and settings.md; the names of settings in the chart's schema.
+Golden schemas; docs/events.md, asyncapi.json and settings.md; so1s-yaml.md and the schema of that file; the
+names of settings in the chart's schema.
 
 Refuses a breaking change of an event; `--accept-breaking` is for events that nobody uses yet.
 """
@@ -14,6 +15,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from so1s.contracts import modelfile
 from so1s.contracts.asyncapi import Service, document
 from so1s.contracts.examples import EXAMPLES
 from so1s.contracts.golden import breaking, changes, text, write
@@ -63,6 +65,8 @@ def main() -> int:
     (ROOT / "docs/asyncapi.json").write_text(text(document(events, EXAMPLES, services)))
     names = [each.name for each in services]
     (ROOT / "docs/settings.md").write_text(settings(names))
+    (ROOT / "docs/so1s-yaml.md").write_text(modelfile.page())
+    (ROOT / "docs/schemas/so1s.yaml.json").write_text(text(modelfile.schema()))
     values = ROOT / "deploy/chart/values.schema.json"
     values.write_text(json.dumps(named(json.loads(values.read_text()), names), indent=2) + "\n")
     return 0

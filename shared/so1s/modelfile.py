@@ -17,6 +17,7 @@ model or version, so that the same directory can be published as any.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
@@ -25,7 +26,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from so1s.errors import InvalidInput
 from so1s.events import AlertRule, DeployOptions, Signature, Value
-from so1s.events.model import Format, Optimization
+from so1s.events.model import CODE, COMPILABLE, Format, Optimization
 from so1s.modelfile_tensors import DeclaredTensor
 from so1s.requirements import Requirements
 
@@ -40,7 +41,17 @@ def _inner(path: str) -> str:
     return str(pure)
 
 
-InnerPath = Annotated[str, AfterValidator(_inner)]
+InnerPath = Annotated[str, AfterValidator(_inner), Field(json_schema_extra={"pattern": r"^[^/\\][^\\]*$"})]
+
+
+def _distinct(declared: list[DeclaredTensor]) -> list[DeclaredTensor]:
+    names = [name for each in declared for name in (each.name, *(column.name for column in each.columns))]
+    if len(set(names)) < len(names):
+        raise ValueError("allowed: distinct names, those of columns included")
+    return declared
+
+
+Declared = Annotated[list[DeclaredTensor], Field(min_length=1), AfterValidator(_distinct)]
 
 
 def _packages(lines: list[str]) -> list[str]:
@@ -51,28 +62,61 @@ def _packages(lines: list[str]) -> list[str]:
     return lines
 
 
-class ModelFile(Value):
-    """A checked `so1s.yaml`."""
+Packages = Annotated[list[str], AfterValidator(_packages)]
 
-    model_config = ConfigDict(serialize_by_alias=True)
+
+DECLARED: tuple[Format, ...] = ("python", "torchscript")
+"""The formats of models that cannot be asked what goes in and out."""
+
+FORMATS = "x-so1s-formats"
+"""The keyword of a field's schema that tells for which formats it is."""
+
+
+def _for(formats: Sequence[Format], *, must: bool = False) -> Any:
+    said = ", ".join(formats)
+    return Field(json_schema_extra={FORMATS: f"all; **required** of {said}" if must else said})
+
+
+def _both_or_neither(schema: dict[str, Any]) -> None:
+    """What `ModelFile.parse` asks of inputs and outputs, for those who read the schema."""
+
+    def with_the_other(one: str, other: str) -> dict[str, Any]:
+        is_said = {one: {"type": "array"}}
+        return {
+            "if": {"required": [one], "properties": is_said},
+            "then": {"required": [other], "properties": {other: {"type": "array"}}},
+        }
+
+    schema["allOf"] = [with_the_other("inputs", "outputs"), with_the_other("outputs", "inputs")]
+
+
+class ModelFile(Value):
+    """What a model's author says of it, in a file beside the model."""
+
+    model_config = ConfigDict(serialize_by_alias=True, title=FILE_NAME, json_schema_extra=_both_or_neither)
 
     schema_version: Literal["so1s/v1"] = Field(alias="schema")
+    """The version of these fields."""
     format: Format | None = None
     """Recognised from the bytes where it is absent."""
     file: InnerPath | None = None
-    """The model; needed only where several files could be it."""
-    inputs: Annotated[list[DeclaredTensor], Field(min_length=1)] | None = None
-    outputs: Annotated[list[DeclaredTensor], Field(min_length=1)] | None = None
+    """The model, a path within this directory; needed only where several files could be it."""
+    inputs: Annotated[Declared | None, _for(DECLARED, must=True)] = None
+    """What the model takes; without inputs and outputs it is asked, and with one of them the other is due."""
+    outputs: Annotated[Declared | None, _for(DECLARED, must=True)] = None
+    """What the model answers."""
     sample: InnerPath | None = None
     """A body of `POST /predict`, JSON unless its name tells of another type: for the warm-up call, and for
     `so1s predict --sample`."""
-    requirements: Annotated[list[str], AfterValidator(_packages)] | None = None
-    """The packages that user code needs, in place of a `requirements.txt` beside it."""
-    optimize: Optimization | None = None
-    """`onnx` compiles the model while its image is built, and leaves its library out of that."""
+    requirements: Annotated[Packages | None, _for(CODE)] = None
+    """The packages that the author's code needs, in place of a `requirements.txt` beside it."""
+    optimize: Annotated[Optimization | None, _for(COMPILABLE)] = None
+    """`onnx` compiles the model while its image is built, and leaves its library out of that; `none` is for
+    every format, and what happens where nothing is said."""
     deploy: DeployOptions = DeployOptions()
-    """What the event does not say."""
+    """What shall become of the image, as far as the event does not say it."""
     alerts: list[AlertRule] = []
+    """When its author wants to be told, where the event does not say it."""
 
     @property
     def signature(self) -> Signature | None:

@@ -12,10 +12,11 @@ import math
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from so1s.errors import Problem, shown
 from so1s.events import Tensor
+from so1s.events.workload import Column
 
 Dtype = Literal[
     "bool",
@@ -50,8 +51,59 @@ _TABLES = ("dataframe", "series")
 _IMAGE_RANKS = (3, 4)
 _PIXEL_AXES = 3
 _CHANNELS = (-1, 1, 3, 4)
-_DTYPES = ", ".join(get_args(Dtype))
 _NULLABLE = ("float16", "float32", "float64", "string")
+
+
+def _some(length: int) -> int:
+    if length == 0:
+        raise ValueError("allowed: a length of at least 1, or -1 for any")
+    return length
+
+
+Length = Annotated[int, Field(ge=-1, json_schema_extra={"not": {"const": 0}}), AfterValidator(_some)]
+"""Of an axis: -1 is any."""
+
+
+class DeclaredColumn(Column):
+    """A column of a dataframe as the file declares it."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """The column's name; callers may give columns in any order."""
+    dtype: Dtype
+    """Of its values, as NumPy calls it, or `string`."""
+
+
+def _as_its_type_says(schema: dict[str, Any]) -> None:
+    """What `DeclaredTensor` asks of each type, for those who read its schema."""
+
+    def fields_of(types: Iterable[str], then: dict[str, Any]) -> dict[str, Any]:
+        """Rules for the inputs and outputs of some types; of `numpy` where nothing is said, too."""
+        is_said = {} if "numpy" in types else {"required": ["type"]}
+        return {"if": {"properties": {"type": {"enum": [*types]}}} | is_said, "then": then}
+
+    def only_of(types: Iterable[str], field: str, absent: Any) -> dict[str, Any]:
+        others = [each for each in get_args(Type) if each not in types]
+        return fields_of(others, {"properties": {field: absent}})
+
+    schema["required"] = ["name"]
+    schema["allOf"] = [
+        fields_of(["numpy"], {"required": ["dtype", "shape"]}),
+        fields_of(["series"], {"required": ["dtype"]}),
+        fields_of(["dataframe"], {"required": ["columns"], "properties": {"columns": {"minItems": 1}}}),
+        fields_of(_VALUES, {"properties": {"dtype": {"const": "string"}, "shape": {"maxItems": 1}}}),
+        fields_of(
+            ["image"],
+            {
+                "properties": {
+                    "dtype": {"const": "uint8"},
+                    "shape": {"minItems": min(_IMAGE_RANKS), "maxItems": max(_IMAGE_RANKS)},
+                }
+            },
+        ),
+        only_of(["dataframe"], "columns", {"maxItems": 0}),
+        only_of(["series"], "nullable", {"const": False}),
+        only_of(_BOUNDED, "max_bytes", {"type": "null"}),
+    ]
 
 
 class DeclaredTensor(Tensor):
@@ -61,9 +113,23 @@ class DeclaredTensor(Tensor):
     dataframe has columns instead of both; a series has a dtype; an image has a shape.
     """
 
+    model_config = ConfigDict(json_schema_extra=_as_its_type_says)
+
     name: Annotated[str, Field(min_length=1)]
+    """Its name in the body of a request or an answer."""
     dtype: Dtype
+    """Of an array's or a series' values, as NumPy calls it, or `string`."""
+    shape: list[Length]
+    """-1 is any length; the first axis is the batch. A text, JSON value or file without one is one alone, and
+    `[-1]` is several; an image without one is `[-1, -1, 3]`; a dataframe and a series have none."""
     type: Type = "numpy"
+    """An array, a text, any JSON value, bytes, pixels, rows of named columns, or one column."""
+    columns: list[DeclaredColumn] = []  # ty: ignore[incompatible-attribute-override] - values are frozen
+    """Of a dataframe alone, in its order."""
+    nullable: bool = False
+    """Of a series of floats or strings alone: whether a value may be missing."""
+    max_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Of one text, JSON value, file or image; without it, the server's limit on bodies alone holds."""
 
     @model_validator(mode="before")
     @classmethod
@@ -91,15 +157,10 @@ class DeclaredTensor(Tensor):
             raise ValueError("allowed: columns of a dataframe, at least one: [{name: a, dtype: float64}]")
         if self.type in _TABLES and self.shape != ([-1, len(self.columns)] if self.columns else [-1]):
             raise ValueError(f"allowed: a {self.type} without shape")
-        names = [column.name for column in self.columns]
-        if len({*names, self.name}) <= len(names) and self.columns:
-            raise ValueError("allowed: columns with distinct names, other than the dataframe's")
         if self.type != "series" and self.nullable:
             raise ValueError("allowed: nullable of a series, or of a column")
         _require_nullable(self.dtype, nullable=self.nullable)
         for column in self.columns:
-            if column.dtype not in get_args(Dtype):
-                raise ValueError(f"column {column.name!r} has dtype {column.dtype!r}; allowed: {_DTYPES}")
             _require_nullable(column.dtype, nullable=column.nullable)
 
 
@@ -120,15 +181,16 @@ def oversize(inputs: Iterable[DeclaredTensor], most_bytes: int) -> Problem | Non
 
 
 def _implied(said: dict[str, Any]) -> dict[str, Any]:
-    columns = said.get("columns")
-    if said.get("type") in _VALUES:
+    of, columns = said.get("type"), said.get("columns")
+    if of in _VALUES:
         return {"dtype": "string", "shape": []}
-    if said.get("type") == "dataframe":
-        return {"dtype": "string", "shape": [-1, len(columns) if isinstance(columns, list) else 0]}
-    return _IMPLIED.get(said.get("type"), {})
+    if of == "dataframe":
+        width = len(columns) if isinstance(columns, list) and columns else -1
+        return {"dtype": "string", "shape": [-1, width]}
+    return _IMPLIED.get(of, {}) if isinstance(of, str) else {}
 
 
-_IMPLIED: dict[Any, dict[str, Any]] = {
+_IMPLIED: dict[str, dict[str, Any]] = {
     "image": {"dtype": "uint8", "shape": [-1, -1, 3]},
     "series": {"shape": [-1]},
 }

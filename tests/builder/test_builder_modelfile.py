@@ -75,11 +75,12 @@ TENSORS = st.lists(
         {
             "name": st.text(min_size=1, max_size=5),
             "dtype": st.sampled_from(["float32", "int64", "string"]),
-            "shape": st.lists(st.integers(-1, 9), max_size=3),
+            "shape": st.lists(st.just(-1) | st.integers(1, 9), max_size=3),
         }
     ),
     min_size=1,
     max_size=3,
+    unique_by=lambda each: each["name"],
 )
 
 
@@ -113,6 +114,7 @@ def test_a_text_and_a_file_need_no_dtype_and_no_shape():
 @pytest.mark.parametrize(
     ("declared", "problem"),
     [
+        ("{name: a, type: [text]}", r"inputs.0.type: \['text'\]"),
         ("{name: a, type: fiel}", "should be 'numpy', 'json', 'text'"),
         (
             "{name: a, type: text, shape: [2, 2]}",
@@ -123,7 +125,9 @@ def test_a_text_and_a_file_need_no_dtype_and_no_shape():
         ("{name: a, type: image, dtype: float32}", "allowed: an image of"),
         ("{name: a, type: dataframe}", "allowed: columns of a dataframe, at least one"),
         ("{name: a, type: dataframe, columns: [{name: a, dtype: int8}]}", "distinct names"),
-        ("{name: a, type: dataframe, columns: [{name: b, dtype: int}]}", "column 'b' has dtype 'int'"),
+        ("{name: a, type: dataframe, columns: [{name: b, dtype: int}]}", "inputs.0.columns.0.dtype: 'int'"),
+        ("{name: a, dtype: int8, shape: [0]}", "allowed: a length of at least 1, or -1 for any"),
+        ("{name: a, type: text}, {name: a, type: text}", "allowed: distinct names"),
         ("{name: a, type: series, dtype: int8, nullable: true}", "allowed: nullable of float16"),
         (
             "{name: a, dtype: int8, shape: [-1], max_bytes: 3}",

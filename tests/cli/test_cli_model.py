@@ -90,6 +90,12 @@ def test_check_fails_with_the_field_at_fault(so1s, out, text, message):
     assert message in result.err
 
 
+def test_schema_prints_what_editors_check_a_description_by(so1s):
+    found = so1s("model", "schema").json
+    assert found["$schema"].startswith("https://json-schema.org/")
+    assert {"format", "inputs", "deploy"} <= found["properties"].keys()
+
+
 def test_check_of_an_undescribed_model_says_what_to_do(so1s, out):
     result = so1s("model", "check", "out")
     assert result.code == 1

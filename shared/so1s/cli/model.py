@@ -10,7 +10,8 @@ import typer
 from rich.text import Text
 
 from so1s import modelcheck, prepared, requirements
-from so1s.cli.terminal import terminal
+from so1s.cli.terminal import print_json, terminal
+from so1s.contracts import modelfile
 from so1s.errors import InvalidInput, So1sError
 from so1s.events.model import CODE, Format
 from so1s.modelfile import FILE_NAME, ModelFile
@@ -65,6 +66,12 @@ def check(
     if imported := modelcheck.unnamed_imports(path, described):
         there = f"no {requirements.FILE_NAME} names what it needs beside NumPy"
         screen.note(f"{prepared.FILE_NAME} imports {', '.join(imported)}, and {there}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of so1s.yaml, by which an editor completes and checks it."""
+    print_json(modelfile.schema())
 
 
 def checked(path: Path) -> ModelFile:

@@ -6,6 +6,7 @@ from typing import Any
 
 from so1s.events.event import Event
 
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TRAVELS = "x-so1s"
 """The keyword that names type, topic, partitions, retention and key beside the schema."""
 
@@ -13,7 +14,7 @@ TRAVELS = "x-so1s"
 def contract(event: type[Event]) -> dict[str, Any]:
     """The JSON schema (2020-12) of an event's data, with where it travels."""
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": DRAFT,
         TRAVELS: {
             "type": event.type,
             "topic": event.topic.name,
