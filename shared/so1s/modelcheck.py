@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import json
 import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from so1s import prepared, requirements
+from so1s import prepared, requirements, sample
 from so1s.errors import InvalidInput, Problem, shown
 from so1s.events.model import CODE, COMPILABLE, Format, Optimization
 from so1s.modelfile import FILE_NAME, ModelFile
@@ -119,13 +118,13 @@ def _format(directory: Path, described: ModelFile, said: Format | None) -> list[
 
 
 def _sample(directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:
-    sample = described.sample or ""
-    if not sample.endswith(".json") or not (directory / sample).is_file():
+    name = described.sample or ""
+    if not name or not (directory / name).is_file():
         return []
     try:
-        json.loads((directory / sample).read_bytes())
-    except (ValueError, RecursionError) as error:
-        return [Problem(f"{FILE_NAME}: sample", shown(sample), f"allowed: JSON, by its name; {error}")]
+        sample.check(described, name, (directory / name).read_bytes())
+    except sample.Misfit as misfit:
+        return [Problem(f"{FILE_NAME}: sample", shown(name), str(misfit))]
     return []
 
 

@@ -143,6 +143,21 @@ def test_check_notes_inputs_that_are_larger_than_most_builders_take(so1s, out, s
     assert (result.code, said in result.err, "SO1S_MAX_INPUT_BYTES" in result.err) == (0, is_noted, is_noted)
 
 
+def test_check_tells_where_a_sample_does_not_fit_the_declared_inputs(so1s, out):
+    (out / "rows.json").write_text('{"x": [[1, 2], [3, "4"]]}')
+    (out / "so1s.yaml").write_text(
+        "schema: so1s/v1\nsample: rows.json\n"
+        "inputs: [{name: x, dtype: float32, shape: [-1, 2]}]\n"
+        "outputs: [{name: label, dtype: int64, shape: [-1]}]\n"
+    )
+    result = so1s("model", "check", "out")
+    assert result.code == 1
+    assert (
+        "so1s.yaml: sample: 'rows.json' is not allowed; allowed: x float32[-1,2]; "
+        "input 'x' at [1, 1] has a string where a number belongs"
+    ) in result.err
+
+
 def test_check_notes_requirements_that_nobody_reads(so1s, out):
     so1s("model", "init", "out")
     (out / "requirements.txt").write_text("scikit-learn==1.5.0")

@@ -7,8 +7,6 @@ import sys
 import pytest
 
 from so1s import publish_model
-from so1s.cli import bodies
-from so1s_runtime.iotypes import media
 
 ROWS = '{"x": [[1.5, 2.5]]}'
 
@@ -229,7 +227,3 @@ def test_with_a_token_alone_the_example_of_the_models_page_is_sent(so1s, gateway
 def test_a_prediction_is_one_request_to_the_gateway(so1s, gateway):
     so1s("predict", "fraud", "--data", ROWS)
     assert [path for path, _, _ in gateway.asked] == ["/predict"]
-
-
-def test_the_command_line_and_the_server_know_the_same_suffixes():
-    assert bodies._OF_SUFFIX == media._OF_SUFFIX

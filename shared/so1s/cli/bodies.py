@@ -6,31 +6,10 @@ import json
 import shlex
 import sys
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from so1s.content_types import JSON, content_type_of
 from so1s.errors import InvalidInput
-
-JSON = "application/json"
-
-_OF_SUFFIX = {
-    ".json": JSON,
-    ".txt": "text/plain",
-    ".csv": "text/csv",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".gif": "image/gif",
-    ".webp": "image/webp",
-    ".bmp": "image/bmp",
-    ".tif": "image/tiff",
-    ".tiff": "image/tiff",
-}
-"""The content types that the inference server reads, by the suffixes of files; it has the same table."""
-
-
-def content_type_of(name: str) -> str:
-    """What the name of a file tells."""
-    return _OF_SUFFIX.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
 
 
 @dataclass(frozen=True)

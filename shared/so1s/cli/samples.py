@@ -13,8 +13,9 @@ import httpx
 from so1s.broker.reader import Reader, decoded
 from so1s.cli import api
 from so1s.cli.ask import run
-from so1s.cli.bodies import JSON, Body, content_type_of
+from so1s.cli.bodies import Body
 from so1s.cli.reach import NotWithToken
+from so1s.content_types import JSON, content_type_of
 from so1s.errors import InvalidInput, So1sError
 from so1s.events import ModelUploaded
 from so1s.modelfile import FILE_NAME, ModelFile

@@ -38,8 +38,10 @@ $ head -1 so1s.yaml
 ```
 
 The schema sees each field by itself, and what a type of input asks for; what it takes, the check may still
-refuse. [models.md](models.md) tells how types are sent and answered, and what each format needs. This page
-and the schema are generated from the class that reads the file.
+refuse. The check also holds the sample against the inputs, as a server does a request: names, types, lengths
+and ranges, with the place of what is wrong; images are not unpacked. [models.md](models.md) tells how types
+are sent and answered, and what each format needs. This page and the schema are generated from the class that
+reads the file.
 """
 
 _SECTIONS = {
