@@ -7,8 +7,10 @@ import time
 import structlog
 
 from services.console import audit, chains, standing
+from services.console.adapters.builds_http import HttpBuilds
 from services.console.adapters.uploads_directory import DirectoryUploads
 from services.console.api import artifacts, events, parts, token, versions
+from services.console.api import builds as builds_api
 from services.console.api import chains as chains_api
 from services.console.api import drops as drops_api
 from services.console.api import status as status_api
@@ -64,6 +66,7 @@ def build(settings: Settings) -> Service:
             *(parts.routes(door, store, settings, in_parts) if in_parts else ()),
             *versions.routes(door, store),
             *token.routes(door),
+            *builds_api.routes(door, HttpBuilds(settings.builder_url) if settings.builder_url else None),
             *drops_api.routes(door, store),
             *status_api.routes(door, store),
         ],

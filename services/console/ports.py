@@ -1,13 +1,14 @@
-"""What the console asks of the place where artifacts are kept."""
+"""What the console asks of the place where artifacts are kept, and of a builder."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
-from typing import Protocol
+from collections.abc import AsyncIterable, Mapping
+from typing import Any, Protocol
 
 from services.console.domain.drops import Base, Object
 from services.console.domain.parts import Begun, PartsAsked
 from services.console.domain.upload import Offer, Put, Upload
+from so1s.errors import So1sError
 
 
 class Uploads(Protocol):
@@ -67,6 +68,44 @@ class Receiver(Protocol):
 
         Raises:
             InvalidInput: they are more than was said, or others.
+        """
+        ...
+
+
+class NotTold(So1sError):
+    """A builder knows no such build, or keeps its log no more; `status` is that of HTTP."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class Builds(Protocol):
+    """What a builder tells of the builds of an account."""
+
+    async def of_account(self, account: str, chosen: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Its builds, the newest first; `chosen` are a `model` and a `state`, where these are said.
+
+        Raises:
+            Unreachable: the builder does not answer.
+        """
+        ...
+
+    async def log(self, account: str, model: str, version: str) -> str:
+        """The log of a version's present build.
+
+        Raises:
+            NotTold: there is none.
+            Unreachable: the builder does not answer.
+        """
+        ...
+
+    async def lines(self, account: str, model: str, version: str, after: int) -> dict[str, Any]:
+        """The `build` itself, and the `lines` of its log but for so many first ones.
+
+        Raises:
+            NotTold: there is none.
+            Unreachable: the builder does not answer.
         """
         ...
 

@@ -52,6 +52,9 @@ class Settings(UploadSettings):
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - whoever owns state needs one
     """An SQLAlchemy URL; it holds the tokens."""
+    builder_url: Annotated[str, Field(pattern=r"^https?://[^/]")] | None = None
+    """Of a builder's API, such as `http://so1s-builder:8000`, for builds and logs of a token's account; these
+    are not told without it. The chart says the release's own."""
     drops: Annotated[str, AfterValidator(_bucket)] | None = None
     """`s3://BUCKET/PREFIX/`, below which pipelines drop ACCOUNT/MODEL/VERSION; builders look there, too.
     Nothing is watched by default."""

@@ -31,6 +31,16 @@ def console(broker, tmp_path_factory):
 
 
 @pytest.fixture
+def beside_builder(broker, tmp_path, http):
+    """The same of a console that is told of a builder: what `http` plays."""
+    console = Console(broker, tmp_path, http.url)
+    with LoopThread() as thread:
+        thread.run(console.start())
+        yield console.url, thread.run(console.token("read")).get_secret_value()
+        thread.run(console.stop())
+
+
+@pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in ("KAFKA", "URL", "TOKEN", "ACCOUNT"):
@@ -166,6 +176,60 @@ async def test_a_rollback_needs_a_token_alone(login, so1s, answering, console, n
     async with answering(events.DeploymentRollbackRequested, lambda _: [played.ready(name, revision=2)]):
         result = await asyncio.to_thread(so1s, "rollback", name)
     assert (result.code, result.out) == (0, f"{name} revision 2: 1 ready, {name}@3\n"), result.err
+
+
+BUILD = {
+    "account": "risk",
+    "model": "fraud",
+    "version": "3",
+    "number": 1,
+    "state": "failed",
+    "priority": "normal",
+    "reason": "format",
+    "message": "no file is a model",
+    "queued_at": "2029-12-31T23:59:00Z",
+    "finished_at": "2029-12-31T23:59:59Z",
+    "waits_for": None,
+}
+
+
+def test_builds_of_the_tokens_account_are_listed(login, so1s, beside_builder, http):
+    http.answers["/v1/builds"] = {"builds": [BUILD]}
+    login(*beside_builder)
+    result = so1s("build", "list", "--state", "failed")
+    assert result.code == 0, result.err
+    assert "no file is a model" in result.out
+    assert sorted(http.asked[-1][0].partition("?")[2].split("&")) == ["account=risk", "state=failed"]
+    assert "authorization" not in http.asked[-1][1]  # the token is the console's alone
+
+
+def test_why_a_build_failed_is_told_by_its_log(login, so1s, beside_builder, http):
+    http.answers["/v1/builds/risk/fraud/3/log"] = "fetch: started\nfailed: no file is a model\n"
+    http.answers["/v1/builds/risk/fraud/3/log/lines"] = {
+        "build": BUILD,
+        "lines": ["failed: no file is a model"],
+    }
+    login(*beside_builder)
+    assert so1s("build", "logs", "fraud@3").lines == ["fetch: started", "failed: no file is a model"]
+    result = so1s("build", "logs", "fraud@3", "-f")
+    assert (result.code, result.lines) == (1, ["failed: no file is a model"])
+    assert "fraud@3 was not built: format: no file is a model" in result.err
+
+
+def test_builds_of_another_account_are_not_told(login, so1s, beside_builder, http):
+    login(*beside_builder)
+    for command in (("list",), ("logs", "fraud@3"), ("logs", "-f", "fraud@3")):
+        result = so1s("build", *command, "--account", "shop")
+        assert result.code == 2
+        assert "account: 'shop' is not allowed; allowed: 'risk', the account of this token" in result.err
+    assert http.asked == []
+
+
+def test_a_console_that_is_told_of_no_builder_says_so(login, so1s, console):
+    login(*console)
+    result = so1s("build", "list")
+    assert result.code == 1
+    assert "its operator says one as SO1S_BUILDER_URL" in result.err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """A console over HTTP, on a real store."""
 
-import asyncio
 import hashlib
 import json
 import uuid
@@ -9,15 +8,15 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvicorn
 from sqlalchemy import select
 
 from services.console import tokens
 from services.console.app import build
 from services.console.domain.scopes import Scope
 from services.console.settings import Settings
-from so1s.service import SERVER_OPTIONS, Service
+from so1s.service import Service
 from so1s.store.tables import outbox
+from tests.console.building import Served, builder_of_two_accounts
 
 MIGRATIONS = "services.console.migrations"
 
@@ -80,6 +79,13 @@ def digest(body: bytes) -> str:
 
 
 @pytest.fixture
+async def builder(tmp_path) -> AsyncIterator[str]:
+    """The URL of a builder, which the console of the same test is told of."""
+    async with builder_of_two_accounts(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
 def settings(tmp_path, request: pytest.FixtureRequest) -> Settings:
     """A laptop's; on PostgreSQL where a test is parametrized with it."""
     url, schema = f"sqlite+aiosqlite:///{tmp_path}/console.db", None
@@ -90,6 +96,7 @@ def settings(tmp_path, request: pytest.FixtureRequest) -> Settings:
         database_url=url,
         database_schema=schema,
         artifacts=f"file://{tmp_path}/artifacts/",
+        builder_url=request.getfixturevalue("builder") if "builder" in request.fixturenames else None,
         instance="console-0",
         http_port=0,
     )
@@ -115,19 +122,13 @@ def serve():
 class Serving:
     def __init__(self, service: Service) -> None:
         self._service = service
-        config = uvicorn.Config(service.app, port=0, lifespan="off", **SERVER_OPTIONS)
-        self._server = uvicorn.Server(config)
+        self._served = Served(service.app)
 
     async def __aenter__(self) -> Asked:
-        self._task = asyncio.create_task(self._server._serve())
-        while not self._server.started:
-            assert not self._task.done()
-            await asyncio.sleep(0.01)
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
+        url = await self._served.__aenter__()
+        self._http = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
         return Asked(self._service, self._http)
 
-    async def __aexit__(self, *_error: object) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._http.aclose()
-        self._server.should_exit = True
-        await self._task
+        await self._served.__aexit__(*error)

@@ -17,9 +17,10 @@ from so1s.service import SERVER_OPTIONS
 class Console:
     """A console that reaches Kafka; its state outlives a stop."""
 
-    def __init__(self, kafka: str, directory: Path) -> None:
+    def __init__(self, kafka: str, directory: Path, builder_url: str | None = None) -> None:
         self._directory = directory
         self._kafka = kafka
+        self._builder_url = builder_url
         self._port = 0
         self.artifacts = f"file://{directory}/artifacts/"
 
@@ -34,6 +35,7 @@ class Console:
                 kafka=self._kafka,
                 database_url=SecretStr(f"sqlite+aiosqlite:///{self._directory}/console.db"),
                 artifacts=self.artifacts,
+                builder_url=self._builder_url,
                 instance="console-0",
             )
         )

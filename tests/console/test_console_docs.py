@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples use curl")
-async def test_the_examples_run_one_after_the_other(console, serve, tmp_path):
+async def test_the_examples_run_one_after_the_other(builder, console, serve, tmp_path):
     script = "set -eu\n" + "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
     token = await console.token("publish")
     async with serve(console.service) as served:

@@ -215,6 +215,16 @@ def test_a_service_that_is_not_enabled_has_no_object(render):
     assert [name for _, name in rendered if "deployer" in name] == []
 
 
+def test_the_console_is_told_of_the_releases_builder_and_of_another_where_that_is_said(render):
+    other = {"services": {"console": {"settings": {"builder_url": "http://builds.example.org"}}}}
+    for more, said in (({}, f"http://{RELEASE}-builder:8000"), (other, "http://builds.example.org")):
+        rendered = render(more)
+        (container,) = pod_of(rendered, "console")["containers"]
+        assert {"name": "SO1S_BUILDER_URL", "value": said} in container["env"]
+    (port,) = rendered["Service", f"{RELEASE}-builder"]["spec"]["ports"]
+    assert port["port"] == 8000
+
+
 def test_only_who_asks_kubernetes_has_a_token_for_it(render):
     rendered = render({})
     tokens = {name: pod_of(rendered, name)["automountServiceAccountToken"] for name in sources.services()}

@@ -10,6 +10,7 @@
 {{- $own := dict "database_schema" (printf "so1s_%s" .name) -}}
 {{- $_ := set $own "namespace_prefix" (printf "%s-account-" .root.Release.Name) -}}
 {{- if eq .name "router" }}{{ $_ := set $own "istio_namespace" .root.Release.Namespace }}{{ end -}}
+{{- if eq .name "console" }}{{ $_ := set $own "builder_url" (printf "http://%s-builder:8000" .root.Release.Name) }}{{ end -}}
 {{- $said := include "so1s.overlaid" (list $own .root.Values.settings .service.settings) | fromJson -}}
 {{- $_ := set $said "http_port" (.service.port | default 8000) -}}
 {{- if not (regexMatch "^[a-z0-9-]{1,20}$" (toString $said.namespace_prefix)) -}}

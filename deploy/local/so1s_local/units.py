@@ -148,7 +148,10 @@ class Plan:
             "deployer": {"unpacked_dir": self.state_dir / "unpacked"},
             "router": gateway,
             "collector": gateway | {"window_seconds": self.settings.window_seconds},
-            "console": {"artifacts": f"file://{self.artifacts}/"},
+            "console": {
+                "artifacts": f"file://{self.artifacts}/",
+                "builder_url": f"http://{self._address('builder')}",
+            },
             "alerter": {
                 "slack_url": f"http://{self._address('slack')}/api/",
                 "slack_token": self._slack_token,

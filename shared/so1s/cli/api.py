@@ -1,4 +1,4 @@
-"""The services' read APIs."""
+"""The services' read APIs; that of the builder by the console, too, for the account of a token."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import httpx
 from so1s.cli.reach import NotWithToken
 from so1s.errors import InvalidInput, So1sError, Unreachable
 from so1s.platform import ClientSettings
+from so1s.ways import http as console
 
 Service = Literal["builder", "deployer", "router", "collector", "billing", "alerter"]
 
@@ -53,15 +54,18 @@ def _ask(
     settings: ClientSettings, service: Service, path: tuple[str, ...], parameters: dict[str, object]
 ) -> httpx.Response:
     url = getattr(settings, f"{service}_url")
+    said = {name: str(value) for name, value in parameters.items() if value is not None}
+    where = "/" + "/".join(quote(part, safe="") for part in path)
+    if not url and settings.url and service == "builder":
+        return console.read(settings, where, said)
     if not url and settings.url:
         raise NotWithToken(settings, f"the {service}", f"SO1S_{service.upper()}_URL")
     if not url:
         allowed = f"allowed: the {service}'s URL; below the directory of `make up` it is known"
         raise InvalidInput.missing(f"SO1S_{service.upper()}_URL", allowed)
-    said = {name: str(value) for name, value in parameters.items() if value is not None}
     try:
         with client(url) as http:
-            answer = http.get("/" + "/".join(quote(part, safe="") for part in path), params=said)
+            answer = http.get(where, params=said)
     except httpx.TransportError as error:
         start = "`make up` starts a platform here; " if is_here(url) else ""
         raise Unreachable(

@@ -13,6 +13,8 @@ WITH_A_TOKEN = (
     "rollback",
     "remove",
     "endpoint remove",
+    "build list",
+    "build logs",
     "build again",
     "build retry",
     "build cancel",

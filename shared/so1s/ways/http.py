@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -196,6 +196,16 @@ def status(settings: ClientSettings) -> dict[str, Any]:
     """
     with httpx.Client(**client_options(settings)) as http:
         return ask(settings, http, "GET", "/v1/status").json()
+
+
+def read(settings: ClientSettings, path: str, parameters: Mapping[str, str]) -> httpx.Response:
+    """What the console answers to a question of its own API.
+
+    Raises:
+        So1sError: see `check`.
+    """
+    with httpx.Client(**client_options(settings)) as http:
+        return ask(settings, http, "GET", path, params=parameters)
 
 
 def ask(settings: ClientSettings, http: httpx.Client, method: str, path: str, **said: Any) -> httpx.Response:
