@@ -9,10 +9,7 @@ from pathlib import Path
 from services.builder.domain.archive import Limits
 from services.builder.domain.compilation import to_compile
 from services.builder.domain.contents import PREPARED, choose_model, require_signature, require_sizes
-from services.builder.domain.detectron2 import PICKLED, is_checkpoint
-from services.builder.domain.directories import MARKERS, recognise_directory
-from services.builder.domain.failure import BuildError
-from services.builder.domain.formats import recognise
+from services.builder.domain.failure import BuildError, Hostile
 from services.builder.domain.options import optimization
 from services.builder.domain.permission import Permissions
 from services.builder.stop import Stop
@@ -21,6 +18,9 @@ from so1s import requirements
 from so1s.errors import InvalidInput
 from so1s.events import ModelUploaded, Signature
 from so1s.events.model import CODE, Compilable, Format
+from so1s.formats.detectron2 import PICKLED, is_checkpoint
+from so1s.formats.files import recognise_all
+from so1s.formats.zips import Oversized
 from so1s.links import link
 from so1s.modelfile import FILE_NAME, MAX_BYTES, ModelFile
 from so1s.requirements import Requirements
@@ -69,9 +69,7 @@ def read_contents(
     described = _described(files)
     said_format = uploaded.format or (described.format if described else None)
     said_file = described.file if described else None
-    recognised = {
-        str(path.relative_to(files)): _recognised(path) for path in files.rglob("*") if path.is_file()
-    }
+    recognised = _recognised(files)
     detectron2 = {path for path, found in recognised.items() if _is_detectron2(files / path, found)}
     file, model_format = choose_model(
         recognised, said_file=said_file, said_format=said_format, detectron2=detectron2
@@ -184,13 +182,11 @@ def _described(files: Path) -> ModelFile | None:
         raise BuildError("format", f"{FILE_NAME}: {error}") from error
 
 
-def _recognised(path: Path) -> Format | None:
-    with path.open("rb") as file:
-        if path.name in MARKERS:
-            beside = {each.name for each in path.parent.iterdir()}
-            if found := recognise_directory(path.name, file, beside):
-                return found
-        return recognise(file)
+def _recognised(files: Path) -> dict[str, Format | None]:
+    try:
+        return recognise_all(files)
+    except Oversized as error:
+        raise Hostile(str(error)) from error
 
 
 def _is_detectron2(path: Path, recognised: Format | None) -> bool:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from services.builder.domain import directories
 from services.builder.stop import Stop
 from so1s.events.model import Format
+from so1s.formats import directories
 
 _CHUNK_BYTES = 1024 * 1024
 

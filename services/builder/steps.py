@@ -33,7 +33,6 @@ from services.builder.domain.made import Made, Source
 from services.builder.domain.options import gpus, idle_gpus
 from services.builder.domain.permission import Permissions, warnings
 from services.builder.domain.releases import warnings_of
-from services.builder.domain.zips import sklearn_that_saved
 from services.builder.hashes import sha256_of, sha256_of_model
 from services.builder.layers import pack
 from services.builder.locks import compiling, libraries_of, needs, shipped
@@ -52,6 +51,7 @@ from so1s.events import Image, Signature, Tensor
 from so1s.events.build import Step
 from so1s.events.event import MAX_EVENT_BYTES
 from so1s.events.model import Compilable, Format
+from so1s.formats.zips import sklearn_that_saved
 from so1s.modelfile import ModelFile
 
 Report = Callable[[Step, str, float], Awaitable[None]]

@@ -13,15 +13,16 @@ import zstandard
 
 from services.builder.domain.archive import Budget, Kind, Limits, inner_path, require_plain, same_name
 from services.builder.domain.failure import BuildError, Hostile
-from services.builder.domain.zips import (
+from services.builder.layers import CHUNK_BYTES
+from services.builder.stop import Stop
+from so1s.formats.zips import (
     BROKEN,
     LARGEST_READ_BYTES,
     Capped,
+    Oversized,
     recognise_zip,
     require_sound_machine,
 )
-from services.builder.layers import CHUNK_BYTES
-from services.builder.stop import Stop
 
 ArchiveKind = Literal["tar", "tar.gz", "tar.zst", "zip"]
 
@@ -46,7 +47,10 @@ def archive_kind(path: Path) -> ArchiveKind | None:
         if head[_TAR_MAGIC_AT:] == b"ustar":
             return "tar"
         kind = next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), None)
-        return None if kind == "zip" and recognise_zip(file) else kind
+        try:
+            return None if kind == "zip" and recognise_zip(file) else kind
+        except Oversized as error:
+            raise Hostile(str(error)) from error
 
 
 def unpack(stop: Stop, path: Path, kind: ArchiveKind, into: Path, limits: Limits) -> None:
@@ -66,6 +70,8 @@ def unpack(stop: Stop, path: Path, kind: ArchiveKind, into: Path, limits: Limits
                 _unpack_tar(stop, _plain(file, kind), into, budget, file)
     except RecursionError as error:  # tarfile reads header after header by recursion
         raise Hostile("the archive nests headers without end") from error
+    except Oversized as error:
+        raise Hostile(str(error)) from error
     except _BROKEN as error:
         require_sound_machine(error)
         raise BuildError("artifact", f"{path.name} is no whole {kind} archive: {error}") from error

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import ast
 import sys
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from so1s import prepared, requirements, sample
 from so1s.errors import InvalidInput, Problem, shown
 from so1s.events.model import CODE, COMPILABLE, Format, Optimization
-from so1s.modelfile import FILE_NAME, ModelFile
+from so1s.formats.files import recognise_file
+from so1s.formats.unserved import way_out
+from so1s.formats.zips import Oversized
+from so1s.modelfile import DECLARED, FILE_NAME, ModelFile
 from so1s.modelfile_tensors import INPUT_BYTES, MOST_INPUT_BYTES, DeclaredTensor, oversize
 from so1s.requirements import Requirements
 
 EXAMPLE = """\
 inputs:  [{name: x, dtype: float64, shape: [-1, 4]}]
 outputs: [{name: score, dtype: float64, shape: [-1]}]"""
-
-_ARCHIVES: dict[Format, str] = {"skops": ".skops", "keras": ".keras", "torch": ".pt2", "torchscript": ".pt"}
-"""Formats that are zip archives, with the name that their library gives them."""
-_TOLD: dict[str, Format] = {".skops": "skops", ".keras": "keras"}
-"""Names that nobody gives to another kind of archive; else the builder judges by content alone."""
 
 
 def check(
@@ -42,10 +40,11 @@ def check(
     described = ModelFile.parse((directory / FILE_NAME).read_bytes())
     if optimize:
         described = described.model_copy(update={"optimize": optimize})
-    model_format = said_format or described.format or _of_the_name(directory, described)
+    model_format = said_format or described.format or _told(directory, described)
     rules: list[Callable[[Path, ModelFile, Format | None], list[Problem]]] = [
         _files,
         _format,
+        _declared,
         _sample,
         _sizes,
         _options,
@@ -82,39 +81,52 @@ def _imported(node: ast.stmt) -> list[str]:
     return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
 
 
-def _of_the_name(directory: Path, described: ModelFile) -> Format | None:
+def _told(directory: Path, described: ModelFile) -> Format | None:
     """As the builder tells it: `prepared.py` is the model, unless another file is said."""
     if described.file in {None, prepared.FILE_NAME}:
         return "python" if (directory / prepared.FILE_NAME).is_file() else None
-    return _of_the_archive(directory / described.file)
+    file = directory / described.file
+    return _recognised(file) if file.is_file() else None
 
 
-def _of_the_archive(file: Path) -> Format | None:
-    told = _TOLD.get(file.suffix)
-    return told if told and file.is_file() and zipfile.is_zipfile(file) else None
+def _recognised(file: Path) -> Format | None:
+    try:
+        return recognise_file(file)
+    except Oversized:
+        return None
 
 
-def _files(directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
+def _files(directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:
     named = {"file": described.file, "sample": described.sample}
-    missing = [
+    return [
         Problem(f"{FILE_NAME}: {field}", shown(name), f"there is no such file beside {FILE_NAME}")
         for field, name in named.items()
         if name and not (directory / name).exists()
     ]
-    file = directory / (described.file or "")
-    is_named_so = said is not None and file.suffix == _ARCHIVES.get(said)
-    if is_named_so and file.is_file() and not zipfile.is_zipfile(file):
-        allowed = f"allowed: an archive, as a model of {said} is"
-        missing.append(Problem(f"{FILE_NAME}: file", shown(described.file), allowed))
-    return missing
 
 
 def _format(directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
-    """An archive whose name tells a format, and another format that is said."""
-    told = _of_the_archive(directory / (described.file or ""))
-    if told in {None, said}:
+    """A file that is named as the model, and is none, or one of another format than is said."""
+    name = described.file
+    if name is None or not (directory / name).is_file():
         return []
-    return [Problem("format", shown(said), f"allowed: {told}, which {described.file} is")]
+    told = _told(directory, described)
+    if told is None:
+        way = way_out([name])
+        allowed = f"allowed: a whole model of {', '.join(get_args(Format))}{f'; {way}' if way else ''}"
+        return [Problem(f"{FILE_NAME}: file", shown(name), allowed)]
+    return [] if told == said else [Problem("format", shown(said), f"allowed: {told}, which {name} is")]
+
+
+def _declared(_directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
+    """What a model that cannot be asked needs."""
+    if said not in DECLARED or described.signature:
+        return []
+    why = {
+        "python": "as code cannot be asked what goes in and out",
+        "torchscript": "as TorchScript keeps neither types nor shapes, by the names of forward's arguments",
+    }[said]
+    return [Problem(f"{FILE_NAME}: inputs, outputs", "nothing", f"allowed: both, {why}; such as:\n{EXAMPLE}")]
 
 
 def _sample(directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:
@@ -159,9 +171,6 @@ def _code(directory: Path, described: ModelFile, _format: Format | None) -> list
     if not code.is_file():
         return [Problem(str(code), "nothing", f"the format python is a {prepared.FILE_NAME}")]
     problems = []
-    if described.signature is None:
-        allowed = f"as code cannot be asked what goes in and out; such as:\n{EXAMPLE}"
-        problems.append(Problem(f"{FILE_NAME}: inputs, outputs", "nothing", allowed))
     if described.requirements and packages.exists():
         allowed = f"allowed: {requirements.FILE_NAME} or these, one of them"
         problems.append(Problem(f"{FILE_NAME}: requirements", shown(described.requirements), allowed))

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from services.builder.domain.archive import Budget, inner_path
 from services.builder.domain.contents import choose_model
 from services.builder.domain.failure import BuildError, Hostile
-from services.builder.domain.formats import is_onnx, recognise
 from services.builder.domain.image import Base, Layer, configuration, python_abi
 from services.builder.domain.location import locate
 from services.builder.domain.options import merge
@@ -17,6 +16,7 @@ from services.builder.domain.queue import Turn, choose, place
 from services.builder.domain.reference import Reference
 from services.builder.domain.version import Bound, conflict
 from so1s.events import AlertRule, Artifact, DeployOptions, ModelUploaded, ResourceOptions, ScalingOptions
+from so1s.formats.content import is_onnx, recognise
 from so1s.modelfile import ModelFile
 
 

@@ -8,7 +8,7 @@ import xgboost
 
 from services.builder.domain.contents import choose_model
 from services.builder.domain.failure import BuildError
-from services.builder.domain.formats import recognise
+from so1s.formats.content import recognise
 from tests.builder.conftest import ROWS
 
 CLASSES = (ROWS[:, 0] > 0).astype(int)

@@ -12,10 +12,12 @@ from services.builder.contents import read_contents
 from services.builder.domain.archive import Limits
 from services.builder.domain.contents import choose_model
 from services.builder.domain.failure import BuildError, Hostile
-from services.builder.domain.formats import recognise
 from services.builder.domain.permission import Permissions
 from services.builder.stop import Stop
+from services.builder.unpack import archive_kind
 from so1s.events import Artifact, ModelUploaded
+from so1s.formats.content import recognise
+from so1s.formats.zips import Oversized
 
 LIMITS = Limits(artifact_bytes=2**30, unpacked_bytes=2**30, files=1000, ratio=200)
 SAVED_MODEL = b"\x08\x01\x12\x03abc"  # schema version 1, and a graph of three bytes
@@ -73,7 +75,7 @@ def test_metadata_of_another_tool_make_no_keras_file():
 
 
 def test_an_archive_whose_directory_fills_the_memory_is_refused():
-    with pytest.raises(Hostile, match="directory is too large"):
+    with pytest.raises(Oversized, match="directory is too large"):
         recognise(BytesIO(zipped({"x" * 60_000 + str(number): "" for number in range(150)})))
 
 
@@ -110,6 +112,16 @@ def test_nothing_of_a_checkpoint_is_run(tmp_path, monkeypatch):
     with pytest.raises(BuildError, match="Detectron2"):
         contents_of(tmp_path, {"model.pth": zipped({"m/data.pkl": pickled, "m/version": "3"})}, "")
     assert not (tmp_path / "written").exists()
+
+
+def test_such_an_archive_is_a_hostile_artifact(tmp_path):
+    large = zipped({"x" * 60_000 + str(number): "" for number in range(150)})
+    with pytest.raises(Hostile, match="directory is too large"):
+        contents_of(tmp_path, {"model.skops": large})
+    path = tmp_path / "large.zip"
+    path.write_bytes(large)
+    with pytest.raises(Hostile, match="directory is too large"):
+        archive_kind(path)
 
 
 def test_a_saved_model_is_recognised_by_the_file_that_describes_it(tmp_path):

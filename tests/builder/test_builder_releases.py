@@ -8,8 +8,8 @@ import sklearn
 
 from services.builder.domain.lock import Lock
 from services.builder.domain.releases import warnings_of
-from services.builder.domain.zips import sklearn_that_saved
 from so1s.events import ImageBuilt
+from so1s.formats.zips import sklearn_that_saved
 
 
 def saved_by(version: str, model: bytes) -> bytes:

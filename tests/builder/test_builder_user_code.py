@@ -18,11 +18,11 @@ from services.builder.app import make_world
 from services.builder.contents import divide, read_contents
 from services.builder.domain.archive import Limits
 from services.builder.domain.failure import BuildError
-from services.builder.domain.formats import recognise
 from services.builder.domain.permission import Permissions
 from services.builder.settings import Settings
 from services.builder.stop import Stop
 from so1s.events import Artifact, BuildFailed, ImageBuilt, ModelUploaded
+from so1s.formats.content import recognise
 from so1s.requirements import Requirements
 from so1s_runtime.dtypes import DTYPES
 from so1s_runtime.manifest import Manifest, Signature, TensorSpec

@@ -1,11 +1,14 @@
 """`so1s model`."""
 
+import io
+import re
 import zipfile
 
 import pytest
 
 from so1s import modelcheck
 from so1s.errors import InvalidInput
+from so1s.modelfile import ModelFile
 
 OUT = "{name: y, dtype: float64, shape: [-1]}"
 FRAME = """\
@@ -14,12 +17,40 @@ outputs: [{name: y, dtype: float64, shape: [-1]}]
 """
 
 
+def zipped(members):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return made.getvalue()
+
+
+ONNX = b"\x08\x0a\x3a\x00\x42\x00"  # a version, a graph and an operator set, all empty
+PICKLE = b"\x80\x05N."
+SKOPS = zipped({"schema.json": '{"__loader__": "DictNode", "protocol": 1}'})
+TORCHSCRIPT = zipped(dict.fromkeys(("m/data.pkl", "m/constants.pkl", "m/version", "m/code/m.py"), ""))
+MODELS = {
+    "trees.ubj": (b"{L" + bytes(7) + b"\x07learner{}L" + bytes(7) + b"\x07version}", "xgboost"),
+    "trees.json": (b'{"learner": {}, "version": [3, 2, 0]}', "xgboost"),
+    "trees.txt": (b"tree\nversion=v4\n\nend of trees\n", "lightgbm"),
+    "it.keras": (
+        zipped({"config.json": "{}", "model.weights.h5": "", "metadata.json": '{"keras_version": "3"}'}),
+        "keras",
+    ),
+    "saved_model.pb": (b"\x08\x01\x12\x00", "tensorflow"),
+    "it.pt2": (zipped({"m/archive_format": "pt2", "m/models/model.json": "{}"}), "torch"),
+    "it.pt": (TORCHSCRIPT, "torchscript"),
+    "it.joblib": (PICKLE, "pickle"),
+    "without a suffix": (ONNX, "onnx"),
+    "of another kind.pt": (SKOPS, "skops"),
+}
+
+
 @pytest.fixture
 def out(tmp_path):
     directory = tmp_path / "out"
     directory.mkdir()
-    with zipfile.ZipFile(directory / "model.skops", "w") as archive:
-        archive.writestr("schema.json", "{}")
+    (directory / "model.skops").write_bytes(SKOPS)
     (directory / "rows.json").write_text("x,y")
     return directory
 
@@ -46,7 +77,7 @@ def test_init_overwrites_nothing(so1s, out):
 
 
 def test_init_does_not_guess_between_two_models(so1s, out):
-    (out / "other.onnx").write_bytes(b"x")
+    (out / "other.onnx").write_bytes(ONNX)
     result = so1s("model", "init", "out")
     assert result.code == 2
     assert "found model.skops, other.onnx" in result.err
@@ -107,7 +138,7 @@ def test_check_of_a_file_that_is_no_model_says_so(so1s, out):
     (out / "model.skops").write_bytes(b"junk")
     result = so1s("model", "check", "out")
     assert result.code == 1
-    assert "'model.skops' is not allowed; allowed: an archive, as a model of skops is" in result.err
+    assert "file: 'model.skops' is not allowed; allowed: a whole model of onnx, skops" in result.err
 
 
 @pytest.mark.parametrize(
@@ -167,8 +198,44 @@ def test_check_notes_requirements_that_nobody_reads(so1s, out):
 
 def test_init_of_a_pickle_tells_what_is_better(so1s, tmp_path):
     (tmp_path / "old").mkdir()
-    (tmp_path / "old/model.joblib").write_bytes(b"\x80\x05N.")
-    assert "skops.io.dump" in so1s("model", "init", "old").err
+    (tmp_path / "old/model.joblib").write_bytes(PICKLE)
+    result = so1s("model", "init", "old")
+    assert (result.code, "skops.io.dump" in result.err) == (0, True)
+
+
+def test_init_of_torchscript_asks_for_what_it_does_not_keep_and_the_check_misses_it(so1s, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/model.pt").write_bytes(TORCHSCRIPT)
+    result = so1s("model", "init", "old")
+    assert (result.code, "torchscript keeps neither types nor shapes" in result.err) == (0, True)
+    assert "must be said, by the names of forward's arguments" in (tmp_path / "old/so1s.yaml").read_text()
+    checked = so1s("model", "check", "old")
+    assert checked.code == 1
+    assert "so1s.yaml: inputs, outputs is missing; allowed: both, as TorchScript keeps" in checked.err
+
+
+def test_what_init_writes_for_torchscript_is_whole_once_its_example_is_said(so1s, tmp_path):
+    (tmp_path / "model.pt").write_bytes(TORCHSCRIPT)
+    so1s("model", "init", "model.pt")
+    path = tmp_path / "so1s.yaml"
+    path.write_text(re.sub(r"^# (inputs|outputs):", r"\1:", path.read_text(), flags=re.MULTILINE))
+    assert so1s("model", "check", ".").lines == ["✓ torchscript   x float32[-1,30] → label int64[-1]"]
+
+
+def test_init_of_a_model_that_is_not_served_tells_the_way_out(so1s, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/last.ckpt").write_bytes(zipped({"m/data.pkl": ""}))
+    result = so1s("model", "init", "old")
+    assert result.code == 2
+    assert "found none. a state dict, a checkpoint" in result.err
+
+
+def test_init_takes_what_lies_within_a_directory_of_another_model_for_part_of_that(so1s, tmp_path):
+    (tmp_path / "out/assets").mkdir(parents=True)
+    (tmp_path / "out/saved_model.pb").write_bytes(MODELS["saved_model.pb"][0])
+    (tmp_path / "out/assets/table.onnx").write_bytes(ONNX)
+    assert so1s("model", "init", "out").code == 0
+    assert "format: tensorflow\nfile: saved_model.pb\n" in (tmp_path / "out/so1s.yaml").read_text()
 
 
 def test_check_tells_all_that_is_wrong_at_once(so1s, out):
@@ -181,23 +248,17 @@ def test_a_path_that_is_not_there_is_said_not_to_exist(so1s, out):
     assert "does not exist" in so1s("model", "init", "elsewhere").err
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "found"),
-    [
-        ("trees.ubj", b"{L", "xgboost"),
-        ("trees.txt", b"tree\nversion=v4\n", "lightgbm"),
-        ("it.keras", b"PK", "keras"),
-        ("saved_model.pb", b"", "tensorflow"),
-        ("it.pt2", b"PK", "torch"),
-    ],
-)
-def test_init_knows_the_formats_and_takes_no_other_text_for_them(so1s, tmp_path, name, content, found):
-    directory = tmp_path / "trees"
+@pytest.mark.parametrize("name", MODELS)
+def test_init_knows_formats_by_content_and_takes_no_other_file_for_them(so1s, tmp_path, name):
+    content, found = MODELS[name]
+    directory = tmp_path / "made"
     directory.mkdir()
     (directory / name).write_bytes(content)
     (directory / "requirements.txt").write_text("numpy\n")
-    assert so1s("model", "init", "trees").code == 0
+    (directory / "config.json").write_text("{}")
+    assert so1s("model", "init", "made").code == 0
     assert f"format: {found}\nfile: {name}\n" in (directory / "so1s.yaml").read_text()
+    assert ModelFile.parse((directory / "so1s.yaml").read_bytes()).file == name
 
 
 CODE = "def load_artifacts(): ...\ndef run(artifacts, input): ...\n"

@@ -59,7 +59,8 @@ def test_every_file_in_the_tree_passes_the_schema_and_the_parser(path):
 
 
 @pytest.mark.parametrize(
-    "text", [*in_page(), *(text.encode().decode("unicode_escape") for text in in_training_scripts())]
+    "text",
+    dict.fromkeys([*in_page(), *(text.encode().decode("unicode_escape") for text in in_training_scripts())]),
 )
 def test_every_file_that_is_shown_or_written_by_an_example_passes_both(text):
     VALIDATOR.validate(yaml.safe_load(text))

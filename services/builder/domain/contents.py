@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import get_args
 
-from services.builder.domain.directories import marker_in, outermost
 from services.builder.domain.failure import BuildError
-from services.builder.domain.unserved import DETECTRON2, PICKLE, way_out
 from so1s.events.model import Format
+from so1s.formats import files
+from so1s.formats.directories import marker_in
+from so1s.formats.unserved import DETECTRON2, way_out
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.modelfile_tensors import oversize
 
@@ -41,7 +42,7 @@ def choose_model(
     if said_file is not None:
         path = said_file if said_file in recognised else marker_in(said_file, recognised) or said_file
         return path, _format_of(path, recognised, said_format, detectron2)
-    models = outermost(_models(recognised, said_format))
+    models = files.models(recognised, said_format)
     if not models:
         what = f"a {said_format} model" if said_format else f"a model; allowed: {_FORMATS}"
         problem = f"no file is {what}, or it is cut short; there is {_names(recognised)}"
@@ -53,15 +54,6 @@ def choose_model(
     ((path, model_format),) = models.items()
     assert model_format is not None
     return path, model_format
-
-
-def _models(
-    recognised: Mapping[str, Format | None], said_format: Format | None
-) -> Mapping[str, Format | None]:
-    """What can be the model. A pickle beside a model is part of it, and many a format has pickles inside."""
-    models = {path: each for path, each in recognised.items() if each and said_format in {None, each}}
-    others = {path: each for path, each in models.items() if each != "pickle"}
-    return others or {path: each for path, each in models.items() if way_out([path]) in {None, PICKLE}}
 
 
 def require_signature(model_format: Format, described: ModelFile | None) -> None:

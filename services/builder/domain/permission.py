@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from services.builder.domain.failure import BuildError
-from services.builder.domain.unserved import DATA_ALONE
 from so1s.events.model import CODE, Format
+from so1s.formats.unserved import DATA_ALONE
 
 EVERYBODY = "*"
 

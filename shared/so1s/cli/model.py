@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, get_args
 
 import typer
+import yaml
 from rich.text import Text
 
 from so1s import modelcheck, prepared, requirements
@@ -14,14 +15,12 @@ from so1s.cli.terminal import print_json, terminal
 from so1s.contracts import modelfile
 from so1s.errors import InvalidInput, So1sError
 from so1s.events.model import CODE, Format
-from so1s.modelfile import FILE_NAME, ModelFile
-from so1s.suffixes import FORMATS, TELLING
+from so1s.formats.files import models, recognise_all, recognise_file
+from so1s.formats.unserved import PICKLE, way_out
+from so1s.formats.zips import Oversized
+from so1s.modelfile import DECLARED, FILE_NAME, MAX_BYTES, ModelFile
 
 app = typer.Typer(no_args_is_help=True, help="Describe a model and check the description.")
-
-_LIGHTGBM = b"tree\nversion="
-_DIRECTORIES: dict[str, Format] = {"saved_model.pb": "tensorflow", "config.json": "transformers"}
-"""Models that are directories, by the file that each has."""
 
 
 class CheckFailed(So1sError):
@@ -30,20 +29,25 @@ class CheckFailed(So1sError):
 
 @app.command()
 def init(context: typer.Context, path: Path) -> None:
-    """Write so1s.yaml beside a model. Give its directory or the model itself."""
-    model = _model_of(path)
-    target = model.parent / FILE_NAME
+    """Write so1s.yaml beside a model. Give its directory or the model itself; its content is looked at."""
+    directory, file, model_format = _model_of(path)
+    target = directory / FILE_NAME
     if target.exists():
         raise InvalidInput.of("path", str(target), f"allowed: a directory without {FILE_NAME}")
-    is_code = model.name == prepared.FILE_NAME
+    is_code = model_format == "python"
     template = _CODE_TEMPLATE if is_code else _TEMPLATE
-    target.write_text(template.format(format=_format_of(model), file=model.name))
+    asked = _DECLARE if model_format in DECLARED else _ASK
+    target.write_text(template.format(format=model_format, file=_quoted(file), asked=asked))
     screen = terminal(context)
     screen.show({"written": str(target)}, lambda _: Text.assemble(("✓ ", "green"), f"{target}"))
     if not screen.is_json:
         if is_code:
             screen.note("say in it what goes into run() and what comes out: the lines there are an example")
-        place = shlex.quote(str(model.parent))
+        elif model_format in DECLARED:
+            screen.note(f"say in it what goes in and out: {model_format} keeps neither types nor shapes")
+        if model_format == "pickle":
+            screen.note(PICKLE)
+        place = shlex.quote(str(directory))
         screen.note(f"so1s model check {place}; then: so1s publish {place} --model NAME --wait")
 
 
@@ -102,45 +106,37 @@ def _shown(described: ModelFile) -> Text:
     return Text.assemble(("✓ ", "green"), (what, "bold"), compiled, f"   {signature(described)}")
 
 
-def _model_of(path: Path) -> Path:
-    """The model's file.
+def _model_of(path: Path) -> tuple[Path, str, Format]:
+    """The directory where the model is described, the model's path within it, and its format by its content.
 
     Raises:
         InvalidInput: there is none, or more than one could be it.
     """
-    kinds = f"{', '.join([*TELLING, *_DIRECTORIES])}, LightGBM's text or {prepared.FILE_NAME}"
-    allowed = f"allowed: a file of {kinds}, or a directory with one"
-    if path.is_file() and _format_of(path):
-        return path
-    if not path.is_dir():
-        missing = "" if path.exists() else "; it does not exist"
-        raise InvalidInput.of("path", str(path), allowed + missing)
-    if (path / prepared.FILE_NAME).is_file():
-        return path / prepared.FILE_NAME  # whatever else lies there, it loads
-    models: list[Any] = [each for each in sorted(path.iterdir()) if _format_of(each)]
-    if len(models) != 1:
-        found = ", ".join(each.name for each in models) or "none"
-        pickles = any(FORMATS.get(each.suffix) == "pickle" for each in path.iterdir())
-        hint = "; a pickle of scikit-learn is better written anew by skops.io.dump" if pickles else ""
-        raise InvalidInput.of("path", str(path), f"{allowed}; found {found}{hint}")
-    return models[0]
+    if not path.exists():
+        raise InvalidInput.of("path", str(path), f"{_ALLOWED}; it does not exist")
+    directory, names = (path, None) if path.is_dir() else (path.parent, [path.name])
+    if (directory / prepared.FILE_NAME).is_file() and names in (None, [prepared.FILE_NAME]):
+        return directory, prepared.FILE_NAME, "python"  # whatever else lies there, it loads
+    try:
+        recognised = recognise_all(path) if names is None else {path.name: recognise_file(path)}
+    except Oversized as error:
+        raise InvalidInput.of("path", str(path), f"{_ALLOWED}; {error}") from error
+    found = models(recognised)
+    if len(found) != 1:
+        way = "" if found else way_out(sorted(recognised))
+        said = f"; found {', '.join(sorted(found)) or 'none'}{f'. {way}' if way else ''}"
+        raise InvalidInput.of("path", str(path), f"{_ALLOWED}{said}")
+    ((file, model_format),) = found.items()
+    assert model_format is not None
+    return directory, file, model_format
 
 
-def _format_of(path: Path) -> Format | None:
-    """By its suffix; LightGBM's text, which has no suffix of its own, by how it begins."""
-    if path.name == prepared.FILE_NAME:
-        return "python"
-    if path.name in _DIRECTORIES:
-        return _DIRECTORIES[path.name] if path.name != "config.json" or _has_weights(path.parent) else None
-    if path.suffix in TELLING or not path.is_file():
-        return TELLING.get(path.suffix)
-    with path.open("rb") as file:
-        return "lightgbm" if file.read(len(_LIGHTGBM)) == _LIGHTGBM else None
+def _quoted(file: str) -> str:
+    """A path as YAML has it."""
+    return yaml.safe_dump({"file": file}, width=MAX_BYTES, allow_unicode=True).partition(": ")[2].strip()
 
 
-def _has_weights(directory: Path) -> bool:
-    """Many a tool writes a config.json; transformers puts safetensors beside it."""
-    return any(directory.glob("model.safetensors*"))
+_ALLOWED = f"allowed: a model of {', '.join(get_args(Format))}, or a directory with one"
 
 
 _CODE_TEMPLATE = (
@@ -162,11 +158,13 @@ format: {format}
 """
 )
 
+_ASK = "# What goes in and out; without these two lines the model is asked."
+_DECLARE = "# What goes in and out must be said, by the names of forward's arguments, as in this example."
 _TEMPLATE = """\
 schema: so1s/v1
 format: {format}
 file: {file}
-# What goes in and out; without these two lines the model is asked.
+{asked}
 # inputs:  [{{name: x, dtype: float32, shape: [-1, 30]}}]
 # outputs: [{{name: label, dtype: int64, shape: [-1]}}]
 # Rows with named columns: {{name: rows, type: dataframe, columns: [{{name: amount, dtype: float64}}]}}

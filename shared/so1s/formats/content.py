@@ -9,9 +9,9 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from services.builder.domain.protobuf import BYTES, VARINT, top_level
-from services.builder.domain.zips import recognise_zip
 from so1s.events.model import Format
+from so1s.formats.protobuf import BYTES, VARINT, top_level
+from so1s.formats.zips import recognise_zip
 
 # The fields of ModelProto by number, with their wire types: onnx/onnx.proto, MIT-licensed.
 _MODEL_PROTO = {
@@ -41,7 +41,7 @@ def recognise(file: IO[bytes]) -> Format | None:
     """The format of a seekable file; None for any other content, and for a file that is cut short.
 
     Raises:
-        Hostile: it is a zip archive that is meant to fill the memory.
+        Oversized: it is a zip archive that is meant to fill the memory.
     """
     if found := recognise_zip(file):
         return found

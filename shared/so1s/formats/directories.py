@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import PurePosixPath
 from typing import IO, NamedTuple
 
-from services.builder.domain.protobuf import BYTES, VARINT, top_level
 from so1s.events.model import Format
+from so1s.formats.protobuf import BYTES, VARINT, top_level
 
 # The fields of SavedModel by number: tensorflow/core/protobuf/saved_model.proto, Apache-2.0.
 _SAVED_MODEL = {1: VARINT, 2: BYTES}  # saved_model_schema_version, meta_graphs

@@ -6,7 +6,7 @@ import pickletools
 import zipfile
 from typing import IO, cast
 
-from services.builder.domain.zips import BROKEN, MAGIC, Capped, inner_names, require_sound_machine
+from so1s.formats.zips import BROKEN, MAGIC, Capped, inner_names, require_sound_machine
 
 PICKLED = "data.pkl"
 """What a file of PyTorch, which is an archive, holds beside its tensors."""

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
 
-from services.builder.domain.failure import Hostile
+from so1s.errors import PermanentError
 from so1s.events.model import Format
 
 LARGEST_READ_BYTES = 8 * 1024 * 1024
@@ -51,6 +51,10 @@ def require_sound_machine(error: Exception) -> None:
         raise error
 
 
+class Oversized(PermanentError):
+    """An archive whose directory is meant to fill the memory."""
+
+
 class Capped:
     """A file of which never many bytes are read at once."""
 
@@ -63,11 +67,11 @@ class Capped:
         """Read as a file does.
 
         Raises:
-            Hostile: more is asked for than a well-meant archive needs.
+            Oversized: more is asked for than a well-meant archive needs.
         """
         data = self._file.read(LARGEST_READ_BYTES + 1 if size < 0 else min(size, LARGEST_READ_BYTES + 1))
         if len(data) > LARGEST_READ_BYTES:
-            raise Hostile("the archive's directory is too large")
+            raise Oversized("the archive's directory is too large")
         return data
 
     def seekable(self) -> bool:
@@ -79,7 +83,7 @@ def recognise_zip(file: IO[bytes]) -> Format | None:
     """The format of a model that is a zip archive itself; None for other archives and other files.
 
     Raises:
-        Hostile: its directory is too large.
+        Oversized: its directory is too large.
     """
     file.seek(0)
     if file.read(len(MAGIC)) != MAGIC:
