@@ -8,7 +8,9 @@ import pytest
 
 from so1s import modelcheck
 from so1s.errors import InvalidInput
+from so1s.formats import onnx_signature
 from so1s.modelfile import ModelFile
+from tests.scenarios.models import write_model
 
 OUT = "{name: y, dtype: float64, shape: [-1]}"
 FRAME = """\
@@ -220,6 +222,14 @@ def test_what_init_writes_for_torchscript_is_whole_once_its_example_is_said(so1s
     path = tmp_path / "so1s.yaml"
     path.write_text(re.sub(r"^# (inputs|outputs):", r"\1:", path.read_text(), flags=re.MULTILINE))
     assert so1s("model", "check", ".").lines == ["✓ torchscript   x float32[-1,30] → label int64[-1]"]
+
+
+def test_init_of_onnx_writes_what_goes_in_and_out(so1s, tmp_path):
+    write_model(tmp_path / "model.onnx", 1)
+    assert so1s("model", "init", "model.onnx").code == 0
+    told = onnx_signature.signature(tmp_path / "model.onnx")
+    assert ModelFile.parse((tmp_path / "so1s.yaml").read_bytes()).signature == told
+    assert so1s("model", "check", ".").lines == [f"✓ onnx   {told.inputs[0]} → {told.outputs[0]}"]
 
 
 def test_init_of_a_model_that_is_not_served_tells_the_way_out(so1s, tmp_path):

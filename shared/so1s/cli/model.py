@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -14,7 +15,9 @@ from so1s import modelcheck, prepared, requirements
 from so1s.cli.terminal import print_json, terminal
 from so1s.contracts import modelfile
 from so1s.errors import InvalidInput, So1sError
+from so1s.events import Tensor
 from so1s.events.model import CODE, Format
+from so1s.formats import onnx_signature
 from so1s.formats.files import models, recognise_all, recognise_file
 from so1s.formats.unserved import PICKLE, way_out
 from so1s.formats.zips import Oversized
@@ -36,8 +39,12 @@ def init(context: typer.Context, path: Path) -> None:
         raise InvalidInput.of("path", str(target), f"allowed: a directory without {FILE_NAME}")
     is_code = model_format == "python"
     template = _CODE_TEMPLATE if is_code else _TEMPLATE
-    asked = _DECLARE if model_format in DECLARED else _ASK
-    target.write_text(template.format(format=model_format, file=_quoted(file), asked=asked))
+    said = {
+        "format": model_format,
+        "file": _quoted(file),
+        "signature": _signature(directory / file, model_format),
+    }
+    target.write_text(template.format(**said))
     screen = terminal(context)
     screen.show({"written": str(target)}, lambda _: Text.assemble(("✓ ", "green"), f"{target}"))
     if not screen.is_json:
@@ -131,6 +138,20 @@ def _model_of(path: Path) -> tuple[Path, str, Format]:
     return directory, file, model_format
 
 
+def _signature(model: Path, model_format: Format) -> str:
+    """The lines of inputs and outputs: as the model says them, where that is read without its library."""
+    told = onnx_signature.signature(model) if model_format == "onnx" else None
+    if told is None:
+        return f"{_DECLARE if model_format in DECLARED else _ASK}\n{_PLACEHOLDER}"
+    named = {"inputs:  ": told.inputs, "outputs: ": told.outputs}
+    return "\n".join([_READ, *(f"{name}{_flow(each)}" for name, each in named.items())])
+
+
+def _flow(tensors: Sequence[Tensor]) -> str:
+    said = [each.model_dump(exclude_defaults=True) for each in tensors]
+    return yaml.safe_dump(said, default_flow_style=True, sort_keys=False, width=MAX_BYTES).strip()
+
+
 def _quoted(file: str) -> str:
     """A path as YAML has it."""
     return yaml.safe_dump({"file": file}, width=MAX_BYTES, allow_unicode=True).partition(": ")[2].strip()
@@ -160,13 +181,36 @@ format: {format}
 
 _ASK = "# What goes in and out; without these two lines the model is asked."
 _DECLARE = "# What goes in and out must be said, by the names of forward's arguments, as in this example."
+_READ = "# What goes in and out, as the model itself says it; -1 is any length."
+_PLACEHOLDER = """\
+# inputs:  [{name: x, dtype: float32, shape: [-1, 30]}]
+# outputs: [{name: label, dtype: int64, shape: [-1]}]"""
+_TEMPLATE = (
+    """\
+schema: so1s/v1
+format: {format}
+# What goes into run() and what comes out of it: an example, to be replaced. -1 is any length.
+# Beside arrays: {{name: prompt, type: text}}, and of type json, file, image, dataframe or series.
+"""
+    + modelcheck.EXAMPLE.replace("{", "{{").replace("}", "}}")
+    + """
+# A body of POST /predict, as JSON or as an image, CSV or text: the warm-up call, and `so1s predict --sample`.
+# sample: sample.json
+# The packages that it imports, beside NumPy; or a requirements.txt in their place.
+# requirements: [pandas>=2]
+# What an event of publication does not say.
+# deploy: {{resources: {{memory_mib: 1024}}, scaling: {{max_replicas: 4}}}}
+# alerts: [{{availability_below: 0.99, for_seconds: 300}}]
+"""
+)
+
+_ASK = "# What goes in and out; without these two lines the model is asked."
+_DECLARE = "# What goes in and out must be said, by the names of forward's arguments, as in this example."
 _TEMPLATE = """\
 schema: so1s/v1
 format: {format}
 file: {file}
-{asked}
-# inputs:  [{{name: x, dtype: float32, shape: [-1, 30]}}]
-# outputs: [{{name: label, dtype: int64, shape: [-1]}}]
+{signature}
 # Rows with named columns: {{name: rows, type: dataframe, columns: [{{name: amount, dtype: float64}}]}}
 # A body of POST /predict, as JSON or as an image, CSV or text: the warm-up call, and `so1s predict --sample`.
 # sample: sample.json

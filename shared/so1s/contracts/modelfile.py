@@ -27,9 +27,9 @@ deploy: {resources: {memory_mib: 1024}, scaling: {max_replicas: 4}}
 alerts: [{availability_below: 0.99, for_seconds: 300}]
 ```
 
-It is YAML without aliases, of at most 64 KiB. `so1s model init` writes one, and tells the format by the
-model's content, as a build does. `so1s model check` finds what a build would refuse. An editor completes and
-checks it by its JSON schema, which `so1s model schema` prints
+It is YAML without aliases, of at most 64 KiB. `so1s model init` writes one: it tells the format by the
+model's content, as a build does, and of ONNX reads what goes in and out. `so1s model check` finds what a
+build would refuse. An editor completes and checks it by its JSON schema, which `so1s model schema` prints
 ([the same here](schemas/so1s.yaml.json)). One with yaml-language-server finds that by a comment:
 
 ```text

@@ -1,14 +1,26 @@
-"""The outermost fields of a protobuf message, without reading what is in them."""
+"""The fields of a protobuf message, without reading what need not be known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import IO
+from typing import IO, NamedTuple
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types: https://protobuf.dev/programming-guides/encoding/"""
 
 _MOST_FIELDS = 100_000
+
+
+class Field(NamedTuple):
+    """One field of a message."""
+
+    number: int
+    wire_type: int
+    value: int
+    """Of a `VARINT`."""
+    start: int
+    """Of its content in the file, where it is not a `VARINT`."""
+    end: int
 
 
 def top_level(file: IO[bytes], known: Mapping[int, int]) -> frozenset[int]:
@@ -19,31 +31,35 @@ def top_level(file: IO[bytes], known: Mapping[int, int]) -> frozenset[int]:
         known: number to wire type of each field that may be there. Where another one is, or a field is not
             whole, the answer is empty.
     """
-    size = file.seek(0, 2)
-    file.seek(0)
     found: set[int] = set()
     try:
-        for field, wire_type in _fields(file, size):
-            if known.get(field) != wire_type:
+        for field in fields(file, 0, file.seek(0, 2)):
+            if known.get(field.number) != field.wire_type:
                 return frozenset()
-            found.add(field)
+            found.add(field.number)
     except ValueError:
         return frozenset()
     return frozenset(found)
 
 
-def _fields(file: IO[bytes], size: int) -> Iterator[tuple[int, int]]:
-    """Number and wire type of each top-level field; raises ValueError where a field is not whole."""
+def fields(file: IO[bytes], start: int, end: int) -> Iterator[Field]:
+    """The fields of a message that lies in a part of a seekable file, which may be read meanwhile.
+
+    Raises:
+        ValueError: a field is not whole, or there are very many.
+    """
+    file.seek(start)
     for _ in range(_MOST_FIELDS):
-        if file.tell() == size:
+        if file.tell() == end:
             return
-        field, wire_type = divmod(_varint(file), 8)
-        yield field, wire_type
-        length = _varint(file) if wire_type in {VARINT, BYTES} else 0
-        skipped = {VARINT: 0, BYTES: length, FIXED64: 8, FIXED32: 4}.get(wire_type)
-        if skipped is None or file.tell() + skipped > size:
+        number, wire_type = divmod(_varint(file), 8)
+        said = _varint(file) if wire_type in {VARINT, BYTES} else 0
+        length = {VARINT: 0, BYTES: said, FIXED64: 8, FIXED32: 4}.get(wire_type)
+        at = file.tell()
+        if length is None or at + length > end:
             raise ValueError("not a protobuf message")
-        file.seek(skipped, 1)
+        yield Field(number, wire_type, said, at, at + length)
+        file.seek(at + length)
     raise ValueError("too many fields")
 
 
