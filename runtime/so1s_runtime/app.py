@@ -11,7 +11,7 @@ from so1s_runtime import exchange, openapi, protocol
 from so1s_runtime.asgi import CallerGoneError, Head, Message, Receive, Request, Response, Send, json_response
 from so1s_runtime.declared import as_declared
 from so1s_runtime.errors import RequestError, unforeseen
-from so1s_runtime.identity import Asked, Identity, identify, unnamed
+from so1s_runtime.identity import UNKNOWN_ROUTE, Asked, Identity, identify, unnamed
 from so1s_runtime.iotypes.types import types_of
 from so1s_runtime.loaders import loader
 from so1s_runtime.logs import log
@@ -32,6 +32,8 @@ CALLER_GONE = 499
 
 # So many of the largest requests of a model may come at once, whatever their size.
 _LARGEST_AT_ONCE = 4
+
+_CLOSE = (b"connection", b"close")
 
 _NAMED_BY = (b"x-request-id", b"x-correlation-id", b"traceparent")
 _NAMES = frozenset(_NAMED_BY)
@@ -79,6 +81,7 @@ class App:
         self.metrics = Metrics(manifest, lambda: self.worker.slots.taken + self.worker.slots.queued)
         self._settings = settings
         usual = settings.max_concurrency * settings.max_body_bytes
+        self.messages = Received(settings.max_concurrency)
         self.received = Received(max(usual, _LARGEST_AT_ONCE * self.room.body_bytes))
         self.inferences = self._inferences()
         self._label = (b"x-model", f"{manifest.name}@{manifest.version}".encode())
@@ -133,12 +136,15 @@ class App:
         try:
             response = await self._answer(scope, route, request)
             status = response.status
+            fields = self.headers(request.identity)
             if status != _GOOD:
-                await request.forget_rest(self.room.body_seconds - (time.perf_counter() - started))
-            await response.send(send, self.headers(request.identity))
+                rest_seconds = self.room.body_seconds - (time.perf_counter() - started)
+                if not await request.forget_rest(rest_seconds):
+                    fields.append(_CLOSE)
+            await response.send(send, fields)
         except CallerGoneError:
             status = CALLER_GONE
-        template = route.template if route else "other"
+        template = route.template if route else UNKNOWN_ROUTE
         asked = Asked(template, scope["method"], scope["path"], request.identity, started)
         self.finished(asked, status)
 
@@ -178,7 +184,7 @@ class App:
         headers = [(name.encode(), value.encode()) for name, value in identity.headers()]
         headers.append(self._label)
         # Callers move to another replica before this one closes their connection.
-        return [*headers, (b"connection", b"close")] if self.draining else headers
+        return [*headers, _CLOSE] if self.draining else headers
 
     # These hand coroutines on, as each one more on the way costs.
 

@@ -81,20 +81,24 @@ class Request(Head):
         finally:
             received.forget(len(body))
 
-    async def forget_rest(self, seconds: float) -> None:
+    async def forget_rest(self, seconds: float) -> bool:
         """Read what has not come of the body, for so long at most, and keep nothing of it.
 
         Many callers look for no answer before they have sent all; a gateway that has one earlier cuts them
-        off, so that they never see it. Who waits to be asked for a body is not asked.
+        off, so that they never see it. Who waits to be asked for a body is not asked, and may leave it out:
+        False, as nobody knows then where the next request of the connection begins.
         """
         headers = self.headers
         has_body = b"content-length" in headers or b"transfer-encoding" in headers
-        if self._is_whole or not has_body or (b"expect" in headers and not self._is_begun):
-            return
+        if self._is_whole or not has_body:
+            return True
+        if b"expect" in headers and not self._is_begun:
+            return False
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while (await self.receive()).get("more_body"):
                     pass
+        return True
 
 
 @dataclass(slots=True)

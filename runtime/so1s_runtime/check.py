@@ -1,7 +1,7 @@
 """`python -m so1s_runtime.check`: try a model before it is served, with the libraries of its image.
 
     signature DIRECTORY      print {"inputs": [...], "outputs": [...]} of the model of a directory
-    model DIRECTORY          load it, call it once as its server does at the start, and print the same
+    model DIRECTORY          load it, call it as its server does at the start, and print the same
 
 Where the manifest of the directory does not say what goes in and out, the model itself is asked.
 Prints one JSON object as its last line; `{"error": "..."}` and exit code 1 if the model cannot be served.
@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from so1s_runtime import manifest, model
+from so1s_runtime import manifest, model, trial
 from so1s_runtime.declared import DeclaredSignature
 from so1s_runtime.errors import ModelError
 from so1s_runtime.loaders import loader
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, told in (
         ("signature", "print what goes in and out of the model of a directory"),
-        ("model", "load the model of a directory and call it once"),
+        ("model", "load the model of a directory and call it as its server does"),
     ):
         command = commands.add_parser(name, help=told)
         command.add_argument("directory", type=lambda text: Path(text).absolute())
@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> Signature | DeclaredSignature:
     directory = options.directory
     found = manifest.read(directory, lambda format_, file: loader(format_).inspect(directory / file))
     if options.command == "model":
-        model.load(found, directory, threads=1)
+        trial.attempt(model.load(found, directory, threads=1), directory)
     return found.declared or found.signature
 
 

@@ -62,6 +62,10 @@ class Identity(NamedTuple):
         return said
 
 
+# The route of any path that is not served.
+UNKNOWN_ROUTE = "other"
+
+
 class Asked(NamedTuple):
     """A request as metrics and logs tell of it; `started` is of `time.perf_counter`."""
 

@@ -98,7 +98,7 @@ class Settings:
         _between(int, 1, 2**31),
         16 * 1024 * 1024,
     )
-    # Bounds memory at 64 bodies in work and as many in reception, and waiting at 64 calls.
+    # Bounds memory at 64 bodies in work and the bytes of as many that are received, and waiting at 64 calls.
     max_concurrency: int = _setting("requests in work or waiting; then 429", _between(int, 1, 100_000), 64)
     # A caller that waits longer than this does better to ask another replica.
     wait_seconds: float = _setting("expected time until a call begins; then 429", _SECONDS, 5.0)

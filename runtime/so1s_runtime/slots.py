@@ -54,24 +54,24 @@ class Slots:
 
 
 class Received:
-    """Counts the bytes of bodies whose rest is on its way; refuses more than `most` of them.
+    """Counts what is on its way: bytes of bodies, or messages; refuses more than `most`.
 
     It bounds memory where who sends slowly holds no slot.
     """
 
     def __init__(self, most: int) -> None:
-        self.bytes = 0
+        self.number = 0
         self._most = most
 
-    def add(self, size: int) -> None:
+    def add(self, number: int) -> None:
         """Count some more. Raises RequestError (429) where there is no room for them."""
-        if self.bytes + size > self._most:
+        if self.number + number > self._most:
             raise _refusal("too much is being received already", 1)
-        self.bytes += size
+        self.number += number
 
-    def forget(self, size: int) -> None:
+    def forget(self, number: int) -> None:
         """Count as many no more."""
-        self.bytes -= size
+        self.number -= number
 
 
 def _refusal(reason: str, wait: float) -> RequestError:

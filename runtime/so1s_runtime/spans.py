@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from so1s_runtime import __version__
-from so1s_runtime.identity import Asked
+from so1s_runtime.identity import UNKNOWN_ROUTE, Asked
 
 _SERVER = 2
 _ERROR = 2
@@ -32,20 +32,21 @@ class Spans:
         if not trace or not trace.is_sampled:
             return
         ended = time.time_ns()
+        route = {} if asked.route == UNKNOWN_ROUTE else {"http.route": asked.route}
         named = {"request.id": asked.identity.request_id, "correlation.id": asked.identity.correlation_id}
         self._put(
             {
                 "traceId": trace.trace_id,
                 "spanId": trace.span_id,
                 "parentSpanId": trace.parent_id,
-                "name": f"{asked.method} {asked.route}",
+                "name": " ".join([asked.method, *route.values()]),
                 "kind": _SERVER,
                 "startTimeUnixNano": str(ended - int(seconds * 1e9)),
                 "endTimeUnixNano": str(ended),
                 "attributes": _attributes(
                     {
                         "http.request.method": asked.method,
-                        "http.route": asked.route,
+                        **route,
                         "http.response.status_code": status,
                         **{name: value for name, value in named.items() if value},
                     }

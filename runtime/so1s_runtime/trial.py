@@ -57,15 +57,15 @@ def _is_batched(model: Model) -> bool:
 def _pays(model: Model, sample: Arrays, clock: Clock) -> bool:
     row = {name: array[:1] for name, array in sample.items()}
     other = {name: np.full_like(array, _BLANKS.get(array.dtype.kind, 0)) for name, array in row.items()}
-    seconds, alone = _timed(model, row, clock)
-    if not QUICK_SECONDS < seconds < _LONGEST_CALL_SECONDS:
-        return False
     try:
+        seconds, alone = _timed(model, row, clock)
+        if not QUICK_SECONDS < seconds < _LONGEST_CALL_SECONDS:
+            return False
         expected = [alone, _timed(model, other, clock)[1]]
         rows = merge([row, other] * (_TRIED_ROWS // 2))
         together_seconds, together = _timed(model, rows, clock)
         parts = split(together, [1] * _TRIED_ROWS)
-    except Exception:  # noqa: BLE001 - a blank row may be no input that the model knows
+    except Exception:  # noqa: BLE001 - one row, or a blank one, may be no input that the model knows
         return False
     same = all(_are_close(part, expected[index % 2]) for index, part in enumerate(parts))
     return same and together_seconds < _PAYS_BELOW * _TRIED_ROWS * seconds

@@ -72,7 +72,7 @@ class Worker:
     async def answer(self, body: Callable[[], Awaitable[Any]], ask: Ask[T]) -> T:
         """Read the body, take a slot, decode the body with `ask`, and ask the model.
 
-        Who sends slowly holds no slot meanwhile. A caller that would get none is told before it has sent all.
+        Who sends slowly holds no slot meanwhile. Of one that would get none nothing is kept.
         Raises RequestError: 429 where too much waits, 504 after the time limit, and what `ask` does.
         """
         self.slots.check()

@@ -18,7 +18,7 @@ from so1s import requirements
 from so1s.errors import InvalidInput
 from so1s.events import ModelUploaded, Signature
 from so1s.events.model import CODE, Compilable, Format
-from so1s.formats.detectron2 import PICKLED, is_checkpoint
+from so1s.formats.detectron2 import is_checkpoint
 from so1s.formats.files import recognise_all
 from so1s.formats.zips import Oversized
 from so1s.links import link
@@ -69,10 +69,11 @@ def read_contents(
     described = _described(files)
     said_format = uploaded.format or (described.format if described else None)
     said_file = described.file if described else None
-    recognised = _recognised(files)
-    detectron2 = {path for path, found in recognised.items() if _is_detectron2(files / path, found)}
     file, model_format = choose_model(
-        recognised, said_file=said_file, said_format=said_format, detectron2=detectron2
+        _recognised(files),
+        said_file=said_file,
+        said_format=said_format,
+        is_detectron2=lambda path: is_checkpoint(files / path),
     )
     permissions.require(model_format, uploaded.account)
     require_signature(model_format, described)
@@ -187,13 +188,6 @@ def _recognised(files: Path) -> dict[str, Format | None]:
         return recognise_all(files)
     except Oversized as error:
         raise Hostile(str(error)) from error
-
-
-def _is_detectron2(path: Path, recognised: Format | None) -> bool:
-    if recognised and path.name != PICKLED:
-        return False
-    with path.open("rb") as file:
-        return is_checkpoint(file)
 
 
 def _requirements(files: Path, model_format: Format, described: ModelFile | None) -> Requirements | None:

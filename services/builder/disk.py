@@ -84,19 +84,25 @@ class Disk:
 
     def _make_room(self) -> int:
         """The bytes that are free now, and were not before."""
-        before, after = self._evict_until(lambda _kept: -self._fullest()[1].free, -_ROOM_BYTES)
+        fullest, _ = self._fullest()
+        before, after = self._evict_until(
+            lambda _kept: -shutil.disk_usage(fullest).free, -_ROOM_BYTES, on_disk_of=fullest
+        )
         freed = max(0, before - after)
         metrics.EVICTED_BYTES.inc(freed)
         return freed
 
-    def _evict_until(self, measure: Callable[[list[Kept]], int], most: float) -> tuple[int, int]:
+    def _evict_until(
+        self, measure: Callable[[list[Kept]], int], most: float, on_disk_of: Path | None = None
+    ) -> tuple[int, int]:
         """Remove what was used least recently until a measure is small enough; what it was, and what it is.
 
-        All is looked at anew each time: a set of libraries that goes leaves its wheels to go.
+        All is looked at anew each time: a set of libraries that goes leaves its wheels to go. What lies on
+        another disk than `on_disk_of` stays, as it would make no room there.
         """
         stays = set[Path]()
         before = now = measure(kept := self._kept())
-        while now > most and (each := self._next(kept, stays)):
+        while now > most and (each := self._next(_on_disk(kept, on_disk_of), stays)):
             if not self._evict(each):
                 stays.add(each.path)
             now = measure(kept := self._kept())
@@ -121,6 +127,13 @@ class Disk:
     def _fullest(self) -> tuple[Path, shutil._ntuple_diskusage]:
         there = [each for each in self.directories if each.exists()]
         return min(((each, shutil.disk_usage(each)) for each in there), key=lambda found: found[1].free)
+
+
+def _on_disk(kept: list[Kept], path: Path | None) -> list[Kept]:
+    if path is None:
+        return kept
+    device = path.stat().st_dev
+    return [each for each in kept if each.path.exists() and each.path.stat().st_dev == device]
 
 
 def is_full(error: BaseException | None) -> bool:

@@ -7,6 +7,7 @@ import mmap
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from posixpath import normpath
 
 from services.builder.stop import Stop
 from so1s.events.model import Format
@@ -57,12 +58,11 @@ def _sha256_of_files(stop: Stop, directory: Path, paths: Iterable[Path]) -> str:
 def _external_data(file: Path) -> Iterator[Path]:
     """The files beside an ONNX model that hold its tensors."""
     beside = {
-        path.relative_to(file.parent).as_posix().encode(): path
-        for path in file.parent.rglob("*")
-        if path.is_file()
+        path.relative_to(file.parent).as_posix(): path for path in file.parent.rglob("*") if path.is_file()
     }
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for entry in _LOCATION.finditer(content):
             length = (entry["low"][0] & 0x7F) + (entry["high"][0] << 7 if entry["high"] else 0)
-            if path := beside.get(content[entry.end() : entry.end() + length]):
+            location = content[entry.end() : entry.end() + length].decode(errors="replace")
+            if path := beside.get(normpath(location)):  # onnxruntime takes ./weights, too
                 yield path

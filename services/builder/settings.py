@@ -213,6 +213,7 @@ class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings, Ins
     max_artifact_bytes: int = Field(default=20 * 2**30, gt=0)
     """As uploaded; above the weights of most models that fit on one GPU."""
     max_unpacked_bytes: int = Field(default=40 * 2**30, gt=0)
+    """Of all files of an artifact; what a model may use while it is tried grows with them."""
     max_files: int = Field(default=10_000, gt=0)
     max_archive_ratio: int = Field(default=200, gt=0)
     """Unpacked bytes for a byte of the archive. Weights rarely give 2, text 10, a bomb above 1000."""

@@ -229,6 +229,16 @@ def small_disk(tmp_path) -> Iterator[Callable[[int], Path]]:
         subprocess.run(["umount", str(directory)], check=True)
 
 
+async def test_what_lies_on_another_disk_stays_as_it_would_make_no_room(tmp_path, small_disk):
+    small, other = small_disk(600), tmp_path / "libraries"
+    here = library(small / "libraries", "a", used_seconds_ago=900)
+    there = library(other, "b", used_seconds_ago=900)
+    caches = [CachedLibraries(small / "libraries"), CachedLibraries(other)]
+    full = Disk([small, other], tmp_path / "work", caches, None, in_use_seconds=60)
+    await full.explained(OSError(errno.ENOSPC, "No space left on device"), "model")
+    assert (here.exists(), there.exists()) == (False, True)
+
+
 @pytest.mark.parametrize("kib", [40, 80, 120, 200, 400, 560])
 async def test_a_build_on_a_disk_that_fills_up_anywhere_is_put_off_and_done_once_there_is_room(
     shop, small_disk, onnx_model, kib

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from posixpath import normpath
 
 import numpy as np
 import onnx
@@ -213,7 +214,9 @@ async def test_the_hash_of_a_model_is_that_of_its_file_whatever_lies_beside_it(s
     assert model_hash(await verified(image)) == hashlib.sha256(onnx_model).hexdigest()
 
 
-@pytest.mark.parametrize("data_name", ["model.onnx.data", f"{'deep/' * 30}w.bin"], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "data_name", ["model.onnx.data", "./w.bin", f"{'deep/' * 30}w.bin"], ids=["short", "dot", "long"]
+)
 async def test_the_hash_of_onnx_covers_the_files_in_which_its_weights_lie(signing, tmp_path, data_name):
     weights = numpy_helper.from_array(np.arange(300, dtype=np.float32), "w")
     output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [300])
@@ -222,7 +225,7 @@ async def test_the_hash_of_onnx_covers_the_files_in_which_its_weights_lie(signin
     (directory / data_name).parent.mkdir(parents=True)
     beside = {"save_as_external_data": True, "location": data_name, "size_threshold": 0}
     onnx.save(helper.make_model(graph), directory / "model.onnx", **beside)
-    files = {name: (directory / name).read_bytes() for name in ("model.onnx", data_name)}
+    files = {name: (directory / name).read_bytes() for name in ("model.onnx", normpath(data_name))}
 
     image = await built(signing, tar_of({**files, "README.md": b"x"}), name="3.tar.gz")
 

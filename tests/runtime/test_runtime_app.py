@@ -217,14 +217,14 @@ async def test_callers_that_send_slowly_hold_no_slot(skops_model, loaded_app, cl
     slow = [Slow(app) for _ in range(3)]
     for each in slow:
         each.send(b"[")
-    await until(lambda: app.received.bytes == 3)
+    await until(lambda: app.received.number == 3)
     async with client_of(app) as client:
         assert (await client.post("/predict", json=[ROW])).status_code == 200
         assert "http_requests_in_flight 3.0" in (await client.get("/metrics")).text
     for each in slow:
         each.send(json.dumps([ROW]).encode()[1:], is_last=True)
         assert await each.status() == 200
-    assert (app.received.bytes, app.worker.slots.queued, app.worker.slots.taken) == (0, 0, 0)
+    assert (app.received.number, app.worker.slots.queued, app.worker.slots.taken) == (0, 0, 0)
 
 
 async def test_bodies_that_come_in_pieces_have_bounded_room(skops_model, loaded_app, monkeypatch):
@@ -232,14 +232,14 @@ async def test_bodies_that_come_in_pieces_have_bounded_room(skops_model, loaded_
     app = loaded_app(skops_model.directory, max_concurrency=1, max_body_bytes=300)
     first, second = Slow(app), Slow(app)
     first.send(b" " * 200)
-    await until(lambda: app.received.bytes == 200)
+    await until(lambda: app.received.number == 200)
     second.send(b" " * 101)
     assert await second.status() == 429
     second = Slow(app)
     second.send(b" " * 100)
-    await until(lambda: app.received.bytes == 300)
+    await until(lambda: app.received.number == 300)
     first.go()
-    await until(lambda: app.received.bytes == 100)
+    await until(lambda: app.received.number == 100)
     second.send(json.dumps([ROW]).encode(), is_last=True)
     assert await second.status() == 200
 
@@ -252,6 +252,7 @@ class Sending:
         self._headers = {name.encode(): value.encode() for name, value in headers.items()}
         self.statuses: list[int] = []
         self.heard_before: list[int] = []
+        self.heard: list[tuple[bytes, bytes]] = []
 
     async def send_to(self, app, path: str) -> int:
         headers = [(name.replace(b"_", b"-"), value) for name, value in self._headers.items()]
@@ -269,6 +270,7 @@ class Sending:
     async def _send(self, message):
         if "status" in message:
             self.statuses.append(message["status"])
+            self.heard += message["headers"]
 
 
 @pytest.mark.parametrize(
@@ -294,6 +296,7 @@ async def test_a_caller_that_waits_to_be_asked_for_its_body_is_refused_without_i
     caller = Sending(b"[" * 120, content_length="120", expect="100-continue")
     assert await caller.send_to(loaded_app(skops_model.directory, max_body_bytes=50), "/predict") == 413
     assert caller.heard_before == []
+    assert (b"connection", b"close") in caller.heard, "where its next request begins is not known"
 
 
 async def test_a_caller_whose_body_does_not_end_hears_of_a_refusal_all_the_same(skops_model, loaded_app):

@@ -208,7 +208,7 @@ async def test_callers_whose_message_does_not_come_hold_no_slot_and_are_bounded(
     app = loaded_app(skops_model.directory, max_concurrency=2)
     async with client_of(app) as client, client_of(app) as other:
         slow = asyncio.ensure_future(client.stream("ModelInfer", never()))
-        await until(lambda: app.received.bytes)
+        await until(lambda: app.worker.slots.queued == 1)
         assert app.worker.slots.taken == 0
         assert await other.call("ModelInfer", body)
         more = asyncio.ensure_future(client.stream("ModelInfer", never()))
@@ -217,7 +217,7 @@ async def test_callers_whose_message_does_not_come_hold_no_slot_and_are_bounded(
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         for each in (slow, more):
             each.cancel()
-        await until(lambda: not app.received.bytes)
+        await until(lambda: not app.worker.slots.queued)
         assert await other.call("ModelInfer", body)
 
 

@@ -63,6 +63,21 @@ def test_other_pooling_is_refused_by_its_name(tmp_path, pooling, named):
         embedding(tmp_path)
 
 
+@pytest.mark.parametrize("pooling", [{"pooling_mode": {"mean": True}}, {"pooling_mode": [3]}, []], ids=str)
+def test_pooling_that_is_written_otherwise_is_refused_with_the_file(tmp_path, pooling):
+    write(tmp_path, "Transformer", "Pooling", pooling={"pooling_mode": "cls"})
+    (tmp_path / "1_Pooling/config.json").write_text(json.dumps(pooling))
+    with pytest.raises(ModelError, match=r"modules\.json, or what it names, is not as sentence-transformers"):
+        embedding(tmp_path)
+
+
+@pytest.mark.parametrize("modules", ['{"type": 1}', "[1]", "{", '[{"type": "x.Pooling"}]'])
+def test_modules_that_are_written_otherwise_are_refused_with_the_file(tmp_path, modules):
+    (tmp_path / "modules.json").write_text(modules)
+    with pytest.raises(ModelError, match=r"modules\.json, or what it names, is not as sentence-transformers"):
+        embedding(tmp_path)
+
+
 def test_a_module_that_would_change_the_answer_is_refused_by_its_name(tmp_path):
     write(tmp_path, "Transformer", "Pooling", "Dense")
     with pytest.raises(

@@ -9,7 +9,7 @@ from google.protobuf.json_format import Parse, ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from so1s_runtime.identity import Asked, identify
+from so1s_runtime.identity import UNKNOWN_ROUTE, Asked, identify
 from so1s_runtime.spans import Spans, request_of
 from tests.runtime.posts import kept_posts
 from tests.runtime.running import is_ready, running
@@ -44,6 +44,14 @@ def test_a_span_tells_its_trace_its_time_and_what_was_answered():
         "request.id": {"stringValue": "r1"},
         "correlation.id": {"stringValue": "c1"},
     }
+
+
+def test_a_path_that_is_not_served_is_no_route():
+    kept: list[dict[str, Any]] = []
+    asked = Asked(UNKNOWN_ROUTE, "GET", "/secret", identify("r1", None, SAMPLED), 0.0)
+    Spans(kept.append).finished(asked, 404, seconds=0.0)
+    assert kept[0]["name"] == "GET"
+    assert "http.route" not in {each["key"] for each in kept[0]["attributes"]}
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (429, 0), (500, Status.STATUS_CODE_ERROR)])

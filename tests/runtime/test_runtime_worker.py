@@ -156,7 +156,7 @@ def test_one_may_always_wait_however_slow_the_model_is():
         slots.take()
 
 
-def tried(tmp_path, answer, *, per_call=0.0, per_row=0.0, signature=MANIFEST.signature):
+def tried(tmp_path, answer, *, per_call=0.0, per_row=0.0, signature=MANIFEST.signature, sample=None):
     """The trial of a model whose calls and rows take that many seconds by a clock of its own."""
     passed = 0.0
 
@@ -165,7 +165,7 @@ def tried(tmp_path, answer, *, per_call=0.0, per_row=0.0, signature=MANIFEST.sig
         passed += per_call + per_row * len(inputs["x"])
         return [answer(inputs["x"])]
 
-    manifest = Manifest(name="m", version="1", format="onnx", file="f", signature=signature)
+    manifest = Manifest(name="m", version="1", format="onnx", file="f", signature=signature, sample=sample)
     return trial.attempt(Model(manifest, predict), tmp_path, lambda: passed)
 
 
@@ -181,6 +181,16 @@ def test_batching_is_off_where_each_row_costs_as_much_or_rows_change_each_other(
     assert not tried(tmp_path, first_column, per_row=0.004).batching_pays
     assert not tried(tmp_path, lambda x: np.full(len(x), 1 / len(x)), per_call=0.005).batching_pays
     assert not tried(tmp_path, first_column).batching_pays
+
+
+def test_batching_is_off_where_the_model_needs_more_rows_than_one(tmp_path):
+    def trend(x):
+        if len(x) < 2:
+            raise ValueError("a trend needs two rows")
+        return x[:, 0]
+
+    (tmp_path / "sample.json").write_text('{"x": [[1, 2], [3, 4]]}')
+    assert not tried(tmp_path, trend, per_call=0.005, sample="sample.json").batching_pays
 
 
 def test_batching_is_off_where_an_input_has_no_rows(tmp_path):

@@ -34,8 +34,16 @@ class Embedding:
 def embedding(directory: Path) -> Embedding:
     """What a model's directory asks for; the mean where it holds no such files.
 
-    Raises ModelError for what is not served.
+    Raises ModelError for what is not served, or is written otherwise than that library does.
     """
+    try:
+        return _embedding(directory)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        message = f"modules.json, or what it names, is not as sentence-transformers writes it: {error!r}"
+        raise ModelError(message) from error
+
+
+def _embedding(directory: Path) -> Embedding:
     modules = {
         str(each.get("type")).rpartition(".")[2]: each for each in of_json(directory / "modules.json") or []
     }

@@ -47,6 +47,7 @@ class Service(grpc.GenericRpcHandler):
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._received = app.messages
         self._label = f"{app.manifest.name}@{app.manifest.version}"
         methods = {
             "ServerLive": Method("/v2/health/live", self._live),
@@ -91,19 +92,15 @@ class Service(grpc.GenericRpcHandler):
             self._app.finished(Asked(method.route, "POST", path, identity, started), status)
 
     async def _read(self, context: ServicerContext) -> bytes:
-        """The message. Raises RequestError if it does not come, too slowly (408), or beside too many (429).
-
-        How much of it has come is not known here: it counts as the largest one.
-        """
-        received, size = self._app.received, self._app.room.body_bytes
-        received.add(size)
+        """The message. Raises RequestError: none, too slow (408), beside too many others (429)."""
+        self._received.add(1)
         try:
             async with asyncio.timeout(self._app.room.body_seconds):
                 message = await context.read()
         except TimeoutError:
             raise RequestError("the request did not arrive in time", status=408) from None
         finally:
-            received.forget(size)
+            self._received.forget(1)
         if message is EOF:
             raise RequestError("the call has no message")
         return message

@@ -52,6 +52,14 @@ _WAYS = {
     ".joblib": PICKLE,
 }
 
+_OF_PYTORCH = {_PYTORCH, DETECTRON2}
+
+
+def is_pytorch(path: str) -> bool:
+    """Whether a file is one of PyTorch's by its name."""
+    pure = PurePosixPath(path)
+    return _WAYS.get(pure.name) in _OF_PYTORCH or _WAYS.get(pure.suffix.lower()) in _OF_PYTORCH
+
 
 def way_out(paths: Iterable[str]) -> str | None:
     """Why these files are not served and what would be; None where nothing is known of them."""
