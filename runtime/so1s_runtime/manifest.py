@@ -5,17 +5,19 @@
      "format": "skops", "file": "model.skops",
      "inputs":  [{"name": "x", "dtype": "float32", "shape": [-1, 30]}],
      "outputs": [{"name": "label", "dtype": "int64", "shape": [-1]}],
-     "sample": "sample.json"}
+     "sample": "sample.json",
+     "batching": {"max_rows": 64, "max_delay_ms": 2}}
 
 `format` names a loader. `file` and `sample` are paths inside the directory; `sample`, which may be missing,
 holds a body of `POST /predict`. A dtype is NumPy's name, or `string`. In a shape, -1 is any length ≥ 1;
-axis 0 is the batch. An input or output may have a `type`, as `declared` tells. Unknown fields are ignored.
+axis 0 is the batch. `batching` goes before the server's settings of it. An input or output may have a
+`type`, as `declared` tells. Unknown fields are ignored.
 While an image is built, `inputs` and `outputs` may be missing together: the model itself is asked then.
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -43,7 +45,22 @@ FORMATS = (
     "pickle",
 )
 
+_MOST_ROWS = 100_000
+_LONGEST_DELAY_MS = 10_000
+
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How requests that wait share a call of the model: rows at most, and how long it waits for more."""
+
+    max_rows: int | None = None
+    max_delay_ms: float | None = None
+
+    def to_dict(self) -> dict[str, float]:
+        """What is said of it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +73,7 @@ class Manifest:
     file: str
     signature: Signature
     sample: str | None = None
+    batching: Batching = Batching()
     # Where an input or output is no plain tensor: what the author declared. `signature` has it as tensors.
     declared: DeclaredSignature | None = None
 
@@ -69,6 +87,7 @@ class Manifest:
             "file": self.file,
             **(self.declared or self.signature).to_dict(),
             **({"sample": self.sample} if self.sample else {}),
+            **({"batching": batching} if (batching := self.batching.to_dict()) else {}),
         }
         return orjson.dumps(fields, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
@@ -102,6 +121,7 @@ def parse(raw: bytes, ask: Ask | None = None) -> Manifest:
         fields.values |= ask(model_format, file).to_dict()
     inputs, outputs = fields.take("inputs", declared_list), fields.take("outputs", declared_list)
     sample = fields.take("sample", _inner_path) if "sample" in fields.values else None
+    batching = fields.take("batching", _batching)
     if fields.problems:
         raise ModelError(f"{FILE_NAME}: {'; '.join(fields.problems)}")
     declared = DeclaredSignature(inputs, outputs)
@@ -112,6 +132,7 @@ def parse(raw: bytes, ask: Ask | None = None) -> Manifest:
         file=file,
         signature=declared.tensors,
         sample=sample,
+        batching=batching,
         declared=None if declared.is_plain else declared,
     )
 
@@ -162,6 +183,18 @@ def _format(value: Any) -> str:
     if value not in FORMATS:
         raise ValueError(f"must be one of {', '.join(FORMATS)}, is {value!r}")
     return value
+
+
+def _batching(value: Any) -> Batching:
+    said = value or {}
+    if not isinstance(said, dict):
+        raise ValueError(f"must be an object, is {value!r}")  # noqa: TRY004 - as all that is wrong with a field
+    rows, delay = said.get("max_rows"), said.get("max_delay_ms")
+    if not (rows is None or (type(rows) is int and 1 <= rows <= _MOST_ROWS)):
+        raise ValueError(f"max_rows must be a whole number from 1 to {_MOST_ROWS}, is {rows!r}")
+    if not (delay is None or (type(delay) in (int, float) and 0 <= delay <= _LONGEST_DELAY_MS)):
+        raise ValueError(f"max_delay_ms must be a number from 0 to {_LONGEST_DELAY_MS}, is {delay!r}")
+    return Batching(rows, delay)
 
 
 def _inner_path(value: Any) -> str:

@@ -19,7 +19,7 @@ from so1s_runtime.logs import configure, log
 from so1s_runtime.payloads import Payloads, redacted
 from so1s_runtime.quick import QuickAnswers
 from so1s_runtime.rpc.server import RpcServer
-from so1s_runtime.settings import Settings
+from so1s_runtime.settings import Settings, told_by
 from so1s_runtime.sinks import Outbox, collector, sink
 from so1s_runtime.spans import Spans
 
@@ -108,6 +108,7 @@ def run(settings: Settings) -> int:
         log(logging.ERROR, "cannot serve", reason=str(error))
         return 1
     configure(model=f"{found.name}@{found.version}")
+    settings = told_by(found, settings)
     try:
         listener = _listen(settings)
     except OSError as error:

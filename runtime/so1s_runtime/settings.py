@@ -2,10 +2,12 @@
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from so1s_runtime.manifest import Manifest
 
 ENVIRONMENT_PREFIX = "SO1S_RUNTIME_"
 
@@ -130,6 +132,12 @@ class Settings:
     account: str = _setting("whose model it is, as payloads and spans tell", _TEXT, "")
     deployment: str = _setting("what it serves for, as payloads and spans tell", _TEXT, "")
     access_log: bool = _setting("log a line per request", _SWITCH, default=False)
+
+
+def told_by(manifest: Manifest, settings: Settings) -> Settings:
+    """The settings of a model's server, of which its author says some."""
+    said = {"batch_rows": manifest.batching.max_rows, "batch_delay_ms": manifest.batching.max_delay_ms}
+    return replace(settings, **{name: value for name, value in said.items() if value is not None})
 
 
 def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:

@@ -102,6 +102,7 @@ def arrange(directory: Path, uploaded: ModelUploaded, contents: Contents) -> Non
         "format": contents.format,
         "file": f"{MODEL_FILES}/{contents.file}",
         **({"sample": f"{MODEL_FILES}/{sample}"} if sample else {}),
+        **(described.model_dump(include={"batching"}, exclude_none=True) if described else {}),
     }
     (directory / manifests.FILE_NAME).write_text(json.dumps(fields))
     if described and described.signature:

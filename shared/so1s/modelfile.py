@@ -8,6 +8,7 @@
     sample: sample.json
     requirements: [scikit-learn==1.7.2, pandas>=2]
     optimize: onnx
+    batching: {max_rows: 64, max_delay_ms: 2}
     deploy: {resources: {memory_mib: 1024}, scaling: {max_replicas: 4}}
     alerts: [{availability_below: 0.99, for_seconds: 300}]
 
@@ -90,6 +91,15 @@ def _both_or_neither(schema: dict[str, Any]) -> None:
     schema["allOf"] = [with_the_other("inputs", "outputs"), with_the_other("outputs", "inputs")]
 
 
+class Batching(Value):
+    """How requests of a replica that wait share a call of the model."""
+
+    max_rows: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Rows of one call at most; 1 shares none."""
+    max_delay_ms: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    """How long a call waits for more rows, in milliseconds; each caller waits as long."""
+
+
 class ModelFile(Value):
     """What a model's author says of it, in a file beside the model."""
 
@@ -113,6 +123,8 @@ class ModelFile(Value):
     optimize: Annotated[Optimization | None, _for(COMPILABLE)] = None
     """`onnx` compiles the model while its image is built, and leaves its library out of that; `none` is for
     every format, and what happens where nothing is said."""
+    batching: Batching | None = None
+    """How requests that wait share a call, where the model gains by it, which its server tries first."""
     deploy: DeployOptions = DeployOptions()
     """What shall become of the image, as far as the event does not say it."""
     alerts: list[AlertRule] = []

@@ -54,6 +54,19 @@ async def test_the_file_asks_for_it_and_the_event_may_say_otherwise(shop, skops_
     assert built["4"].compiled_from is None
 
 
+@pytest.mark.parametrize("optimize", ["none", "onnx"])
+async def test_what_the_file_says_of_batching_goes_into_the_image(shop, skops_model, optimize):
+    said = f"schema: so1s/v1\noptimize: {optimize}\nbatching: {{max_rows: 64}}\n".encode()
+    await shop.say(
+        shop.uploaded(data=tar_of({"so1s.yaml": said, "model.skops": skops_model}), name="3.tar.gz")
+    )
+    await shop.worker().work()
+
+    *_, built = await shop.emitted()
+    manifest = json.loads(model_files(shop, built)["opt/so1s/model/model.json"])
+    assert manifest["batching"] == {"max_rows": 64}
+
+
 async def test_a_model_that_answers_otherwise_is_a_failed_build(shop, skops_model):
     shop.inspector.compiled = None
     await shop.say(shop.uploaded(data=skops_model, optimize="onnx"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from so1s_runtime.dtypes import DTYPES
 from so1s_runtime.errors import ModelError
-from so1s_runtime.manifest import FORMATS, Manifest, Signature, TensorSpec, parse, read
+from so1s_runtime.manifest import FORMATS, Batching, Manifest, Signature, TensorSpec, parse, read
 
 names = st.text(min_size=1, max_size=8)
 labels = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True)
@@ -31,15 +31,21 @@ GOOD = {
 }
 
 
-@given(labels, labels, st.sampled_from(FORMATS), spec_lists, spec_lists)
-def test_a_written_manifest_reads_back_the_same(name, version, model_format, inputs, outputs):
+batchings = st.builds(
+    Batching, st.none() | st.integers(1, 100_000), st.none() | st.floats(0, 10_000) | st.integers(0, 10_000)
+)
+
+
+@given(labels, labels, st.sampled_from(FORMATS), st.builds(Signature, spec_lists, spec_lists), batchings)
+def test_a_written_manifest_reads_back_the_same(name, version, model_format, signature, batching):
     manifest = Manifest(
         name=name,
         version=version,
         format=model_format,
         file="m",
-        signature=Signature(inputs, outputs),
+        signature=signature,
         sample="s",
+        batching=batching,
     )
     assert parse(manifest.to_json()) == manifest
 
@@ -56,6 +62,13 @@ def test_unknown_fields_are_ignored_and_a_sample_is_optional():
         ({"schema": "so1s-model/v2"}, "schema must be 'so1s-model/v1', is 'so1s-model/v2'"),
         ({"name": "a/b"}, "name must be 1 to 63 of A-Z a-z 0-9 . _ -, is 'a/b'"),
         ({"name": "a\n"}, "name must be 1 to 63 of"),
+        ({"batching": [64]}, r"batching must be an object, is [64]"),
+        ({"batching": {"max_rows": 0}}, "batching max_rows must be a whole number from 1 to 100000, is 0"),
+        (
+            {"batching": {"max_rows": True}},
+            "batching max_rows must be a whole number from 1 to 100000, is True",
+        ),
+        ({"batching": {"max_delay_ms": -1}}, "batching max_delay_ms must be a number from 0 to 10000, is -1"),
         ({"version": 3}, "version must be 1 to 63 of A-Z a-z 0-9 . _ -, is 3"),
         ({"format": "coreml"}, f"format must be one of {', '.join(FORMATS)}, is 'coreml'"),
         ({"format": []}, "format must be one of onnx, skops"),

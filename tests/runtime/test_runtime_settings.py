@@ -2,7 +2,9 @@
 
 import pytest
 
-from so1s_runtime.settings import read
+from so1s_runtime.dtypes import DTYPES
+from so1s_runtime.manifest import Batching, Manifest, Signature, TensorSpec
+from so1s_runtime.settings import Settings, read, told_by
 
 
 def test_a_flag_wins_over_the_environment_and_both_over_the_default(tmp_path):
@@ -63,6 +65,18 @@ def test_a_collector_of_traces_is_a_server_without_a_password(url, tmp_path, cap
     message = capsys.readouterr().err
     assert "--trace-collector must be http://HOST/PATH or https://HOST/PATH" in message
     assert "hunter2" not in message
+
+
+def test_what_an_author_says_of_batching_is_heeded_and_the_rest_stays(tmp_path):
+    settings = Settings(model_dir=tmp_path, port=1, batch_rows=32, batch_delay_ms=5.0)
+    spec = TensorSpec("x", DTYPES["float64"], (-1,))
+    signature = Signature((spec,), (spec,))
+    said = {"name": "m", "version": "1", "format": "onnx", "file": "f", "signature": signature}
+    assert told_by(Manifest(**said), settings) == settings
+    told = told_by(Manifest(**said, batching=Batching(max_rows=64)), settings)
+    assert (told.batch_rows, told.batch_delay_ms) == (64, 5.0)
+    told = told_by(Manifest(**said, batching=Batching(max_delay_ms=0)), settings)
+    assert (told.batch_rows, told.batch_delay_ms) == (32, 0)
 
 
 def test_the_needed_settings_are_named(capsys):

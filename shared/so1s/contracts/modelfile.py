@@ -23,6 +23,7 @@ inputs:  [{name: x, dtype: float32, shape: [-1, 30]}]
 outputs: [{name: label, dtype: int64, shape: [-1]}]
 sample: sample.json
 optimize: onnx
+batching: {max_rows: 64, max_delay_ms: 2}
 deploy: {resources: {memory_mib: 1024}, scaling: {max_replicas: 4}}
 alerts: [{availability_below: 0.99, for_seconds: 300}]
 ```
@@ -48,6 +49,13 @@ reads the file.
 _SECTIONS = {
     "DeclaredTensor": ("Tensor", "Each of `inputs` and `outputs`."),
     "DeclaredColumn": ("Column", "Each of the `columns` of a dataframe."),
+    "Batching": (
+        "Batching",
+        """\
+What is not said, the operator's settings of servers say: `SO1S_RUNTIME_BATCH_ROWS`, which is 32, and
+`SO1S_RUNTIME_BATCH_DELAY_MS`, which is 0. A model that does not gain by it, or whose rows change each
+other's answers, shares no call.""",
+    ),
     "DeployOptions": (
         "Deploy",
         """\
