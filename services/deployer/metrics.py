@@ -16,7 +16,7 @@ DRIFT = Counter("so1s_deployer_drift_total", "Deployments that another hand chan
 
 STRANGERS = Gauge(
     "so1s_deployer_strangers",
-    "Deployments in the cluster that are kept though nobody recorded them: the database never had any.",
+    "Deployments in the cluster that nobody recorded, kept since the database had none at the start.",
 )
 
 UNVERIFIED = Counter(

@@ -65,6 +65,8 @@ class Reconciler:
         self._resync_at = 0.0
         self._put_back_at: dict[Key, float] = {}
         """When each was last put back, by the monotonic clock."""
+        self._began = time.time()
+        self._keeps_strangers: bool | None = None
         self._strangers: AbstractSet[Key] = set()
         """What runs and nobody recorded, where it is kept."""
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -160,24 +162,27 @@ class Reconciler:
             remembered.pop((recorded.account, recorded.name), None)
 
     async def _settle_strangers(self, keys: AbstractSet[Key]) -> None:
-        """Remove what nobody recorded; where nothing ever was recorded, the database may be the wrong one."""
-        kept = set() if not keys or await self._knows_any() else keys
+        """Remove what nobody recorded, unless this process began on a database that may be the wrong one."""
+        if self._keeps_strangers is None:
+            self._keeps_strangers = not await self._any_requested_before()
+        kept = keys if self._keeps_strangers else set()
         STRANGERS.set(len(kept))
         if kept - self._strangers:
             log.error(
-                "deployments run that nobody recorded, and the database never had one: they are kept",
+                "the database had no deployment when this deployer began: what runs is kept",
                 deployments=len(kept),
                 such_as="/".join(min(kept)),
-                check="database_url and database_schema name the database of those who made them",
+                check="database_url and database_schema name the database of those who made them; a deployer"
+                " that begins with a deployment there removes what it does not know",
             )
         self._strangers = kept
         for account, name in keys - kept:
             log.info("a deployment that nobody recorded is removed", account=account, deployment=name)
             await self._cluster.remove(account, name)
 
-    async def _knows_any(self) -> bool:
+    async def _any_requested_before(self) -> bool:
         async with self._store.read() as connection:
-            return await deployments.knows_any(connection)
+            return await deployments.any_requested(connection, self._began)
 
     async def _tell(self, recorded: Recorded, seen: Observation) -> None:
         told = transitions(recorded.status, seen, time.time(), self._deadlines)

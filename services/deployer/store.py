@@ -82,9 +82,10 @@ async def present(connection: AsyncConnection, account: str | None = None) -> li
     return await _read(connection, and_(here, deployments.c.account == account) if account else here)
 
 
-async def knows_any(connection: AsyncConnection) -> bool:
-    """Whether there ever was a deployment: those that were removed stay recorded."""
-    return (await connection.execute(select(deployments.c.name).limit(1))).first() is not None
+async def any_requested(connection: AsyncConnection, before: float) -> bool:
+    """Whether any deployment was requested before a time (seconds since the epoch); it may be gone now."""
+    requested = select(revisions.c.revision).where(revisions.c.requested_at < before).limit(1)
+    return (await connection.execute(requested)).first() is not None
 
 
 async def workload(tx: Transaction, account: str, name: str, revision: int) -> Workload | None:

@@ -238,7 +238,7 @@ async def test_a_deployment_that_nobody_recorded_is_removed(deployer, machine):
         await until(gone)
 
 
-async def test_what_runs_is_kept_where_the_database_never_had_a_deployment(deployer):
+async def test_what_runs_is_kept_by_a_deployer_that_began_without_a_deployment_until_the_next_start(deployer):
     cluster = deployer.cluster = Shown(desired=1)
     reconciler = deployer.make()
     with capture_logs() as logs:
@@ -251,6 +251,9 @@ async def test_what_runs_is_kept_where_the_database_never_had_a_deployment(deplo
     assert REGISTRY.get_sample_value("so1s_deployer_strangers") == 1
     await deployer.tell(requested().model_copy(update={"deployment": "churn"}))
     await reconciler.reconcile()
+    assert cluster.removed == []
+    assert REGISTRY.get_sample_value("so1s_deployer_strangers") == 1
+    await deployer.make().reconcile()
     assert cluster.removed == [("risk", "fraud")]
     assert REGISTRY.get_sample_value("so1s_deployer_strangers") == 0
 
