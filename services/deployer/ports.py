@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from services.deployer.domain.observation import Observation
@@ -23,6 +23,8 @@ class Deployment:
     """Why this revision is; its replicas bear it."""
     candidate: Deployment | None = None
     """A later revision to be there beside it, which takes no traffic until it is applied in its place."""
+    serving: Deployment | None = field(default=None, compare=False)
+    """The earlier revision that takes traffic until this one does; it is no part of what shall be."""
 
 
 class Cluster(Protocol):

@@ -211,10 +211,12 @@ class Reconciler:
 def _deployment(recorded: Recorded) -> Deployment:
     """The newest revision, or the one that serves, with the newest as its candidate."""
     newest = _at(recorded, recorded.newest)
-    if recorded.serving is None or not recorded.gate.closed:
+    if recorded.serving is None or recorded.serving.number == newest.revision:
         return newest
-    candidate = newest if recorded.status.candidate else None
-    return replace(_at(recorded, recorded.serving), candidate=candidate)
+    serving = _at(recorded, recorded.serving)
+    if not recorded.gate.closed:
+        return replace(newest, serving=serving)
+    return replace(serving, candidate=newest if recorded.status.candidate else None)
 
 
 def _at(recorded: Recorded, revision: Revision) -> Deployment:

@@ -21,9 +21,9 @@ Key = tuple[str, str]
 class VerifiedCluster:
     """The `Cluster` port on another one.
 
-    A deployment whose image is refused is kept as it was let through last; `observe` shows the refused
-    revision as trouble. It is verified again whenever it is applied, so that a signature that comes later
-    lets it through.
+    A deployment whose image is refused stays as it is; where that is what serves, it is kept so, as long as
+    that one may run itself. `observe` shows the refused revision as trouble. It is verified again whenever it
+    is applied, so that a signature that comes later lets it through.
     """
 
     def __init__(self, cluster: Cluster, verifier: Verifier, mode: Literal["warn", "require"]) -> None:
@@ -38,11 +38,13 @@ class VerifiedCluster:
         self._verifier = verifier
         self._mode = mode
         self._refused: dict[Key, tuple[Deployment, str]] = {}
-        self._let_through: dict[Key, Deployment] = {}
+        self._shown: dict[Key, int] = {}
+        """The revision that `observe` showed last; 0 where nobody can tell, or where it was a candidate."""
         self._changed: Callable[[], None] = _nobody
 
     async def __aenter__(self) -> Self:
         """See `ports.Cluster`."""
+        self._refused = {}  # what was refused when this process led before may run by now
         await self._cluster.__aenter__()
         return self
 
@@ -59,24 +61,23 @@ class VerifiedCluster:
         key, candidate = (deployment.account, deployment.name), deployment.candidate
         if reason := await self._refusal(deployment):
             self._refuse(deployment, reason)
-            if kept := self._let_through.get(key):
-                await self._cluster.apply(kept)
+            await self._keep(deployment.serving)
         elif candidate and (reason := await self._refusal(candidate)):
-            await self._let(replace(deployment, candidate=None))
+            await self._cluster.apply(replace(deployment, candidate=None))
             self._refuse(deployment, reason)
         else:
-            await self._let(deployment)
+            await self._cluster.apply(deployment)
             self._refused.pop(key, None)
 
     async def remove(self, account: str, name: str) -> None:
         """See `ports.Cluster`."""
-        for remembered in (self._refused, self._let_through):
-            remembered.pop((account, name), None)
+        self._refused.pop((account, name), None)
         await self._cluster.remove(account, name)
 
     async def observe(self) -> list[Observation]:
         """See `ports.Cluster`."""
         seen = {(each.account, each.deployment): each for each in await self._cluster.observe()}
+        self._shown = {key: 0 if each.candidate else each.revision for key, each in seen.items()}
         for key, (deployment, reason) in self._refused.items():
             seen[key] = _with_trouble(seen.get(key) or _nothing(deployment), deployment, reason)
         return list(seen.values())
@@ -90,9 +91,13 @@ class VerifiedCluster:
         self._changed = changed
         self._cluster.watch(changed)
 
-    async def _let(self, deployment: Deployment) -> None:
-        await self._cluster.apply(deployment)
-        self._let_through[deployment.account, deployment.name] = deployment
+    async def _keep(self, serving: Deployment | None) -> None:
+        """Apply what serves again, since another hand may have changed it; no rollout is gone back on."""
+        if serving is None:
+            return
+        shown = self._shown.get((serving.account, serving.name), 0)
+        if shown in {0, serving.revision} and not await self._refusal(serving):
+            await self._cluster.apply(serving)
 
     async def _refusal(self, deployment: Deployment) -> str | None:
         """Why an image may not run here; where everything may, it is said and counted."""

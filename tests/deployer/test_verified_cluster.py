@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from structlog.testing import capture_logs
 
 from services.builder.adapters.images_layout import LayoutImages
 from services.deployer.adapters.verifier_signatures import SignatureVerifier
+from services.deployer.domain.observation import Observation
 from services.deployer.domain.trust import mismatch
+from services.deployer.ports import Deployment
 from services.deployer.settings import Settings
 from services.deployer.verified_cluster import VerifiedCluster
 from so1s.errors import TemporaryError
@@ -19,6 +22,7 @@ from so1s.supply_chain.access import RegistryAccess
 from so1s.supply_chain.formats import MODEL_BUILD
 from tests.builder.signing import new_key, sign
 from tests.deployer.conftest import deployment, in_background, workload
+from tests.deployer.fraud import figures
 from tests.deployer.reconciled import NAMES, Deployer
 
 KEY = new_key()
@@ -87,19 +91,99 @@ async def test_what_serves_is_kept_as_it_is_while_the_next_version_is_refused(ma
     """Another hand may have changed it meanwhile."""
     kept = Kept()
     cluster = VerifiedCluster(kept, verifier(), "require")
-    await cluster.apply(deployment(workload(await signed(machine, "1"), "1")))
-    await cluster.apply(deployment(workload(machine.image("2"), "2"), revision=2))
+    serving = deployment(workload(await signed(machine, "1"), "1"))
+    await cluster.apply(serving)
+    await cluster.observe()
+    await cluster.apply(unsigned(machine, 2, serving))
     assert kept.applied == [1, 1]
 
 
+async def test_a_rollout_is_not_gone_back_on_where_the_next_version_is_refused(machine):
+    kept = Kept()
+    cluster = VerifiedCluster(kept, verifier(), "require")
+    serving = deployment(workload(await signed(machine, "1"), "1"))
+    await cluster.apply(serving)
+    await cluster.apply(deployment(workload(await signed(machine, "2"), "2"), revision=2))
+    await cluster.observe()
+    await cluster.apply(unsigned(machine, 3, serving))
+    assert kept.applied == [1, 2]
+
+
+async def test_a_candidate_goes_where_the_next_version_is_refused(machine):
+    kept = Kept()
+    cluster = VerifiedCluster(kept, verifier(), "require")
+    serving = deployment(workload(await signed(machine, "1"), "1"))
+    candidate = deployment(workload(await signed(machine, "2"), "2"), revision=2)
+    await cluster.apply(replace(serving, candidate=candidate))
+    await cluster.observe()
+    await cluster.apply(unsigned(machine, 3, serving))
+    assert kept.applied == [1, 1]
+
+
+async def test_what_serves_and_may_not_run_itself_is_not_applied_again(machine):
+    kept = Kept()
+    cluster = VerifiedCluster(kept, verifier(), "require")
+    await cluster.apply(unsigned(machine, 2, unsigned(machine, 1)))
+    assert kept.applied == []
+
+
+async def test_a_deployer_that_leads_again_keeps_what_serves_by_now(machine, store):
+    """And not what it let through when it led before."""
+    kept = Kept()
+    deployer = Deployer(machine, store)
+    deployer.cluster = VerifiedCluster(kept, verifier(), "require")
+    reconciler = deployer.make()
+    await request(deployer, await signed(machine, "1"), "1")
+    async with deployer.cluster:
+        await reconciler.reconcile()
+    await request(deployer, await signed(machine, "2"), "2")
+    await kept.apply(deployment(workload(machine.image("2"), "2"), revision=2))  # by the leader in between
+    await figures(store, serving_revision=2)
+    await request(deployer, machine.image("3"), "3")
+    reconciler._applied = {}
+    async with deployer.cluster:
+        await reconciler.reconcile()
+    assert kept.applied == [1, 2, 2]
+
+
+async def test_what_was_refused_in_an_earlier_leadership_is_no_trouble_until_it_is_refused_again(machine):
+    cluster = VerifiedCluster(Kept(), verifier(), "require")
+    async with cluster:
+        await cluster.apply(unsigned(machine, 1))
+        assert (await cluster.observe())[0].trouble
+    async with cluster:
+        assert await cluster.observe() == []
+
+
+def unsigned(machine, revision: int, serving: Deployment | None = None) -> Deployment:
+    wanted = workload(machine.image(str(revision)), str(revision))
+    return replace(deployment(wanted, revision=revision), serving=serving)
+
+
 class Kept:
-    """A cluster that notes which revisions are applied."""
+    """A cluster that notes which revisions are applied, and shows the last one."""
 
     def __init__(self):
         self.applied = []
+        self.last = None
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
 
     async def apply(self, deployment):
         self.applied.append(deployment.revision)
+        self.last = deployment
+
+    async def observe(self):
+        if self.last is None:
+            return []
+        shown = self.last.candidate or self.last
+        figures = {"desired": 1, "updated": 1, "ready": 1, "total": 1, "restarts": 0}
+        story = {"candidate": shown is not self.last, "service": "", "url": ""}
+        return [Observation("risk", "fraud", shown.revision, **figures, **story)]
 
 
 async def test_a_candidate_that_is_not_signed_fails_and_what_serves_stays(deployer, machine):

@@ -73,7 +73,8 @@ class ClusterKubernetes:
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Read what is there, and watch it."""
+        """Read what is there, and watch it; what was known when this process led before may not be so now."""
+        self._refused, self._applied = {}, {}
         async with contextlib.AsyncExitStack() as stack:
             self._api: Api = await stack.enter_async_context(connect(self._kubeconfig))
             for kind, version in self._versions.items():
