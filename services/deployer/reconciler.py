@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from typing import NamedTuple
 
 import structlog
 
@@ -19,6 +20,7 @@ from services.deployer.domain.announcement import announce, figures
 from services.deployer.domain.observation import Observation
 from services.deployer.domain.progress import Deadlines, Failed, Transition, transitions
 from services.deployer.domain.recorded import Recorded, Revision
+from services.deployer.domain.restart import Backoff
 from services.deployer.metrics import DRIFT, FAILED, ROLLOUT_SECONDS, STRANGERS
 from services.deployer.ports import Cluster, Deployment
 from so1s.errors import TemporaryError
@@ -34,18 +36,35 @@ _AT_ONCE = 16
 """Deployments that are brought at the same time: a cluster answers each call in some 10 ms."""
 _RESYNC_SECONDS = 30.0
 """Everything is applied again after this, whatever was seen: for changes that nothing shows."""
-_INSISTENCE_SECONDS = 1.0
-"""Between two times that a deployment is put back, where another hand changes it again and again."""
+_PATIENCE = Backoff(first_seconds=1.0, most_seconds=300.0, stable_seconds=600.0)
+"""With another hand that changes a deployment again and again: each flip of its template begins a rollout."""
 
 Key = tuple[str, str]
 """Account and name."""
+
+
+class _PutBack(NamedTuple):
+    """How often another hand's changes were undone in a row, and when the last time, in monotonic seconds."""
+
+    times: int
+    at: float
+
+
+_NEVER = _PutBack(0, -math.inf)
 
 
 class Reconciler:
     """Brings the cluster to what is recorded, and tells what becomes of it."""
 
     def __init__(
-        self, store: Store, cluster: Cluster, alarm: Alarm, *, deadlines: Deadlines, poll_seconds: float
+        self,
+        store: Store,
+        cluster: Cluster,
+        alarm: Alarm,
+        *,
+        deadlines: Deadlines,
+        poll_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the parts.
 
@@ -55,16 +74,17 @@ class Reconciler:
             alarm: rings at each change that this process records.
             deadlines: until a revision counts as failed.
             poll_seconds: how soon a change is seen that another replica recorded.
+            clock: monotonic seconds.
         """
         self._store = store
         self._cluster = cluster
         self._alarm = alarm
         self._deadlines = deadlines
         self._poll_seconds = poll_seconds
+        self._clock = clock
         self._applied: dict[Key, Deployment] = {}
         self._resync_at = 0.0
-        self._put_back_at: dict[Key, float] = {}
-        """When each was last put back, by the monotonic clock."""
+        self._put_back: dict[Key, _PutBack] = {}
         self._began = time.time()
         self._keeps_strangers: bool | None = None
         self._strangers: AbstractSet[Key] = set()
@@ -89,9 +109,9 @@ class Reconciler:
         Raises:
             TemporaryError: some could not be reconciled; the others were all the same.
         """
-        if time.monotonic() >= self._resync_at:
-            self._resync_at = time.monotonic() + _RESYNC_SECONDS
-            self._applied = {}
+        if self._clock() >= self._resync_at:
+            self._resync_at = self._clock() + _RESYNC_SECONDS
+            self._applied = {key: each for key, each in self._applied.items() if self._is_patient(key)}
         async with self._store.read() as connection:
             recorded = await deployments.present(connection)
         seen = {(each.account, each.deployment): each for each in await self._cluster.observe()}
@@ -125,28 +145,26 @@ class Reconciler:
         key = (recorded.account, recorded.name)
         wanted = _deployment(recorded)
         is_news = seen is None or self._applied.get(key) != wanted or _may_shrink(wanted, seen)
-        if (seen and seen.drift and self._puts_back(key, seen)) or is_news:
+        drifted = seen is not None and bool(seen.drift) and not self._is_patient(key)
+        if drifted or is_news:
             await self._cluster.apply(wanted)
             self._applied[key] = wanted
+        if seen and drifted:
+            self._count(key)
+            _tell_drift(seen)
         if seen:
             await self._tell(recorded, seen)
 
-    def _puts_back(self, key: Key, seen: Observation) -> bool:
-        """Whether what another hand changed is undone now; tells of it."""
-        now = time.monotonic()
-        if now < self._put_back_at.get(key, -math.inf) + _INSISTENCE_SECONDS:
-            return False  # the next round comes soon
-        self._put_back_at[key] = now
-        DRIFT.inc()
-        for kind, fields in seen.drift.items():
-            log.warning(
-                "another hand changed a deployment; it is put back",
-                account=seen.account,
-                deployment=seen.deployment,
-                kind=kind,
-                fields=list(fields),
-            )
-        return True
+    def _is_patient(self, key: Key) -> bool:
+        """Whether a deployment is left for now as another hand made it, which changes it again and again."""
+        before = self._put_back.get(key, _NEVER)
+        ago = self._clock() - before.at
+        return ago < _PATIENCE.delay_seconds(_PATIENCE.failures(before.times, ago))
+
+    def _count(self, key: Key) -> None:
+        """A deployment was put back."""
+        before, now = self._put_back.get(key, _NEVER), self._clock()
+        self._put_back[key] = _PutBack(_PATIENCE.failures(before.times, now - before.at), now)
 
     async def _remove(self, recorded: Recorded, seen: Observation | None) -> None:
         if seen:
@@ -158,7 +176,7 @@ class Reconciler:
                 return  # it was wanted anew in the meantime
             await deployments.enter(tx, present, "removed")
             await chains.say_removed(tx, present)
-        for remembered in (self._applied, self._put_back_at):
+        for remembered in (self._applied, self._put_back):
             remembered.pop((recorded.account, recorded.name), None)
 
     async def _settle_strangers(self, keys: AbstractSet[Key]) -> None:
@@ -229,6 +247,18 @@ def _may_shrink(wanted: Deployment, seen: Observation) -> bool:
     if seen.candidate or refused or seen.revision != wanted.revision:
         return False
     return rollout.size(wanted.workload, seen.desired, seen.outdated) < seen.desired
+
+
+def _tell_drift(seen: Observation) -> None:
+    DRIFT.inc()
+    for kind, fields in seen.drift.items():
+        log.warning(
+            "another hand changed a deployment; it was put back",
+            account=seen.account,
+            deployment=seen.deployment,
+            kind=kind,
+            fields=list(fields),
+        )
 
 
 def _differs(recorded: Recorded, seen: Observation) -> bool:

@@ -35,10 +35,10 @@ class Deployer:
         self.alarm = Alarm()
         self.reconciler = self.make()
 
-    def make(self, rollout=60.0, checks=60.0, poll_seconds=0.02):
+    def make(self, rollout=60.0, checks=60.0, poll_seconds=0.02, **parts):
         deadlines = Deadlines(rollout, checks)
         return Reconciler(
-            self.store, self.cluster, self.alarm, deadlines=deadlines, poll_seconds=poll_seconds
+            self.store, self.cluster, self.alarm, deadlines=deadlines, poll_seconds=poll_seconds, **parts
         )
 
     async def tell(self, event, chain="test"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 from prometheus_client import REGISTRY
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 from services.deployer import api
 from services.deployer import store as deployments
 from services.deployer.domain.observation import Observation
+from so1s.errors import TemporaryError
 from so1s.events import (
     DeploymentRemovalRequested,
     DeploymentScaleRequested,
@@ -123,8 +125,11 @@ class Shown:
         self.shown = shown
         self.applied = 0
         self.removed = []
+        self.error = None
 
     async def apply(self, _deployment):
+        if self.error:
+            raise self.error
         self.applied += 1
 
     async def remove(self, account, name):
@@ -168,17 +173,52 @@ async def test_what_another_hand_changed_is_put_back_at_once_and_told_of(deploye
     ]
 
 
-async def test_who_insists_on_a_change_is_answered_once_in_a_while(deployer, monkeypatch):
-    cluster = deployer.cluster = Shown(desired=1, drift={"Deployment": [".spec.replicas"]})
-    monkeypatch.setattr("services.deployer.reconciler._INSISTENCE_SECONDS", 3600.0)
+async def test_who_insists_on_a_change_is_answered_after_waits_that_double_up_to_five_minutes(deployer):
+    """Also where everything is applied again in between."""
+    cluster, now = Shown(desired=1, drift={"Deployment": [".spec.template"]}), [0.0]
+    deployer.cluster = cluster
+    reconciler = deployer.make(clock=lambda: now[0])
+    await deployer.request("1")
+    await reconciler.reconcile()
+    for answers, wait in enumerate((1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300), start=1):
+        for seconds in (wait - 0.5, 0.5):
+            assert cluster.applied == answers
+            now[0] += seconds
+            await reconciler.reconcile()
+
+
+async def test_a_change_long_after_the_last_one_was_put_back_is_put_back_at_once(deployer):
+    cluster, now = Shown(desired=1, drift={"Deployment": [".spec.template"]}), [0.0]
+    deployer.cluster = cluster
+    reconciler = deployer.make(clock=lambda: now[0])
+    await deployer.request("1")
+    for _ in range(3):
+        now[0] += 5
+        await reconciler.reconcile()
+    assert cluster.applied == 3
+    now[0] += 600
+    for wait in (0, 1):
+        before = cluster.applied
+        now[0] += wait
+        await reconciler.reconcile()
+        assert cluster.applied == before + 1
+
+
+async def test_what_cannot_be_put_back_now_is_neither_counted_nor_told_and_is_tried_again_soon(deployer):
+    cluster = deployer.cluster = Shown(desired=1)
     reconciler = deployer.make()
     await deployer.request("1")
-    for _ in range(5):
-        await reconciler.reconcile()
-    assert cluster.applied == 1
-    reconciler._put_back_at.clear()  # the time is over
     await reconciler.reconcile()
-    assert cluster.applied == 2
+    before = REGISTRY.get_sample_value("so1s_deployer_drift_total")
+    cluster.shown |= {"drift": {"Deployment": [".spec.template"]}}
+    cluster.error = TemporaryError("the API does not answer")
+    with capture_logs() as logs, pytest.raises(TemporaryError):
+        await reconciler.reconcile()
+    assert [each for each in logs if "another hand" in each["event"]] == []
+    assert REGISTRY.get_sample_value("so1s_deployer_drift_total") == before
+    cluster.error = None
+    await reconciler.reconcile()
+    assert REGISTRY.get_sample_value("so1s_deployer_drift_total") == before + 1
 
 
 async def test_a_released_deployment_goes_and_can_be_made_again(deployer, machine):
