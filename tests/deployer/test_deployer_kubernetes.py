@@ -53,18 +53,18 @@ def test_memory_is_written_as_the_api_would_store_it(written, mebibytes):
 
 def test_what_others_added_is_no_difference():
     assert (
-        differences({"a": {"b": 1}, "c": [{"d": 2}]}, {"a": {"b": 1, "x": 9}, "c": [{"d": 2, "y": 9}]}) == []
+        differences({"a": {"b": 1}, "c": [{"d": 2}]}, {"a": {"b": 1, "x": 9}, "c": [{"d": 2, "y": 9}]}) == {}
     )
 
 
 def test_each_difference_is_named_by_its_path():
     said = {"a": {"b": 1}, "c": [{"d": 2}], "e": [1], "f": {"g": 1}}
-    assert differences(said, {"a": {"b": 2}, "c": [{}], "e": [1, 2], "f": 3}) == [
-        ".a.b",
-        ".c[0].d",
-        ".e",
-        ".f",
-    ]
+    assert differences(said, {"a": {"b": 2}, "c": [{}], "e": [1, 2], "f": 3}) == {
+        ".a.b": 2,
+        ".c[0].d": None,
+        ".e": [1, 2],
+        ".f": 3,
+    }
 
 
 SAID = {
@@ -105,7 +105,13 @@ def _of_pods(*path):
     ],
 )
 def test_what_another_hand_added_to_a_spec_is_named_by_its_path(fields, path):
-    assert departures(SAID, _managed(fields)) == [path]
+    assert list(departures(SAID, _managed(fields))) == [path]
+
+
+def test_what_another_hand_added_is_told_with_its_value():
+    live = _managed(_of_pods("f:dnsPolicy"))
+    live["spec"] = {"template": {"spec": SAID["spec"]["template"]["spec"] | {"dnsPolicy": "None"}}}
+    assert departures(SAID, live) == {".spec.template.spec.dnsPolicy": "None"}
 
 
 @pytest.mark.parametrize(
@@ -116,17 +122,26 @@ def test_what_another_hand_added_to_a_spec_is_named_by_its_path(fields, path):
         _managed({"f:template": {"f:metadata": {"f:annotations": {}}}}),
         _managed({"f:paused": {}}, subresource="status"),
         _managed({"f:paused": {}}, names.MANAGER, "Apply"),
+        _managed({"f:paused": {}}, names.MANAGER, "Update"),
         SAID | {"metadata": {"ownerReferences": [{"uid": "2"}, {"uid": "1", "controller": True}]}},
     ],
-    ids=["what is said", "replicas", "annotations of pods", "a status", "our own", "another owner"],
+    ids=[
+        "what is said",
+        "replicas",
+        "annotations of pods",
+        "a status",
+        "our own",
+        "what a replace filled in",
+        "another owner",
+    ],
 )
 def test_what_others_set_by_right_is_no_departure(live):
-    assert departures(SAID, live) == []
+    assert departures(SAID, live) == {}
 
 
 def test_an_operator_may_fill_in_what_it_serves():
     said = SAID | {"kind": "ScaledObject"}
-    assert departures(said, _managed({"f:cooldownPeriod": {}}) | {"kind": "ScaledObject"}) == []
+    assert departures(said, _managed({"f:cooldownPeriod": {}}) | {"kind": "ScaledObject"}) == {}
 
 
 def test_each_target_is_a_metric_of_the_autoscaler():

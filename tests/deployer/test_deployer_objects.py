@@ -70,6 +70,17 @@ async def test_another_change_beside_what_a_webhook_insists_on_is_drift():
     assert brought.drift(KEY) == {"Deployment": [".spec.template"]}
 
 
+async def test_another_value_where_a_webhook_insists_on_one_is_drift_and_taken_back():
+    server = Server(paused=True)
+    brought = objects(server)
+    live = await brought.bring(KEY, MANIFEST)
+    server.take(live | {"spec": live["spec"] | {"paused": "else"}})
+    assert brought.drift(KEY) == {"Deployment": [".spec.paused"]}
+    await brought.bring(KEY, MANIFEST)
+    assert server.calls == ["apply", "replace"] * 2
+    assert brought.drift(KEY) == {}
+
+
 async def test_a_size_out_of_its_bounds_is_drift():
     server = Server()
     brought = objects(server)

@@ -40,8 +40,9 @@ class _Kept:
     """What an object shall say, from when it was applied on."""
 
     manifest: Manifest
-    departed: frozenset[str]
-    """Where the cluster did not take it as it is, as by a webhook: to apply it again is of no use."""
+    departed: Mapping[str, Any]
+    """Where the cluster did not take it as it is, as by a webhook, and what is there: to apply it again is
+    of no use."""
     sizes: tuple[int, int] | None = None
     """The least and the most replicas, of a Deployment."""
     same: Object | None = None
@@ -88,14 +89,14 @@ class Objects:
         meta = manifest["metadata"]
         where = Where(manifest["kind"], meta["namespace"], meta["name"])
         live, kept = self.live(where), self._kept.setdefault(key, {}).get(where)
-        tolerated = kept.departed if kept and kept.manifest == manifest else frozenset()
+        tolerated = kept.departed if kept and kept.manifest == manifest else {}
         if live is None or _is_going(live):
             live = await self._write(manifest)
-        elif not tolerated.issuperset(fields := departures(manifest, live)):
+        elif fields := _beyond(tolerated, departures(manifest, live)):
             log.info("an object is brought to what is wanted", **_story(key, where, fields))
             live = await self._write(manifest)
-        departed = frozenset(departures(manifest, live))
-        if departed - tolerated:
+        departed = departures(manifest, live)
+        if _beyond(tolerated, departed):
             said = _story(key, where, departed)
             log.warning("the cluster does not take an object as it is applied", **said)
         sizes = kept.sizes if kept else None
@@ -137,7 +138,7 @@ class Objects:
             return [_DELETED]
         if live is kept.same or _is_going(live):  # what is about to go can only be made again afterwards
             return []
-        fields = [each for each in departures(kept.manifest, live) if each not in kept.departed]
+        fields = _beyond(kept.departed, departures(kept.manifest, live))
         if kept.sizes and not kept.sizes[0] <= replicas(live) <= kept.sizes[1]:
             fields.append(_REPLICAS)
         if not fields:
@@ -159,6 +160,11 @@ class Objects:
 def replicas(live: Mapping[str, Any]) -> int:
     """How many replicas a Deployment shall have."""
     return live["spec"].get("replicas", 1)
+
+
+def _beyond(tolerated: Mapping[str, Any], departed: Mapping[str, Any]) -> list[str]:
+    """The paths at which there is something else than what is tolerated there."""
+    return [each for each, there in departed.items() if each not in tolerated or tolerated[each] != there]
 
 
 def _is_going(live: Object) -> bool:
