@@ -269,11 +269,24 @@ LOST = 'pods "fraud-1" is forbidden: error looking up service account: serviceac
     [
         ('pods "fraud-1" is forbidden: exceeded quota: small, requested: pods=1', "no_capacity"),
         ('pods "fraud-1" is forbidden: violates PodSecurity "restricted:latest"', "refused"),
+        ('admission webhook "policy.io" denied the request: no timeout is said', "refused"),
     ],
 )
 def test_why_no_replica_can_be_made_is_told(message, reason):
     trouble = observe(("risk", "fraud"), _unmade(message), OPTIONS, NOW).trouble
     assert trouble == Trouble(reason, message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'Internal error occurred: failed calling webhook "sidecar-injector.istio.io": no route to host',
+        "Timeout: request did not complete within requested timeout - context deadline exceeded",
+        "etcdserver: request timed out",
+    ],
+)
+def test_a_replica_that_cannot_be_made_while_a_webhook_is_away_is_no_trouble_yet(message):
+    assert observe(("risk", "fraud"), _unmade(message), OPTIONS, NOW).trouble is None
 
 
 def test_a_lost_service_account_is_no_trouble_of_the_deployment_but_of_its_account():

@@ -13,6 +13,8 @@ from services.deployer.adapters.kubernetes.pod import Pod
 from services.deployer.domain.observation import Observation, Trouble
 from so1s.kubernetes import Key, labels
 
+_UNANSWERED = ("failed calling webhook", "timeout", "timed out", "deadline exceeded")
+
 
 @dataclass(slots=True)
 class Parts:
@@ -126,7 +128,7 @@ def _trouble(
 def _failure(applied: Mapping[str, Any] | None) -> Trouble | None:
     """Why no pod can be made at all, such as a quota that is used up."""
     message = _replica_failure(applied)
-    if not message or _names_account(message):  # which is made again
+    if not message or _names_account(message) or _is_unanswered(message):  # which is made again, or passes
         return None
     return Trouble("no_capacity" if "quota" in message else "refused", message)
 
@@ -135,6 +137,12 @@ def _replica_failure(applied: Mapping[str, Any] | None) -> str:
     conditions = applied.get("status", {}).get("conditions", []) if applied else []
     failed = (each for each in conditions if each["type"] == "ReplicaFailure" and each["status"] == "True")
     return next((each.get("message", "") for each in failed), "")
+
+
+def _is_unanswered(message: str) -> bool:
+    """Whether nobody refused a pod, since who was to be asked, such as a webhook, was away."""
+    said = message.lower()
+    return "denied the request" not in said and any(each in said for each in _UNANSWERED)
 
 
 def _names_account(message: str) -> bool:
