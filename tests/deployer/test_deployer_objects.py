@@ -81,6 +81,19 @@ async def test_another_value_where_a_webhook_insists_on_one_is_drift_and_taken_b
     assert brought.drift(KEY) == {}
 
 
+async def test_what_nobody_changed_is_not_compared_again():
+    """A change in place would be seen otherwise; a mirror makes none."""
+    server = Server()
+    brought = objects(server)
+    live = await brought.bring(KEY, MANIFEST)
+    await brought.resize(KEY, live, 1, sizes=(1, 4))
+    live["spec"]["paused"] = True
+    await brought.bring(KEY, MANIFEST)
+    assert server.calls == ["apply"]
+    await brought.bring(KEY, MANIFEST | {"spec": MANIFEST["spec"] | {"minReadySeconds": 1}})
+    assert server.calls == ["apply"] * 2
+
+
 async def test_a_size_out_of_its_bounds_is_drift():
     server = Server()
     brought = objects(server)

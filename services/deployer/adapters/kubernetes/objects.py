@@ -89,27 +89,33 @@ class Objects:
         meta = manifest["metadata"]
         where = Where(manifest["kind"], meta["namespace"], meta["name"])
         live, kept = self.live(where), self._kept.setdefault(key, {}).get(where)
-        tolerated = kept.departed if kept and kept.manifest == manifest else {}
-        if live is None or _is_going(live):
+        known = kept if kept and kept.manifest == manifest else None
+        if live and known and live is known.same:
+            return live
+        tolerated = known.departed if known else {}
+        departed = departures(manifest, live) if live else {}
+        fields = _beyond(tolerated, departed)
+        if live is None or _is_going(live) or fields:
+            if fields:
+                log.info("an object is brought to what is wanted", **_story(key, where, fields))
             live = await self._write(manifest)
-        elif fields := _beyond(tolerated, departures(manifest, live)):
-            log.info("an object is brought to what is wanted", **_story(key, where, fields))
-            live = await self._write(manifest)
-        departed = departures(manifest, live)
-        if _beyond(tolerated, departed):
-            said = _story(key, where, departed)
-            log.warning("the cluster does not take an object as it is applied", **said)
+            departed = departures(manifest, live)
+            if _beyond(tolerated, departed):
+                said = _story(key, where, departed)
+                log.warning("the cluster does not take an object as it is applied", **said)
         sizes = kept.sizes if kept else None
         self._kept[key][where] = _Kept(manifest, departed, sizes, live)
         return live
 
     async def resize(self, key: names.Key, live: Object, wanted: int, *, sizes: tuple[int, int]) -> None:
-        """Give a Deployment a number of replicas, and bounds within which others may change it."""
+        """Give a Deployment, as `bring` left it, a number of replicas, and bounds for those who change it."""
         where = Where("Deployment", live["metadata"]["namespace"], live["metadata"]["name"])
+        kept = replace(self._kept[key][where], sizes=sizes)
         if wanted != replicas(live):
             live = await self._api.apply(size(live, wanted), manager=names.SIZE_MANAGER)
             self._mirrors[where.kind].take(live)
-        self._kept[key][where] = replace(self._kept[key][where], sizes=sizes, same=None)
+            kept = replace(kept, same=None)
+        self._kept[key][where] = kept
 
     async def delete(self, key: names.Key, where: Where, api_version: str) -> None:
         """Remove an object; one that is not there is no error."""
