@@ -17,6 +17,7 @@ class _Applied:
 
     def __init__(self, *there):
         self.kinds = []
+        self.tried = []
         self.deleted = []
         self.error = None
         self.there = there
@@ -25,6 +26,7 @@ class _Applied:
         return {"items": [_shared(account, namespace) for account, namespace in self.there]}
 
     async def delete(self, _version, kind, namespace, name):
+        self.tried.append(namespace)
         if self.error:
             raise self.error
         self.deleted.append((kind, namespace, name))
@@ -51,15 +53,32 @@ async def test_what_no_deployment_shares_any_more_goes_also_where_an_earlier_pro
     assert api.deleted == [("Secret", "mine-old", "so1s-pull"), ("ServiceAccount", "mine-old", "so1s-server")]
 
 
-async def test_what_may_not_be_removed_stays_and_is_not_tried_again():
-    api = _Applied(("old", "old"))
-    accounts = Accounts(api, OPTIONS)
+async def test_what_may_not_be_removed_is_tried_again_an_hour_later():
+    api, now = _Applied(("old", "old")), [0.0]
+    accounts = Accounts(api, OPTIONS, clock=lambda: now[0])
     await accounts.find()
     api.error = Refused("serviceaccounts is forbidden")
     await accounts.keep(set())
     api.error = None
+    now[0] += 3599
     await accounts.keep(set())
     assert api.deleted == []
+    now[0] += 1
+    await accounts.keep(set())
+    assert api.deleted == [("ServiceAccount", "old", "so1s-server")]
+
+
+async def test_one_account_at_a_time_is_cleared_and_none_waits_for_another_that_fails():
+    api = _Applied(("a", "a"), ("b", "b"), ("c", "c"))
+    accounts = Accounts(api, OPTIONS)
+    await accounts.find()
+    api.error = TemporaryError("timed out")
+    await accounts.keep(set())
+    api.error = None
+    for cleared in (1, 2, 3, 3):
+        await accounts.keep(set())
+        assert len(api.deleted) == cleared
+    assert api.deleted[-1][1] == api.tried[0]
 
 
 async def test_what_an_account_shares_is_made_once_and_again_where_it_is_missed():

@@ -25,6 +25,8 @@ _FRESH_SECONDS = 600.0
 """How soon a pull secret that was renewed is copied again."""
 _DOUBT_SECONDS = 10.0
 """How soon it is applied again where replicas seem to lack it: a kubelet pulls again after as long."""
+_REFUSED_SECONDS = 3600.0
+"""How soon its removal is tried again where it was refused, as for a right that the deployer lacks."""
 
 
 class Accounts:
@@ -43,6 +45,8 @@ class Accounts:
         self._clock = clock
         self._applied_at: dict[str, float] = {}
         """Of each account that has it, as far as this process made it."""
+        self._removed_from: dict[str, float] = {}
+        """When its removal may be tried again, of each account where that did not work."""
 
     async def find(self) -> None:
         """Know of what is there from before.
@@ -74,16 +78,22 @@ class Accounts:
         self._applied_at[account] = -math.inf
 
     async def keep(self, in_use: AbstractSet[str]) -> None:
-        """Remove it from the namespaces of all other accounts."""
-        for account in self._applied_at.keys() - in_use:
-            try:
-                await self._remove(account)
-            except Refused as error:  # such as for a right that the deployer was not given
-                log.warning("what an account's replicas shared stays", account=account, reason=str(error))
-            except TemporaryError as error:
-                log.debug("it is removed later", account=account, reason=str(error))
-                continue
+        """Remove it from the namespace of one other account: who observes deployments waits for it."""
+        due = {each: self._removed_from.get(each, -math.inf) for each in self._applied_at.keys() - in_use}
+        account = min(due, key=lambda each: due[each], default=None)
+        if account is None or self._clock() < due[account]:
+            return
+        try:
+            await self._remove(account)
+        except Refused as error:
+            log.warning("what an account's replicas shared stays", account=account, reason=str(error))
+            self._removed_from[account] = self._clock() + _REFUSED_SECONDS
+        except TemporaryError as error:
+            log.debug("it is removed later", account=account, reason=str(error))
+            self._removed_from[account] = self._clock()  # behind the others
+        else:
             del self._applied_at[account]
+            self._removed_from.pop(account, None)
 
     async def mend(self, accounts: Iterable[str]) -> None:
         """Make it anew for accounts whose replicas seem to lack it, if it was made before."""
