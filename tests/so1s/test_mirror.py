@@ -36,6 +36,8 @@ class Server:
         self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         """What the present watch says; None cuts it."""
         self.refuses = False
+        self.ends_watches = False
+        """At once, and as is proper."""
         self.lists = 0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -51,6 +53,8 @@ class Server:
         self.watches.append(request.query["resourceVersion"])
         response = web.StreamResponse()
         await response.prepare(request)
+        if self.ends_watches:
+            return response
         while said := await self.events.get():
             await response.write(json.dumps(said).encode() + b"\n")
         assert request.transport
@@ -143,6 +147,18 @@ async def test_what_was_known_cannot_be_read_any_more_once_the_moment_is_over(
     await eventually(lambda: mirror._lost)
     with pytest.raises(Unreachable, match="not watched"):
         values(mirror)
+
+
+async def test_what_was_known_cannot_be_read_while_a_watch_waits_that_ended_at_once(
+    server, api, monkeypatch, eventually
+):
+    monkeypatch.setattr("so1s.kubernetes.mirror._FIRST_BACKOFF_SECONDS", 3600.0)
+    monkeypatch.setattr("so1s.kubernetes.mirror._READABLE_SECONDS", 0.0)
+    server.ends_watches = True
+    async with api.mirror("v1", "ConfigMap") as mirror:
+        await eventually(lambda: mirror._lost)
+        with pytest.raises(Unreachable, match="ended at once"):
+            values(mirror)
 
 
 async def test_what_a_write_left_is_shown_before_the_watch_tells_of_it(server, mirror, eventually):

@@ -133,6 +133,9 @@ class Mirror:
                 self._version = ""
                 self._lose(TemporaryError(f"{type(error).__name__}: {error}"))
                 backoff = _LONGEST_BACKOFF_SECONDS
+            else:
+                if self._lasted() <= backoff:  # a wait follows, in which nobody knows
+                    self._lose(TemporaryError("the watch ended at once"))
             if self._lasted() > backoff:  # such as one that a proxy cut, because nothing happened
                 backoff = _FIRST_BACKOFF_SECONDS
             else:
