@@ -82,7 +82,7 @@ def test_init_does_not_guess_between_two_models(so1s, out):
     (out / "other.onnx").write_bytes(ONNX)
     result = so1s("model", "init", "out")
     assert result.code == 2
-    assert "found model.skops, other.onnx" in result.err
+    assert "allowed: one of its models: out/model.skops, out/other.onnx" in result.err
 
 
 def test_check_prints_the_declared_signature(so1s, out):

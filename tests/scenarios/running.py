@@ -91,7 +91,7 @@ class Running:
     # What a pipeline does.
 
     def write(self, model: str, number: int) -> Path:
-        return write_model(self._directory / "out" / model / f"{number}.onnx", number)
+        return write_model(self._directory / "written" / model / f"{number}.onnx", number)
 
     def publish(
         self, model: str, number: int = 1, account: str = ACCOUNT, **said: Any

@@ -129,10 +129,12 @@ def _model_of(path: Path) -> tuple[Path, str, Format]:
     except Oversized as error:
         raise InvalidInput.of("path", str(path), f"{_ALLOWED}; {error}") from error
     found = models(recognised)
-    if len(found) != 1:
-        way = "" if found else way_out(sorted(recognised))
-        said = f"; found {', '.join(sorted(found)) or 'none'}{f'. {way}' if way else ''}"
-        raise InvalidInput.of("path", str(path), f"{_ALLOWED}{said}")
+    if len(found) > 1:
+        one = ", ".join(str(path / name) for name in sorted(found))
+        raise InvalidInput.of("path", str(path), f"allowed: one of its models: {one}")
+    if not found:
+        way = way_out(sorted(recognised))
+        raise InvalidInput.of("path", str(path), f"{_ALLOWED}; found none{f'. {way}' if way else ''}")
     ((file, model_format),) = found.items()
     assert model_format is not None
     return directory, file, model_format
