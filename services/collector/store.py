@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
@@ -27,7 +29,7 @@ from so1s.store import Transaction, upsert
 
 metadata = MetaData()
 
-_SHOWN: TypeAdapter[Shown | None] = TypeAdapter(Shown | None)
+_SHOWN = TypeAdapter(Shown)
 
 cursors = Table(
     "collector_cursors",
@@ -38,7 +40,9 @@ cursors = Table(
     Column("read_at_ms", BigInteger, nullable=False),
     Column("epoch", String(128), nullable=False),
     Column("counters", Text, nullable=False),  # JSON object of integers
-    Column("shown", Text, nullable=False),  # JSON object, or null: what the source knew of that moment then
+    Column(
+        "shown", Text, nullable=False
+    ),  # JSON object, or null: what the source knew of the moment `at_ms` then
 )
 
 
@@ -52,12 +56,26 @@ async def all_cursors(connection: AsyncConnection) -> dict[str, Cursor]:
                 row.read_at_ms,
                 json.loads(row.counters),
                 epoch=row.epoch,
-                shown=_SHOWN.validate_json(row.shown),
+                shown=_shown(row.shown, row.read_at_ms),
             ),
             row.ended,
         )
         for row in rows
     }
+
+
+def _stored(reading: Reading) -> str:
+    return json.dumps(reading.shown and {"at_ms": reading.at_ms} | asdict(reading.shown))
+
+
+def _shown(text: str, read_at_ms: int) -> Shown | None:
+    """What was shown of a reading's moment.
+
+    A collector of before the column moves the reading on without it, where it leads after a rollback or in an
+    upgrade: compared with what was shown before, all that it counted would be counted again.
+    """
+    stored: dict[str, Any] = json.loads(text) or {}
+    return _SHOWN.validate_python(stored) if stored.pop("at_ms", None) == read_at_ms else None
 
 
 async def sampled_until(connection: AsyncConnection) -> int | None:
@@ -73,7 +91,7 @@ async def advance(tx: Transaction, subject: str, before: Cursor | None, after: C
         "read_at_ms": after.last.at_ms,
         "epoch": after.last.epoch,
         "counters": json.dumps(dict(after.last.counters)),
-        "shown": _SHOWN.dump_json(after.last.shown).decode(),
+        "shown": _stored(after.last),
     }
     if before is None:
         return await upsert(tx, cursors, {"subject": subject, **values}, keys=["subject"]) == 1

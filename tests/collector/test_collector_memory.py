@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from services.collector.adapters.kubernetes import memory
 from services.collector.domain.counters import Reading, Shown, born
@@ -53,6 +53,19 @@ async def test_a_cursor_of_an_older_collector_goes_on(store):
         await tx.execute(insert(cursors).values(row | {"epoch": "", "counters": "{}"}))
     async with store.read() as connection:
         assert await all_cursors(connection) == {"gateway/a": Cursor(START_MS, born(START_MS))}
+
+
+@both
+async def test_what_was_shown_is_not_compared_with_a_moment_that_an_older_collector_read_since(store):
+    """It leads again after a rollback, and knows no column for it."""
+    reading = Reading(START_MS, {"requests": 100}, shown=Shown("q", {"requests": 100}))
+    moved = {"sampled_until_ms": START_MS + 5, "read_at_ms": START_MS + 5, "counters": '{"requests": 150}'}
+    async with store.transaction() as tx:
+        await advance(tx, "gateway/a", None, Cursor(START_MS, reading))
+        await tx.execute(update(cursors).values(moved))
+    async with store.read() as connection:
+        found = await all_cursors(connection)
+    assert found == {"gateway/a": Cursor(START_MS + 5, Reading(START_MS + 5, {"requests": 150}))}
 
 
 async def test_nothing_was_watched_at_first(store):

@@ -87,6 +87,10 @@ def test_sums_of_another_question_are_not_compared():
     assert follow(14, None, 14, question="r") == (0, False)
 
 
+def test_where_nothing_was_shown_of_a_moment_what_was_gained_since_is_counted():
+    assert follow(10, {"requests": 150}, 160, last=Reading(0, {"requests": 150})) == (10, True)
+
+
 def test_what_counted_nothing_before_a_lost_moment_is_counted_from_zero():
     assert follow(5, None, 5, last=born(0)) == (5, True)
 
