@@ -40,9 +40,7 @@ cursors = Table(
     Column("read_at_ms", BigInteger, nullable=False),
     Column("epoch", String(128), nullable=False),
     Column("counters", Text, nullable=False),  # JSON object of integers
-    Column(
-        "shown", Text, nullable=False
-    ),  # JSON object, or null: what the source knew of the moment `at_ms` then
+    Column("shown", Text, nullable=False),  # JSON object with `at_ms`, or null: what the source knew then
 )
 
 

@@ -37,7 +37,8 @@ async def test_replicas_that_live_are_never_forgotten(store):
 
 @both
 async def test_what_a_source_showed_of_a_moment_is_kept_beside_its_cursor(store):
-    reading = Reading(START_MS, {"requests": 7}, shown=Shown("q", {"requests": 1007}))
+    shown = Shown("q", {"requests": 1007}, less_since_ms=START_MS - 1)
+    reading = Reading(START_MS, {"requests": 7}, shown=shown)
     first, second = Cursor(START_MS, born(0)), Cursor(START_MS + 5, reading)
     async with store.transaction() as tx:
         assert await advance(tx, "gateway/a", None, first)

@@ -1,5 +1,7 @@
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.collector.adapters.prometheus.api import Prometheus, TokenFile, Value
 from services.collector.adapters.prometheus.history import Told, onward
@@ -53,14 +55,18 @@ async def test_whatever_is_no_answer_means_that_nobody_knows(answer):
         await prometheus.query("up", 0)
 
 
+HOUR_MS = 3_600_000
 LAST = Reading(0, {"requests": 7}, shown=Shown("q", {"requests": 1007}))
+
+
+def told_of(gained, before, shown, *, question="q"):
+    sums = Shown(question, {"requests": shown})
+    return Told({"requests": gained}, before, sums, reset=False, lookback_ms=HOUR_MS)
 
 
 def follow(gained, before, shown, *, last=LAST, question="q"):
     """What the next reading has counted more, and whether all of that is of its own span."""
-    told = Told({"requests": gained}, before, Shown(question, {"requests": shown}), reset=False)
-    reading = onward(last, 1, told)
-    assert reading.shown == told.shown
+    reading = onward(last, 1, told_of(gained, before, shown, question=question))
     return reading.counters.get("requests", 0) - last.counters.get("requests", 0), not reading.inexact
 
 
@@ -91,8 +97,39 @@ def test_where_nothing_was_shown_of_a_moment_what_was_gained_since_is_counted():
     assert follow(10, {"requests": 150}, 160, last=Reading(0, {"requests": 150})) == (10, True)
 
 
-def test_what_counted_nothing_before_a_lost_moment_is_counted_from_zero():
-    assert follow(5, None, 5, last=born(0)) == (5, True)
+def test_before_a_moment_that_is_lost_a_name_may_have_been_another_deployments():
+    assert follow(5, None, 5, last=born(0)) == (0, False)
+    assert follow(5, {}, 5, last=born(0)) == (5, True)
+
+
+@given(st.data(), st.lists(st.integers(0, 20), min_size=1, max_size=20))
+def test_never_is_more_charged_than_happened_whichever_of_two_servers_answers(data, steps):
+    """Each knows some of what happened, some of it late, and of some moments nothing."""
+    views, last, happened = [0, 0], born(0), 0
+    for at, step in enumerate(steps, start=1):
+        begins = [data.draw(st.integers(view, happened)) for view in views]
+        happened += step
+        views = [data.draw(st.integers(begin, happened)) for begin in begins]
+        begin, end = data.draw(st.sampled_from([*zip(begins, views, strict=True)]))
+        before = data.draw(st.sampled_from([None, {"requests": begin}]))
+        last = onward(last, at, told_of(end - begin, before, end))
+        assert last.counters.get("requests", 0) <= happened
+
+
+def test_what_a_server_lacks_is_made_up_for_before_more_is_counted():
+    less = onward(LAST, 1, told_of(3, {"requests": 1002}, 1005))
+    assert (less.counters["requests"], less.inexact) == (7, True)
+    more = onward(less, 2, told_of(4, {"requests": 1005}, 1009))
+    assert (more.counters["requests"], more.inexact) == (9, True)
+    assert more.shown == Shown("q", {"requests": 1009})
+
+
+def test_what_all_servers_lack_began_anew_once_the_sums_have_nothing_of_what_ended():
+    anew = onward(LAST, 0, told_of(12, None, 12))
+    for at_ms in (HOUR_MS, HOUR_MS + 1):
+        anew = onward(anew, at_ms, told_of(0, {"requests": 12}, 12))
+        assert anew.counters == LAST.counters
+    assert onward(anew, HOUR_MS + 2, told_of(5, {"requests": 12}, 17)).counters == {"requests": 12}
 
 
 async def test_a_renewed_token_is_used(tmp_path):

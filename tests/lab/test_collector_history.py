@@ -265,13 +265,32 @@ async def test_a_prometheus_that_lost_its_past_counts_nothing_again_and_loses_no
 
 
 async def test_where_the_gateway_began_anew_with_its_prometheus_nothing_is_counted_twice(past, usage):
+    """Nothing is counted for the lookback: so long another Prometheus may show what this one lost."""
     before, _ = past({UP: always(1), requests(): growing(1, begin=5000)})
     await before.go(0, 4)
     anew = between(growing(1, begin=-560), 560, 9999)
-    after, _ = past({UP: between(always(1), 560, 9999), requests(): anew})
-    await after.go(4, 14)
-    found = counted(await usage("gateway"))
-    assert [found[minute] for minute in (3, 9, 10, 13)] == [60, 0, 60, 60]
+    after, _ = past({UP: between(always(1), 560, 9999), requests(): anew}, minutes=24)
+    await after.go(4, 24)
+    found = await usage("gateway")
+    assert {minute: counted(found)[minute] for minute in (3, *range(9, 24))} == (
+        {3: 60} | dict.fromkeys(range(9, 21), 0) | dict.fromkeys(range(21, 24), 60)
+    )
+    assert {found[minute].quality for minute in range(9, 21)} == {"partial"}
+
+
+async def test_the_other_prometheus_of_a_pair_that_missed_samples_charges_nothing_again(past, usage):
+    """One after the other answers; the second one did not see a gateway that has gone, nor some minutes."""
+    gone, there = between(growing(1), 0, 150), growing(1)
+    whole = {UP: always(1), UP_TOO: between(always(1), 0, 150), requests("b"): gone, requests("a"): there}
+    lacking = {UP: always(1), requests("a"): there}
+    one, _ = past(whole)
+    other, _ = past({name: without(values, 170, 250) for name, values in lacking.items()})
+    await one.go(0, 1)
+    for minute in range(2, 10):
+        await (one if minute % 2 else other).go(minute, minute)
+    found = await usage("gateway")
+    assert sum(counted(found).values()) == 9 * 60 + 150
+    assert found[7].quality == "partial"
 
 
 async def test_samples_that_come_late_are_counted_once_in_the_window_in_which_they_are_seen(past, usage):
@@ -313,12 +332,37 @@ async def test_another_question_does_not_compare_its_answers(past, usage):
     assert counted(await usage("gateway")) == {0: 60, 1: 60, 2: 240, 3: 240}
 
 
-async def test_a_deployment_that_began_before_prometheus_knew_the_gateway_is_counted_in_full(past, usage):
-    series = {UP: always(1), requests(): growing(1)}
+async def test_of_a_deployment_that_began_before_prometheus_knew_the_gateway_the_rest_is_counted(past, usage):
+    """What the gateway had counted of the name by then may be of one that was removed, and charged."""
+    series = {UP: always(1), requests(): growing(1, begin=4000)}
     collector, _ = past({name: between(values, 300, 9999) for name, values in series.items()})
     await collector.go(0, 7)
+    found = await usage("gateway")
+    assert [counted(found)[minute] for minute in (4, 5, 6)] == [0, 60, 60]
+    assert [found[minute].quality for minute in (4, 5, 6)] == ["partial", "complete", "complete"]
+
+
+@pytest.mark.parametrize("up", [None, 0], ids=["Prometheus is away", "the gateway does not answer it"])
+async def test_a_deployment_of_an_earlier_ones_name_that_begins_in_a_long_outage_is_not_charged_for_it(
+    past, usage, up
+):
+    away = (120, 960)  # longer than the lookback
+    began = replace(POD, started_ms=(BEGIN + 870) * 1000)
+    counters = without(growing(1, begin=4000), *away)
+    collector, cluster = past({UP: lambda second: up if 120 < second < 960 else 1, requests(): counters})
+    cluster.run(began)
+    await collector.go(15, 19)
+    assert counted(await usage("gateway")) == {14: None, 15: 0, 16: 60, 17: 60, 18: 60}
+
+
+async def test_a_deployment_that_begins_in_a_short_outage_is_counted_from_what_was_known_before(past, usage):
+    series = {UP: always(1), requests(): growing(1, begin=4000)}
+    collector, cluster = past({name: without(values, 120, 420) for name, values in series.items()})
+    cluster.run(replace(POD, started_ms=(BEGIN + 250) * 1000))
+    await collector.go(4, 10)
     found = counted(await usage("gateway"))
-    assert (found[4], found[5], found[6]) == (300, 60, 60)
+    assert sum(filter(None, found.values())) == 600 - 120
+    assert found[8] == 60
 
 
 async def test_requests_of_a_deployment_that_is_removed_are_counted_to_the_last_one(past, usage):

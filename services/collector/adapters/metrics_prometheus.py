@@ -108,26 +108,21 @@ class PrometheusGateway:
 
     async def _told(self, clusters: Iterable[str], since_ms: int, at_ms: int) -> dict[str, Told]:
         history = self._history
-        known = bool(await history.fresh(self._up, "", since_ms))
         account, latencies = await asyncio.gather(
-            history.account(*self._counts, since_ms, at_ms),
-            history.gains(
-                *self._buckets,
-                since_ms,
-                at_ms,
-                lookback_ms=history.shortest_lookback_ms,  # twenty times as many; nobody pays by them
-            ),
+            history.account(*self._counts, since_ms, at_ms, up=self._up),
+            # Twenty times as many; nobody pays by them.
+            history.recently(*self._buckets, since_ms, at_ms),
         )
-        gains = account.gains
-        gained = _summed([*self._requests(gains.gained), *self._latencies(latencies.gained)])
-        before, after = (_summed(self._requests(each)) for each in (account.before, account.after))
-        reset = {self._cluster(value) for value in gains.reset}
+        gained = _summed([*self._requests(account.gained), *self._latencies(latencies)])
+        before, after = (_summed(self._requests(each or [])) for each in (account.before, account.after))
+        reset = {self._cluster(value) for value in account.reset}
         return {
             each: Told(
                 gained.get(each, {}),
-                before.get(each, {}) if known else None,
+                None if account.before is None else before.get(each, {}),
                 Shown(account.question, after.get(each, {})),
                 reset=each in reset,
+                lookback_ms=history.lookback_ms,
             )
             for each in clusters
         }
@@ -201,12 +196,13 @@ class PrometheusReplicas:
             history.average(_MEMORY + self._matchers, _BY_POD, first_ms, at_ms),
         )
         return _Used(
-            _counters(account.gains.gained),
-            None if since_ms is None else _counters(account.before),
+            _counters(account.gained),
+            None if since_ms is None else _counters(account.before or []),
             _counters(account.after),
             account.question,
             _by_pod(memory),
-            set(_by_pod(account.gains.reset)),
+            set(_by_pod(account.reset)),
+            history.lookback_ms,
         )
 
 
@@ -228,12 +224,13 @@ class _Used:
     memory: Mapping[Pod, float]
     """Bytes, on average."""
     reset: set[Pod]
+    lookback_ms: int
 
     def reading(self, pod: Pod, last: Reading, at_ms: int) -> Reading:
         """The reading of a pod that follows on its last one."""
         before = {} if self.before is None else self.before.get(pod)
         shown = Shown(self.question, self.after.get(pod, {}))
-        told = Told(self.cpu[pod], before, shown, reset=pod in self.reset)
+        told = Told(self.cpu[pod], before, shown, pod in self.reset, self.lookback_ms)
         gauges = {MEMORY_BYTES: round(self.memory[pod])} if pod in self.memory else {}
         return replace(onward(last, at_ms, told), gauges=gauges)
 

@@ -17,7 +17,9 @@ class Shown:
     question: str
     """What it was asked: sums of two questions are not compared."""
     sums: Mapping[str, int]
-    """What the counters said in all, by name."""
+    """What the counters said in all, by name; as much as was counted, where they said less than that."""
+    less_since_ms: int | None = None
+    """Since when they have said less than was counted; None where they do not."""
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,24 @@ What Prometheus knows of a moment may grow after it was asked: samples that othe
 So what it showed of a moment is kept, and what it shows more of the same moment later is a gain, too. Nothing
 is lost or doubled where one moment follows on the other.
 
+Of two servers behind one name, either may answer, and one may have missed samples. So what one account needs
+is asked in one query; and where less is shown than was counted, nothing is counted until that is made up for.
+
 https://prometheus.io/docs/prometheus/latest/querying/operators/#vector-matching-keywords
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.collector.adapters.prometheus.api import Prometheus, Value
 from services.collector.domain.counters import Reading, Shown
+
+_PART = "so1s_part"
+"""The label that tells the parts of a query."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +39,14 @@ class Freshness:
 
 
 @dataclass(frozen=True)
-class Gains:
-    """What counters gained until a moment."""
-
-    gained: Sequence[Value]
-    reset: Sequence[Value]
-    """Those that lost something: what was counted between the last scrape and a reset."""
-
-
-@dataclass(frozen=True)
 class Account:
     """What counters gained in a span, and what they said in all at its ends, by what is known now."""
 
-    before: Sequence[Value]
-    gains: Gains
+    before: Sequence[Value] | None
+    """None where nothing is known of the span's begin."""
+    gained: Sequence[Value]
+    reset: Sequence[Value]
+    """Those that lost something: what was counted between the last scrape and a reset."""
     after: Sequence[Value]
     question: str
     """What was asked for the sums, in short."""
@@ -59,44 +58,61 @@ class History:
     def __init__(self, prometheus: Prometheus, freshness: Freshness) -> None:
         self._prometheus = prometheus
         self._freshness = freshness
-        self.shortest_lookback_ms = 2 * freshness.stale_ms
-        """Just enough for what was scraped before a moment of which something is known."""
+        self.lookback_ms = freshness.lookback_ms
 
-    async def gains(
-        self, series: str, by: str, since_ms: int | None, until_ms: int, *, lookback_ms: int | None = None
-    ) -> Gains:
-        """What counters gained.
+    async def recently(self, series: str, by: str, since_ms: int, until_ms: int) -> list[Value]:
+        """What counters gained that were scraped shortly before either moment.
+
+        It is cheaper than an account, where series are many and exactness is not needed.
+        """
+        # Just enough for what was scraped before a moment of which something is known.
+        over_ms = 2 * self._freshness.stale_ms
+        return await self.query(_gained(series, by, over_ms, until_ms - since_ms), until_ms)
+
+    async def fresh(self, series: str, by: str, at_ms: int) -> list[Value]:
+        """The largest value of each group of series that was scraped shortly before a moment."""
+        return await self.query(f"max by ({by}) ({_latest(series, self._freshness.stale_ms)})", at_ms)
+
+    async def account(
+        self, series: str, by: str, since_ms: int | None, until_ms: int, *, up: str | None = None
+    ) -> Account:
+        """What counters gained, and the sums by which it is known later what came late.
 
         Args:
             series: a PromQL selector of counters.
             by: the labels to sum by, with commas between them.
             since_ms: None for the counters' beginning.
             until_ms: the later moment.
-            lookback_ms: shorter than the usual one where series are many and exactness is not needed.
+            up: a selector of `up`; nothing is known of the span's begin where none was up in the lookback
+                before it.
         """
-        over_ms = lookback_ms or self._freshness.lookback_ms
-        now = _latest(series, over_ms)
-        if since_ms is None:
-            return Gains(await self.query(f"sum by ({by}) ({now})", until_ms), [])
-        before = _latest(series, over_ms, until_ms - since_ms)
-        gained, reset = await asyncio.gather(
-            self.query(f"sum by ({by}) (({now} - {before} >= 0) or {now})", until_ms),
-            self.query(f"count by ({by}) ({now} - {before} < 0)", until_ms),
+        over_ms = self._freshness.lookback_ms
+        question = f"sum by ({by}) ({_latest(series, over_ms)})"
+        parts = {"after": question, "gained": question}
+        if since_ms is not None:
+            span_ms = until_ms - since_ms
+            now, before = _latest(series, over_ms), _latest(series, over_ms, span_ms)
+            parts["before"] = f"sum by ({by}) ({before})"
+            parts["gained"] = _gained(series, by, over_ms, span_ms)
+            parts["reset"] = f"count by ({by}) ({now} - {before} < 0)"
+        if since_ms is not None and up is not None:
+            parts["known"] = f"count (max_over_time({up}[{over_ms}ms] offset {span_ms}ms) > 0)"
+        told = await self._parts(parts, until_ms)
+        return Account(
+            None if "known" in parts and not told["known"] else told["before"],
+            told["gained"],
+            told["reset"],
+            told["after"],
+            hashlib.sha256(question.encode()).hexdigest()[:16],
         )
-        return Gains(gained, reset)
 
-    async def fresh(self, series: str, by: str, at_ms: int) -> list[Value]:
-        """The largest value of each group of series that was scraped shortly before a moment."""
-        return await self.query(f"max by ({by}) ({_latest(series, self._freshness.stale_ms)})", at_ms)
-
-    async def account(self, series: str, by: str, since_ms: int | None, until_ms: int) -> Account:
-        """What counters gained, as in `gains`, and the sums by which it is known later what came late."""
-        question = f"sum by ({by}) ({_latest(series, self._freshness.lookback_ms)})"
-        # In this order, what becomes known between two answers is counted once at most.
-        before = [] if since_ms is None else await self.query(question, since_ms)
-        gains = await self.gains(series, by, since_ms, until_ms)
-        after = await self.query(question, until_ms)
-        return Account(before, gains, after, hashlib.sha256(question.encode()).hexdigest()[:16])
+    async def _parts(self, parts: Mapping[str, str], at_ms: int) -> Mapping[str, list[Value]]:
+        """Evaluate several queries as one, which one server answers."""
+        named = [f'label_replace({promql}, "{_PART}", "{part}", "", "")' for part, promql in parts.items()]
+        found: defaultdict[str, list[Value]] = defaultdict(list)
+        for value in await self.query(" or ".join(named), at_ms):
+            found[value.labels[_PART]].append(value)
+        return found
 
     async def average(self, series: str, by: str, since_ms: int, until_ms: int) -> list[Value]:
         """The average of gauges over a span, at most the lookback; of several in turn, the largest."""
@@ -112,6 +128,11 @@ def _latest(series: str, over_ms: int, before_ms: int = 0) -> str:
     """The last value of each series in a span, which ends so long before the moment of the query."""
     offset = f" offset {before_ms}ms" if before_ms else ""
     return f"last_over_time({series}[{over_ms}ms]{offset})"
+
+
+def _gained(series: str, by: str, over_ms: int, span_ms: int) -> str:
+    now, before = _latest(series, over_ms), _latest(series, over_ms, span_ms)
+    return f"sum by ({by}) (({now} - {before} >= 0) or {now})"
 
 
 def by_moment(last: Mapping[str, Reading], until_ms: int) -> dict[int, list[str]]:
@@ -136,6 +157,8 @@ class Told:
     shown: Shown
     """The same when it ended."""
     reset: bool
+    lookback_ms: int
+    """For how long a sum has a series that ended."""
 
 
 def onward(last: Reading, at_ms: int, told: Told) -> Reading:
@@ -143,20 +166,36 @@ def onward(last: Reading, at_ms: int, told: Told) -> Reading:
     gained, exact = _gain(last, told)
     names: Iterable[str] = {**last.counters, **gained}
     counters = {name: last.counters.get(name, 0) + max(0, gained.get(name, 0)) for name in names}
-    return Reading(at_ms, counters, inexact=told.reset or not exact, shown=told.shown)
+    lacking = {name: -gain for name, gain in gained.items() if gain < 0}
+    shown = _made_up_for(last, at_ms, told, lacking) if lacking else told.shown
+    return Reading(at_ms, counters, inexact=told.reset or not exact, shown=shown)
+
+
+def _made_up_for(last: Reading, at_ms: int, told: Told, lacking: Mapping[str, int]) -> Shown:
+    """What was shown, and as much more as was counted already: another server may show that again.
+
+    None does once all that had ended by then is out of the sums. What is lacking still began anew.
+    """
+    since_ms = at_ms if last.shown is None or last.shown.less_since_ms is None else last.shown.less_since_ms
+    if at_ms - since_ms > told.lookback_ms:
+        return told.shown
+    return replace(told.shown, sums=_sum(told.shown.sums, lacking), less_since_ms=since_ms)
 
 
 def _gain(last: Reading, told: Told) -> tuple[Mapping[str, int], bool]:
     """What was gained, and whether all of it was in this span."""
     comparable = last.shown is not None and last.shown.question == told.shown.question
     showed = last.shown.sums if last.shown and comparable else None
-    if told.before is None and (showed or last.counters):
-        # It lost its past. What it shows over what it showed is gained for certain, and all that is.
+    if told.before is None:
+        # What it shows over what it showed is gained for certain, and all that is.
         return ({} if showed is None else _less(told.shown.sums, showed)), False
-    late = {} if showed is None or told.before is None else _less(told.before, showed)
-    names: Iterable[str] = {**told.gained, **late}
-    return {each: told.gained.get(each, 0) + late.get(each, 0) for each in names}, not any(late.values())
+    late = {} if showed is None else _less(told.before, showed)
+    return _sum(told.gained, late), not any(late.values())
 
 
 def _less(newer: Mapping[str, int], older: Mapping[str, int]) -> dict[str, int]:
     return {name: newer.get(name, 0) - older.get(name, 0) for name in {**newer, **older}}
+
+
+def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    return {name: left.get(name, 0) + right.get(name, 0) for name in {**left, **right}}
