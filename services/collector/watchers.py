@@ -18,6 +18,7 @@ from services.collector.domain.steps import (
     Step,
     beginning,
     gateway_steps,
+    is_due,
     replica_steps,
     request_steps,
 )
@@ -55,6 +56,8 @@ class Sampler:
     _sampled_until_ms: int | None = None
     """None until the cursors were read, and again after another replica of the collector moved one."""
     _cursors: dict[str, Cursor] = field(default_factory=dict)
+    _recorded: dict[str, Cursor] = field(default_factory=dict)
+    """The same as the store has them: behind where there was nothing to say."""
 
     async def watch(self, every_seconds: float) -> None:
         """Wait for the next multiple of `every_seconds`, so that windows close with a fresh look; look."""
@@ -76,7 +79,8 @@ class Sampler:
 
     async def _resume(self) -> None:
         async with self.store.read() as connection:
-            self._cursors = await all_cursors(connection)
+            self._recorded = await all_cursors(connection)
+        self._cursors = dict(self._recorded)
         self.scraper.resume({subject: cursor.last for subject, cursor in self._cursors.items()})
 
     async def _sample(self, running: Running, closed: Closed) -> bool:
@@ -114,14 +118,20 @@ class Sampler:
     async def _take(self, subject: str, steps: Iterable[Step], cause: Cause | None) -> bool:
         """Commit steps one by one; False where another replica of the collector was quicker."""
         for step in steps:
-            async with self.store.transaction(cause) as tx:
-                if not await advance(tx, subject, self._cursors.get(subject), step.cursor):
-                    return False
-                for sample in step.samples:
-                    tx.emit(sample, id=self._id(sample))
+            if is_due(step, self._recorded.get(subject)) and not await self._record(subject, step, cause):
+                return False
             self._cursors[subject] = step.cursor
             self.scraper.close(subject, step.cursor.last)
             _count(step.samples)
+        return True
+
+    async def _record(self, subject: str, step: Step, cause: Cause | None) -> bool:
+        async with self.store.transaction(cause) as tx:
+            if not await advance(tx, subject, self._recorded.get(subject), step.cursor):
+                return False
+            for sample in step.samples:
+                tx.emit(sample, id=self._id(sample))
+        self._recorded[subject] = step.cursor
         return True
 
     def _id(self, sample: Sample) -> str:
@@ -141,7 +151,8 @@ class Sampler:
             await forget(tx, gone)
         self.scraper.drop(gone)
         for subject in gone:
-            del self._cursors[subject]
+            self._cursors.pop(subject)
+            self._recorded.pop(subject)
 
 
 def _is_over(subject: str, cursor: Cursor, now_ms: int) -> bool:

@@ -338,13 +338,50 @@ async def test_what_is_counted_past_the_end_of_a_deployment_is_said_and_its_sile
     await watch(sampler, 7)
     cluster.remove(DEPLOYMENT)
     await watch(sampler, 17)
+    sampler = new_sampler()
+    await watch(sampler, 19)
     cluster.answer(requests=9)
-    await watch(new_sampler(), 40)
+    await watch(sampler, 40)
     assert {at: each.quantities for at, each in (await usage(GATEWAY)).items()} == {
         0: {"requests": 4},
         5: {"requests": 0},
         15: {"requests": 5},
     }
+
+
+async def test_the_silence_of_a_removed_deployment_is_recorded_once_an_hour(
+    cluster, new_sampler, watch, store
+):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    sampler, recorded = new_sampler(60), []
+    for minute in range(1, 150):
+        if minute == 10:
+            cluster.remove(DEPLOYMENT)
+        await watch(sampler, minute * 60, looks_at=[minute * 60])
+        async with store.read() as connection:
+            cursor = (await all_cursors(connection))[REQUESTS_SUBJECT]
+        recorded.append((cursor.sampled_until_ms - START_MS) // 60_000)
+    assert sorted(set(recorded)) == [*range(1, 10), 60, 120]
+
+
+@pytest.mark.parametrize("restarts", [(), (45, 70), range(150)], ids=["never", "at times", "each minute"])
+async def test_what_is_counted_after_a_silence_is_said_once_in_the_window_in_which_it_was_read(
+    cluster, new_sampler, watch, usage, restarts
+):
+    cluster.run(REPLICA)
+    cluster.deploy(DEPLOYMENT)
+    sampler, counted = new_sampler(60), {3: 7, 40: 8, 69: 10, 70: 13, 130: 15}
+    for minute in range(1, 150):
+        if minute == 10:
+            cluster.remove(DEPLOYMENT)
+        if minute in restarts:
+            sampler = new_sampler(60)
+        if minute in counted:
+            cluster.answer(requests=counted[minute])
+        await watch(sampler, minute * 60, looks_at=[minute * 60])
+    found = {at // 60 + 1: each.quantities["requests"] for at, each in (await usage(GATEWAY)).items()}
+    assert {at: requests for at, requests in found.items() if requests} == {3: 7, 40: 1, 69: 2, 70: 3, 130: 2}
 
 
 @both
