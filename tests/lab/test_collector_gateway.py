@@ -1,5 +1,6 @@
 """What Istio's gateway counts, as Prometheus scrapes it and a collector reads it."""
 
+import contextlib
 from collections.abc import AsyncGenerator
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from services.collector.adapters.prometheus.api import Prometheus
 from services.collector.adapters.prometheus.history import Freshness, History
 from services.collector.domain.counters import Reading, born
 from services.collector.domain.samples import ERRORS, REQUESTS, bucket
+from so1s.errors import TemporaryError
 from tests.lab.istio_mesh.conftest import api, caller, deploy, http, make_mesh, mesh  # noqa: F401 - fixtures
 from tests.lab.istio_mesh.world import HOST
 from tests.lab.test_collector_world import now_ms
@@ -29,7 +31,20 @@ async def gateway(istio, prometheus, namespace: str) -> AsyncGenerator[Prometheu
 
 
 @pytest.fixture
-async def called(mesh, deploy, caller) -> int:  # noqa: F811
+async def begin(gateway, eventually) -> Reading:
+    """Of a variant that is made now: Prometheus knows the gateway."""
+
+    async def known() -> bool:
+        with contextlib.suppress(TemporaryError):
+            return await gateway.read({}, now_ms()) is not None
+        return False
+
+    await eventually(known, seconds=20)
+    return born(now_ms())
+
+
+@pytest.fixture
+async def called(begin, mesh, deploy, caller) -> int:  # noqa: F811
     """How many times a variant was called through the gateway."""
     await serve(mesh, route("fraud", 1, deploy("fraud").arm(1)))
     for _ in range(7):
@@ -37,12 +52,14 @@ async def called(mesh, deploy, caller) -> int:  # noqa: F811
     return 7
 
 
-async def test_each_request_is_counted_once_with_its_final_answer(called, namespace, gateway, eventually):
+async def test_each_request_is_counted_once_with_its_final_answer(
+    begin, called, namespace, gateway, eventually
+):
     cluster = f"{namespace[-4:]}--fraud"
 
     async def counted() -> Reading:
-        found = await gateway.read({cluster: born(0)}, now_ms())
-        return (found or {}).get(cluster, born(0))
+        found = await gateway.read({cluster: begin}, now_ms())
+        return (found or {}).get(cluster, begin)
 
     async def all_counted() -> bool:
         counters = (await counted()).counters
