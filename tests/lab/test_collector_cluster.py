@@ -145,16 +145,19 @@ def follow_on(events: list[UsageSampled]) -> bool:
 async def test_each_window_is_said_once_over_restarts_of_prometheus_and_of_the_collector(
     settings, said, server, exporter, eventually
 ):
-    counting = asyncio.create_task(exporter.count())
-
     async def complete(least: int) -> bool:
         return len([each for each in await said() if each.quality == "complete"]) >= least
+
+    async def gateway_is_known() -> bool:
+        return any(each.replica == GATEWAY and each.quality != "gap" for each in await said())
 
     async def more(requests: int) -> None:
         wanted = exporter.counted + requests
         await eventually(lambda: exporter.counted >= wanted, seconds=30)
 
     async with build(settings).running():
+        await eventually(gateway_is_known, seconds=30)
+        counting = asyncio.create_task(exporter.count())
         await eventually(lambda: complete(4), seconds=30)
     await more(100)  # while no collector runs
     async with build(settings).running():
