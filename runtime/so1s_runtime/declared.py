@@ -23,6 +23,10 @@ _IMAGE_RANK = 3
 _CHANNELS = (-1, 1, 3, 4)
 
 
+# Columns of a dataframe, where all of them would hide what else is said.
+_SHOWN = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """One input or output.
@@ -48,7 +52,9 @@ class Declared:
     def __str__(self) -> str:
         """As people read it: `float32[-1,30]`, `text`, `image[-1,-1,3]`."""
         if self.type == "dataframe":
-            return f"dataframe with the columns {', '.join(column.name for column in self.columns)}"
+            more = f", … and {len(self.columns) - _SHOWN}" if len(self.columns) > _SHOWN else ""
+            first = ", ".join(column.name for column in self.columns[:_SHOWN])
+            return f"dataframe with the columns {first}{more}"
         shape = f"[{','.join(map(str, self.shape))}]" if self.shape else ""
         said = self.dtype.name if self.type == "numpy" else self.type
         return f"series of {self.dtype.name}" if self.type == "series" else f"{said}{shape}"

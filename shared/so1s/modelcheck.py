@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 from so1s import prepared, requirements, sample
 from so1s.errors import InvalidInput, Problem, shown
+from so1s.events import ScalingOptions
 from so1s.events.model import CODE, COMPILABLE, Format, Optimization
-from so1s.formats.files import recognise_file
+from so1s.formats.files import models, recognise_all, recognise_file
 from so1s.formats.unserved import way_out
 from so1s.formats.zips import Oversized
 from so1s.modelfile import DECLARED, FILE_NAME, ModelFile
@@ -43,6 +44,7 @@ def check(
     model_format = said_format or described.format or _told(directory, described)
     rules: list[Callable[[Path, ModelFile, Format | None], list[Problem]]] = [
         _files,
+        _one_model,
         _format,
         _declared,
         _sample,
@@ -75,6 +77,14 @@ def beyond_the_default(described: ModelFile) -> Problem | None:
     return oversize(described.inputs or [], INPUT_BYTES)
 
 
+def disorder(scaling: ScalingOptions) -> Problem | None:
+    """Bounds that a deployer would refuse, which it hears of after the build alone."""
+    least, most = scaling.min_replicas, scaling.max_replicas
+    if least is None or most is None or least <= most:
+        return None
+    return Problem("deploy.scaling.max_replicas", shown(most), f"allowed: at least min_replicas, {least}")
+
+
 def _imported(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.Import):
         return [each.name for each in node.names]
@@ -83,10 +93,20 @@ def _imported(node: ast.stmt) -> list[str]:
 
 def _told(directory: Path, described: ModelFile) -> Format | None:
     """As the builder tells it: `prepared.py` is the model, unless another file is said."""
-    if described.file in {None, prepared.FILE_NAME}:
-        return "python" if (directory / prepared.FILE_NAME).is_file() else None
+    if described.file in {None, prepared.FILE_NAME} and (directory / prepared.FILE_NAME).is_file():
+        return "python"
+    if described.file is None:
+        found = list(models(_all(directory)).values())
+        return found[0] if len(found) == 1 else None
     file = directory / described.file
     return _recognised(file) if file.is_file() else None
+
+
+def _all(directory: Path) -> Mapping[str, Format | None]:
+    try:
+        return recognise_all(directory)
+    except Oversized:
+        return {}
 
 
 def _recognised(file: Path) -> Format | None:
@@ -103,6 +123,22 @@ def _files(directory: Path, described: ModelFile, _format: Format | None) -> lis
         for field, name in named.items()
         if name and not (directory / name).exists()
     ]
+
+
+def _one_model(directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
+    """None, or several, where no file is named."""
+    if described.file or said == "python":
+        return []
+    recognised = _all(directory)
+    found = sorted(models(recognised, said))
+    if len(found) == 1:
+        return []
+    if found:
+        allowed = f"allowed: one of {', '.join(found)}, as there are several models"
+        return [Problem(f"{FILE_NAME}: file", "nothing", allowed)]
+    way = way_out(sorted(recognised))
+    allowed = f"allowed: a whole model of {said or ', '.join(get_args(Format))}, and no file is one"
+    return [Problem(f"{FILE_NAME}: file", "nothing", f"{allowed}{f'; {way}' if way else ''}")]
 
 
 def _format(directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
@@ -147,8 +183,9 @@ def _sizes(_directory: Path, described: ModelFile, _format: Format | None) -> li
 
 
 def _options(_directory: Path, described: ModelFile, said: Format | None) -> list[Problem]:
-    """What is not for every format."""
-    problems = []
+    """What is not for every format, or contradicts itself."""
+    found = disorder(described.deploy.scaling)
+    problems = [replace(found, field=f"{FILE_NAME}: {found.field}")] if found else []
     if described.requirements and said not in {None, *CODE}:
         allowed = f"allowed: beside {prepared.FILE_NAME} or a pickle alone; {said} has its libraries"
         problems.append(Problem(f"{FILE_NAME}: requirements", shown(described.requirements), allowed))

@@ -19,7 +19,7 @@ from so1s import modelcheck
 from so1s.artifacts import target, upload
 from so1s.blocking import wait_for
 from so1s.errors import InvalidInput, So1sError, Unreachable
-from so1s.events import AlertRule, Artifact, DeployOptions, Lineage, ModelUploaded, ScalingOptions
+from so1s.events import AlertRule, Artifact, DeployOptions, Lineage, ModelUploaded
 from so1s.events.envelope import Received
 from so1s.events.ids import content_id, derived_id
 from so1s.flow import ENDED_BY, TOLD_BY, Flow, FlowFailed, Serving, Step
@@ -208,17 +208,9 @@ def _checked(values: dict[str, Any]) -> ModelUploaded:
     if not values["account"]:
         raise InvalidInput.missing("account", "allowed: account=…, or SO1S_ACCOUNT in the environment")
     event = checked(ModelUploaded, **values)
-    if event.deploy:
-        _check_bounds(event.deploy.scaling)
+    if event.deploy and (problem := modelcheck.disorder(event.deploy.scaling)):
+        raise InvalidInput([problem])
     return event
-
-
-def _check_bounds(scaling: ScalingOptions) -> None:
-    """Refuse here what a deployer would only after the build."""
-    least, most = scaling.min_replicas, scaling.max_replicas
-    if least is not None and most is not None and most < least:
-        allowed = f"allowed: at least min_replicas, {least}"
-        raise InvalidInput.of("deploy.scaling.max_replicas", most, allowed)
 
 
 def _who() -> str:

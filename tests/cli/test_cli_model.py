@@ -191,6 +191,47 @@ def test_check_tells_where_a_sample_does_not_fit_the_declared_inputs(so1s, out):
     ) in result.err
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "",
+            "so1s.yaml: file is missing; allowed: one of model.skops, other.onnx, as there are several",
+        ),
+        (
+            "format: keras\n",
+            "so1s.yaml: file is missing; allowed: a whole model of keras, and no file is one",
+        ),
+        (
+            "file: model.skops\nrequirements: [pandas]\n",
+            "beside prepared.py or a pickle alone; skops has its",
+        ),
+        (
+            "file: model.skops\ndeploy: {scaling: {min_replicas: 5, max_replicas: 2}}\n",
+            "deploy.scaling.max_replicas: 2 is not allowed; allowed: at least min_replicas, 5",
+        ),
+    ],
+)
+def test_check_looks_at_the_model_as_a_build_does(so1s, out, said, told):
+    (out / "other.onnx").write_bytes(ONNX)
+    (out / "so1s.yaml").write_text(f"schema: so1s/v1\n{said}")
+    result = so1s("model", "check", "out")
+    assert result.code == 1
+    assert told in result.err
+
+
+def test_a_wide_table_is_told_by_its_first_columns(so1s, out):
+    columns = ", ".join(f"{{name: c{number}, dtype: float64}}" for number in range(300))
+    (out / "so1s.yaml").write_text(
+        "schema: so1s/v1\nfile: model.skops\n"
+        f"inputs: [{{name: rows, type: dataframe, columns: [{columns}]}}]\noutputs: [{OUT}]\n"
+    )
+    result = so1s("model", "check", "out")
+    assert "rows dataframe(c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, … and 290 more)" in " ".join(
+        result.out.split()
+    )
+
+
 def test_check_notes_requirements_that_nobody_reads(so1s, out):
     so1s("model", "init", "out")
     (out / "requirements.txt").write_text("scikit-learn==1.5.0")

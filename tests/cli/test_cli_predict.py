@@ -8,6 +8,7 @@ import pytest
 
 from so1s import publish_model
 
+ONNX = b"\x08\x0a\x3a\x00\x42\x00"  # a version, a graph and an operator set, all empty
 ROWS = '{"x": [[1.5, 2.5]]}'
 
 
@@ -89,7 +90,7 @@ def test_a_gateway_that_is_away_is_not_reachable(so1s, laptop, monkeypatch):
 def test_the_sample_is_the_one_of_the_author(so1s, gateway, laptop, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "model.skops").write_bytes(b"weights")
+    (out / "model.onnx").write_bytes(ONNX)
     (out / "sample.json").write_text(ROWS)
     (out / "so1s.yaml").write_text("schema: so1s/v1\nsample: sample.json\n")
     publish_model("fraud", out, version="3", settings=laptop.model_copy(update={"account": "samples"}))
@@ -158,7 +159,7 @@ def test_the_snippets_send_a_file_too(so1s, raw_gateway, tmp_path, language):
 def test_a_sample_that_is_no_json_is_sent_as_it_is(so1s, gateway, raw_gateway, laptop, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "model.skops").write_bytes(b"weights")
+    (out / "model.onnx").write_bytes(ONNX)
     (out / "photo.png").write_bytes(PIXELS)
     (out / "so1s.yaml").write_text("schema: so1s/v1\nsample: photo.png\n")
     publish_model("fraud", out, version="3", settings=laptop.model_copy(update={"account": "photos"}))
@@ -173,7 +174,7 @@ def sampled(laptop, tmp_path):
     def publish(name, content):
         out = tmp_path / "sampled"
         out.mkdir()
-        (out / "model.skops").write_bytes(b"weights")
+        (out / "model.onnx").write_bytes(ONNX)
         (out / name).write_bytes(content)
         (out / "so1s.yaml").write_text(f"schema: so1s/v1\nsample: {name}\n")
         account = name.partition(".")[0]

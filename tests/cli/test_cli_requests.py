@@ -158,7 +158,7 @@ async def test_a_rollback_that_waits_for_its_checks_says_so(so1s, answering, htt
     [
         (["scale", "nope", "3"], "deployment: 'nope' is not allowed; allowed: a deployment of risk: fraud"),
         (["scale", "fraud"], "replicas is missing"),
-        (["scale", "fraud", "--min-replicas", "9"], "max_replicas of at least min_replicas"),
+        (["scale", "fraud", "--min-replicas", "9"], "allowed: at least min_replicas, 9"),
         (["rollback", "nope"], "deployment: 'nope' is not allowed; allowed: a deployment of risk: fraud"),
         (["rollback", "fraud", "--to-revision", "2"], "to_revision: 2 is not allowed; allowed: 1 to 1"),
     ],

@@ -113,7 +113,7 @@ async def test_options_that_contradict_each_other_are_rejected_with_the_reason(t
         await tell(event)
     failed = refuse(caught.value, event.model_dump())
     assert (failed.deployment, failed.revision, failed.reason) == ("fraud-next", 0, "invalid")
-    assert "max_replicas of at least min_replicas" in failed.message
+    assert "at least min_replicas, 3" in failed.message
 
 
 @pytest.mark.parametrize(

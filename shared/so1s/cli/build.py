@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from so1s.cli import api, times
 from so1s.cli.ask import ask, say
@@ -29,7 +30,6 @@ _COLUMNS = {
     "state": "state",
     "priority": "priority",
     "reason": "reason",
-    "message": "message",
     "queued_at": "queued",
     "finished_at": "finished",
 }
@@ -170,14 +170,14 @@ def _failed(version: str, answer: BuildFailed) -> Failed:
 
 def _table(builds: list[dict[str, Any]]) -> RenderableType:
     rows = [
-        each
-        | {name: times.shown(each[name]) for name in ("queued_at", "finished_at")}
-        | {"message": each["message"] or each.get("waits_for")}
-        for each in builds
+        each | {name: times.shown(each[name]) for name in ("queued_at", "finished_at")} for each in builds
     ]
     warned = {"warnings": "warning"} if any(each.get("warnings") for each in builds) else {}
     rows = [each | {"warnings": "; ".join(each.get("warnings") or [])} for each in rows]
-    return table(rows, _COLUMNS | warned, empty="no such builds yet")
+    # Sentences in a column would be a word wide on a narrow terminal.
+    why = [(each, each["message"] or each.get("waits_for")) for each in builds]
+    said = [Text(f"{each['model']}@{each['version']}  {words}", style="dim") for each, words in why if words]
+    return Group(table(rows, _COLUMNS | warned, empty="no such builds yet"), *said)
 
 
 def split(version: str) -> tuple[str, str]:

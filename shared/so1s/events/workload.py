@@ -91,8 +91,11 @@ class Scaling(ScalingBehavior, ScalingTargets):
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
-        if self.max_replicas < self.min_replicas:
-            raise ValueError(f"allowed: max_replicas of at least min_replicas, {self.min_replicas}")
+        low, high = self.min_replicas, self.max_replicas
+        if low > high:
+            problem = PydanticCustomError("order", "allowed: at least min_replicas, {low}", {"low": low})
+            line = InitErrorDetails(type=problem, loc=("max_replicas",), input=high)
+            raise ValidationError.from_exception_data("scaling", [line])
         return self
 
 
@@ -183,8 +186,16 @@ class Tensor(Value):
         if self.type == "numpy":
             return f"{self.name} {self.dtype}{shape}"
         if self.type == "dataframe":
-            return f"{self.name} dataframe({', '.join(column.name for column in self.columns)})"
+            return f"{self.name} dataframe({_first([column.name for column in self.columns])})"
         return f"{self.name} {self.type}{shape if self.shape else ''}"
+
+
+_SHOWN_COLUMNS = 10
+
+
+def _first(names: list[str]) -> str:
+    more = f", … and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else ""
+    return ", ".join(names[:_SHOWN_COLUMNS]) + more
 
 
 class Signature(Value):
