@@ -9,22 +9,11 @@ from hypothesis import strategies as st
 from services.collector.adapters.kubernetes import pods
 from services.collector.adapters.kubernetes.lives import changes, removal
 from services.deployer.adapters.kubernetes.manifests import workload
-from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.ports import Deployment
-from so1s.events import Image, Resources, Workload
 from so1s.events.envelope import Cause
 from tests.collector.cluster import REPLICA, START_MS
+from tests.collector.past import OPTIONS, WANTED
 
-OPTIONS = Options("so1s-", "cluster.local", "nvidia.com/gpu", "")
-WANTED = Workload(
-    model="fraud",
-    version="3",
-    image=Image(reference="r/risk/fraud@sha256:" + "1" * 64, digest="sha256:" + "1" * 64, size_bytes=1),
-    endpoint="fraud",
-    user="airflow:risk_daily",
-    labels={"team": "fraud-ds"},
-    resources=Resources(cpu_millicores=1500, memory_mib=768, gpus=2),
-)
 DEPLOYED = workload(Deployment("risk", "fraud", 4, WANTED, Cause("e", "c", "t")), OPTIONS)
 STARTED = "2027-01-01T00:00:10Z"
 STARTED_MS = 1_798_761_610_000
