@@ -35,13 +35,14 @@ class Endpoint:
     """A host with the variants a and b, and its callers."""
 
     def __init__(
-        self, objects: CustomObjectsApi, http: httpx.AsyncClient, namespace: str, gateway: str
+        self, objects: CustomObjectsApi, http: httpx.AsyncClient, namespace: str, istio: Istio
     ) -> None:
         self.host = f"{namespace}.so1s.localhost"
         self._objects = objects
         self._http = http
         self._namespace = namespace
-        self._gateway = gateway
+        self._gateway = istio.gateway
+        self._admin_url = istio.admin_url
 
     async def ask(self, path: str = "/") -> str:
         """What is answered; empty where the gateway has no route."""
@@ -83,6 +84,13 @@ class Endpoint:
         """Whether the gateway acknowledges a revision."""
         return await self.ask(REVISION_PATH) == str(revision)
 
+    async def knows(self, name: str) -> bool:
+        """Whether the gateway would send requests to a variant: routes do not wait until it does."""
+        clusters = (await self._http.get(f"{self._admin_url}/clusters")).text
+        cluster = f"outbound|80||{self._variant(name)}::"
+        lines = [line for line in clusters.splitlines() if line.startswith(cluster)]
+        return any(line.endswith("::health_flags::healthy") for line in lines)
+
     def _routes(self, revision: int, weights: dict[str, int]) -> dict[str, Any]:
         acknowledgement = {
             "match": [{"uri": {"exact": REVISION_PATH}}],
@@ -110,16 +118,19 @@ class Endpoint:
 
 
 @pytest.fixture
-async def endpoint(kubernetes: ControlPlane, istio: Istio, namespace: str) -> AsyncGenerator[Endpoint]:
+async def endpoint(
+    kubernetes: ControlPlane, istio: Istio, namespace: str, eventually
+) -> AsyncGenerator[Endpoint]:
     async with (
         _answering("a") as a,
         _answering("b") as b,
         kubernetes.client() as api,
         httpx.AsyncClient(base_url=istio.url, trust_env=False) as http,
     ):
-        made = Endpoint(CustomObjectsApi(api), http, namespace, istio.gateway)
-        await made.add_variant("a", a)
-        await made.add_variant("b", b)
+        made = Endpoint(CustomObjectsApi(api), http, namespace, istio)
+        for name, port in (("a", a), ("b", b)):
+            await made.add_variant(name, port)
+            await eventually(lambda: made.knows(name))  # noqa: B023 - it is waited for
         yield made
 
 
