@@ -6,10 +6,20 @@ import sys
 
 import pytest
 
-from so1s import publish_model
+from so1s import events, publish_model
+from so1s.modelfile import ModelFile
+from so1s.publisher import Publisher
+from so1s.sample import check
+from tests import played_events as played
 
 ONNX = b"\x08\x0a\x3a\x00\x42\x00"  # a version, a graph and an operator set, all empty
 ROWS = '{"x": [[1.5, 2.5]]}'
+VARIANT = {"variant": "fraud", "state": "attached", "weight": 90, "model": "fraud", "version": "3"}
+ENDPOINT = {
+    "endpoint": "fraud",
+    "removed": False,
+    "variants": [VARIANT | {"variant": "fraud-next", "weight": 10, "version": "4"}, VARIANT],
+}
 
 
 @pytest.fixture
@@ -19,8 +29,9 @@ def gateway(laptop, http):
         return 200, told, json.dumps({"host": headers["host"], "got": json.loads(body or b"null")}).encode()
 
     http.answers |= {
+        "/v1/endpoints": {"endpoints": [ENDPOINT]},
         "/predict": answer,
-        "/v2": answer,
+        "/openapi.json": lambda *_: (200, {"x-model": "fraud@3"}, b"{}"),
         "/v2/models/fraud/versions/3": {
             "inputs": [
                 {"name": "x", "datatype": "FP32", "shape": [-1, 2]},
@@ -201,28 +212,111 @@ def test_a_sample_that_no_shell_can_hold_is_refused_for_curl(so1s, gateway, raw_
     assert (result.code, "a sample of image/png" in result.err) == (2, True)
 
 
-def test_without_the_authors_sample_the_example_of_the_models_page_is_sent(so1s, gateway):
+@pytest.fixture
+def paged(gateway):
+    """A model whose own page has an example."""
     content = {"application/json": {"example": {"prompt": "hi"}}}
     page = {"paths": {"/predict": {"post": {"requestBody": {"content": content}}}}}
-    gateway.answers["/openapi.json"] = page
-    said = so1s("predict", "fraud", "--sample", "--account", "paged", "-o", "json").json
-    assert said["answer"]["got"] == {"prompt": "hi"}
+    gateway.answers["/openapi.json"] = lambda *_: (200, {"x-model": "fraud@3"}, json.dumps(page).encode())
+    return gateway
 
 
-def test_with_a_token_alone_the_example_of_the_models_page_is_sent(so1s, gateway, monkeypatch, tmp_path):
-    content = {"application/json": {"example": {"prompt": "hi"}}}
-    page = {"paths": {"/predict": {"post": {"requestBody": {"content": content}}}}}
-    gateway.answers["/openapi.json"] = page
+def called(gateway):
+    """The paths that the gateway was asked for: each is charged."""
+    return [path for path, headers, _ in gateway.asked if headers["host"].startswith("fraud--")]
+
+
+def test_without_the_authors_sample_the_example_of_the_models_page_is_sent(so1s, paged):
+    result = so1s("predict", "fraud", "--sample", "--account", "paged", "-o", "json")
+    assert result.json["answer"]["got"] == {"prompt": "hi"}
+    assert called(paged) == ["/openapi.json", "/predict"]
+    assert "/openapi.json for its sample, which counts as a request" in result.err
+
+
+def test_with_a_token_alone_the_example_of_the_models_page_is_sent(so1s, paged, monkeypatch, tmp_path):
     (tmp_path / ".so1s/platform.json").unlink()
     for name, value in (
         ("URL", "http://127.0.0.1:1"),
         ("TOKEN", "t"),
         ("ACCOUNT", "risk"),
-        ("GATEWAY", gateway.url),
+        ("GATEWAY", paged.url),
     ):
         monkeypatch.setenv(f"SO1S_{name}", value)
     monkeypatch.setenv("SO1S_DOMAIN", "so1s.localhost")
     assert so1s("predict", "fraud", "--sample", "-o", "json").json["answer"]["got"] == {"prompt": "hi"}
+
+
+@pytest.fixture
+def bare(laptop, tmp_path):
+    """Publishes a model without a sample, whose image tells what goes in."""
+
+    def publish(account, *inputs):
+        (tmp_path / "model.onnx").write_bytes(ONNX)
+        settings = laptop.model_copy(update={"account": account})
+        publish_model("fraud", tmp_path / "model.onnx", version="3", settings=settings)
+        signature = events.Signature(inputs=list(inputs), outputs=[])
+        image = played.built("fraud").model_copy(update={"account": account, "signature": signature})
+        with Publisher(settings) as publisher:
+            publisher.publish(image)
+        return account
+
+    return publish
+
+
+X = events.Tensor(name="x", dtype="float32", shape=[-1, 2])
+
+
+@pytest.mark.parametrize(("more", "paths"), [((), ["/predict"]), (("--curl",), []), (("--python",), [])])
+def test_a_sample_costs_no_request_of_its_own_where_the_upload_is_here(so1s, gateway, bare, more, paths):
+    account = bare(f"free{len(more)}{''.join(more).strip('-')}", X)
+    result = so1s("predict", "fraud", "--sample", "--account", account, *more)
+    assert (result.code, result.err, called(gateway)) == (0, "", paths)
+
+
+def test_the_blank_row_is_one_that_the_image_takes(so1s, gateway, bare):
+    inputs = [
+        X,
+        events.Tensor(name="flags", dtype="bool", shape=[2]),
+        events.Tensor(name="prompt", type="text", dtype="string", shape=[]),
+        events.Tensor(name="notes", type="text", dtype="string", shape=[-1]),
+        events.Tensor(name="prices", type="series", dtype="float64", shape=[]),
+        events.Tensor(
+            name="rows",
+            type="dataframe",
+            dtype="string",
+            shape=[],
+            columns=[{"name": "a", "dtype": "int64"}, {"name": "b", "dtype": "string"}],
+        ),
+    ]
+    account = bare("blank", *inputs)
+    body = so1s("predict", "fraud", "--sample", "--account", account, "-o", "json").json["answer"]["got"]
+    declared = [each.model_dump(exclude_defaults=True) for each in inputs]
+    for each in declared:
+        if each.get("type") in {"dataframe", "series", "text"}:
+            each.pop("shape") if each["shape"] == [] else None
+        if each.get("type") == "dataframe":
+            each.pop("dtype")
+    outputs = [{"name": "y", "dtype": "float32", "shape": [-1]}]
+    described = ModelFile.model_validate({"schema": "so1s/v1", "inputs": declared, "outputs": outputs})
+    check(described, "sample.json", json.dumps(body).encode())
+
+
+def test_what_has_no_blank_is_asked_of_the_model(so1s, paged, bare):
+    account = bare("picture", X, events.Tensor(name="p", type="file", dtype="string", shape=[]))
+    so1s("predict", "fraud", "--sample", "--account", account)
+    assert called(paged) == ["/openapi.json", "/predict"]
+
+
+def test_a_sample_of_an_endpoint_that_is_not_there_names_those_that_are(so1s, gateway):
+    result = so1s("predict", "nope", "--sample")
+    assert (result.code, called(gateway)) == (2, [])
+    assert "endpoint: 'nope' is not allowed; allowed: an endpoint of risk: fraud" in result.err
+
+
+def test_the_sample_is_found_although_the_router_is_away(so1s, paged, monkeypatch):
+    monkeypatch.setenv("SO1S_ROUTER_URL", "http://127.0.0.1:1")
+    said = so1s("predict", "fraud", "--sample", "--account", "paged", "-o", "json").json
+    assert said["answer"]["got"] == {"prompt": "hi"}
 
 
 def test_a_prediction_is_one_request_to_the_gateway(so1s, gateway):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -75,7 +76,10 @@ def predict(
     curl: Annotated[bool, typer.Option("--curl", help="Print the call for a shell instead.")] = False,
     python: Annotated[bool, typer.Option("--python", help="Print the call for Python instead.")] = False,
 ) -> None:
-    """Send a body to an endpoint's /predict. Shows the answer, the time it took and who gave it."""
+    """Send a body to an endpoint's /predict. Shows the answer, the time it took and who gave it.
+
+    Each call is charged as one request; --curl and --python only print it.
+    """
     settings, screen = ClientSettings.load(), terminal(context)
     account = account_of(settings, account)
     target = Target.of(settings, account, endpoint)
@@ -87,8 +91,10 @@ def predict(
         raise InvalidInput.of("type", content_type, "allowed: with --file PATH; --data is JSON")
     if data is not None:
         body = of_data(data)
+    elif file is not None:
+        body = of_file(file, content_type)
     else:
-        body = of_file(file, content_type) if file is not None else _sample(settings, account, target)
+        body = _sample(settings, account, endpoint, target, screen.note)
     if curl or python:
         typer.echo(as_curl(target, body) if curl else as_python(target, body))
         return
@@ -161,9 +167,12 @@ answer = httpx.post(
 print(answer.raise_for_status().json())"""
 
 
-def _sample(settings: ClientSettings, account: str, target: Target) -> Body:
+def _sample(
+    settings: ClientSettings, account: str, endpoint: str, target: Target, hear: Callable[[str], None]
+) -> Body:
+    host = urlsplit(target.url).netloc
     try:
-        return samples.find(settings, account, target.connect, urlsplit(target.url).netloc)
+        return samples.find(settings, account, endpoint, connect=target.connect, host=host, hear=hear)
     except httpx.TransportError as error:
         raise unreachable(target, error) from error
 

@@ -1,9 +1,14 @@
-"""A body to try a model with: the sample of its author, or else a row of zeros."""
+"""A body to try a model with: the sample of its author, or else a row of zeros.
+
+Whatever the gateway answers is charged as a request. So a sample is looked for where that costs nothing, and
+the model itself is asked only where there is none.
+"""
 
 from __future__ import annotations
 
 import json
 import tarfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,38 +21,156 @@ from so1s.cli.ask import run
 from so1s.cli.bodies import Body
 from so1s.cli.reach import NotWithToken
 from so1s.content_types import JSON, content_type_of
-from so1s.errors import InvalidInput, So1sError
-from so1s.events import ModelUploaded
+from so1s.errors import InvalidInput, So1sError, Unreachable
+from so1s.events import ImageBuilt, ModelUploaded, Tensor
 from so1s.modelfile import FILE_NAME, ModelFile
 from so1s.platform import ClientSettings
+from so1s.ways import http as console
+
+Version = tuple[str, str]
+"""A model's name and its version's."""
 
 
-def find(settings: ClientSettings, account: str, connect: str, host: str) -> Body:
-    """A body that the version behind an endpoint takes.
+def find(
+    settings: ClientSettings,
+    account: str,
+    endpoint: str,
+    *,
+    connect: str,
+    host: str,
+    hear: Callable[[str], None],
+) -> Body:
+    """A body that the version behind an endpoint takes; of several, the one with the largest weight.
 
     Args:
         settings: of the platform.
         account: whose endpoint it is.
-        connect: the URL to connect to.
+        endpoint: its name.
+        connect: the URL of the gateway to connect to.
         host: the endpoint's name on the gateway.
+        hear: is told where the model itself had to be asked, as that is charged.
 
     Raises:
+        InvalidInput: there is no such endpoint.
         So1sError: the endpoint does not say what it takes.
     """
+    served = _served(settings, account, endpoint)
+    body = _kept(settings, account, served) if served else None
+    return body or _of_the_model(connect, host, hear)
+
+
+def _served(settings: ClientSettings, account: str, endpoint: str) -> Version | None:
+    """The version that takes most of an endpoint's traffic; None where nobody tells."""
+    endpoints = _endpoints(settings, account)
+    if endpoints is None:
+        return None
+    names = {each["endpoint"]: each for each in endpoints if not each["removed"]}
+    if endpoint not in names:
+        allowed = f"allowed: an endpoint of {account}: {', '.join(names) or 'none yet'}"
+        raise InvalidInput.of("endpoint", endpoint, allowed)
+    serving = [each for each in names[endpoint]["variants"] if each["weight"] and each["model"]]
+    if not serving:
+        return None
+    first = max(serving, key=lambda each: each["weight"])
+    return first["model"], first["version"]
+
+
+def _endpoints(settings: ClientSettings, account: str) -> list[dict[str, Any]] | None:
+    try:
+        if settings.router_url:
+            return api.get(settings, "router", "v1", "endpoints", account=account)["endpoints"]
+        said = console.status(settings) if settings.url else {}
+    except Unreachable:
+        return None  # the gateway may answer all the same
+    return said["endpoints"] if said.get("account") == account else None
+
+
+def _kept(settings: ClientSettings, account: str, version: Version) -> Body | None:
+    """By the upload and the image, as Kafka keeps them; None where what was uploaded lies elsewhere."""
+    try:
+        uploaded, built = run(settings, _past(settings, account, version))
+    except NotWithToken:
+        return None
+    if uploaded is None or not uploaded.artifact.uri.startswith("file://"):
+        return None
+    path = Path(unquote(urlsplit(uploaded.artifact.uri, allow_fragments=False).path))
+    if not path.exists():
+        return None
+    return _of_the_author(path) or (_blank(built.signature.inputs) if built else None)
+
+
+async def _past(
+    settings: ClientSettings, account: str, version: Version
+) -> tuple[ModelUploaded | None, ImageBuilt | None]:
+    topics = [ModelUploaded.topic.name, ImageBuilt.topic.name]
+    async with Reader(settings, topics) as reader:
+        events = [each.event async for record in reader.past() if (each := decoded(record))]
+    mine = [each for each in events if (each.account, each.model, each.version) == (account, *version)]
+    uploads = [each for each in mine if isinstance(each, ModelUploaded)]
+    images = [each for each in mine if isinstance(each, ImageBuilt)]
+    return next(iter(uploads), None), next(reversed(images), None)
+
+
+def _of_the_author(artifact: Path) -> Body | None:
+    """The sample in an artifact, where that is a tar and names one."""
+    try:
+        with tarfile.open(artifact) as archive:
+            described = ModelFile.parse(_member(archive, FILE_NAME))
+            if described.sample is None:
+                return None
+            return Body(_member(archive, described.sample), content_type_of(described.sample))
+    except (OSError, tarfile.TarError, KeyError, InvalidInput):
+        return None  # a bare model, or one without a description
+
+
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    member = archive.extractfile(name)
+    if member is None:
+        raise KeyError(name)
+    return member.read()
+
+
+def _blank(inputs: Sequence[Tensor]) -> Body | None:
+    """A row of zeros and empty texts; None where these would mean nothing, as of a file."""
+    if any(each.type not in _BLANKS for each in inputs):
+        return None
+    return Body(json.dumps({each.name: _BLANKS[each.type](each) for each in inputs}).encode())
+
+
+def _zeros(zero: Any, shape: Sequence[int]) -> Any:
+    for length in reversed(shape):
+        zero = [zero] * (1 if length == -1 else length)
+    return zero
+
+
+def _zero(dtype: str) -> Any:
+    return {"string": "", "bool": False}.get(dtype, 0)
+
+
+_BLANKS: dict[str, Callable[[Tensor], Any]] = {
+    "numpy": lambda each: _zeros(_zero(each.dtype), each.shape),
+    "series": lambda each: [_zero(each.dtype)],
+    "dataframe": lambda each: [{column.name: _zero(column.dtype) for column in each.columns}],
+    "text": lambda each: _zeros("", each.shape),
+}
+"""By an input's type: its value in JSON, with one row."""
+
+
+def _of_the_model(connect: str, host: str, hear: Callable[[str], None]) -> Body:
+    """As the model describes itself through the gateway."""
     with api.client(connect) as http:
-        served = http.get("/v2", headers={"host": host}).headers.get("x-model", "")
+        page = http.get("/openapi.json", headers={"host": host})
+        served = page.headers.get("x-model", "")
         model, at, version = served.partition("@")
         if not at:
             raise So1sError(f"no model answers at {host}; so1s status shows what serves")
-        sample = _of_the_author(settings, account, model, version)
-        if sample is not None:
-            return sample
-        if (example := _of_the_page(http.get("/openapi.json", headers={"host": host}))) is not None:
+        hear(f"{served} was asked at {host}/openapi.json for its sample, which counts as a request")
+        if (example := _of_the_page(page)) is not None:
             return example
         described = http.get(f"/v2/models/{model}/versions/{version}", headers={"host": host})
     if described.is_error:
         raise So1sError(f"{host} does not describe {served}: HTTP {described.status_code}; give --data")
-    return Body(json.dumps({each["name"]: _zeros(each) for each in described.json()["inputs"]}).encode())
+    return Body(json.dumps({each["name"]: _described(each) for each in described.json()["inputs"]}).encode())
 
 
 def _of_the_page(answer: httpx.Response) -> Body | None:
@@ -61,41 +184,5 @@ def _of_the_page(answer: httpx.Response) -> Body | None:
     return Body(json.dumps(body).encode())
 
 
-def _zeros(described: dict[str, Any]) -> Any:
-    value: Any = {"BYTES": "", "BOOL": False}.get(described["datatype"], 0)
-    for length in reversed(described["shape"]):
-        value = [value] * (1 if length == -1 else length)
-    return value
-
-
-def _of_the_author(settings: ClientSettings, account: str, model: str, version: str) -> Body | None:
-    """The sample in the uploaded artifact, where it is a tar on this machine."""
-    try:
-        uploaded = run(settings, _upload(settings, account, model, version))
-    except NotWithToken:
-        return None  # the model's own page has it, too
-    if uploaded is None or not uploaded.artifact.uri.startswith("file://"):
-        return None
-    path = Path(unquote(urlsplit(uploaded.artifact.uri, allow_fragments=False).path))
-    try:
-        with tarfile.open(path) as archive:
-            described = ModelFile.parse(_member(archive, FILE_NAME))
-            if described.sample is None:
-                return None
-            return Body(_member(archive, described.sample), content_type_of(described.sample))
-    except (OSError, tarfile.TarError, KeyError, InvalidInput):
-        return None  # a bare model, or an artifact that is gone
-
-
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    member = archive.extractfile(name)
-    if member is None:
-        raise KeyError(name)
-    return member.read()
-
-
-async def _upload(settings: ClientSettings, account: str, model: str, version: str) -> ModelUploaded | None:
-    wanted = (account, model, version)
-    async with Reader(settings, [ModelUploaded.topic.name]) as reader:
-        uploads = [each.event async for record in reader.past() if (each := decoded(record))]
-    return next((each for each in uploads if (each.account, each.model, each.version) == wanted), None)
+def _described(each: dict[str, Any]) -> Any:
+    return _zeros({"BYTES": "", "BOOL": False}.get(each["datatype"], 0), each["shape"])
