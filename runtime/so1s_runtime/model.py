@@ -53,16 +53,32 @@ def _predictor(manifest: Manifest, path: Path, threads: int) -> Predictor:
     return types_of(manifest.declared).around(found.load(path, threads), pandas=taken.pandas)
 
 
+_DECLARED = ("python", "torchscript")
+"""The formats whose inputs and outputs their author had to declare, so that these may be what is wrong."""
+_MEND = "mend the model, or what so1s.yaml declares as `inputs` and `outputs`"
+_WAYS = {
+    False: "; name one as `sample` in so1s.yaml",
+    True: "; mend `inputs` in so1s.yaml, or, where they are right, name a `sample` there that it takes",
+}
+"""What helps against a failure without a sample, by whether inputs were declared."""
+
+
 def _warm_up(model: Model, directory: Path) -> None:
     manifest = model.manifest
     source = manifest.sample or "a row of zeros, as no sample came with the model"
-    way = "" if manifest.sample else "; name one as `sample` in so1s.yaml"
+    way = "" if manifest.sample else _WAYS[manifest.format in _DECLARED]
     try:
         inputs = warm_up_inputs(manifest, directory)
-        if inputs is not None:
-            model.run(inputs, manifest.signature.outputs)
     except RequestError as error:
         raise ModelError(f"{source} does not fit the manifest: {error}") from error
+    if inputs is None:
+        return
+    try:
+        model.run(inputs, manifest.signature.outputs)
+    except ModelError as error:  # another body would be answered in the same way
+        raise ModelError(f"the warm-up call with {source} failed: {error}; {_MEND}") from error
+    except RequestError as error:
+        raise ModelError(f"the warm-up call with {source} was refused: {error}{way}") from error
     except AuthorError as error:
         raise ModelError(f"the warm-up call with {source} raised {error}{way}") from error
     except Exception as error:  # a library's error of any type

@@ -188,8 +188,27 @@ def test_the_check_says_the_reason_as_one_line_of_json(prepared, capsys):
     assert main(["model", str(directory)]) == 1
     error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
     assert error.endswith(
-        "raised ValueError at prepared.py:3: no such customer; name one as `sample` in so1s.yaml"
+        "raised ValueError at prepared.py:3: no such customer; mend `inputs` in so1s.yaml, or, where they "
+        "are right, name a `sample` there that it takes"
     )
+
+
+def test_code_that_refuses_zeros_is_told_of_a_sample(prepared, capsys):
+    refusing = "from so1s_runtime.errors import RequestError\n" + LOAD
+    directory = prepared(refusing + "def run(a, b):\n    raise RequestError('age must be positive')")
+    assert main(["model", str(directory)]) == 1
+    error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
+    assert "was refused: age must be positive; mend `inputs`" in error
+    assert "name a `sample`" in error
+
+
+@pytest.mark.parametrize("answer", ["[[0.5, 0.5]]", "{'scores': [0.5]}"])
+def test_where_the_answer_is_not_as_declared_no_sample_is_asked_for(prepared, capsys, answer):
+    directory = prepared(LOAD + f"def run(a, b):\n    return {answer}")
+    assert main(["model", str(directory)]) == 1
+    error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
+    assert error.endswith("; mend the model, or what so1s.yaml declares as `inputs` and `outputs`")
+    assert "`sample`" not in error
 
 
 def test_what_code_prints_is_not_taken_for_the_checks_answer(prepared, capsys):
