@@ -48,6 +48,8 @@ class Metrics:
         self._spans = Counter("spans", "Spans for the collector", ["outcome"], registry=registry)
         # Reading the model and the warm-up call; 0 until the model is ready.
         self.model_load_seconds = Gauge("model_load_seconds", "Time to load the model", registry=registry)
+        # 1 where no calls are shared; 0 until the model is ready.
+        self.model_batch_rows = Gauge("model_batch_rows", "Rows of one call at most", registry=registry)
         # Always 1; the labels say what is served.
         labels = {"name": manifest.name, "version": manifest.version, "format": manifest.format}
         Gauge("model_info", "The served model", labels, registry=registry).labels(**labels).set(1)

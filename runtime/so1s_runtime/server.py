@@ -23,6 +23,8 @@ from so1s_runtime.settings import Settings, told_by
 from so1s_runtime.sinks import Outbox, collector, sink
 from so1s_runtime.spans import Spans
 
+_SAID = "one row is the most that was said"
+
 
 class Server(uvicorn.Server):
     """Answers probes while the model loads, and on SIGTERM serves on, not ready, before it stops.
@@ -52,9 +54,8 @@ class Server(uvicorn.Server):
         load = partial(model.load, app.manifest, settings.model_dir, settings.intra_threads)
         try:
             loaded = await app.worker.load(load)
-            app.worker.use(
-                await app.worker.load(partial(trial.attempt, loaded, settings.model_dir)), settings.batch_rows
-            )
+            tried = await app.worker.load(partial(trial.attempt, loaded, settings.model_dir))
+            rows = app.worker.use(tried, settings.batch_rows)
             gc.collect()
             gc.freeze()  # what was loaded stays, so that full rounds, which stop everything, need not walk it
             app.model = loaded
@@ -67,7 +68,12 @@ class Server(uvicorn.Server):
         else:
             seconds = time.perf_counter() - started
             app.metrics.model_load_seconds.set(seconds)
-            log(logging.INFO, "ready", seconds=round(seconds, 3))
+            app.metrics.model_batch_rows.set(rows)
+            ready = partial(log, logging.INFO, "ready", seconds=round(seconds, 3), batch_rows=rows)
+            if rows == 1:
+                ready(reason=tried.alone or _SAID)
+            else:
+                ready(batch_delay_ms=settings.batch_delay_ms)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what is in flight, over HTTP and gRPC."""

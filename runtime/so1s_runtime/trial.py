@@ -32,43 +32,55 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """`steady` is what the loader says; `seconds` is a call's time; a quick model has no use for batching."""
+    """`steady` is what the loader says; `seconds` is a call's time; `alone` is why calls are not shared.
+
+    `alone` is empty where they are. A quick model has no use for that.
+    """
 
     steady: bool
     seconds: float
-    batching_pays: bool
+    alone: str
 
 
 def attempt(model: Model, directory: Path, clock: Clock = time.perf_counter) -> Trial:
     """Try a model with its sample, or a blank row; `clock` tells seconds. Raises what the model does."""
     sample = warm_up_inputs(model.manifest, directory)
     if sample is None:
-        return Trial(steady=False, seconds=0.0, batching_pays=False)
+        return Trial(steady=False, seconds=0.0, alone="no sample came with the model, and zeros mean nothing")
     seconds, _ = _timed(model, sample, clock)
     steady = loader(model.manifest.format).STEADY
-    return Trial(steady, seconds, _is_batched(model) and _pays(model, sample, clock))
+    return Trial(steady, seconds, _without_rows(model) or _in_vain(model, sample, clock))
 
 
-def _is_batched(model: Model) -> bool:
+def _without_rows(model: Model) -> str:
+    """Which inputs and outputs keep calls from being shared, as their first axis has a fixed length."""
     signature = model.manifest.signature
-    return all(spec.has_batch_axis for spec in (*signature.inputs, *signature.outputs))
+    named = [spec.name for spec in (*signature.inputs, *signature.outputs) if not spec.has_batch_axis]
+    return f"the first axis of {', '.join(named)} is not -1" if named else ""
 
 
-def _pays(model: Model, sample: Arrays, clock: Clock) -> bool:
+def _in_vain(model: Model, sample: Arrays, clock: Clock) -> str:
+    """Why rows do not gain by sharing a call; empty where they do."""
     row = {name: array[:1] for name, array in sample.items()}
     other = {name: np.full_like(array, _BLANKS.get(array.dtype.kind, 0)) for name, array in row.items()}
     try:
         seconds, alone = _timed(model, row, clock)
-        if not QUICK_SECONDS < seconds < _LONGEST_CALL_SECONDS:
-            return False
+        if seconds <= QUICK_SECONDS:
+            return f"a call takes {QUICK_SECONDS * 1000:g} ms or less"
+        if seconds >= _LONGEST_CALL_SECONDS:
+            return f"a call takes {_LONGEST_CALL_SECONDS:g} s or more, too long to try"
         expected = [alone, _timed(model, other, clock)[1]]
         rows = merge([row, other] * (_TRIED_ROWS // 2))
         together_seconds, together = _timed(model, rows, clock)
         parts = split(together, [1] * _TRIED_ROWS)
     except Exception:  # noqa: BLE001 - one row, or a blank one, may be no input that the model knows
-        return False
-    same = all(_are_close(part, expected[index % 2]) for index, part in enumerate(parts))
-    return same and together_seconds < _PAYS_BELOW * _TRIED_ROWS * seconds
+        return "a single row, or a blank one, is no input that the model takes"
+    if not all(_are_close(part, expected[index % 2]) for index, part in enumerate(parts)):
+        return "rows change each other's answers"
+    gains = together_seconds < _PAYS_BELOW * _TRIED_ROWS * seconds
+    return (
+        "" if gains else f"{_TRIED_ROWS} rows in a call take more than half the time of {_TRIED_ROWS} calls"
+    )
 
 
 _BLANKS = {"O": ""}

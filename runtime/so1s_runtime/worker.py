@@ -52,11 +52,15 @@ class Worker:
         threading.Thread(target=run, name="load", daemon=True).start()
         return await call.answer
 
-    def use(self, trial: Trial, batch_rows: int) -> None:
-        """Heed what trying the model told; up to `batch_rows` rows share a call where that pays."""
+    def use(self, trial: Trial, batch_rows: int) -> int:
+        """Heed what trying the model told; answers how many rows share a call, which 1 is where none do.
+
+        Up to `batch_rows` do where that pays.
+        """
         self.pace.steady = trial.steady
         self.pace.seconds = trial.seconds
-        self._gathering.rows = batch_rows if trial.batching_pays else 1
+        self._gathering.rows = 1 if trial.alone else batch_rows
+        return self._gathering.rows
 
     def answer_now(self, ask: Ask[T], content: Any) -> T:
         """Decode what has come with `ask`, and ask a quick model.

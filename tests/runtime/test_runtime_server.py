@@ -34,6 +34,23 @@ async def test_a_started_server_becomes_ready_answers_as_the_library_does_and_st
     assert {line["model"] for line in log} == {"iris@3"}
 
 
+@pytest.mark.parametrize("most", [1, 64])
+async def test_the_log_and_the_metrics_tell_whether_calls_are_shared(own_copy, most):
+    manifest = json.loads((own_copy / "model.json").read_text()) | {"batching": {"max_rows": most}}
+    (own_copy / "model.json").write_text(json.dumps(manifest))
+    async with running(own_copy, "--drain-seconds=0") as server:
+        await server.until(is_ready)
+        metrics = (await server.client.get("/metrics")).text
+        server.process.send_signal(signal.SIGTERM)
+        await server.end()
+        (ready,) = [line for line in await server.log() if line["event"] == "ready"]
+    assert f"model_batch_rows {ready['batch_rows']}.0" in metrics
+    assert ready["batch_rows"] in {1, most}
+    assert ready.keys() & {"reason", "batch_delay_ms"} == (
+        {"reason"} if ready["batch_rows"] == 1 else {"batch_delay_ms"}
+    )
+
+
 async def test_a_draining_server_serves_on_for_the_drain_time_and_then_stops(onnx_model):
     async with running(onnx_model.directory, "--drain-seconds=1") as server:
         await server.until(is_ready)

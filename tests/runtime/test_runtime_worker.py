@@ -70,7 +70,7 @@ async def until(condition):
 async def test_a_steady_quick_model_is_soon_asked_on_the_event_loop_and_another_never(tmp_path):
     for steady in (True, False):
         worker, doubler = worker_for(tmp_path), Doubler()
-        worker.use(Trial(steady=steady, seconds=0, batching_pays=False), 1)
+        worker.use(Trial(steady=steady, seconds=0, alone="quick"), 1)
         for _ in range(100):
             assert await worker.answer(no_body, ask(doubler, 3)) == [6]
         assert ("MainThread" in doubler.threads) == steady
@@ -112,7 +112,7 @@ def test_one_slow_call_sends_the_next_ones_to_threads():
 
 async def test_requests_that_wait_together_share_a_call_and_each_gets_its_own_rows(tmp_path):
     worker, doubler = worker_for(tmp_path), Doubler()
-    worker.use(Trial(steady=False, seconds=0, batching_pays=True), 4)
+    worker.use(Trial(steady=False, seconds=0, alone=""), 4)
     doubler.opened.clear()
     calls = [asyncio.create_task(worker.answer(no_body, ask(doubler, *range(n)))) for n in (1, 2, 3, 1, 1)]
     await until(lambda: worker.slots.taken == 5)
@@ -125,7 +125,7 @@ async def test_requests_that_wait_together_share_a_call_and_each_gets_its_own_ro
 
 async def test_a_call_waits_for_more_rows_as_long_as_it_may(tmp_path):
     worker, doubler = worker_for(tmp_path, batch_delay_ms=LONG_SECONDS * 1000), Doubler()
-    worker.use(Trial(steady=False, seconds=0, batching_pays=True), 2)
+    worker.use(Trial(steady=False, seconds=0, alone=""), 2)
     first = asyncio.create_task(worker.answer(no_body, ask(doubler, 1)))
     await until(lambda: worker.slots.taken == 1)
     assert await asyncio.gather(first, worker.answer(no_body, ask(doubler, 2))) == [[2], [4]]
@@ -134,7 +134,7 @@ async def test_a_call_waits_for_more_rows_as_long_as_it_may(tmp_path):
 
 async def test_one_bad_request_of_a_shared_call_fails_alone(tmp_path):
     worker, doubler = worker_for(tmp_path), Doubler()
-    worker.use(Trial(steady=False, seconds=0, batching_pays=True), 8)
+    worker.use(Trial(steady=False, seconds=0, alone=""), 8)
     doubler.opened.clear()
     asks = [ask(doubler, first) for first in (9, 1, -1, 2)]
     calls = [asyncio.create_task(worker.answer(no_body, each)) for each in asks]
@@ -147,7 +147,7 @@ async def test_one_bad_request_of_a_shared_call_fails_alone(tmp_path):
 
 async def test_a_request_that_would_wait_too_long_is_refused_and_told_when_to_come_again(tmp_path):
     worker, doubler = worker_for(tmp_path, wait_seconds=5), Doubler()
-    worker.use(Trial(steady=False, seconds=3.0, batching_pays=False), 1)
+    worker.use(Trial(steady=False, seconds=3.0, alone="quick"), 1)
     doubler.opened.clear()
     calls = [asyncio.create_task(worker.answer(no_body, ask(doubler, 1))) for _ in range(2)]
     await until(lambda: worker.slots.taken == 2)
@@ -184,13 +184,20 @@ def first_column(x):
 
 
 def test_batching_pays_where_a_call_costs_more_than_its_rows(tmp_path):
-    assert tried(tmp_path, first_column, per_call=0.005).batching_pays
+    assert not tried(tmp_path, first_column, per_call=0.005).alone
 
 
-def test_batching_is_off_where_each_row_costs_as_much_or_rows_change_each_other(tmp_path):
-    assert not tried(tmp_path, first_column, per_row=0.004).batching_pays
-    assert not tried(tmp_path, lambda x: np.full(len(x), 1 / len(x)), per_call=0.005).batching_pays
-    assert not tried(tmp_path, first_column).batching_pays
+@pytest.mark.parametrize(
+    ("answer", "seconds", "why"),
+    [
+        (first_column, {"per_row": 0.004}, "8 rows in a call take more than half the time of 8 calls"),
+        (lambda x: np.full(len(x), 1 / len(x)), {"per_call": 0.005}, "rows change each other's answers"),
+        (first_column, {}, "a call takes 1 ms or less"),
+        (first_column, {"per_call": 0.5}, "a call takes 0.5 s or more, too long to try"),
+    ],
+)
+def test_batching_is_off_where_it_gains_nothing_and_the_trial_tells_why(tmp_path, answer, seconds, why):
+    assert tried(tmp_path, answer, **seconds).alone == why
 
 
 def test_batching_is_off_where_the_model_needs_more_rows_than_one(tmp_path):
@@ -200,9 +207,10 @@ def test_batching_is_off_where_the_model_needs_more_rows_than_one(tmp_path):
         return x[:, 0]
 
     (tmp_path / "sample.json").write_text('{"x": [[1, 2], [3, 4]]}')
-    assert not tried(tmp_path, trend, per_call=0.005, sample="sample.json").batching_pays
+    assert "is no input that" in tried(tmp_path, trend, per_call=0.005, sample="sample.json").alone
 
 
 def test_batching_is_off_where_an_input_has_no_rows(tmp_path):
     fixed = Signature((TensorSpec("x", DTYPES["float64"], (3, 2)),), (Y,))
-    assert not tried(tmp_path, first_column, per_call=0.005, signature=fixed).batching_pays
+    why = tried(tmp_path, first_column, per_call=0.005, signature=fixed).alone
+    assert why == "the first axis of x is not -1"

@@ -54,7 +54,8 @@ _SECTIONS = {
         """\
 What is not said, the operator's settings of servers say: `SO1S_RUNTIME_BATCH_ROWS`, which is 32, and
 `SO1S_RUNTIME_BATCH_DELAY_MS`, which is 0. A model that does not gain by it, or whose rows change each
-other's answers, shares no call.""",
+other's answers, shares no call. What came of it, each server logs at its start, for `so1s logs`: how many
+rows share a call, or `"batch_rows": 1` and the reason; `model_batch_rows` of its metrics is the same.""",
     ),
     "DeployOptions": (
         "Deploy",
