@@ -172,8 +172,10 @@ def _as_file(path: Path) -> Generator[Path, None, None]:
         yield path
         return
     if not path.is_dir():
-        where = "" if path.exists() else "; nothing is there"
-        raise InvalidInput.of("path", str(path), f"allowed: a model's file or directory{where}")
+        allowed = "allowed: a model's file or directory"
+        if not path.exists():
+            raise InvalidInput.fault("path", f"{path} does not exist", allowed)
+        raise InvalidInput.of("path", str(path), allowed)
     with tempfile.TemporaryDirectory(prefix="so1s-upload-") as directory:
         packed = Path(directory) / _PACKED
         pack(path, packed)

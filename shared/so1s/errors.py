@@ -64,6 +64,15 @@ class Problem:
         return f"{self.field}: {self.value} is not allowed; {self.allowed}"
 
 
+@dataclass(frozen=True)
+class Fault(Problem):
+    """Something that went wrong with an input, where no value is the matter; `value` says what happened."""
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.field}: {self.value}; {self.allowed}"
+
+
 class InvalidInput(PermanentError):
     """An input breaks a rule; `problems` names each field (the first 20), its value and what is allowed."""
 
@@ -82,6 +91,11 @@ class InvalidInput(PermanentError):
     def missing(cls, field: str, allowed: str) -> InvalidInput:
         """Make the error of a field that was not said."""
         return cls([Problem(field, MISSING, allowed)])
+
+    @classmethod
+    def fault(cls, field: str, happened: str, allowed: str) -> InvalidInput:
+        """Make the error of a field with which something happened, such as a file that is not there."""
+        return cls([Fault(field, happened, allowed)])
 
     @classmethod
     def from_pydantic(cls, error: ValidationError, model: type[BaseModel] | None = None) -> InvalidInput:

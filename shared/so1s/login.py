@@ -48,7 +48,9 @@ class Login(BaseModel):
         except (FileNotFoundError, NotADirectoryError, PermissionError, RuntimeError):
             return None  # a pod's user may have no home
         except ValidationError:
-            raise InvalidInput.of(str(path), "no login", "allowed: what `so1s login` writes") from None
+            raise InvalidInput.fault(
+                str(path), "it is no login", "allowed: what `so1s login` writes"
+            ) from None
 
     @staticmethod
     def forget() -> bool:

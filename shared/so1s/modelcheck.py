@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from so1s import prepared, requirements, sample
-from so1s.errors import InvalidInput, Problem, shown
+from so1s.errors import Fault, InvalidInput, Problem, shown
 from so1s.events import ScalingOptions
 from so1s.events.model import CODE, COMPILABLE, Format, Optimization
 from so1s.formats.files import models, recognise_all, recognise_file
@@ -19,6 +19,12 @@ from so1s.formats.zips import Oversized
 from so1s.modelfile import DECLARED, FILE_NAME, ModelFile
 from so1s.modelfile_tensors import INPUT_BYTES, MOST_INPUT_BYTES, DeclaredTensor, oversize
 from so1s.requirements import Requirements
+
+_SERVERS = ("numpy", "so1s_runtime")
+"""The modules that are in every image."""
+
+_PIXELS = 3
+"""The axes of one image."""
 
 EXAMPLE = """\
 inputs:  [{name: x, dtype: float64, shape: [-1, 4]}]
@@ -38,7 +44,7 @@ def check(
     Raises:
         InvalidInput: all that a build would refuse, as far as it shows. What it takes is never refused.
     """
-    described = ModelFile.parse((directory / FILE_NAME).read_bytes())
+    described = _parsed(directory)
     if optimize:
         described = described.model_copy(update={"optimize": optimize})
     model_format = said_format or described.format or _told(directory, described)
@@ -58,16 +64,36 @@ def check(
     return described
 
 
+def _parsed(directory: Path) -> ModelFile:
+    try:
+        return ModelFile.parse((directory / FILE_NAME).read_bytes())
+    except InvalidInput as error:  # whose fields are those of the file, where they do not say so
+        raise InvalidInput([_within(each) for each in error.problems]) from error
+
+
+def _within(problem: Problem) -> Problem:
+    if problem.field.startswith(FILE_NAME):
+        return problem
+    return replace(problem, field=f"{FILE_NAME}: {problem.field}")
+
+
 def unnamed_imports(directory: Path, described: ModelFile) -> list[str]:
     """What `prepared.py` imports at its top where no packages are named at all, and NumPy is not enough."""
+    if described.requirements or (directory / requirements.FILE_NAME).exists():
+        return []
+    return imports(directory)
+
+
+def imports(directory: Path) -> list[str]:
+    """What `prepared.py` imports at its top, beside Python's own modules, the server's and its neighbours."""
     code = directory / prepared.FILE_NAME
-    if described.requirements or (directory / requirements.FILE_NAME).exists() or not code.is_file():
+    if not code.is_file():
         return []
     try:
         body = ast.parse(code.read_bytes()).body
     except (SyntaxError, ValueError, RecursionError):
         return []  # told of by the check where it is the model, and else nobody's business
-    there = {"numpy", *sys.stdlib_module_names, *(each.stem for each in directory.iterdir())}
+    there = {*_SERVERS, *sys.stdlib_module_names, *(each.stem for each in directory.iterdir())}
     imported = {name.partition(".")[0] for node in body for name in _imported(node)}
     return sorted(imported - there)
 
@@ -75,6 +101,17 @@ def unnamed_imports(directory: Path, described: ModelFile) -> list[str]:
 def beyond_the_default(described: ModelFile) -> Problem | None:
     """An input that is larger than a builder takes whose operator has not said that it may be."""
     return oversize(described.inputs or [], INPUT_BYTES)
+
+
+def without_rows(described: ModelFile) -> list[str]:
+    """The inputs and outputs that keep requests from sharing a call: their first axis has a fixed length."""
+    declared = [*(described.inputs or []), *(described.outputs or [])]
+    return [each.name for each in declared if not _has_rows(each)]
+
+
+def _has_rows(declared: DeclaredTensor) -> bool:
+    is_one_image = declared.type == "image" and len(declared.shape) == _PIXELS
+    return declared.shape[:1] == [-1] and not is_one_image
 
 
 def disorder(scaling: ScalingOptions) -> Problem | None:
@@ -119,7 +156,7 @@ def _recognised(file: Path) -> Format | None:
 def _files(directory: Path, described: ModelFile, _format: Format | None) -> list[Problem]:
     named = {"file": described.file, "sample": described.sample}
     return [
-        Problem(f"{FILE_NAME}: {field}", shown(name), f"there is no such file beside {FILE_NAME}")
+        Fault(f"{FILE_NAME}: {field}", f"there is no {shown(name)}", f"allowed: a file beside {FILE_NAME}")
         for field, name in named.items()
         if name and not (directory / name).exists()
     ]
@@ -172,7 +209,7 @@ def _sample(directory: Path, described: ModelFile, _format: Format | None) -> li
     try:
         sample.check(described, name, (directory / name).read_bytes())
     except sample.Misfit as misfit:
-        return [Problem(f"{FILE_NAME}: sample", shown(name), str(misfit))]
+        return [Fault(f"{FILE_NAME}: sample", f"{shown(name)} does not fit", str(misfit))]
     return []
 
 

@@ -175,13 +175,14 @@ def _mapping(text: bytes) -> dict[str, Any]:
     try:
         values = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month; a thousand brackets
-        raise InvalidInput.of(FILE_NAME, _place(error), "allowed: valid YAML without aliases") from error
+        raise _no_yaml(error) from error
     if not isinstance(values, dict):
         raise InvalidInput.of(FILE_NAME, values, "allowed: a mapping that starts with `schema: so1s/v1`")
     return values
 
 
-def _place(error: Exception) -> str:
+def _no_yaml(error: Exception) -> InvalidInput:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "is not readable"
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(problem)
+    place = f"{FILE_NAME} line {mark.line + 1} column {mark.column + 1}" if mark else FILE_NAME
+    problem = getattr(error, "problem", None) or "it cannot be read"
+    return InvalidInput.fault(place, problem, "allowed: YAML without aliases")

@@ -76,7 +76,9 @@ class Platform(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise InvalidInput.of(str(path), "no platform", "allowed: what `make up` writes") from error
+            raise InvalidInput.fault(
+                str(path), "it is no platform", "allowed: what `make up` writes"
+            ) from error
 
 
 class PlatformSettings(KafkaSettings):

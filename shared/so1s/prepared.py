@@ -23,7 +23,7 @@ def check(source: bytes) -> None:
     except (SyntaxError, ValueError, RecursionError) as error:
         where = f" line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         problem = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise InvalidInput.of(f"{FILE_NAME}{where}", problem, "allowed: Python that parses") from error
+        raise InvalidInput.fault(f"{FILE_NAME}{where}", problem, "allowed: Python that parses") from error
     names = {name for node in tree.body for name in _bound(node)}
     problems = [
         Problem(f"{FILE_NAME}: {name}", "nothing", f"allowed: {shown}")

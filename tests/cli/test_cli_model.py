@@ -3,10 +3,12 @@
 import io
 import re
 import zipfile
+from importlib.metadata import version
 
 import pytest
 
 from so1s import modelcheck
+from so1s.cli import installed
 from so1s.errors import InvalidInput
 from so1s.formats import onnx_signature
 from so1s.modelfile import ModelFile
@@ -82,7 +84,9 @@ def test_init_does_not_guess_between_two_models(so1s, out):
     (out / "other.onnx").write_bytes(ONNX)
     result = so1s("model", "init", "out")
     assert result.code == 2
-    assert "allowed: one of its models: out/model.skops, out/other.onnx" in result.err
+    assert (
+        "path: out holds several models; allowed: one of them: out/model.skops, out/other.onnx" in result.err
+    )
 
 
 def test_check_prints_the_declared_signature(so1s, out):
@@ -98,13 +102,16 @@ def test_check_prints_the_declared_signature(so1s, out):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("schema: so1s/v1\nfromat: skops\n", "fromat"),
-        ("schema: so1s/v1\nfile: gone.skops\n", "file: 'gone.skops' is not allowed; there is no such file"),
+        ("schema: so1s/v1\nfromat: skops\n", "so1s.yaml: fromat: "),
+        (
+            "schema: so1s/v1\nfile: gone.skops\n",
+            "so1s.yaml: file: there is no 'gone.skops'; allowed: a file beside so1s.yaml",
+        ),
         (
             "schema: so1s/v1\nsample: gone.json\n",
-            "sample: 'gone.json' is not allowed; there is no such file",
+            "so1s.yaml: sample: there is no 'gone.json'; allowed: a file beside so1s.yaml",
         ),
-        ("schema: so1s/v1\nsample: rows.json\n", "sample: 'rows.json' is not allowed; allowed: JSON"),
+        ("schema: so1s/v1\nsample: rows.json\n", "sample: 'rows.json' does not fit; allowed: JSON"),
         ("schema: so1s/v1\nformat: onnx\nfile: model.skops\n", "allowed: skops, which model.skops is"),
         ("schema: so1s/v1\nfile: model.skops\nrequirements: [numpy]\n", "skops has its libraries"),
         ("schema: so1s/v1\nformat: tensorflow\noptimize: onnx\n", "not of tensorflow"),
@@ -113,13 +120,13 @@ def test_check_prints_the_declared_signature(so1s, out):
             f"schema: so1s/v1\ninputs: [{{name: d, type: file, max_bytes: {2**30 + 1}}}]\noutputs: [{OUT}]\n",
             f"inputs.d.max_bytes: {2**30 + 1} is not allowed; allowed: {2**30} bytes for all inputs",
         ),
-        ("schema: [\n", "YAML"),
+        ("schema: [\n", "so1s.yaml line 2 column 1: expected the node content"),
     ],
 )
 def test_check_fails_with_the_field_at_fault(so1s, out, text, message):
     (out / "so1s.yaml").write_text(text)
     result = so1s("model", "check", "out")
-    assert result.code == 1
+    assert result.code == 2
     assert message in result.err
 
 
@@ -131,7 +138,7 @@ def test_schema_prints_what_editors_check_a_description_by(so1s):
 
 def test_check_of_an_undescribed_model_says_what_to_do(so1s, out):
     result = so1s("model", "check", "out")
-    assert result.code == 1
+    assert result.code == 2
     assert "so1s model init out" in result.err
 
 
@@ -139,7 +146,7 @@ def test_check_of_a_file_that_is_no_model_says_so(so1s, out):
     so1s("model", "init", "out")
     (out / "model.skops").write_bytes(b"junk")
     result = so1s("model", "check", "out")
-    assert result.code == 1
+    assert result.code == 2
     assert "file: 'model.skops' is not allowed; allowed: a whole model of onnx, skops" in result.err
 
 
@@ -161,7 +168,7 @@ def test_check_leaves_to_the_builder_what_the_content_alone_tells(so1s, out, nam
 def test_check_of_a_sample_that_is_nested_without_end_says_so(so1s, out):
     (out / "rows.json").write_text("[" * 100_000)
     (out / "so1s.yaml").write_text("schema: so1s/v1\nsample: rows.json\n")
-    assert "sample: 'rows.json' is not allowed; allowed: JSON" in so1s("model", "check", "out").err
+    assert "sample: 'rows.json' does not fit; allowed: JSON" in so1s("model", "check", "out").err
 
 
 @pytest.mark.parametrize(("size", "is_noted"), [(50_000_000, False), (2**27, False), (2**27 + 1, True)])
@@ -184,9 +191,9 @@ def test_check_tells_where_a_sample_does_not_fit_the_declared_inputs(so1s, out):
         "outputs: [{name: label, dtype: int64, shape: [-1]}]\n"
     )
     result = so1s("model", "check", "out")
-    assert result.code == 1
+    assert result.code == 2
     assert (
-        "so1s.yaml: sample: 'rows.json' is not allowed; allowed: x float32[-1,2]; "
+        "so1s.yaml: sample: 'rows.json' does not fit; allowed: x float32[-1,2]; "
         "input 'x' at [1, 1] has a string where a number belongs"
     ) in result.err
 
@@ -216,7 +223,7 @@ def test_check_looks_at_the_model_as_a_build_does(so1s, out, said, told):
     (out / "other.onnx").write_bytes(ONNX)
     (out / "so1s.yaml").write_text(f"schema: so1s/v1\n{said}")
     result = so1s("model", "check", "out")
-    assert result.code == 1
+    assert result.code == 2
     assert told in result.err
 
 
@@ -253,7 +260,7 @@ def test_init_of_torchscript_asks_for_what_it_does_not_keep_and_the_check_misses
     assert (result.code, "torchscript keeps neither types nor shapes" in result.err) == (0, True)
     assert "must be said, by the names of forward's arguments" in (tmp_path / "old/so1s.yaml").read_text()
     checked = so1s("model", "check", "old")
-    assert checked.code == 1
+    assert checked.code == 2
     assert "so1s.yaml: inputs, outputs is missing; allowed: both, as TorchScript keeps" in checked.err
 
 
@@ -278,7 +285,7 @@ def test_init_of_a_model_that_is_not_served_tells_the_way_out(so1s, tmp_path):
     (tmp_path / "old/last.ckpt").write_bytes(zipped({"m/data.pkl": ""}))
     result = so1s("model", "init", "old")
     assert result.code == 2
-    assert "found none. a state dict, a checkpoint" in result.err
+    assert "old holds none; allowed: a model of" in result.err
 
 
 def test_init_takes_what_lies_within_a_directory_of_another_model_for_part_of_that(so1s, tmp_path):
@@ -296,7 +303,7 @@ def test_check_tells_all_that_is_wrong_at_once(so1s, out):
 
 
 def test_a_path_that_is_not_there_is_said_not_to_exist(so1s, out):
-    assert "does not exist" in so1s("model", "init", "elsewhere").err
+    assert "path: elsewhere does not exist; allowed: a model of" in so1s("model", "init", "elsewhere").err
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -336,7 +343,7 @@ def test_init_of_code_writes_an_example_of_what_cannot_be_told(so1s, own):
     [
         ("prepared.py", "def run(a, b): ...", "prepared.py: load_artifacts"),
         ("prepared.py", "def load_artifacts(): ...", "allowed: def run(artifacts, input)"),
-        ("prepared.py", "def (:", "prepared.py line 1"),
+        ("prepared.py", "def (:", "prepared.py line 1: invalid syntax; allowed: Python that parses"),
         ("requirements.txt", "numpy\n-e .", "requirements.txt line 2"),
         ("so1s.yaml", "schema: so1s/v1", "inputs, outputs is missing"),
         ("so1s.yaml", "schema: so1s/v1\nrequirements: [./own]", "requirements"),
@@ -346,7 +353,7 @@ def test_check_of_code_finds_what_a_build_would_refuse(so1s, own, file, content,
     so1s("model", "init", "own")
     (own / file).write_text(content)
     result = so1s("model", "check", "own")
-    assert result.code == 1
+    assert result.code == 2
     assert message in result.err
 
 
@@ -379,8 +386,71 @@ def test_code_may_import_its_functions(so1s, own):
 def test_check_notes_what_code_imports_where_no_packages_are_named(so1s, own):
     (own / "prepared.py").write_text(f"import json\nimport numpy\nimport pandas.api\nimport mine\n{CODE}")
     (own / "mine.py").write_text("")
-    so1s("model", "init", "own")
+    (own / "so1s.yaml").write_text(f"schema: so1s/v1\n{modelcheck.EXAMPLE}")
     result = so1s("model", "check", "own")
     assert (result.code, "imports pandas, and no requirements.txt" in result.err) == (0, True)
     (own / "requirements.txt").write_text("pandas")
     assert "imports" not in so1s("model", "check", "own").err
+
+
+def test_init_of_code_asks_for_the_packages_that_it_imports_in_the_versions_that_are_here(so1s, own):
+    imported = "import json, numpy\nfrom sklearn.svm import SVC\nimport so1s_runtime.errors\nimport nowhere\n"
+    (own / "prepared.py").write_text(imported + CODE)
+    result = so1s("model", "init", "own")
+    described = ModelFile.parse((own / "so1s.yaml").read_bytes())
+    assert described.requirements == [f"scikit-learn=={version('scikit-learn')}"]
+    assert "which packages have nowhere: not installed here" in result.err
+    assert so1s("model", "check", "own").code == 0
+
+
+def test_init_of_code_leaves_packages_to_a_file_that_names_them(so1s, own):
+    (own / "prepared.py").write_text(f"import sklearn\n{CODE}")
+    (own / "requirements.txt").write_text("scikit-learn>=1.5\n")
+    so1s("model", "init", "own")
+    assert ModelFile.parse((own / "so1s.yaml").read_bytes()).requirements is None
+    assert so1s("model", "check", "own").code == 0
+
+
+def test_a_version_of_a_build_of_its_own_is_asked_for_as_an_index_has_it(monkeypatch):
+    monkeypatch.setattr(installed, "version", lambda _: "2.15.0+cpu")
+    assert installed.requirements(["numpy"]) == {"numpy": "numpy==2.15.0"}
+
+
+@pytest.mark.parametrize(("declared", "is_noted"), [("", True), (modelcheck.EXAMPLE, False)])
+def test_check_says_where_a_sample_is_not_held_against_inputs(so1s, out, declared, is_noted):
+    (out / "rows.json").write_text('{"x": [[1, 2, 3, 4]]}')
+    (out / "so1s.yaml").write_text(f"schema: so1s/v1\nsample: rows.json\n{declared}")
+    result = so1s("model", "check", "out")
+    assert (result.code, "rows.json is not held against inputs" in result.err) == (0, is_noted)
+
+
+@pytest.mark.parametrize(
+    ("batching", "told"),
+    [
+        ("{max_rows: 64, max_delay_ms: 2}", "  batching   at most 64 rows a call, 2 ms for more to come"),
+        ("{max_delay_ms: 0.5}", "  batching   0.5 ms for more to come"),
+        ("{max_rows: 1}", "  batching   off: one row a call"),
+        ("{}", "  batching   as the server's operator says"),
+    ],
+)
+def test_check_shows_how_calls_are_to_be_shared(so1s, out, batching, told):
+    (out / "so1s.yaml").write_text(f"schema: so1s/v1\nbatching: {batching}\n")
+    assert so1s("model", "check", "out").lines[1] == told
+
+
+@pytest.mark.parametrize(
+    ("inputs", "alone"),
+    [
+        ("{name: x, dtype: float64, shape: [4]}, {name: z, dtype: float64, shape: [-1]}", "x"),
+        ("{name: t, type: text}, {name: p, type: image}", "t, p"),
+        ("{name: t, type: text, shape: [-1]}, {name: p, type: image, shape: [-1, 8, 8, 3]}", ""),
+        ("{name: s, type: series, dtype: float64}", ""),
+    ],
+)
+def test_check_says_where_calls_cannot_be_shared(so1s, own, inputs, alone):
+    (own / "so1s.yaml").write_text(
+        f"schema: so1s/v1\ninputs: [{inputs}]\noutputs: [{OUT}]\nbatching: {{max_rows: 8}}\n"
+    )
+    result = so1s("model", "check", "own")
+    said = f"batching has no effect, as the first axis of {alone} is not -1"
+    assert (result.code, said in result.err, "no effect" in result.err) == (0, bool(alone), bool(alone))

@@ -148,6 +148,16 @@ def test_what_is_not_allowed_names_the_field(so1s, model, arguments, message):
     assert message in result.err
 
 
+@pytest.mark.usefixtures("laptop")
+def test_what_the_check_finds_ends_publish_in_the_same_words_and_with_the_same_code(so1s, model, out):
+    (out / "so1s.yaml").write_text("schema: so1s/v1\nfromat: skops\nfile: model.skops\n")
+    checked = so1s("model", "check", "out")
+    published = so1s("publish", "out", "--model", model, "--version", "1")
+    assert (checked.code, checked.err) == (published.code, published.err)
+    assert checked.code == 2
+    assert checked.err.startswith("✗ so1s.yaml: fromat: ")
+
+
 def builds(model, **versions):
     rows = [
         {"model": model, "version": each[1:], "sha256": sha256, "state": "built"}

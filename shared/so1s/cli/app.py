@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="So1s: an uploaded model becomes a routed, metered and watched inference server.",
-    epilog="Exit codes: 0 done, 1 the flow failed, 2 not allowed, 3 not reachable, 4 timed out, 130 Ctrl-C.",
+    epilog="Exit codes: 0 done, 1 tried and failed, 2 not allowed, 3 not reachable, 4 timed out, 130 Ctrl-C.",
 )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from so1s.content_types import JSON, content_type_of
-from so1s.errors import InvalidInput
+from so1s.errors import InvalidInput, shown
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ def of_data(data: str) -> Body:
     try:
         json.loads(text)
     except ValueError as error:
-        said = text.decode(errors="replace")
-        hint = f'allowed: JSON, such as {{"x": [[5.1, 3.5]]}}, or --file for what is none; {error}'
-        raise InvalidInput.of("data", said, hint) from error
+        happened = f"{shown(text.decode(errors='replace'))} is no JSON, {error}"
+        allowed = 'allowed: JSON, such as {"x": [[5.1, 3.5]]}, or --file for what is none'
+        raise InvalidInput.fault("data", happened, allowed) from error
     return Body(text)
 
 
@@ -76,4 +76,5 @@ def _read(field: str, path: str, said: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise InvalidInput.of(field, said, f"allowed: a file that can be read; {error.strerror}") from error
+        happened = f"{shown(said)} cannot be read, {error.strerror}"
+        raise InvalidInput.fault(field, happened, "allowed: a file that can be read") from error

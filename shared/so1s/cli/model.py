@@ -8,26 +8,20 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
-import yaml
 from rich.text import Text
 
 from so1s import modelcheck, prepared, requirements
-from so1s.cli.terminal import print_json, terminal
+from so1s.cli import descriptions, installed
+from so1s.cli.terminal import Terminal, print_json, terminal
 from so1s.contracts import modelfile
-from so1s.errors import InvalidInput, So1sError
-from so1s.events import Tensor
+from so1s.errors import InvalidInput
 from so1s.events.model import CODE, Format
-from so1s.formats import onnx_signature
 from so1s.formats.files import models, recognise_all, recognise_file
 from so1s.formats.unserved import PICKLE, way_out
 from so1s.formats.zips import Oversized
-from so1s.modelfile import DECLARED, FILE_NAME, MAX_BYTES, ModelFile
+from so1s.modelfile import DECLARED, FILE_NAME, Batching, ModelFile
 
 app = typer.Typer(no_args_is_help=True, help="Describe a model and check the description.")
-
-
-class CheckFailed(So1sError):
-    """A model's description does not hold."""
 
 
 @app.command()
@@ -36,26 +30,42 @@ def init(context: typer.Context, path: Path) -> None:
     directory, file, model_format = _model_of(path)
     target = directory / FILE_NAME
     if target.exists():
-        raise InvalidInput.of("path", str(target), f"allowed: a directory without {FILE_NAME}")
-    is_code = model_format == "python"
-    template = _CODE_TEMPLATE if is_code else _TEMPLATE
-    said = {
-        "format": model_format,
-        "file": _quoted(file),
-        "signature": _signature(directory / file, model_format),
-    }
-    target.write_text(template.format(**said))
+        raise InvalidInput.fault("path", f"{target} exists", f"allowed: a directory without {FILE_NAME}")
+    if model_format == "python":
+        missing = _write_of_code(directory, target)
+    else:
+        missing = []
+        target.write_text(descriptions.of_model(directory, file, model_format))
     screen = terminal(context)
     screen.show({"written": str(target)}, lambda _: Text.assemble(("✓ ", "green"), f"{target}"))
     if not screen.is_json:
-        if is_code:
-            screen.note("say in it what goes into run() and what comes out: the lines there are an example")
-        elif model_format in DECLARED:
-            screen.note(f"say in it what goes in and out: {model_format} keeps neither types nor shapes")
-        if model_format == "pickle":
-            screen.note(PICKLE)
+        _note_what_is_left(screen, model_format, missing)
         place = shlex.quote(str(directory))
         screen.note(f"so1s model check {place}; then: so1s publish {place} --model NAME --wait")
+
+
+def _write_of_code(directory: Path, target: Path) -> list[str]:
+    """Describe user code; answers the modules that it imports and whose packages nobody says."""
+    if (directory / requirements.FILE_NAME).exists():
+        target.write_text(descriptions.of_code([]))
+        return []
+    imported = modelcheck.imports(directory)
+    found = installed.requirements(imported)
+    target.write_text(descriptions.of_code(sorted(set(found.values()))))
+    return [name for name in imported if name not in found]
+
+
+def _note_what_is_left(screen: Terminal, model_format: Format, missing: Sequence[str]) -> None:
+    """Say what a person still has to say in the description."""
+    if model_format == "python":
+        screen.note("say in it what goes into run() and what comes out: the lines there are an example")
+    elif model_format in DECLARED:
+        screen.note(f"say in it what goes in and out: {model_format} keeps neither types nor shapes")
+    if missing:
+        named = ", ".join(missing)
+        screen.note(f"say in its requirements which packages have {named}: not installed here, or several do")
+    if model_format == "pickle":
+        screen.note(PICKLE)
 
 
 @app.command()
@@ -68,6 +78,7 @@ def check(
     """
     described, screen = checked(path), terminal(context)
     screen.show(described, _shown)
+    _note_what_is_not_checked(screen, described)
     if described.format not in {None, *CODE} and (path / requirements.FILE_NAME).exists():
         screen.note(
             f"{requirements.FILE_NAME} is not read: {described.format} is served by libraries of its own"
@@ -77,6 +88,16 @@ def check(
     if imported := modelcheck.unnamed_imports(path, described):
         there = f"no {requirements.FILE_NAME} names what it needs beside NumPy"
         screen.note(f"{prepared.FILE_NAME} imports {', '.join(imported)}, and {there}")
+
+
+def _note_what_is_not_checked(screen: Terminal, described: ModelFile) -> None:
+    if described.sample and described.inputs is None:
+        by_the_build = (
+            "is not held against inputs, as so1s.yaml declares none; the build tries it on the model"
+        )
+        screen.note(f"{described.sample} {by_the_build}")
+    if described.batching and (alone := modelcheck.without_rows(described)):
+        screen.note(f"batching has no effect, as the first axis of {', '.join(alone)} is not -1")
 
 
 @app.command()
@@ -89,14 +110,12 @@ def checked(path: Path) -> ModelFile:
     """The description of a model's directory.
 
     Raises:
-        CheckFailed: there is none, or a build would refuse it.
+        InvalidInput: there is none, or a build would refuse it.
     """
-    if not (path / FILE_NAME).is_file():
-        raise CheckFailed(f"{path / FILE_NAME} does not exist; so1s model init {path} writes it")
-    try:
-        return modelcheck.check(path)
-    except InvalidInput as error:
-        raise CheckFailed("\n  ".join([f"{path}:", *map(str, error.problems)])) from error
+    file = path / FILE_NAME
+    if not file.is_file():
+        raise InvalidInput.fault("path", f"{file} does not exist", f"so1s model init {path} writes it")
+    return modelcheck.check(path)
 
 
 def signature(described: ModelFile) -> str:
@@ -110,7 +129,17 @@ def signature(described: ModelFile) -> str:
 def _shown(described: ModelFile) -> Text:
     what = described.format or "format recognised at the build"
     compiled = " compiled to ONNX" if described.optimize == "onnx" else ""
-    return Text.assemble(("✓ ", "green"), (what, "bold"), compiled, f"   {signature(described)}")
+    shared = f"\n  batching   {_batching(described.batching)}" if described.batching else ""
+    return Text.assemble(("✓ ", "green"), (what, "bold"), compiled, f"   {signature(described)}", shared)
+
+
+def _batching(said: Batching) -> str:
+    """What is asked for; each server tries whether its model gains by it."""
+    if said.max_rows == 1:
+        return "off: one row a call"
+    rows = f"at most {said.max_rows} rows a call" if said.max_rows else ""
+    delay = f"{said.max_delay_ms:g} ms for more to come" if said.max_delay_ms is not None else ""
+    return ", ".join(filter(None, [rows, delay])) or "as the server's operator says"
 
 
 def _model_of(path: Path) -> tuple[Path, str, Format]:
@@ -120,105 +149,24 @@ def _model_of(path: Path) -> tuple[Path, str, Format]:
         InvalidInput: there is none, or more than one could be it.
     """
     if not path.exists():
-        raise InvalidInput.of("path", str(path), f"{_ALLOWED}; it does not exist")
+        raise InvalidInput.fault("path", f"{path} does not exist", _ALLOWED)
     directory, names = (path, None) if path.is_dir() else (path.parent, [path.name])
     if (directory / prepared.FILE_NAME).is_file() and names in (None, [prepared.FILE_NAME]):
         return directory, prepared.FILE_NAME, "python"  # whatever else lies there, it loads
     try:
         recognised = recognise_all(path) if names is None else {path.name: recognise_file(path)}
     except Oversized as error:
-        raise InvalidInput.of("path", str(path), f"{_ALLOWED}; {error}") from error
+        raise InvalidInput.fault("path", f"{path}: {error}", _ALLOWED) from error
     found = models(recognised)
     if len(found) > 1:
         one = ", ".join(str(path / name) for name in sorted(found))
-        raise InvalidInput.of("path", str(path), f"allowed: one of its models: {one}")
+        raise InvalidInput.fault("path", f"{path} holds several models", f"allowed: one of them: {one}")
     if not found:
         way = way_out(sorted(recognised))
-        raise InvalidInput.of("path", str(path), f"{_ALLOWED}; found none{f'. {way}' if way else ''}")
+        raise InvalidInput.fault("path", f"{path} holds none", f"{_ALLOWED}{f'; {way}' if way else ''}")
     ((file, model_format),) = found.items()
     assert model_format is not None
     return directory, file, model_format
 
 
-def _signature(model: Path, model_format: Format) -> str:
-    """The lines of inputs and outputs: as the model says them, where that is read without its library."""
-    told = onnx_signature.signature(model) if model_format == "onnx" else None
-    if told is None:
-        return f"{_DECLARE if model_format in DECLARED else _ASK}\n{_PLACEHOLDER}"
-    named = {"inputs:  ": told.inputs, "outputs: ": told.outputs}
-    return "\n".join([_READ, *(f"{name}{_flow(each)}" for name, each in named.items())])
-
-
-def _flow(tensors: Sequence[Tensor]) -> str:
-    said = [each.model_dump(exclude_defaults=True) for each in tensors]
-    return yaml.safe_dump(said, default_flow_style=True, sort_keys=False, width=MAX_BYTES).strip()
-
-
-def _quoted(file: str) -> str:
-    """A path as YAML has it."""
-    return yaml.safe_dump({"file": file}, width=MAX_BYTES, allow_unicode=True).partition(": ")[2].strip()
-
-
 _ALLOWED = f"allowed: a model of {', '.join(get_args(Format))}, or a directory with one"
-
-
-_CODE_TEMPLATE = (
-    """\
-schema: so1s/v1
-format: {format}
-# What goes into run() and what comes out of it: an example, to be replaced. -1 is any length.
-# Beside arrays: {{name: prompt, type: text}}, and of type json, file, image, dataframe or series.
-"""
-    + modelcheck.EXAMPLE.replace("{", "{{").replace("}", "}}")
-    + """
-# A body of POST /predict, as JSON or as an image, CSV or text: the warm-up call, and `so1s predict --sample`.
-# sample: sample.json
-# The packages that it imports, beside NumPy; or a requirements.txt in their place.
-# requirements: [pandas>=2]
-# What an event of publication does not say.
-# deploy: {{resources: {{memory_mib: 1024}}, scaling: {{max_replicas: 4}}}}
-# alerts: [{{availability_below: 0.99, for_seconds: 300}}]
-"""
-)
-
-_ASK = "# What goes in and out; without these two lines the model is asked."
-_DECLARE = "# What goes in and out must be said, by the names of forward's arguments, as in this example."
-_READ = "# What goes in and out, as the model itself says it; -1 is any length."
-_PLACEHOLDER = """\
-# inputs:  [{name: x, dtype: float32, shape: [-1, 30]}]
-# outputs: [{name: label, dtype: int64, shape: [-1]}]"""
-_TEMPLATE = (
-    """\
-schema: so1s/v1
-format: {format}
-# What goes into run() and what comes out of it: an example, to be replaced. -1 is any length.
-# Beside arrays: {{name: prompt, type: text}}, and of type json, file, image, dataframe or series.
-"""
-    + modelcheck.EXAMPLE.replace("{", "{{").replace("}", "}}")
-    + """
-# A body of POST /predict, as JSON or as an image, CSV or text: the warm-up call, and `so1s predict --sample`.
-# sample: sample.json
-# The packages that it imports, beside NumPy; or a requirements.txt in their place.
-# requirements: [pandas>=2]
-# What an event of publication does not say.
-# deploy: {{resources: {{memory_mib: 1024}}, scaling: {{max_replicas: 4}}}}
-# alerts: [{{availability_below: 0.99, for_seconds: 300}}]
-"""
-)
-
-_ASK = "# What goes in and out; without these two lines the model is asked."
-_DECLARE = "# What goes in and out must be said, by the names of forward's arguments, as in this example."
-_TEMPLATE = """\
-schema: so1s/v1
-format: {format}
-file: {file}
-{signature}
-# Rows with named columns: {{name: rows, type: dataframe, columns: [{{name: amount, dtype: float64}}]}}
-# A body of POST /predict, as JSON or as an image, CSV or text: the warm-up call, and `so1s predict --sample`.
-# sample: sample.json
-# Compile it to ONNX while its image is built, and leave its library out; other answers fail the build.
-# optimize: onnx
-# What an event of publication does not say.
-# deploy: {{resources: {{memory_mib: 1024}}, scaling: {{max_replicas: 4}}}}
-# alerts: [{{availability_below: 0.99, for_seconds: 300}}]
-"""

@@ -35,7 +35,7 @@ class PublicKey:
         try:
             key = load_pem_public_key(pem)
         except ValueError as error:
-            raise InvalidInput.of(field, "what is there", _ALLOWED) from error
+            raise InvalidInput.fault(field, "it is none", _ALLOWED) from error
         if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
             raise InvalidInput.of(field, type(key).__name__, _ALLOWED)
         return cls(key)
@@ -50,7 +50,8 @@ class PublicKey:
         try:
             return cls.parse(path.read_bytes(), field)
         except OSError as error:
-            raise InvalidInput.of(field, str(path), "allowed: a PEM file that can be read") from error
+            happened = f"{path} cannot be read, {error.strerror}"
+            raise InvalidInput.fault(field, happened, "allowed: a PEM file") from error
 
     def to_pem(self) -> bytes:
         """`parse` is the inverse."""
