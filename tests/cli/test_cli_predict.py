@@ -1,6 +1,7 @@
 """`so1s predict`, beside a gateway that the tests play."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -63,6 +64,23 @@ def test_data_comes_from_a_file_too(so1s, gateway, tmp_path):
     assert so1s("predict", "fraud", "--data", "@rows.json", "-o", "json").json["answer"]["got"] == json.loads(
         ROWS
     )
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "Über"), ("ascii", "\\u00dcber")])
+def test_an_answer_is_shown_as_it_is_where_the_output_has_its_characters(
+    gateway, tmp_path, encoding, shown, form
+):
+    gateway.answers["/predict"] = {"label": ["Über"]}
+    command = [sys.executable, "-c", "from so1s.cli import main; main()", "predict", "fraud", "--data", "{}"]
+    done = subprocess.run(
+        [*command, "-o", form],
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert shown in done.stdout.decode(encoding)
 
 
 @pytest.mark.parametrize(

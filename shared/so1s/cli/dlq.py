@@ -13,7 +13,7 @@ from rich.text import Text
 from so1s.cli import letters, times
 from so1s.cli.ask import run
 from so1s.cli.letters import Letter
-from so1s.cli.terminal import table, terminal
+from so1s.cli.terminal import json_text, table, terminal
 from so1s.errors import InvalidInput
 from so1s.platform import ClientSettings
 
@@ -158,7 +158,7 @@ def _drawn(data: dict[str, Any]) -> RenderableType:
         "from": origin,
         "reason": data["reason"],
     }
-    value = data["value"] if isinstance(data["value"], str) else json.dumps(data["value"], indent=2)
+    value = data["value"] if isinstance(data["value"], str) else json_text(data["value"], indent=2)
     return Group(
         *(Text.assemble((f"{name:<8}", "bold"), str(text)) for name, text in lines.items()),
         Text.assemble(("error   ", "bold"), (data["error"], "red")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from rich.text import Text
 from so1s.cli import api, samples
 from so1s.cli.bodies import JSON, Body, of_data, of_file
 from so1s.cli.options import Account, account_of
-from so1s.cli.terminal import terminal
+from so1s.cli.terminal import json_text, terminal
 from so1s.errors import InvalidInput, So1sError, Unreachable
 from so1s.events.names import host_label
 from so1s.platform import ClientSettings
@@ -180,5 +179,5 @@ def _sample(
 def _shown(prediction: Prediction) -> Text:
     who = "  ".join(filter(None, [prediction.variant, prediction.model]))
     return Text.assemble(
-        json.dumps(prediction.answer), (f"    {prediction.milliseconds:.0f} ms   {who}", "dim")
+        json_text(prediction.answer), (f"    {prediction.milliseconds:.0f} ms   {who}", "dim")
     )

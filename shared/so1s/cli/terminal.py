@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -68,7 +70,22 @@ def terminal(context: typer.Context) -> Terminal:
 
 def print_json(data: Any, *, indent: int | None = 2) -> None:
     """Print data as JSON; one line where no indent is given."""
-    typer.echo(to_json(data, indent=indent, fallback=str).decode())
+    text = to_json(data, indent=indent, fallback=str).decode()
+    typer.echo(text if _can_be_shown(text) else json.dumps(json.loads(text), indent=indent))
+
+
+def json_text(data: Any, *, indent: int | None = None) -> str:
+    """JSON as people read it; characters that the output has not are escaped."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    return text if _can_be_shown(text) else json.dumps(data, indent=indent)
+
+
+def _can_be_shown(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str) -> RenderableType:

@@ -41,9 +41,10 @@ $ head -1 so1s.yaml
 
 The schema sees each field by itself, and what a type of input asks for; what it takes, the check may still
 refuse. The check also holds the sample against the inputs, as a server does a request: names, types, lengths
-and ranges, with the place of what is wrong; images are not unpacked. Where no inputs are declared it says that
-it could not, and the build tries the sample on the model. [models.md](models.md) tells how types are sent and
-answered, and what each format needs. This page and the schema are generated from the class that reads the file.
+and ranges, with the place of what is wrong; images are not unpacked. Where no inputs are declared it says
+that it could not, and the build tries the sample on the model. [models.md](models.md) tells how types are
+sent and answered, and what each format needs. This page and the schema are generated from the class that
+reads the file.
 """
 
 _SECTIONS = {
