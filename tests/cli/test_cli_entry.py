@@ -39,10 +39,16 @@ def test_an_unset_platform_is_usage_and_says_which_variable(so1s, monkeypatch):
     assert "SO1S_BUILDER_URL is missing" in result.err
 
 
-def test_a_missing_account_says_how_to_give_it(so1s):
+def test_a_missing_account_says_how_to_give_it(so1s, monkeypatch):
+    monkeypatch.setenv("SO1S_KAFKA", "127.0.0.1:1")
     result = so1s("status")
     assert result.code == 2
     assert "--account NAME, or SO1S_ACCOUNT" in result.err
+
+
+def test_away_from_any_platform_the_way_to_one_is_said_before_the_account(so1s):
+    result = so1s("status")
+    assert (result.code, "account is missing" in result.err) == (2, False)
     assert "run `make up`" in result.err
 
 

@@ -158,6 +158,20 @@ def test_what_the_check_finds_ends_publish_in_the_same_words_and_with_the_same_c
     assert checked.err.startswith("✗ so1s.yaml: fromat: ")
 
 
+@pytest.mark.parametrize("account", ["", "risk"])
+def test_away_from_any_platform_publish_says_first_how_to_reach_one(so1s, model, out, monkeypatch, account):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(out))
+    for name in ("KAFKA", "URL", "ACCOUNT"):
+        monkeypatch.delenv(f"SO1S_{name}", raising=False)
+    result = so1s("publish", "out", "--model", model, *(["--account", account] if account else []))
+    assert result.code == 2
+    assert result.err.startswith(
+        "✗ platform: none is known here; run `make up` and stay below its directory, "
+    )
+    for way in ("so1s login URL", "SO1S_KAFKA", "SO1S_ARTIFACTS"):
+        assert way in result.err
+
+
 def builds(model, **versions):
     rows = [
         {"model": model, "version": each[1:], "sha256": sha256, "state": "built"}

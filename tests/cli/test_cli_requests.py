@@ -40,6 +40,21 @@ async def test_set_weights_are_shown_once_they_are_applied(so1s, answering):
     assert (change.account, change.reason) == ("risk", "canary")
 
 
+async def test_set_weights_tell_which_variants_they_detach(so1s, answering, http):
+    history = [
+        {"revision": 7, "weights": {"fraud": 1}},
+        {"revision": 6, "weights": {"fraud": 9, "fraud-next": 1, "fraud-old": 0}},
+        {"revision": 5, "weights": {"fraud": 1, "fraud-first": 1}},
+    ]
+    http.answers["/v1/endpoints"] = {"endpoints": [{"endpoint": "fraud", "waits": [], "history": history}]}
+    async with answering(events.WeightsChanged, lambda it: [played.applied("fraud", 7, **it.weights)]):
+        result = await so1s("weights", "set", "fraud", "fraud=1")
+    assert (result.code, result.lines) == (0, ["revision 7 applied in 12 ms"])
+    said = "is detached, as the weights do not name it; `so1s remove"
+    told = [line for line in result.err.splitlines() if said in line]
+    assert [line.split()[1] for line in told] == ["fraud-next", "fraud-old"]
+
+
 async def test_the_same_weights_again_are_another_request(so1s, answering):
     revisions = iter([7, 8])
 
@@ -228,7 +243,11 @@ class Waits:
         change = {"event_id": self.event_id, "weights": {"fraud-next": 1}, "until": "2026-01-01T12:03:10Z"}
         others = change | {"event_id": "other", "for": {"fraud": "its replicas"}}
         waits = [change | {"for": {"fraud-next": obstacle}}, others]
-        return 200, {}, json.dumps({"endpoints": [{"endpoint": "fraud", "waits": waits}]}).encode()
+        return (
+            200,
+            {},
+            json.dumps({"endpoints": [{"endpoint": "fraud", "waits": waits, "history": []}]}).encode(),
+        )
 
 
 @asynccontextmanager

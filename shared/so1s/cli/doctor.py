@@ -18,7 +18,7 @@ from so1s.broker.reader import partitions_of
 from so1s.broker.topics import wanted
 from so1s.cli import api
 from so1s.cli.exit_codes import UNREACHABLE
-from so1s.cli.options import NO_PLATFORM
+from so1s.cli.options import REACH_A_PLATFORM
 from so1s.cli.terminal import terminal
 from so1s.cli.topics import SERVICES
 from so1s.errors import So1sError
@@ -67,7 +67,7 @@ def _settings(settings: ClientSettings) -> Finding:
         return Finding(
             "platform", ok=True, found=f"account {settings.account or 'not said'}, {settings.domain}"
         )
-    found, _, advice = NO_PLATFORM.partition(": ")
+    found, advice = "none is known here", REACH_A_PLATFORM
     return Finding("platform", ok=False, found=found, advice=advice)
 
 

@@ -19,8 +19,9 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the answe
 TimeoutSeconds = Annotated[float, typer.Option("--timeout-seconds", min=0.1, help="How long to wait.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the change.")]
 
-NO_PLATFORM = (
-    "no platform is here: run `make up` and stay below its directory, set SO1S_KAFKA, or `so1s login URL`"
+REACH_A_PLATFORM = (
+    "run `make up` and stay below its directory, `so1s login URL` of a console, or set SO1S_KAFKA and "
+    "SO1S_ACCOUNT, and SO1S_ARTIFACTS to publish"
 )
 
 
@@ -33,10 +34,20 @@ def account_of(settings: ClientSettings, said: str | None) -> str:
     """
     account = said or account_meant(settings)
     if not account:
-        lost = "" if settings.found else f"; {NO_PLATFORM}"
-        allowed = f"allowed: --account NAME, or SO1S_ACCOUNT in the environment{lost}"
+        require_platform(settings)
+        allowed = "allowed: --account NAME, or SO1S_ACCOUNT in the environment"
         raise InvalidInput.missing("account", allowed)
     return account
+
+
+def require_platform(settings: ClientSettings) -> None:
+    """Say first that no platform is known: whatever else is missing, it would have said.
+
+    Raises:
+        InvalidInput: nothing says where a platform is.
+    """
+    if not settings.found:
+        raise InvalidInput.fault("platform", "none is known here", REACH_A_PLATFORM)
 
 
 def me() -> str:

@@ -10,7 +10,7 @@ import typer
 from so1s.artifacts import fingerprint
 from so1s.cli import api
 from so1s.cli.ask import Interrupted
-from so1s.cli.options import Account, TimeoutSeconds, account_of, numbers, pairs
+from so1s.cli.options import Account, TimeoutSeconds, account_of, numbers, pairs, require_platform
 from so1s.cli.scaling import (
     Concurrency,
     CpuPercent,
@@ -101,6 +101,7 @@ def publish(
     What is left out is said by the model's so1s.yaml, and else by the platform's defaults.
     """
     settings, screen = ClientSettings.load(), terminal(context)
+    require_platform(settings)
     account = account_of(settings, account)
     resources = {"cpu_millicores": cpu_millicores, "memory_mib": memory_mib, "gpus": gpus}
     scaling = {

@@ -72,6 +72,22 @@ def set_weights(
         raise Rejected(f"{answer.field}: {answer.value} is not allowed; {answer.allowed}", answer)
     assert isinstance(answer, RoutesApplied)
     screen.show(answer, lambda it: f"revision {it.revision} applied in {it.seconds * 1000:.0f} ms")
+    for variant in _detached(settings, answer):
+        screen.note(
+            f"{variant} is detached, as the weights do not name it; `so1s remove {variant}` ends its replicas"
+        )
+
+
+def _detached(settings: ClientSettings, applied: RoutesApplied) -> list[str]:
+    """The variants that a revision of a route left behind; none where the router does not tell.
+
+    It is asked once all is done: whoever waits for a change never waits for this.
+    """
+    with suppress(So1sError):
+        endpoint = _find(settings, applied.account, applied.endpoint)
+        weights = {each["revision"]: each["weights"] for each in endpoint["history"]}
+        return sorted(weights.get(applied.revision - 1, {}).keys() - applied.weights.keys())
+    return []
 
 
 @dataclass
