@@ -112,15 +112,31 @@ def test_status_shows_the_upload_that_was_refused_beside_the_version_that_serves
     assert so1s("status", "-o", "json").json["builds"] == [BUILD | refused]
 
 
-async def test_status_shows_which_services_have_dead_letters(so1s, laptop):
+def test_status_tells_of_a_failed_build_once(so1s, http):
+    failed = BUILD | {"model": "worse", "state": "failed", "message": "numpy==9 does not exist"}
+    incident = INCIDENT | {"subject": "model worse", "summary": "worse@3 was not built"}
+    http.answers["/v1/builds"] = {"builds": [BUILD, failed]}
+    http.answers["/v1/incidents"] = {"incidents": [incident]}
+    result = so1s("status")
+    assert ("does not exist" in result.out, "was not built" in result.out) == (True, False)
+    assert "no open incident" not in result.out
+    assert so1s("status", "-o", "json").json["incidents"] == [incident]
+    http.answers["/v1/builds"] = {"builds": [BUILD]}
+    assert "was not built" in so1s("status").out
+
+
+async def test_status_shows_which_services_have_dead_letters_of_the_account(so1s, laptop):
     name = f"s-{uuid.uuid4().hex[:8]}"
     topic = dead_letter_topic(name)
     await provision(laptop, [topic])
+    records = {b"risk/fraud": b"{}", None: b'{"account": "risk"}', b"winery/red": b"{}", b"key": b"\xff"}
     async with Producer(laptop) as producer:
-        await producer.send([Record("", topic.name, None, [], b"{}")])
+        await producer.send([Record("", topic.name, key, [], value) for key, value in records.items()])
     said = await asyncio.to_thread(so1s, "status", "-o", "json")
-    assert said.json["dead_letters"][name] == 1
-    assert f"{name} 1" in (await asyncio.to_thread(so1s, "status")).out
+    assert said.json["dead_letters"][name] == 2
+    assert f"{name} 2" in (await asyncio.to_thread(so1s, "status")).out
+    another = await asyncio.to_thread(so1s, "status", "--account", "winery", "-o", "json")
+    assert another.json["dead_letters"][name] == 1
 
 
 @pytest.mark.parametrize("listens", [False, True])

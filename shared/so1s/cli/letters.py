@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,6 +95,27 @@ async def services(settings: KafkaSettings) -> dict[str, int]:
     finally:
         await closed(consumer.stop())
     return {each.topic.removeprefix(prefix): ends[each] - begins[each] for each in partitions}
+
+
+async def of_account(settings: KafkaSettings, account: str) -> dict[str, int]:
+    """How many letters of an account each service has, as far as their keys or data say whose they are."""
+    prefix = dead_letter_topic("").name
+    filled = [f"{prefix}{service}" for service, count in (await services(settings)).items() if count]
+    async with Reader(settings, filled) as reader:
+        mine = [record.topic async for record in reader.past() if account_of(record) == account]
+    return {topic.removeprefix(prefix): count for topic, count in sorted(Counter(mine).items())}
+
+
+def account_of(record: ConsumerRecord) -> str | None:
+    """Whose a letter is: as its key begins, or else as its data says; None where neither tells."""
+    account, slash, _ = (record.key or b"").decode(errors="replace").partition("/")
+    if slash:
+        return account
+    try:
+        data = json.loads(record.value or b"null")
+    except ValueError:
+        return None
+    return data.get("account") if isinstance(data, dict) else None
 
 
 def chosen(letters: Sequence[Letter], offsets: Sequence[int]) -> list[Letter]:

@@ -47,8 +47,8 @@ class Status:
     warnings: list[dict[str, str]]
     """What whoever runs a version should know, of those that have a deployment: for as long as they have."""
     dead_letters: dict[str, int] | None = None
-    """Events that services could not handle, of all accounts: how many, by service. None where Kafka did not
-    tell: a console tells an account's own alone."""
+    """The account's events that services could not handle: how many, by service. None where Kafka did not
+    tell."""
 
 
 def status(context: typer.Context, *, account: Account = None) -> None:
@@ -60,7 +60,7 @@ def status(context: typer.Context, *, account: Account = None) -> None:
 def fetch(settings: ClientSettings, account: str) -> Status:
     """Ask the owners; or the console, which knows what events tell, where settings name that alone."""
     if settings.url and not settings.deployer_url:
-        return _told(settings, account)
+        return _as_told(settings, account)
     builds = api.get(settings, "builder", "v1", "builds", account=account)["builds"]
     endpoints = api.get(settings, "router", "v1", "endpoints", account=account)["endpoints"]
     incidents = api.get(settings, "alerter", "v1", "incidents", account=account)["incidents"]
@@ -72,16 +72,15 @@ def fetch(settings: ClientSettings, account: str) -> Status:
         endpoints=[each for each in endpoints if not each["removed"]],
         incidents=[each for each in incidents if each["state"] == "open"],
         warnings=_warnings(builds, deployed),
-        dead_letters=_dead_letters(settings),
+        dead_letters=_dead_letters(settings, account),
     )
 
 
-def _dead_letters(settings: ClientSettings) -> dict[str, int] | None:
+def _dead_letters(settings: ClientSettings, account: str) -> dict[str, int] | None:
     try:
-        counts = run(settings, _soon(letters.services(settings)))
+        return run(settings, _soon(letters.of_account(settings, account)))
     except (Unreachable, NotWithToken, TimeoutError):
         return None
-    return {service: count for service, count in counts.items() if count}
 
 
 async def _soon(counting: Coroutine[Any, Any, dict[str, int]]) -> dict[str, int]:
@@ -100,7 +99,7 @@ def _warnings(builds: list[dict[str, Any]], deployed: list[dict[str, Any]]) -> l
     ]
 
 
-def _told(settings: ClientSettings, account: str) -> Status:
+def _as_told(settings: ClientSettings, account: str) -> Status:
     said = http.status(settings)
     if said["account"] != account:
         allowed = f"allowed: {said['account']}, the account of the token"
@@ -128,8 +127,13 @@ def _shown(status: Status) -> RenderableType:
         parts += [Text(), table(status.warnings, _WARNINGS, empty="")]
     if status.builds:
         parts += [Text(), table(map(_build, status.builds), _BUILDS, empty="")]
-    incidents = [each | {"opened_at": times.shown(each["opened_at"])} for each in status.incidents]
-    parts += [Text(), table(incidents, _INCIDENTS, empty="no open incident")]
+    incidents = [
+        each | {"opened_at": times.shown(each["opened_at"])}
+        for each in status.incidents
+        if not _told(each, status)
+    ]
+    if incidents or not status.incidents:
+        parts += [Text(), table(incidents, _INCIDENTS, empty="no open incident")]
     if status.dead_letters:
         counts = ", ".join(f"{service} {count}" for service, count in status.dead_letters.items())
         hint = (
@@ -137,6 +141,12 @@ def _shown(status: Status) -> RenderableType:
         )
         parts += [Text(), Text.assemble(("dead letters", "bold"), f"  {counts}   ", (f"→ {hint}", "dim"))]
     return Group(*parts)
+
+
+def _told(incident: dict[str, Any], status: Status) -> bool:
+    """Whether an incident is that of a build which is shown anyway, with more about it."""
+    failed = {f"model {each['model']}" for each in status.builds if each["state"] in {"failed", "refused"}}
+    return incident["subject"] in failed
 
 
 def _build(build: dict[str, Any]) -> dict[str, Any]:
