@@ -73,7 +73,12 @@ def _by(request: Request) -> tuple[str, ...]:
 
 
 def _days(request: Request) -> Days:
-    return Days(_day(request, "from", date.min), _day(request, "to", date.max))
+    days = Days(_day(request, "from", date.min), _day(request, "to", date.max))
+    if days.last < days.first:
+        raise InvalidInput.of(
+            "to", str(days.last), f"allowed: {days.first}, the day of `from`, or a later one"
+        )
+    return days
 
 
 def _day(request: Request, name: str, otherwise: date) -> date:

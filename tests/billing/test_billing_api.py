@@ -89,7 +89,7 @@ async def test_a_ledger_that_lacks_an_archived_event_is_found_out(api, store):
     assert (again["equal"], again["differences"][0]["amount_nano_usd"]) == (False, -31_250)
 
 
-@pytest.mark.parametrize("query", ["by=colour", "from=yesterday"])
+@pytest.mark.parametrize("query", ["by=colour", "from=yesterday", "from=2026-11-25&to=2026-11-24"])
 async def test_a_wrong_question_is_answered_with_what_is_allowed(api, query):
     answer = await api.get(f"/v1/bills/risk?{query}")
     assert answer.status_code == 400

@@ -229,6 +229,16 @@ def test_a_bill_is_asked_for_by_what_was_said(so1s, http):
     assert asked == "/v1/bills/risk?by=model%2Cresource&from=2026-01-01&to=2026-01-31"
 
 
+def test_a_bill_that_ends_before_it_begins_is_refused(so1s, http):
+    result = so1s("bill", "--from", "2026-01-31", "--to", "2026-01-01")
+    assert (result.code, http.asked) == (2, [])
+    assert (
+        "to: '2026-01-01' is not allowed; allowed: 2026-01-31, the day of --from, or a later one"
+        in result.err
+    )
+    assert so1s("bill", "--from", "2026-01-31", "--to", "2026-01-31").code == 0
+
+
 def test_a_recomputed_bill_that_equals_says_so(so1s, http):
     http.answers["/v1/bills/risk/recomputed"] = BILL | {"equal": True, "differences": []}
     result = so1s("bill", "--recompute")

@@ -12,6 +12,7 @@ from rich.text import Text
 from so1s.cli import api
 from so1s.cli.options import Account, account_of
 from so1s.cli.terminal import table, terminal
+from so1s.errors import InvalidInput
 from so1s.platform import ClientSettings
 
 _LAST_COLUMNS = {"usage": "usage", "amount_usd": "USD"}
@@ -35,6 +36,9 @@ def bill(
     """Show an account's bill."""
     settings = ClientSettings.load()
     path = ["v1", "bills", account_of(settings, account), *(["recomputed"] if recompute else [])]
+    if first and last and last < first:
+        allowed = f"allowed: {first:%Y-%m-%d}, the day of --from, or a later one"
+        raise InvalidInput.of("to", f"{last:%Y-%m-%d}", allowed)
     days = {"from": first and first.date(), "to": last and last.date()}
     found = api.get(settings, "billing", *path, by=by, **days)
     terminal(context).show(found, _shown)
