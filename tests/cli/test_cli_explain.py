@@ -1,6 +1,7 @@
 """`so1s explain`: from the topics alone, the chain of an upload."""
 
 import asyncio
+import re
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -287,3 +288,21 @@ def test_an_upload_that_began_as_a_drop_says_so(so1s, laptop, http, model):
         )
     out = so1s("explain", f"{model}@3").out
     assert "dropped: ObjectCreated:Put by airflow, 2026-01-01 00:00:00 UTC" in out
+
+
+@pytest.mark.usefixtures("chain")
+def test_80_columns_hold_each_step_with_its_time_at_the_end(so1s, laptop, model, published, monkeypatch):
+    monkeypatch.setattr("so1s.cli.terminal._PIPED_WIDTH", 80)
+    say(laptop, published, step(model, "model", "x float64[-1,4] → " + ", ".join(["label int64[-1]"] * 9)))
+    say(laptop, published, step(model, "image", played.DIGEST))
+    lines = so1s("explain", f"{model}@3").lines
+    assert max(map(len, lines)) <= 80
+    steps = [
+        line
+        for line in lines
+        if re.match(r"[│ ]*[├└]── (uploaded|dependencies|model|image|built|ready|route) ", line)
+    ]
+    assert len(steps) == 7
+    assert {len(line) for line in steps} == {80}
+    assert all(re.search(r"  \d+\.\ds$", line) for line in steps)
+    assert next(line for line in steps if "image" in line).split()[-2] == f"{played.DIGEST[:19]}…"

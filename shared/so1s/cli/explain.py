@@ -18,15 +18,19 @@ from so1s.cli.ask import run
 from so1s.cli.build import Version, split
 from so1s.cli.chain import Chain, Story, Usage, read_story
 from so1s.cli.options import Account, account_of
-from so1s.cli.terminal import terminal
+from so1s.cli.terminal import Line, terminal
 from so1s.errors import InvalidInput, Unreachable
 from so1s.events.envelope import Received
 from so1s.events.model import Dropped
 from so1s.platform import ClientSettings
 
-_STEP_WIDTH = 74
+_STEP_WIDTH = 83
+"""Where the times of steps end, in a terminal that is wide enough."""
 _LONGEST_DETAIL = 60
+_LONGEST: dict[type[e.Event], int] = {e.BuildFailed: 56, e.DeploymentFailed: 56, e.RoutesApplied: 200}
+"""Of a failure, which is told whole below, as much as 80 columns hold; of a route its whole URL."""
 _INDENT = 4
+_SHA256 = "sha256:"
 
 
 def explain(
@@ -153,16 +157,16 @@ class _Branches:
         for detail in _DETAILS.get(kind, _nothing)(event):
             branch.add(detail)
 
-    def _line(self, received: Received[Any], *, depth: int) -> Text:
+    def _line(self, received: Received[Any], *, depth: int) -> Line:
         event = received.event
         name, detail, style = _LINES.get(type(event), _other)(event)
         seconds = (received.time - self._began).total_seconds() if received.time and self._began else 0.0
-        line = Text.assemble((name, style), "  ", _short(detail))
-        line.pad_right(max(2, _STEP_WIDTH - _INDENT * depth - len(line)))
-        return line.append(f"{max(seconds, 0.0):8.1f}s", style="dim")
+        after = f"{max(seconds, 0.0):.1f}s"
+        brief = _short(detail, _LONGEST.get(type(event), _LONGEST_DETAIL))
+        return Line(Text(name, style), Text(brief), after, _STEP_WIDTH - _INDENT * depth)
 
 
-Line = tuple[str, str, str]
+Said = tuple[str, str, str]
 """A name, what is said of it, and a style."""
 _UNDER_BUILD = (e.BuildStepFinished, e.ImageBuilt, e.BuildFailed)
 _UNDER_DEPLOYMENT = (
@@ -175,44 +179,52 @@ _UNDER_DEPLOYMENT = (
 )
 
 
-def _short(detail: str) -> str:
-    return detail if len(detail) <= _LONGEST_DETAIL else detail[: _LONGEST_DETAIL - 1] + "…"
+def _short(detail: str, longest: int) -> str:
+    return detail if len(detail) <= longest else detail[: longest - 1] + "…"
 
 
 def _nothing(_event: e.Event) -> list[Text]:
     return []
 
 
-def _other(event: e.Event) -> Line:
+def _other(event: e.Event) -> Said:
     return type(event).__name__, event.key, "yellow"
 
 
-def _uploaded(event: e.ModelUploaded) -> Line:
+def _uploaded(event: e.ModelUploaded) -> Said:
     size, sha256 = event.artifact.size_bytes, event.artifact.sha256
     said = [decimal(size) if size is not None else "", f"sha256 {sha256[:12]}…" if sha256 else ""]
     return "uploaded", ", ".join(filter(None, said)) or event.artifact.uri, "green"
 
 
-def _built(event: e.ImageBuilt) -> Line:
-    return "built", f"{event.image.digest[:19]}…, {decimal(event.image.size_bytes)}", "green"
+def _built(event: e.ImageBuilt) -> Said:
+    return "built", f"{_digest(event.image.digest)}, {decimal(event.image.size_bytes)}", "green"
 
 
-def _ready(event: e.DeploymentReady) -> Line:
+def _step(event: e.BuildStepFinished) -> Said:
+    return event.step, _digest(event.detail) if event.detail.startswith(_SHA256) else event.detail, ""
+
+
+def _digest(whole: str) -> str:
+    return f"{whole[: len(_SHA256) + 12]}…"
+
+
+def _ready(event: e.DeploymentReady) -> Said:
     replicas = "1 replica" if event.replicas == 1 else f"{event.replicas} replicas"
     candidate = f", candidate until {', '.join(event.requires)} passed" if event.candidate else ""
     return "ready", f"revision {event.revision}, {replicas}{candidate}", "green"
 
 
-def _checked(event: e.CheckFinished) -> Line:
+def _checked(event: e.CheckFinished) -> Said:
     verdict, style = ("passed", "green") if event.passed else ("failed", "red")
     return "check", f"{event.check} {verdict}: {event.reason}", style
 
 
-def _upload_details(event: e.ModelUploaded) -> list[Text]:
+def _upload_details(event: e.ModelUploaded) -> list[Line]:
     lineage = {name: value for name, value in event.lineage.model_dump().items() if value}
     dropped = {"dropped": _drop(event.dropped)} if event.dropped else {}
     said = {"artifact": event.artifact.uri, **dropped, **lineage, **event.evaluation, **event.labels}
-    return [Text(f"{name}: {value}", style="dim") for name, value in said.items()]
+    return [Line(Text(f"{name}:", "dim"), Text(str(value), "dim"), gap=1) for name, value in said.items()]
 
 
 def _drop(dropped: Dropped) -> str:
@@ -240,7 +252,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _failure_details(event: e.BuildFailed | e.DeploymentFailed) -> list[Text]:
-    whole = [event.message] if len(f"{event.reason}: {event.message}") > _LONGEST_DETAIL else []
+    whole = [event.message] if len(f"{event.reason}: {event.message}") > _LONGEST[type(event)] else []
     return [Text(line, style="red") for line in (*whole, *event.log_tail)]
 
 
@@ -251,7 +263,7 @@ def _split_details(event: e.RoutesApplied) -> list[Text]:
 
 _LINES: dict[type[e.Event], Any] = {
     e.ModelUploaded: _uploaded,
-    e.BuildStepFinished: lambda it: (it.step, it.detail, ""),
+    e.BuildStepFinished: _step,
     e.ImageBuilt: _built,
     e.BuildFailed: lambda it: ("failed", f"{it.reason}: {it.message}", "red"),
     e.DeploymentRequested: lambda it: ("requested", f"by {it.requested_by}", ""),
@@ -277,17 +289,18 @@ _DETAILS: dict[type[e.Event], Any] = {
 }
 
 
-def _usage(usage: Usage) -> Text:
+def _usage(usage: Usage) -> Line:
+    name = Text("usage", "bold")
     if not usage.first or not usage.last:
-        return Text.assemble(("usage", "bold"), "  nothing was metered yet")
+        return Line(name, Text("nothing was metered yet"))
     qualities = ", ".join(f"{count} {quality}" for quality, count in usage.qualities.items())
     span = f"{usage.first:%Y-%m-%d %H:%M:%S} to {usage.last:%H:%M:%S} UTC"
-    return Text.assemble(("usage", "bold"), f"  {usage.windows} windows, {span} ({qualities})")
+    return Line(name, Text(f"{usage.windows} windows, {span} ({qualities})"))
 
 
 def _add_charge(tree: Tree, charge: Charge) -> None:
     if charge.unknown:
-        tree.add(Text.assemble(("charge", "bold"), f"  not known: {charge.unknown}"))
+        tree.add(Line(Text("charge", "bold"), Text(f"not known: {charge.unknown}")))
         return
     dollars = f"{charge.nano_usd / 10**9:.9f}"
     branch = tree.add(Text.assemble(("charge", "bold"), f"  {dollars} USD by now"))

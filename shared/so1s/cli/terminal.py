@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import typer
 from pydantic_core import to_json
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -106,6 +107,32 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, empt
     for row in rows:
         drawn.add_row(*(_cell(row.get(key)) for key in columns))
     return drawn
+
+
+@dataclass(frozen=True)
+class Line:
+    """A name, what is said of it, and perhaps a figure at the right; what is long goes on below itself."""
+
+    name: Text
+    detail: Text
+    right: str = ""
+    width: int | None = None
+    """At most so many characters; a terminal that is narrower has its own width."""
+    gap: int = 2
+    """Spaces after the name."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As rich asks for it."""
+        drawn = Table.grid(expand=bool(self.right))
+        drawn.add_column(no_wrap=True)
+        drawn.add_column(ratio=1, overflow="fold")
+        cells = [Text.assemble(self.name, " " * self.gap), self.detail]
+        if self.right:
+            drawn.width = min(options.max_width, self.width or options.max_width)
+            drawn.add_column(no_wrap=True)
+            cells.append(Text(f"  {self.right}", style="dim"))
+        drawn.add_row(*cells)
+        yield drawn
 
 
 def _cell(value: Any) -> Text:

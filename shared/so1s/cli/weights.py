@@ -23,7 +23,7 @@ from so1s.validation import checked
 
 app = typer.Typer(no_args_is_help=True, help="Split an endpoint's traffic between its variants.")
 
-_BAR = 30
+_BAR = 20
 _ON_THE_ROUTE = {"attached", "requested"}
 
 
