@@ -90,6 +90,25 @@ async def test_replay_of_all_may_drop_them(so1s, service, laptop):
     assert (await so1s("dlq", "list", service, "-o", "json")).json == []
 
 
+@pytest.mark.parametrize("command", ["replay", "drop"])
+@pytest.mark.parametrize(
+    ("choice", "meant"), [(["0"], [0]), (["1", "0"], [0, 1]), (["--up-to", "1"], [0, 1]), (["--all"], [0, 1])]
+)
+async def test_replay_and_drop_take_the_same_choices(so1s, service, command, choice, meant):
+    said = (await so1s("dlq", command, service, *choice, "-o", "json")).json
+    assert sorted(said["replayed" if command == "replay" else "dropped"]) == meant
+    rows = (await so1s("dlq", "list", service, "-o", "json")).json
+    assert len(rows) == (2 if command == "replay" else 2 - len(meant))
+
+
+async def test_replay_of_some_may_drop_those_alone(so1s, service, laptop):
+    result = await so1s("dlq", "replay", service, "0", "--drop")
+    assert result.code == 0, result.err
+    assert len(await sent_back(laptop, service)) == 1
+    rows = (await so1s("dlq", "list", service, "-o", "json")).json
+    assert [row["offset"] for row in rows] == [1]
+
+
 async def test_drop_takes_along_what_is_before(so1s, service):
     assert (await so1s("dlq", "drop", service, "--up-to", "0", "-o", "json")).json == {"dropped": [0]}
     rows = (await so1s("dlq", "list", service, "-o", "json")).json
@@ -103,9 +122,16 @@ async def test_drop_takes_along_what_is_before(so1s, service):
     [
         (["list", "nope"], "'nope' is not allowed; allowed: alerter, "),
         (["show", "SERVICE", "7"], "number: 7 is not allowed; allowed: 0, 1"),
-        (["replay", "SERVICE"], "either numbers, or --all"),
-        (["replay", "SERVICE", "0", "--drop"], "with --all"),
-        (["drop", "SERVICE"], "either --up-to NUMBER, or --all"),
+        (["replay", "SERVICE"], "either numbers, --up-to NUMBER, or --all"),
+        (["replay", "SERVICE", "0", "--all"], "either numbers, --up-to NUMBER, or --all"),
+        (["replay", "SERVICE", "1", "--drop"], "numbers: 1 is not allowed; allowed: with 0, as Kafka drops"),
+        (["drop", "SERVICE"], "either numbers, --up-to NUMBER, or --all"),
+        (["drop", "SERVICE", "0", "--up-to", "0"], "either numbers, --up-to NUMBER, or --all"),
+        (
+            ["drop", "SERVICE", "1"],
+            "numbers: 1 is not allowed; allowed: with 0, as Kafka drops from the front",
+        ),
+        (["drop", "SERVICE", "--up-to", "7"], "number: 7 is not allowed; allowed: 0, 1"),
     ],
 )
 async def test_what_cannot_be_is_usage(so1s, service, arguments, message):

@@ -71,55 +71,83 @@ def show(context: typer.Context, service: Service, number: Number) -> None:
     terminal(context).show(_whole(letter), _drawn)
 
 
+Numbers = Annotated[list[int], typer.Argument(help="Which letters.", show_default=False)]
+UpTo = Annotated[int | None, typer.Option(help="This number and all before it.", show_default=False)]
+Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
+
+
 @app.command()
 def replay(
     context: typer.Context,
     service: Service,
-    numbers: Annotated[list[int], typer.Argument(help="Which letters.", show_default=False)] = [],  # noqa: B006 - typer copies it
+    numbers: Numbers = [],  # noqa: B006 - typer copies it
     *,
-    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    drop_after: Annotated[
-        bool, typer.Option("--drop", help="With --all: drop them once they are sent.")
-    ] = False,
+    up_to: UpTo = None,
+    everything: Everything = False,
+    drop_after: Annotated[bool, typer.Option("--drop", help="Drop them once they are sent.")] = False,
 ) -> None:
     """Send letters back to where they came from, for that service alone.
 
     A letter stays listed until it is dropped; one that fails again becomes another letter.
     """
     settings = ClientSettings.load()
-    _require_choice("numbers", numbers, everything=everything)
-    if drop_after and not everything:
-        raise InvalidInput.of("drop", "--drop", "allowed: with --all, since Kafka drops from the front")
-    found = letters.chosen(run(settings, letters.read(settings, service)), numbers)
-    run(settings, letters.send_back(settings, service, found))
-    if drop_after and found:
-        run(settings, letters.drop(settings, service, up_to=found[-1].offset))
-    said = {"replayed": [letter.offset for letter in found], "dropped": drop_after}
-    terminal(context).show(said, lambda _: f"{len(found)} sent back to {service}")
+    _require_one_choice(numbers, up_to, everything=everything)
+    found = run(settings, letters.read(settings, service))
+    meant = _meant(found, numbers, up_to)
+    if drop_after:
+        _require_front(found, meant)
+    run(settings, letters.send_back(settings, service, meant))
+    if drop_after and meant:
+        run(settings, letters.drop(settings, service, up_to=max(letter.offset for letter in meant)))
+    said = {"replayed": [letter.offset for letter in meant], "dropped": drop_after}
+    terminal(context).show(said, lambda _: f"{len(meant)} sent back to {service}")
 
 
 @app.command()
 def drop(
     context: typer.Context,
     service: Service,
+    numbers: Numbers = [],  # noqa: B006 - typer copies it
     *,
-    up_to: Annotated[int | None, typer.Option(help="The last number to go; all before it go too.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    up_to: UpTo = None,
+    everything: Everything = False,
 ) -> None:
-    """Drop letters for good. Kafka drops from the front: a number takes all before it along."""
+    """Drop letters for good. Kafka drops from the front: the numbers must be the first ones."""
     settings = ClientSettings.load()
-    _require_choice("--up-to NUMBER", [] if up_to is None else [up_to], everything=everything)
+    _require_one_choice(numbers, up_to, everything=everything)
     found = run(settings, letters.read(settings, service))
-    last = found[-1:] if everything else letters.chosen(found, [up_to] if up_to is not None else [])
-    gone = [letter.offset for letter in found if last and letter.offset <= last[0].offset]
+    meant = _meant(found, numbers, up_to)
+    _require_front(found, meant)
+    gone = sorted(letter.offset for letter in meant)
     if gone:
         run(settings, letters.drop(settings, service, up_to=gone[-1]))
     terminal(context).show({"dropped": gone}, lambda _: f"{len(gone)} dropped")
 
 
-def _require_choice(said_as: str, numbers: Sequence[int], *, everything: bool) -> None:
-    if bool(numbers) == everything:
-        raise InvalidInput.missing("the choice of letters", f"allowed: either {said_as}, or --all")
+def _require_one_choice(numbers: Sequence[int], up_to: int | None, *, everything: bool) -> None:
+    if [bool(numbers), up_to is not None, everything].count(True) != 1:
+        raise InvalidInput.missing(
+            "the choice of letters", "allowed: either numbers, --up-to NUMBER, or --all"
+        )
+
+
+def _meant(found: Sequence[Letter], numbers: Sequence[int], up_to: int | None) -> list[Letter]:
+    """The letters of a choice; all where there is neither a number nor a last one."""
+    if up_to is None:
+        return letters.chosen(found, list(dict.fromkeys(numbers)))
+    (last,) = letters.chosen(found, [up_to])
+    return [letter for letter in found if letter.offset <= last.offset]
+
+
+def _require_front(found: Sequence[Letter], meant: Sequence[Letter]) -> None:
+    """Let only letters pass with which none is dropped that was not meant."""
+    offsets = {letter.offset for letter in meant}
+    last = max(offsets, default=-1)
+    kept = [letter.offset for letter in found if letter.offset <= last and letter.offset not in offsets]
+    if kept:
+        before = ", ".join(map(str, kept))
+        allowed = f"allowed: with {before}, as Kafka drops from the front; or --up-to {last}"
+        raise InvalidInput.of("numbers", last, allowed)
 
 
 def _table(service: str, rows: list[dict[str, Any]]) -> RenderableType:
