@@ -48,7 +48,7 @@ def test_order_and_redelivery_do_not_change_the_bill(history, chance: random.Ran
 def test_the_bill_is_the_sum_of_what_each_windows_last_word_costs(history):
     last = {}
     for each in history:
-        for meter, quantity in each.event.quantities.items():
+        for meter, quantity in each.event.metered.items():
             last[window_key(each.event), meter] = (quantity, each.event.window_start.date())
     expected = sum(PRICES.charge(meter, quantity, day) for (_, meter), (quantity, day) in last.items())
     assert sum(line.amount_nano_usd for line in bill(history)) == expected

@@ -52,9 +52,16 @@ def test_a_window_is_priced_by_its_own_day(days, nano_usd):
     assert PRICES.charge("cpu_reserved", 1000 * 3_600_000, day) == nano_usd
 
 
-def test_a_day_before_the_first_price_is_refused_with_that_day():
-    with pytest.raises(InvalidInput, match="2026-01-01 on, the first price of requests"):
+def test_a_day_before_all_prices_is_refused_with_the_first_that_is_allowed():
+    with pytest.raises(InvalidInput, match="allowed: from 2026-01-01 on"):
         PRICES.charge("requests", 1, date(2025, 12, 31))
+
+
+def test_a_meter_that_is_billed_from_a_day_on_is_free_before_it():
+    later = PriceBook([*PRICES.prices, *book(9, meter="gpu_used").prices])
+    hour, before = 3_600_000, TODAY - timedelta(days=1)
+    assert [later.charge("gpu_used", hour, day) for day in (before, TODAY)] == [0, 9]
+    assert [later.bills("gpu_used", day) for day in (before, TODAY)] == [False, True]
 
 
 def test_a_charge_beyond_all_measure_is_refused():

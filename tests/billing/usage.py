@@ -65,6 +65,7 @@ def histories(draw: st.DrawFn) -> list[Received[Any]]:
             )
         )
         for kind in kinds:
-            event = sampled(kind, quantities=draw(quantities), **named)
+            busy = draw(st.none() | st.integers(0, 10**12))
+            event = sampled(kind, quantities=draw(quantities), gpu_used=busy, **named)
             history.append(received(event, f"e{len(history)}", second=len(history)))
     return history

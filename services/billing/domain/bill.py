@@ -80,7 +80,8 @@ def row(line: Line, by: tuple[str, ...]) -> dict[str, Any]:
     shown: dict[str, Any] = dict(zip(by, line.group, strict=True))
     if "resource" in shown:
         shown["quantity"] = line.quantity
-        shown["usage"] = UNITS[shown["resource"]].shown(line.quantity)
+        unit = UNITS.get(shown["resource"])  # none of a meter that a newer version booked
+        shown["usage"] = unit.shown(line.quantity) if unit else str(line.quantity)
     return {**shown, **money(line.amount_nano_usd)}
 
 

@@ -56,7 +56,7 @@ def entry(
         None where nothing changes.
 
     Raises:
-        InvalidInput: there is no price for the day, or the charge is beyond all measure.
+        InvalidInput: the day is before all prices, or the charge is beyond all measure.
     """
     event = received.event
     earned = tuple(_changes(event, before, after, prices))
@@ -79,5 +79,5 @@ def _changes(event: UsageSampled, before: Figures, after: Figures, prices: Price
         if booked == figure.quantity:
             continue
         owed = prices.charge(meter, figure.quantity, day) - prices.charge(meter, booked, day)
-        kind = "revenue" if prices.bills(meter) else "usage"
+        kind = "revenue" if prices.bills(meter, day) else "usage"
         yield Posting(f"{kind}/{meter}", meter, figure.quantity - booked, -owed)

@@ -39,7 +39,7 @@ class Price(BaseModel):
 
 
 class PriceBook:
-    """Every price, past and present. A meter without one is reported and not billed."""
+    """Every price, past and present. A meter without one, or before its first, is reported and not billed."""
 
     def __init__(self, prices: Iterable[Price]) -> None:
         """Order the prices by meter and day.
@@ -56,10 +56,11 @@ class PriceBook:
                     "valid_from", str(price.valid_from), f"allowed: one price of {price.meter} a day"
                 )
             of_meter.append(price)
+        self._begins = min((price.valid_from for price in self.prices), default=date.min)
 
-    def bills(self, meter: Meter) -> bool:
-        """Whether a meter is billed at all."""
-        return meter in self._by_meter
+    def bills(self, meter: Meter, day: date) -> bool:
+        """Whether a meter is billed for a day."""
+        return self._valid(meter, day) is not None
 
     def charge(self, meter: Meter, quantity: int, day: date) -> int:
         """The price of a quantity, in nano-USD.
@@ -68,33 +69,32 @@ class PriceBook:
         depend on the others, and a bill is a sum of integers.
 
         Args:
-            meter: what was measured; 0 is charged where it is not billed.
+            meter: what was measured; 0 is charged where it is not billed, or was not on that day.
             quantity: in the meter's own integers.
             day: on which the window starts, UTC.
 
         Raises:
-            InvalidInput: the day is before the meter's first price, or the charge is beyond all measure.
+            InvalidInput: the day of a meter that is billed is before all prices, or the charge is beyond all
+                measure.
         """
-        if not self.bills(meter):
+        price = self._valid(meter, day)
+        if price is None:
             return 0
         size = UNITS[meter].size
-        amount = (2 * quantity * self._valid(meter, day).nano_usd + size) // (2 * size)
+        amount = (2 * quantity * price.nano_usd + size) // (2 * size)
         if amount > _HIGHEST_AMOUNT:
             raise InvalidInput.of(
                 f"quantities.{meter}", quantity, f"allowed: a charge of at most {_HIGHEST_AMOUNT} nano-USD"
             )
         return amount
 
-    def _valid(self, meter: Meter, day: date) -> Price:
-        prices = self._by_meter[meter]
+    def _valid(self, meter: Meter, day: date) -> Price | None:
+        prices = self._by_meter.get(meter, [])
+        if prices and day < self._begins:
+            rule = f"allowed: from {self._begins} on, when the first price of all is valid"
+            raise InvalidInput.of("window_start", str(day), rule)
         position = bisect_right(prices, day, key=lambda price: price.valid_from)
-        if not position:
-            raise InvalidInput.of(
-                "window_start",
-                str(day),
-                f"allowed: from {prices[0].valid_from} on, the first price of {meter}",
-            )
-        return prices[position - 1]
+        return prices[position - 1] if position else None
 
 
 def added(book: PriceBook, known: Mapping[tuple[Meter, date], int], billed_until: date | None) -> list[Price]:

@@ -25,6 +25,7 @@ class Unit:
 
 
 _VCPU_HOUR = Unit("vCPU-hour", 1000 * _HOUR_MS)  # of millicore-milliseconds
+_GPU_HOUR = Unit("GPU-hour", _HOUR_MS)
 _GIB_HOUR = Unit("GiB-hour", 1024 * _HOUR_MS)  # of mebibyte-milliseconds
 
 UNITS: dict[Meter, Unit] = {
@@ -32,7 +33,8 @@ UNITS: dict[Meter, Unit] = {
     "cpu_used": _VCPU_HOUR,
     "memory_reserved": _GIB_HOUR,
     "memory_used": _GIB_HOUR,
-    "gpu_reserved": Unit("GPU-hour", _HOUR_MS),
+    "gpu_reserved": _GPU_HOUR,
+    "gpu_used": _GPU_HOUR,
     "requests": Unit("million requests", 1_000_000),
 }
 

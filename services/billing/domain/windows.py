@@ -41,11 +41,13 @@ def figures(received: Received[UsageSampled]) -> Figures:
     Raises:
         InvalidInput: a quantity is beyond all measure.
     """
-    for meter, quantity in received.event.quantities.items():
+    metered = received.event.metered
+    for meter, quantity in metered.items():
         if quantity > _HIGHEST_QUANTITY:
-            raise InvalidInput.of(f"quantities.{meter}", quantity, f"allowed: at most {_HIGHEST_QUANTITY}")
+            field = f"quantities.{meter}" if meter in received.event.quantities else meter
+            raise InvalidInput.of(field, quantity, f"allowed: at most {_HIGHEST_QUANTITY}")
     rank = _rank(received) if isinstance(received.event, UsageCorrected) else ""
-    return {meter: Figure(quantity, rank) for meter, quantity in received.event.quantities.items()}
+    return {meter: Figure(quantity, rank) for meter, quantity in metered.items()}
 
 
 def joined(known: Figures, told: Figures) -> Figures:

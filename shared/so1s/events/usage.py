@@ -9,13 +9,19 @@ from pydantic import AwareDatetime, Field, model_validator
 from so1s.events.event import Event
 from so1s.events.names import Actor, Labels, Name, Version
 
-Meter = Literal[
+ListedMeter = Literal[
     "cpu_reserved",  # millicore-milliseconds
     "cpu_used",  # millicore-milliseconds, which are microseconds of one core
     "memory_reserved",  # mebibyte-milliseconds
     "memory_used",  # mebibyte-milliseconds
     "gpu_reserved",  # GPU-milliseconds
     "requests",  # answered at the gateway
+]
+"""What `quantities` may name. The list is closed, as a consumer that is older than a name would refuse the
+whole event: what is metered since then is a field of its own, which such a consumer ignores."""
+Meter = Literal[
+    ListedMeter,
+    "gpu_used",  # GPU-milliseconds
 ]
 Quantity = Annotated[int, Field(ge=0, le=2**62)]
 Quality = Literal["complete", "partial", "gap"]
@@ -35,10 +41,17 @@ class UsageSampled(Event, key=("account", "deployment", "replica"), partitions=2
     """The replica's uid, unique for ever; or `gateway`."""
     window_start: AwareDatetime
     window_seconds: Annotated[int, Field(ge=1, le=3600)]
-    quantities: dict[Meter, Quantity]
+    quantities: dict[ListedMeter, Quantity]
+    gpu_used: Quantity | None = None
+    """GPU-milliseconds in which its GPUs worked; absent where nobody measured that."""
     quality: Quality
     user: Actor
     labels: Labels = {}
+
+    @property
+    def metered(self) -> dict[Meter, int]:
+        """Every quantity, by its meter."""
+        return {**self.quantities, **({} if self.gpu_used is None else {"gpu_used": self.gpu_used})}
 
     @model_validator(mode="after")
     def _on_the_grid(self) -> Self:
