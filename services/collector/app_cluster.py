@@ -16,6 +16,7 @@ from services.collector.adapters.metrics_prometheus import (
     PrometheusReplicas,
 )
 from services.collector.adapters.prometheus.api import Prometheus, TokenFile
+from services.collector.adapters.prometheus.gpus import GPU_UTIL, GR_ENGINE_ACTIVE
 from services.collector.adapters.prometheus.history import Freshness, History
 from services.collector.adapters.world_kubernetes import Naming, WorldKubernetes
 from services.collector.domain.world import Gateway
@@ -29,6 +30,7 @@ from so1s.store import Store
 
 _FOLLOW_AGAIN_SECONDS = 1.0
 _DIALECTS = {"istio": ISTIO, "envoy": ENVOY}
+_GPU_METRICS = {each.name: each for each in (GPU_UTIL, GR_ENGINE_ACTIVE)}
 
 
 def loops(settings: Settings, store: Store, now_ms: Callable[[], int]) -> list[Loop]:
@@ -68,7 +70,8 @@ def _scraper(settings: ClusterSettings) -> Scraper:
         dialect = replace(dialect, matchers=settings.gateway_matchers)
     prefix = settings.namespace_prefix
     gateway = PrometheusGateway(history, dialect, up=settings.gateway_up, namespace_prefix=prefix)
-    return Scraper(gateway, PrometheusReplicas(history, namespace_prefix=prefix))
+    gpu_metric = _GPU_METRICS[settings.gpu_metric]
+    return Scraper(gateway, PrometheusReplicas(history, namespace_prefix=prefix, gpu_metric=gpu_metric))
 
 
 def _http(settings: ClusterSettings) -> httpx.AsyncClient:

@@ -51,6 +51,9 @@ class ReplicaMetrics(Protocol):
     ) -> Mapping[str, Reading]:
         """The counter `cpu_microseconds` and the gauge `memory_bytes` of each that is known, by uid.
 
+        Where its GPUs are watched, the integral `gpu_microseconds`, too: for how long they worked since its
+        last reading, all together.
+
         Args:
             replicas: those that lived since their last reading.
             last: that reading, by uid.

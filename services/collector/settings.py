@@ -41,12 +41,17 @@ class ClusterSettings(ServiceSettings):
     gateway_up: str = 'up{namespace="istio-system",pod=~"istio-ingressgateway-.+"}'
     """A PromQL selector of `up` that finds the gateway's pods: without one that is scraped, nothing is known
     of its requests."""
+    gpu_metric: Literal["DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_PROF_GR_ENGINE_ACTIVE"] = "DCGM_FI_DEV_GPU_UTIL"
+    """What of NVIDIA's DCGM exporter tells how busy a GPU is: the part of the time in which anything ran on
+    it. The second needs a GPU of a data center, and is the only one that partitions of a GPU (MIG) have.
+    Where Prometheus has neither, no use of GPUs is metered."""
     settle_seconds: float = Field(default=30.0, ge=0)
     """How long after a window everything is known of it: a scrape's interval and a little; more where agents
     write to Prometheus. What comes later is counted in the window in which it is seen, as `partial`."""
     stale_seconds: float = Field(default=45.0, gt=0)
     """What was scraped last so long ago says nothing of the present: more than a scrape's interval, or every
-    window has gaps; less than a window, or one in which nothing was scraped counts as known."""
+    window has gaps; less than a window, or one in which nothing was scraped counts as known. One sample of a
+    GPU speaks for so long at most."""
     lookback_seconds: float = Field(default=3600.0, gt=0)
     """A gateway's pod that Prometheus could not scrape for so long, while it scraped others, is taken for a
     new one whose counters began at zero; a longer time costs Prometheus more memory for each query."""

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -37,7 +38,7 @@ async def test_replicas_that_live_are_never_forgotten(store):
 
 @both
 async def test_what_a_source_showed_of_a_moment_is_kept_beside_its_cursor(store):
-    shown = Shown("q", {"requests": 1007}, less_since_ms=START_MS - 1)
+    shown = Shown("q", {"requests": 1007}, less_since_ms=START_MS - 1, taken_ms={"GPU-1": START_MS - 3})
     reading = Reading(START_MS, {"requests": 7}, shown=shown)
     first, second = Cursor(START_MS, born(0)), Cursor(START_MS + 5, reading)
     async with store.transaction() as tx:
@@ -54,6 +55,19 @@ async def test_a_cursor_of_an_older_collector_goes_on(store):
         await tx.execute(insert(cursors).values(row | {"epoch": "", "counters": "{}"}))
     async with store.read() as connection:
         assert await all_cursors(connection) == {"gateway/a": Cursor(START_MS, born(START_MS))}
+
+
+async def test_what_a_newer_collector_keeps_beside_a_cursor_is_ignored(store):
+    """It leads again after a rollback."""
+    reading = Reading(START_MS, {"requests": 7}, shown=Shown("q", {"requests": 1007}))
+    async with store.transaction() as tx:
+        await advance(tx, "gateway/a", None, Cursor(START_MS, reading))
+        newer = json.dumps(
+            {"at_ms": START_MS, "question": "q", "sums": {"requests": 1007}, "later": {"a": 1}}
+        )
+        await tx.execute(update(cursors).values(shown=newer))
+    async with store.read() as connection:
+        assert (await all_cursors(connection))["gateway/a"].last == reading
 
 
 @both

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.collector.adapters.prometheus.api import Prometheus, TokenFile, Value
+from services.collector.adapters.prometheus.api import Prometheus, Series, TokenFile, Value
 from services.collector.adapters.prometheus.history import Told, onward
 from services.collector.domain.counters import Reading, Shown, born
 from services.collector.settings import Settings
@@ -37,6 +37,15 @@ async def test_a_query_is_evaluated_at_its_moment():
     assert httpx.QueryParams(got[0].content.decode()) == httpx.QueryParams(
         query="up", time="1500.250", partial_response="false"
     )
+
+
+async def test_what_was_scraped_comes_with_its_times():
+    result = [{"metric": {"pod": "a"}, "values": [[1700000000.117, "37"], [1700000015.117, "38.5"]]}]
+    body = {"status": "success", "data": {"resultType": "matrix", "result": result}}
+    prometheus, got = answering(httpx.Response(200, json=body))
+    found = await prometheus.samples("busy", 90_500, 1_700_000_020_000)
+    assert found == [Series({"pod": "a"}, [(1_700_000_000_117, 37.0), (1_700_000_015_117, 38.5)])]
+    assert httpx.QueryParams(got[0].content.decode())["query"] == "busy[90500ms]"
 
 
 @pytest.mark.parametrize(

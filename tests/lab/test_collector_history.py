@@ -15,6 +15,7 @@ from services.collector.adapters.metrics_prometheus import (
     PrometheusReplicas,
 )
 from services.collector.adapters.prometheus.api import Prometheus
+from services.collector.adapters.prometheus.gpus import GPU_UTIL
 from services.collector.adapters.prometheus.history import Freshness, History
 from services.collector.domain.world import Gateway
 from services.collector.scraper import Scraper
@@ -76,6 +77,7 @@ class Collector:
 
     def __init__(self, url: str, cursors: Any, cluster: FakeCluster, dialect: Any) -> None:
         self.url, self.store, self._cluster, self._dialect = url, cursors, cluster, dialect
+        self.gpu_metric = GPU_UTIL
         self.clock_ms = 0
 
     async def go(self, first: int, last: int) -> None:
@@ -92,10 +94,11 @@ class Collector:
             gateway = PrometheusGateway(
                 history, self._dialect, up='up{job="gateway"}', namespace_prefix="so1s-"
             )
+            replicas = PrometheusReplicas(history, namespace_prefix="so1s-", gpu_metric=self.gpu_metric)
             sampler = Sampler(
                 store=self.store,
                 world=FakeWorld(self._cluster),
-                scraper=Scraper(gateway, PrometheusReplicas(history, namespace_prefix="so1s-")),
+                scraper=Scraper(gateway, replicas),
                 gateway=Gateway("so1s", "istio"),
                 window_seconds=WINDOW,
                 now_ms=timeline.now_ms,

@@ -1,7 +1,7 @@
 """What gateways and replicas counted, from the Prometheus of a cluster.
 
 A gateway's requests are Istio's telemetry, or Envoy's own statistics of its clusters; what a replica uses is
-cAdvisor's, of the pod's inference server.
+cAdvisor's, of the pod's inference server, and of its GPUs DCGM's.
 
 https://istio.io/latest/docs/reference/config/metrics/
 https://www.envoyproxy.io/docs/envoy/latest/configuration/upstream/cluster_manager/cluster_stats
@@ -16,7 +16,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from services.collector.adapters.prometheus.api import Value
+from services.collector.adapters.prometheus.api import Value, in_promql
+from services.collector.adapters.prometheus.gpus import GPU_UTIL, GpuMetric, Gpus
 from services.collector.adapters.prometheus.history import History, Told, by_moment, onward
 from services.collector.domain.counters import Reading, Shown
 from services.collector.domain.samples import CPU_MICROSECONDS, ERRORS, MEMORY_BYTES, REQUESTS, bucket
@@ -82,7 +83,7 @@ class PrometheusGateway:
         prefix = re.escape(namespace_prefix)
         # Envoy's name of a cluster ends with the Service's host: `outbound|80||fraud.so1s-risk.svc.DOMAIN`.
         self._host = re.compile(rf"(?:.*\|)?(?P<service>[^.|]+)\.{prefix}(?P<account>[^.]+)\.svc\..+")
-        ours = f'{dialect.destination}=~".*[.]{_in_promql(prefix)}[^.]+[.]svc[.].+"'
+        ours = f'{dialect.destination}=~".*[.]{in_promql(prefix)}[^.]+[.]svc[.].+"'
         matchers = ",".join(filter(None, [dialect.matchers, ours]))
         counts = f'{dialect.requests}{{{matchers},{dialect.code}!=""}}'
         self._counts = counts, f"{dialect.destination}, {dialect.code}"
@@ -154,13 +155,14 @@ def _summed(counted: Iterable[tuple[str, str, int]]) -> dict[str, Counters]:
 
 
 class PrometheusReplicas:
-    """ReplicaMetrics by cAdvisor."""
+    """ReplicaMetrics by cAdvisor, and by DCGM where there are GPUs."""
 
-    def __init__(self, history: History, *, namespace_prefix: str) -> None:
-        """Take where, and what an account's namespace begins with."""
+    def __init__(self, history: History, *, namespace_prefix: str, gpu_metric: GpuMetric = GPU_UTIL) -> None:
+        """Take where, what an account's namespace begins with, and how busy GPUs are."""
         self._history = history
+        self._gpus = Gpus(history, gpu_metric, namespace_prefix=namespace_prefix)
         self._prefix = namespace_prefix
-        ours = _in_promql(re.escape(namespace_prefix))
+        ours = in_promql(re.escape(namespace_prefix))
         self._matchers = f'{{namespace=~"{ours}.+",container="{labels.SERVER}"}}'
 
     async def read(
@@ -186,8 +188,8 @@ class PrometheusReplicas:
                 pod = (f"{self._prefix}{replica.account}", replica.pod or "")
                 ended = replica.ended_ms is not None and replica.ended_ms <= at_ms
                 if (ended or pod in fresh) and pod in used.cpu:
-                    readings[replica.uid] = used.reading(pod, last[replica.uid], _end_ms(replica, at_ms))
-        return readings
+                    readings[replica.uid] = used.reading(pod, last[replica.uid], replica.lived_until(at_ms))
+        return await self._gpus.added(readings, found, last, at_ms)
 
     async def _used(self, since_ms: int | None, first_ms: int, at_ms: int) -> _Used:
         history = self._history
@@ -242,12 +244,3 @@ def _counters(values: Iterable[Value]) -> dict[Pod, Counters]:
 
 def _by_pod(values: Iterable[Value]) -> dict[Pod, float]:
     return {(each.labels.get("namespace", ""), each.labels.get("pod", "")): each.number for each in values}
-
-
-def _end_ms(replica: Replica, at_ms: int) -> int:
-    return at_ms if replica.ended_ms is None else min(at_ms, replica.ended_ms)
-
-
-def _in_promql(pattern: str) -> str:
-    """A regular expression within a PromQL string."""
-    return pattern.replace("\\", "\\\\")

@@ -20,6 +20,8 @@ class Shown:
     """What the counters said in all, by name; as much as was counted, where they said less than that."""
     less_since_ms: int | None = None
     """Since when they have said less than was counted; None where they do not."""
+    taken_ms: Mapping[str, int] = field(default_factory=dict)
+    """When the newest sample was taken that is in an integral, by gauge."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Reading:
     """The source itself says that this is not all, or not only, of what happened since the last one."""
     shown: Shown | None = None
     """Of a source that knows the past."""
+    integrals: Mapping[str, int] = field(default_factory=dict)
+    """Of gauges whose every sample the source knows, over the time since its last reading, by name."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Accrual:
     last: Reading
     increases: Mapping[str, int] = field(default_factory=dict)
     integrals: Mapping[str, int] = field(default_factory=dict)
-    """Of each gauge over time: its value times milliseconds."""
+    """Of each gauge over time: its value times milliseconds, or as the source has it."""
     readings: int = 0
     reset: bool = False
     """Something was lost, such as what was counted between the last reading and a reset, or came late."""
@@ -88,7 +92,7 @@ def accrue(accrual: Accrual, reading: Reading) -> Accrual:
         accrual,
         last=reading,
         increases=_sum(accrual.increases, steps),
-        integrals=_sum(accrual.integrals, areas),
+        integrals=_sum(_sum(accrual.integrals, areas), reading.integrals),
         readings=accrual.readings + 1,
         reset=accrual.reset or reset or reading.inexact,
     )

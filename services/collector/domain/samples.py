@@ -15,12 +15,13 @@ from services.collector.domain.grid import Span, windows
 from services.collector.domain.histogram import quantile
 from services.collector.domain.world import Deployment, Gateway, Replica
 from so1s.events import GatewaySampled, HealthSampled, UsageCorrected, UsageSampled
-from so1s.events.usage import Meter, Quality
+from so1s.events.usage import ListedMeter, Quality
 
 GATEWAY = "gateway"
 """The `replica` of a sample of requests."""
 CPU_MICROSECONDS = "cpu_microseconds"
 MEMORY_BYTES = "memory_bytes"
+GPU_MICROSECONDS = "gpu_microseconds"
 REQUESTS = "requests"
 ERRORS = "errors"
 _BUCKET = "latency_ms_le_"
@@ -75,6 +76,7 @@ def replica_samples(replica: Replica, found: list[Portion], *, window_seconds: i
             **_names(replica, portion.window, window_seconds),
             replica=replica.uid,
             quantities=reserved(replica, portion.alive.length_ms) | used(portion.accrual),
+            gpu_used=gpu_used(portion.accrual),
             quality=_quality(replica, portion),
         )
         for portion in found
@@ -154,7 +156,7 @@ def gateway_sample(
     )
 
 
-def reserved(replica: Replica, alive_ms: int) -> dict[Meter, int]:
+def reserved(replica: Replica, alive_ms: int) -> dict[ListedMeter, int]:
     """What a replica reserved in a time."""
     return {
         "cpu_reserved": replica.cpu_millicores * alive_ms,
@@ -163,7 +165,7 @@ def reserved(replica: Replica, alive_ms: int) -> dict[Meter, int]:
     }
 
 
-def used(accrual: Accrual | None) -> dict[Meter, int]:
+def used(accrual: Accrual | None) -> dict[ListedMeter, int]:
     """What a process used; nothing where nothing was read."""
     if accrual is None:
         return {}
@@ -172,6 +174,12 @@ def used(accrual: Accrual | None) -> dict[Meter, int]:
         "cpu_used": accrual.increases.get(CPU_MICROSECONDS, 0),
         "memory_used": accrual.integrals.get(MEMORY_BYTES, 0) // _MEBIBYTE,
     }
+
+
+def gpu_used(accrual: Accrual | None) -> int | None:
+    """For how many milliseconds of one GPU the GPUs worked; None where nobody measured that."""
+    worked = None if accrual is None else accrual.integrals.get(GPU_MICROSECONDS)
+    return None if worked is None else worked // 1000
 
 
 def bucket(bound_ms: float) -> str:

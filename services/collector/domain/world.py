@@ -44,6 +44,10 @@ class Replica:
         """The name that the gateway counts its requests under."""
         return f"{self.account}--{self.deployment}"
 
+    def lived_until(self, at_ms: int) -> int:
+        """A moment, or its end where that was before."""
+        return at_ms if self.ended_ms is None else min(at_ms, self.ended_ms)
+
 
 @dataclass(frozen=True)
 class Deployment:

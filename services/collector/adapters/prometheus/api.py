@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,15 @@ class Value:
 
     labels: Mapping[str, str]
     number: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What was scraped of one series in a span."""
+
+    labels: Mapping[str, str]
+    samples: Sequence[tuple[int, float]]
+    """Milliseconds since the epoch and numbers, oldest first."""
 
 
 class TokenFile(httpx.Auth):
@@ -52,6 +61,21 @@ class Prometheus:
         Raises:
             Unreachable: it gives no answer, so that nobody knows.
         """
+        found = [Value(each["metric"], float(each["value"][1])) for each in await self._ask(promql, at_ms)]
+        return [value for value in found if math.isfinite(value.number)]
+
+    async def samples(self, selector: str, over_ms: int, at_ms: int) -> list[Series]:
+        """Everything that was scraped of some series in the span that ends at a moment.
+
+        Raises:
+            Unreachable: as for a query.
+        """
+        return [
+            Series(each["metric"], [(round(at * 1000), float(number)) for at, number in each["values"]])
+            for each in await self._ask(f"{selector}[{over_ms}ms]", at_ms)
+        ]
+
+    async def _ask(self, promql: str, at_ms: int) -> list[dict[str, Any]]:
         # Thanos would answer for the stores that it reaches; Prometheus knows no such parameter.
         form = {"query": promql, "time": f"{at_ms / 1000:.3f}", "partial_response": "false"}
         try:
@@ -61,8 +85,12 @@ class Prometheus:
             raise Unreachable(f"Prometheus at {self._http.base_url} does not answer: {error!r}") from error
         if body["status"] != "success":
             raise Unreachable(f"Prometheus at {self._http.base_url} answers: {body.get('error')}")
-        found = [Value(each["metric"], float(each["value"][1])) for each in body["data"]["result"]]
-        return [value for value in found if math.isfinite(value.number)]
+        return body["data"]["result"]
+
+
+def in_promql(pattern: str) -> str:
+    """A regular expression within a PromQL string."""
+    return pattern.replace("\\", "\\\\")
 
 
 def _refusal(answer: httpx.Response) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from services.collector.adapters.prometheus.api import Prometheus, Value
+from services.collector.adapters.prometheus.api import Prometheus, Series, Value
 from services.collector.domain.counters import Reading, Shown
 
 _PART = "so1s_part"
@@ -58,7 +58,7 @@ class History:
     def __init__(self, prometheus: Prometheus, freshness: Freshness) -> None:
         self._prometheus = prometheus
         self._freshness = freshness
-        self.lookback_ms = freshness.lookback_ms
+        self.stale_ms, self.lookback_ms = freshness.stale_ms, freshness.lookback_ms
 
     async def recently(self, series: str, by: str, since_ms: int, until_ms: int) -> list[Value]:
         """What counters gained that were scraped shortly before either moment.
@@ -118,6 +118,11 @@ class History:
         """The average of gauges over a span, at most the lookback; of several in turn, the largest."""
         span_ms = max(1, min(until_ms - since_ms, self._freshness.lookback_ms))
         return await self.query(f"max by ({by}) (avg_over_time({series}[{span_ms}ms]))", until_ms)
+
+    async def samples(self, selector: str, since_ms: int, until_ms: int) -> list[Series]:
+        """Everything that was scraped of gauges in a span, at most the lookback."""
+        span_ms = max(1, min(until_ms - since_ms, self.lookback_ms))
+        return await self._prometheus.samples(selector, span_ms, until_ms)
 
     async def query(self, promql: str, at_ms: int) -> list[Value]:
         """Evaluate any query."""
