@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from services.collector.adapters.prometheus.api import Value, in_promql
-from services.collector.adapters.prometheus.gpus import GPU_UTIL, GpuMetric, Gpus
+from services.collector.adapters.prometheus.gpus import GPU_UTIL, GpuMetric, Gpus, Pod
 from services.collector.adapters.prometheus.history import History, Told, by_moment, onward
 from services.collector.domain.counters import Reading, Shown
 from services.collector.domain.samples import CPU_MICROSECONDS, ERRORS, MEMORY_BYTES, REQUESTS, bucket
@@ -206,10 +206,6 @@ class PrometheusReplicas:
             set(_by_pod(account.reset)),
             history.lookback_ms,
         )
-
-
-Pod = tuple[str, str]
-"""Namespace and name."""
 
 
 @dataclass(frozen=True)

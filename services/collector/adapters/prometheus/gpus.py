@@ -98,11 +98,8 @@ class Gpus:
     def _named(self, found: Iterable[Series], prefix: str) -> Iterable[tuple[Pod, str, Samples]]:
         for series in found:
             pod = series.labels[f"{prefix}namespace"], series.labels[f"{prefix}pod"]
-            yield (
-                pod,
-                _gpu(series.labels),
-                [(at_ms, number / self._whole) for at_ms, number in series.samples],
-            )
+            shares = [(at_ms, number / self._whole) for at_ms, number in series.samples]
+            yield pod, _gpu(series.labels), shares
 
     def _with(
         self, reading: Reading, found: Mapping[str, Samples], taken: Mapping[str, int], since_ms: int
