@@ -24,6 +24,8 @@ from services.builder.adapters.images_layout import LayoutImages
 from services.builder.adapters.images_registry import RegistryImages
 from services.builder.adapters.inspector_process import Bounds, ProcessInspector
 from services.builder.adapters.signing_key import SigningKey
+from services.builder.adapters.source_builder import SourceBounds, SourceBuilder
+from services.builder.adapters.uv_command import PlainUv, Uv
 from services.builder.adapters.uv_enclosed import SCRATCH, EnclosedUv, InstallBounds, uv_cache
 from services.builder.attestor import Attestor
 from services.builder.audit import Audit
@@ -115,6 +117,8 @@ def make_retention(settings: Settings) -> Retention:
             (directory / "inspectors", "*"),
             (settings.libraries_dir, "installing-*"),
             (settings.libraries_dir, f"{REMOVED}*"),
+            (settings.libraries_dir / "wheels", "fetching-*"),
+            (settings.libraries_dir / "wheels", f"{REMOVED}*"),
             (uv_cache(), SCRATCH),
             (settings.image_dir / "blobs/sha256", ".*"),
         ),
@@ -134,6 +138,8 @@ def make_world(settings: Settings, store: Store | None = None) -> World:
     images = make_images(settings)
     runtime = stage(directory / "runtime", python)
     sandbox = make_sandbox(settings, python)
+    uv = make_uv(settings, sandbox)
+    glibc = settings.base_glibc if settings.base_image else None
     return World(
         artifacts={"file": FileArtifacts(), "s3": S3Artifacts(settings)},
         dependencies=UvDependencies(
@@ -141,8 +147,9 @@ def make_world(settings: Settings, store: Store | None = None) -> World:
             images,
             python=python,
             platform=_platform(),
-            glibc=settings.base_glibc if settings.base_image else None,
-            uv=make_uv(settings, sandbox),
+            glibc=glibc,
+            uv=uv,
+            sources=make_source_builder(settings, sandbox, uv, python, glibc),
             packed=StoredLayers(store, settings.instance, settings.lease_seconds) if store else None,
         ),
         inspector=ProcessInspector(
@@ -172,6 +179,8 @@ def make_world(settings: Settings, store: Store | None = None) -> World:
             settings.user_code_accounts,
             settings.pickle_accounts,
             tried=sandbox is not None or settings.code_without_sandbox,
+            sources=settings.source_accounts,
+            urls=settings.package_urls,
         ),
         attestor=make_attestor(settings, images),
         audit=make_audit(settings),
@@ -184,7 +193,11 @@ def make_disk(settings: Settings, images: Images) -> Disk:
     directory, libraries = settings.build_dir.absolute(), settings.libraries_dir.absolute()
     wheels = uv_cache()
     directories = [directory, libraries, wheels]
-    caches: list[Cache] = [CachedLibraries(libraries), CachedWheels(wheels)]
+    caches: list[Cache] = [
+        CachedLibraries(libraries),
+        CachedLibraries(libraries / "wheels"),
+        CachedWheels(wheels),
+    ]
     if isinstance(images, LayoutImages):
         directories.append(settings.image_dir.absolute())
         caches.append(images)
@@ -214,16 +227,31 @@ def make_sandbox(settings: Settings, python: Path) -> Bubblewrap | None:
     return sandbox
 
 
-def make_uv(settings: Settings, sandbox: Bubblewrap | None) -> EnclosedUv | None:
-    """What installs libraries, where a sandbox works."""
+def make_uv(settings: Settings, sandbox: Bubblewrap | None) -> Uv:
+    """What installs libraries, in a sandbox where one works."""
     if sandbox is None:
-        return None
+        return PlainUv(settings.package_hosts)
     bounds = InstallBounds(
         seconds=settings.install_seconds,
         memory_mib=settings.install_memory_mib,
         written_mib=settings.install_written_mib,
     )
     return EnclosedUv(sandbox, bounds, settings.package_hosts)
+
+
+def make_source_builder(
+    settings: Settings, sandbox: Bubblewrap | None, uv: Uv, python: Path, glibc: str | None
+) -> SourceBuilder | None:
+    """What builds packages from source, where a sandbox works."""
+    if sandbox is None:
+        return None
+    bounds = SourceBounds(
+        seconds=settings.source_seconds,
+        memory_mib=settings.source_memory_mib,
+        temporary_mib=settings.source_temporary_mib,
+        processors=settings.source_processors,
+    )
+    return SourceBuilder(sandbox, uv, bounds, python, glibc)
 
 
 def make_attestor(settings: Settings, images: Images) -> Attestor | None:

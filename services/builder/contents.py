@@ -80,6 +80,8 @@ def read_contents(
     require_sizes(described, limits.input_bytes)
     _require_sample(files, described)
     asked = _requirements(files, model_format, described)
+    if asked:
+        permissions.require_directs(asked, uploaded.account)
     compiled_from = to_compile(model_format, optimization(uploaded, described)[0])
     return Contents(files, file, model_format, described, asked, compiled_from)
 

@@ -20,11 +20,11 @@ _LONGEST_LICENSE = 100
 
 def installed(_stop: Stop, site_packages: Path, lock: Lock) -> tuple[Package, ...]:
     """The libraries of a directory, sorted by name, with the hashes that their lock allows."""
-    allowed = lock.hashes
+    allowed, origins = lock.hashes, {(each.name, each.version): each for each in lock.origins}
     found = {_pin(each): each for each in distributions(path=[str(site_packages)])}
     return tuple(
-        Package(name, number, allowed.get((name, number), ()), _license(each))
-        for (name, number), each in sorted(found.items())
+        Package(*pin, allowed.get(pin, ()), _license(each), origins.get(pin))
+        for pin, each in sorted(found.items())
     )
 
 

@@ -15,6 +15,7 @@ from services.builder.domain.eviction import Kept
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.location import Location
 from services.builder.domain.lock import Lock
+from services.builder.domain.made import Pin
 from so1s.events import Image, Signature
 from so1s.requirements import Requirements
 from so1s.supply_chain.formats import Kind
@@ -190,7 +191,9 @@ class DependencySource(Protocol):
         """What the libraries run on, such as `linux-x86_64-cp311`."""
         ...
 
-    async def lock(self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log) -> Lock:
+    async def lock(
+        self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log, *, builds: bool = False
+    ) -> Lock:
         """What gives a model all that it asks for, and its server all that this needs.
 
         The same is given the same lock.
@@ -200,6 +203,7 @@ class DependencySource(Protocol):
             needed: by the server: requirements, too.
             base: that the server is tested with; its versions are taken where the author asks for no others.
             log: of the build.
+            builds: whether packages without a wheel are built from source, which runs their authors' code.
 
         Raises:
             BuildError: there is no such set of libraries; the message has the resolver's own words.
@@ -222,10 +226,6 @@ class DependencySource(Protocol):
             BuildError: as `provide` does.
         """
         ...
-
-
-Pin = tuple[str, str]
-"""A package: its normalised name, and its version."""
 
 
 class Advisories(Protocol):

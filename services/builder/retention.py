@@ -49,6 +49,9 @@ class Retention:
         scratch = (path for directory, pattern in self.scratch for path in directory.glob(pattern))
         return {
             "libraries": _remove(self.libraries.glob(DIGEST), before=now - self.library_days * _DAY_SECONDS),
+            "wheels": _remove(
+                self.libraries.glob(f"wheels/{DIGEST}"), before=now - self.library_days * _DAY_SECONDS
+            ),
             "locks": _remove(self.libraries.glob("locks/*"), before=now - self.library_days * _DAY_SECONDS),
             "leftovers": _remove(scratch, before=now - self.scratch_seconds),
         }

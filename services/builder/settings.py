@@ -46,6 +46,29 @@ def _server(url: str) -> str:
     return url
 
 
+def _package_url(template: str) -> str:
+    try:
+        parts = urlsplit(template.format(account="account"))
+        host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError("allowed: https://HOST/…/ with {account} as the only placeholder") from error
+    inner = parts.path.split("/")[1:-1]
+    is_plain = all(re.fullmatch(r"[A-Za-z0-9._~+!-]+", each) and each not in {".", ".."} for each in inner)
+    if (
+        parts.scheme != "https"
+        or not host
+        or parts.netloc != host
+        or not parts.path.endswith("/")
+        or not is_plain
+    ):
+        raise ValueError(
+            "allowed: https://HOST/…/, a directory without user, query and fragment; the host in lower case"
+        )
+    if parts.query or parts.fragment or "{" in urlsplit(template).netloc:
+        raise ValueError("allowed: https://HOST/…/, with {account} in its path alone")
+    return template
+
+
 RegistryUrl = Annotated[str, AfterValidator(_registry)]
 PrefixTemplate = Annotated[str, AfterValidator(_prefix)]
 
@@ -71,6 +94,9 @@ def _host(said: str) -> str:
     return said.lower()
 
 
+PackageUrls = Annotated[
+    list[Annotated[str, AfterValidator(_package_url)]], NoDecode, BeforeValidator(_listed)
+]
 PackageHosts = Annotated[list[Annotated[str, AfterValidator(_host)]], NoDecode, BeforeValidator(_listed)]
 
 
@@ -143,6 +169,25 @@ class TrustSettings(ServiceSettings):
     """Whether these may upload where no sandbox works, and what they upload runs as the builder itself."""
 
 
+class SourceSettings(ServiceSettings):
+    """Whose packages may come from elsewhere than as wheels of the operator's indexes: nobody's."""
+
+    source_accounts: Accounts = []
+    """Accounts whose packages are built from source where they have no wheel, such as `risk, fraud-lab`; `*`
+    is all of them. To build one runs its author's code, in a sandbox of its own without a network."""
+    package_urls: PackageUrls = []
+    """Where packages may come from that requirements name by `NAME @ URL`, such as
+    `https://files.example.org/wheels/, https://files.example.org/{account}/`: wheels, and sources where the
+    account may have them."""
+    source_seconds: float = Field(default=600, gt=0)
+    """For building one package, on the clock."""
+    source_memory_mib: int = Field(default=4096, gt=0)
+    """Address space of each of its processes, and memory of all together."""
+    source_temporary_mib: int = Field(default=2048, gt=0)
+    """What it may write, which is to memory, beside the above; and the most that one file may have."""
+    source_processors: int = Field(default=4, gt=0)
+
+
 class InstallSettings(ServiceSettings):
     """What locking and installing libraries may take, in the sandbox."""
 
@@ -174,7 +219,15 @@ class AuditSettings(ServiceSettings):
         return self
 
 
-class Settings(S3Settings, RegistrySettings, SigningSettings, TrustSettings, InstallSettings, AuditSettings):
+class Settings(
+    S3Settings,
+    RegistrySettings,
+    SigningSettings,
+    TrustSettings,
+    SourceSettings,
+    InstallSettings,
+    AuditSettings,
+):
     """The settings of a builder."""
 
     database_url: SecretStr  # ty: ignore[incompatible-mutable-override] - settings are read, never written

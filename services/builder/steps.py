@@ -207,7 +207,11 @@ class Steps:
         extras = (own, *needs(served, described.signature if described else None))
         lock = reduce(merged, map(shipped, extras))
         if contents.requirements:
-            lock = await source.lock(contents.requirements, runtime_needs(extras), lock, self._log)
+            builds = self._world.permissions.may_build(self._uploaded.account)
+            asked, needed = contents.requirements, runtime_needs(extras)
+            lock = await source.lock(asked, needed, lock, self._log, builds=builds)
+            for each in lock.origins:
+                self._log(f"{each.pin} is {'built from source' if each.is_built else f'from {each.place}'}")
         serving, tools = await source.provide(lock, self._log), None
         if contents.compiled_from:
             tools = await source.install(compiling(contents.compiled_from), self._log)

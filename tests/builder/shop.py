@@ -53,7 +53,10 @@ class EmptyDependencies:
     directory: Path
     platform: str = "linux-x86_64-cp311"
 
-    async def lock(self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log) -> Lock:
+    async def lock(
+        self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log, *, builds: bool = False
+    ) -> Lock:
+        log(f"{'builds' if builds else 'no'} sources")
         log(f"locked on {base.name}: {', '.join(asked.packages)}; {', '.join(needed)}")
         return Lock("requirements.txt", "\n".join(asked.packages))
 

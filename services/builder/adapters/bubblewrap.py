@@ -49,6 +49,7 @@ class Bubblewrap:
         shown: Mapping[str, Path],
         environment: Mapping[str, str] | None,
         written: Sequence[Path] = (),
+        kept: Mapping[Path, Sequence[str]] | None = None,
     ) -> list[str]:
         """The command that runs the interpreter with some arguments in a sandbox.
 
@@ -61,6 +62,7 @@ class Bubblewrap:
                 process of this machine sees.
             written: directories that are seen where they are, and can be written. What is there is the
                 builder's own, so that to these files the command is the builder.
+            kept: directories in these that cannot be written, but for the named files in them.
         """
         return [
             self.program,
@@ -74,6 +76,7 @@ class Bubblewrap:
             *_system(self.python),
             *_shown(shown),
             *_each("--bind", ((str(path), str(path)) for path in written)),
+            *_kept(kept or {}),
             *("--remount-ro", "/"),
             *("--", str(self.python.resolve()), *arguments),
         ]
@@ -179,7 +182,7 @@ def _system(python: Path) -> Iterator[str]:
         elif path.exists():
             shown.append(path)
     executable = python.resolve()
-    for path in (executable, *(executable.parents[1] / name for name in ("lib", "lib64"))):
+    for path in (executable, *(executable.parents[1] / name for name in ("lib", "lib64", "include"))):
         if path.exists() and not any(path.is_relative_to(each) for each in shown):
             shown.append(path)
     yield from _shown({str(path): path for path in shown})
@@ -191,6 +194,13 @@ def _shown(shown: Mapping[str, Path]) -> Iterator[str]:
         for parent in reversed(Path(place).parents[:-1]):
             yield from ("--dir", str(parent))
         yield from ("--ro-bind", str(path), place)
+
+
+def _kept(kept: Mapping[Path, Sequence[str]]) -> Iterator[str]:
+    for directory, files in kept.items():
+        yield from ("--ro-bind", str(directory), str(directory))
+        for path in (directory / name for name in files):
+            yield from ("--bind", str(path), str(path))
 
 
 def _each(option: str, values: Iterable[Sequence[str]]) -> list[str]:

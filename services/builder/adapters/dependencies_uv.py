@@ -18,14 +18,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from filelock import AsyncFileLock
 
 from services.builder.adapters.locker_uv import UvLocker
+from services.builder.adapters.source_builder import SourceBuilder
 from services.builder.adapters.uv_command import PlainUv, Uv
+from services.builder.adapters.wheels import Wheels
 from services.builder.bytecode import compile_tree
 from services.builder.domain.failure import BuildError
 from services.builder.domain.image import DEPENDENCIES_ROOT, Layer
@@ -39,6 +41,7 @@ from so1s.requirements import Requirements
 
 _RECIPE = "4"
 """Part of each key: a new number packs anew when the way of packing changes."""
+_OF_THIS_MACHINE = ("direct_url.json", "uv_cache.json")
 
 
 class UvDependencies:
@@ -53,6 +56,7 @@ class UvDependencies:
         platform: str,
         glibc: str | None = None,
         uv: Uv | None = None,
+        sources: SourceBuilder | None = None,
         packed: PackedLayers | None = None,
     ) -> None:
         """Make a source of libraries.
@@ -65,6 +69,7 @@ class UvDependencies:
             glibc: the newest C library, such as `2.28`, that a wheel may ask for: those of an image that
                 runs elsewhere do not depend on the builder's own. None for this machine's.
             uv: how it is run; None for as this process itself.
+            sources: builds packages from source; None where nothing is.
             packed: what builders of other machines share with this one; None where there are none.
         """
         self.platform = platform
@@ -74,13 +79,16 @@ class UvDependencies:
         self._target = _target(platform, glibc) if glibc else ()
         self._uv = uv or PlainUv()
         self._packed = packed or OwnLayers()
+        self._wheels = Wheels(self._directory / "wheels", platform, self._uv, sources)
         self._locker = UvLocker(
-            self._directory / "locks", platform, self._uv, python=python, target=self._target
+            self._directory / "locks", platform, self._uv, self._wheels, python=python, target=self._target
         )
 
-    async def lock(self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log) -> Lock:
+    async def lock(
+        self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log, *, builds: bool = False
+    ) -> Lock:
         """See `ports.DependencySource`."""
-        return await self._locker.lock(asked, needed, base, log)
+        return await self._locker.lock(asked, needed, base, log, builds=builds)
 
     async def provide(self, lock: Lock, log: Log) -> Dependencies:
         """See `ports.DependencySource`."""
@@ -132,7 +140,8 @@ class UvDependencies:
         """Install beside `home`, then rename: a crash leaves no half of it."""
         with self._uv.directory(self._directory, prefix="installing-") as directory:
             target, file = directory / "site-packages", directory / "lock.txt"
-            file.write_text(lock.text)
+            made = {each.pin: await self._wheels.of(each, log) for each in lock.origins}
+            file.write_text(await asyncio.to_thread(_with_wheels, lock, made, directory))
             said: list[str] = []
 
             def hear(line: str) -> None:
@@ -212,10 +221,34 @@ def _describe(home: Path, layer: Layer) -> None:
     described.replace(home / "layer.json")
 
 
+def _with_wheels(lock: Lock, made: Mapping[str, Path], directory: Path) -> str:
+    """The lock as it is installed: wheels that were made are taken from a directory that uv sees."""
+    if not made:
+        return lock.text
+    lines: list[str] = []
+    pin = ""
+    for line in lock.text.splitlines():
+        if not line.startswith(("#", " ")):
+            pin = line.rstrip("\\").strip()
+            if wheel := made.get(pin):
+                place = Path(shutil.copy(wheel, directory))
+                sha256 = hashlib.sha256(place.read_bytes()).hexdigest()
+                lines += [f"{pin.partition('==')[0]} @ {place.as_uri()} --hash=sha256:{sha256}"]
+        if pin not in made:
+            lines.append(line)
+    return "\n".join([*lines, ""])
+
+
 def _settle(target: Path, site_packages: Path) -> None:
-    """Put an installation in its place, without scripts: they start with the path of this interpreter."""
+    """Put an installation in its place, without what tells of this machine.
+
+    Scripts start with the path of this interpreter; of a file that was made here, uv notes place and time.
+    """
     shutil.rmtree(target / "bin", ignore_errors=True)
     (target / ".lock").unlink(missing_ok=True)
+    for name in _OF_THIS_MACHINE:
+        for path in target.glob(f"*.dist-info/{name}"):
+            path.unlink()
     for record in target.glob("*.dist-info/RECORD"):
         text = _without_scripts(record.read_text())
         record.unlink()  # it may be a hard link into uv's cache
@@ -231,7 +264,11 @@ def _settle(target: Path, site_packages: Path) -> None:
 
 def _without_scripts(record: str) -> str:
     rows = csv.reader(io.StringIO(record))
-    kept = sorted(row for row in rows if not row[0].startswith(("bin/", "../../bin/")))
+    kept = sorted(
+        row
+        for row in rows
+        if not row[0].startswith(("bin/", "../../bin/")) and not row[0].endswith(_OF_THIS_MACHINE)
+    )
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(kept)
     return text.getvalue()

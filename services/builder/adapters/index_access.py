@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -33,6 +33,8 @@ class IndexAccess:
     hosts: frozenset[Address]
     files: tuple[Path, ...]
     """Of this machine: configuration, credentials of indexes, and indexes that are directories."""
+    logins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those that their URLs have: `HOST:PORT` to `USER:PASSWORD`."""
 
 
 def index_access(environment: Mapping[str, str], more: Sequence[str]) -> IndexAccess:
@@ -53,7 +55,18 @@ def index_access(environment: Mapping[str, str], more: Sequence[str]) -> IndexAc
     hosts |= {files_of for index, files_of in _FILES.items() if index in hosts}
     hosts |= {address for host in more if (address := _address(f"https://{host}"))}
     local = [path for url in urls if (path := _path(url))]
-    return IndexAccess(frozenset(hosts), (*files, *_credentials(environment), *local))
+    logins = {
+        f"{address[0]}:{address[1]}": login
+        for url in urls
+        if (address := _address(url)) and (login := _login(url))
+    }
+    return IndexAccess(frozenset(hosts), (*files, *_credentials(environment), *local), logins)
+
+
+def access_below(prefixes: Sequence[str], environment: Mapping[str, str]) -> IndexAccess:
+    """What it takes to fetch what lies below some URLs, and nothing of an index."""
+    hosts = {address for prefix in prefixes if (address := _address(prefix))}
+    return IndexAccess(frozenset(hosts), (*_credentials(environment),))
 
 
 def proxy_to(scheme: str, address: Address) -> str | None:
@@ -121,6 +134,11 @@ def _address(url: str) -> Address | None:
         if parts.hostname and (port := parts.port or _PORTS.get(parts.scheme)):
             return parts.hostname.rstrip("."), port
     return None
+
+
+def _login(url: str) -> str | None:
+    parts = urlsplit(url)
+    return f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
 
 
 def _path(url: str) -> Path | None:

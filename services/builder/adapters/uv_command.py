@@ -1,7 +1,9 @@
-"""How uv is run: in a sandbox, or as this process itself."""
+"""How uv is run, and files are fetched as it would: in a sandbox, or as this process itself."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,8 +11,18 @@ from typing import Protocol
 
 import uv
 
+from services.builder.adapters.bubblewrap import INSPECTION
 from services.builder.adapters.command import run
+from services.builder.adapters.index_access import index_access
+from services.builder.adapters.inspection.fetching import LOGINS
 from services.builder.adapters.uv_environment import uv_directory, uv_environment
+
+_FETCHING = INSPECTION / "fetching.py"
+
+
+def redirects(url: str, package_hosts: Sequence[str]) -> list[str]:
+    """Below what a file that no index has may lie."""
+    return [f"{url.rpartition('/')[0]}/", *(f"https://{host}/" for host in package_hosts)]
 
 
 class Uv(Protocol):
@@ -39,9 +51,38 @@ class Uv(Protocol):
         """
         ...
 
+    async def fetch(
+        self,
+        url: str,
+        into: Path,
+        *,
+        of_index: bool,
+        most_bytes: int,
+        on_line: Callable[[str], None],
+    ) -> int:
+        """Fetch one file, and return 0; `fetching.REFUSED` where another try would be in vain.
+
+        Args:
+            url: of the file.
+            into: a new file, in a directory as `directory` made it.
+            of_index: whether an index has it; else only the URL's own directory is reached, and the hosts
+                that the operator names for packages.
+            most_bytes: that it may have.
+            on_line: takes each line that is said of it; the last one says why there is no file.
+
+        Raises:
+            BuildError: as `run` does.
+            TemporaryError: likewise.
+        """
+        ...
+
 
 class PlainUv:
     """Runs uv as this process itself: with its files, its network and no bounds."""
+
+    def __init__(self, package_hosts: Sequence[str] = ()) -> None:
+        """Run uv so; `package_hosts` are those to which the hosts of packages send it."""
+        self._package_hosts = (*package_hosts,)
 
     def directory(self, parent: Path, prefix: str) -> AbstractContextManager[Path]:
         """See `Uv`."""
@@ -51,3 +92,24 @@ class PlainUv:
         """See `Uv`."""
         command = [uv.find_uv_bin(), *arguments]
         return await run(command, environment=uv_environment(), directory=directory, on_line=on_line)
+
+    async def fetch(
+        self,
+        url: str,
+        into: Path,
+        *,
+        of_index: bool,
+        most_bytes: int,
+        on_line: Callable[[str], None],
+    ) -> int:
+        """See `Uv`."""
+        environment = uv_environment()
+        logins = index_access(environment, []).logins if of_index else {}
+        below = [] if of_index else redirects(url, self._package_hosts)
+        command = [sys.executable, "-S", "-s", "-P", str(_FETCHING), url, str(into), str(most_bytes), *below]
+        return await run(
+            command,
+            environment=environment | {LOGINS: json.dumps(dict(logins))},
+            directory=into.parent,
+            on_line=on_line,
+        )

@@ -20,17 +20,24 @@ import uv
 
 from services.builder.adapters.bubblewrap import INSPECTION, Bubblewrap
 from services.builder.adapters.command import run
-from services.builder.adapters.index_access import IndexAccess, index_access
+from services.builder.adapters.index_access import IndexAccess, access_below, index_access
 from services.builder.adapters.index_proxy import IndexProxy
 from services.builder.adapters.inspection import places
+from services.builder.adapters.inspection.fetching import LOGINS
 from services.builder.adapters.inspection.installing import BROKE_LIMITS, Limits
+from services.builder.adapters.uv_command import redirects
 from services.builder.adapters.uv_environment import uv_directory, uv_environment
 from services.builder.domain.failure import BuildError
 from so1s.errors import TemporaryError
 
 SCRATCH = "so1s-*"
 """Directories in uv's cache that a crash may leave there."""
+_SOURCES = "sdists-v11"
+"""Where uv's cache has sources, which it builds there and nowhere else: it cannot, whatever it is asked."""
+_OPENED = (".git", ".gitignore")
+"""What uv opens there each time, as if to write."""
 _UV = "/opt/so1s/uv"
+_FETCHING = f"{places.CODE}/so1s_inspection/fetching.py"
 _AUTHORITIES = ("/etc/ssl", "/etc/pki", "/etc/ca-certificates")
 """What certificates are verified by, as the systems have it."""
 _NAMED_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT")
@@ -65,6 +72,7 @@ class EnclosedUv:
         self._package_hosts = (*package_hosts,)
         self.cache = uv_cache()
         """uv's own."""
+        self._sources = self.cache / _SOURCES
 
     def directory(self, parent: Path, prefix: str) -> AbstractContextManager[Path]:
         """See `Uv`. It lies in uv's cache, as no link leads from one mount of a sandbox to another."""
@@ -76,6 +84,43 @@ class EnclosedUv:
         """See `Uv`."""
         environment = uv_environment()
         access = await asyncio.to_thread(index_access, environment, self._package_hosts)
+        return await self._run([_UV, *arguments], access, environment, directory=directory, on_line=on_line)
+
+    async def fetch(
+        self,
+        url: str,
+        into: Path,
+        *,
+        of_index: bool,
+        most_bytes: int,
+        on_line: Callable[[str], None],
+    ) -> int:
+        """See `Uv`."""
+        environment = uv_environment()
+        below = [] if of_index else redirects(url, self._package_hosts)
+        if of_index:
+            access = await asyncio.to_thread(index_access, environment, self._package_hosts)
+        else:
+            access = access_below(below, environment)
+        program = [str(self._sandbox.python.resolve()), "-S", "-s", "-P", _FETCHING]
+        return await self._run(
+            [*program, url, str(into), str(most_bytes), *below],
+            access,
+            environment | {LOGINS: json.dumps(dict(access.logins))},
+            directory=into.parent,
+            on_line=on_line,
+        )
+
+    async def _run(
+        self,
+        program: Sequence[str],
+        access: IndexAccess,
+        environment: Mapping[str, str],
+        *,
+        directory: Path,
+        on_line: Callable[[str], None],
+    ) -> int:
+        """Run a program that reaches what it is given access to."""
         proxy = IndexProxy(access.hosts, on_line)
         last = [""]
 
@@ -86,7 +131,7 @@ class EnclosedUv:
         try:
             async with asyncio.timeout(self._bounds.seconds), _served(proxy) as control:
                 code = await run(
-                    self._command(arguments, control, access, environment),
+                    self._command(program, control, access, environment, directory),
                     environment=self._inside(environment),
                     directory=directory,
                     on_line=hear,
@@ -107,8 +152,16 @@ class EnclosedUv:
         return kept | places_in
 
     def _command(
-        self, arguments: Sequence[str], control: int, access: IndexAccess, environment: Mapping[str, str]
+        self,
+        program: Sequence[str],
+        control: int,
+        access: IndexAccess,
+        environment: Mapping[str, str],
+        directory: Path,
     ) -> list[str]:
+        self._sources.mkdir(parents=True, exist_ok=True)
+        for name in _OPENED:
+            (self._sources / name).touch()
         limits = Limits(
             processor_seconds=int(self._bounds.seconds) + 1,
             memory_bytes=self._bounds.memory_mib * _MIB,
@@ -117,14 +170,16 @@ class EnclosedUv:
         named = (environment[name] for name in _NAMED_AUTHORITIES if environment.get(name))
         there = {path for path in map(Path, (*_AUTHORITIES, *named)) if path.exists()}
         return self._sandbox.command(
-            [*_INSTALLING, str(control), json.dumps(asdict(limits)), _UV, *arguments],
+            [*_INSTALLING, str(control), json.dumps(asdict(limits)), *program],
             shown={
                 f"{places.CODE}/so1s_inspection": INSPECTION,
                 _UV: Path(uv.find_uv_bin()),
+                f"{places.TEMPORARY}/uv.toml": directory / "uv.toml",  # where it works, as outside
                 **{str(path): path for path in sorted((*there, *access.files))},
             },
             environment=None,
             written=[self.cache],
+            kept={self._sources: _OPENED},
         )
 
 

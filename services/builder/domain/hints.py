@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_NO_COMPILER = (
+    r"'?\S*\b(?:gcc|g\+\+|cc|c\+\+|clang|gfortran)'? failed: No such file|Unknown compiler"
+    r"|No CMAKE_C\w*_COMPILER|can't find Rust compiler|cargo, the Rust package manager, is not installed"
+)
+"""In the words of setuptools, Meson, CMake, setuptools-rust and maturin."""
+
 _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"No module named '(?P<what>[\w.]+)'",
@@ -13,6 +19,13 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"[Hh]ash mismatch",
         "the index has other bytes than the lock names: a mirror changes files, or a release was replaced",
+    ),
+    (
+        rf"(?P<what>\S+) cannot be built from source(?:.|\n)*(?:{_NO_COMPILER})",
+        (
+            "{what} has parts that a compiler builds (C, C++, Fortran, Rust), and this builder has none: "
+            "choose a version with a wheel, put a wheel on the index, or ask for a builder with a compiler"
+        ),
     ),
     (
         r"MemoryError|[Cc]annot allocate memory|MiB of memory",

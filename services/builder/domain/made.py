@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from services.builder.domain.compilation import Compilation
 from services.builder.domain.image import Base, Layer
+from services.builder.domain.lock import Origin
 from so1s.events import Image, ModelUploaded
 from so1s.events.model import Format
+
+Pin = tuple[str, str]
+"""A package: its normalised name, and its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +26,16 @@ class Package:
     """sha256, in hexadecimal, of each file that the lock allows for this version: one was installed."""
     license: str | None
     """As its author says it: an SPDX expression, or words."""
+    origin: Origin | None = None
+    """Where it is from; None for a wheel of an index."""
 
     @property
     def purl(self) -> str:
         """https://github.com/package-url/purl-spec."""
-        return f"pkg:pypi/{self.name}@{self.version}"
+        known = f"pkg:pypi/{self.name}@{self.version}"
+        if self.origin is None or self.origin.of_index:
+            return known
+        return f"{known}?download_url={quote(self.origin.place, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from services.builder.domain.made import Made
+from services.builder.domain.made import Made, Package, Pin
 from so1s.supply_chain.formats import MODEL_BUILD
 
 
@@ -82,7 +82,22 @@ def _dependencies(made: Made) -> Iterator[dict[str, Any]]:
         yield {"name": made.source.file, "digest": {"sha256": made.source.sha256}}
         yield {"name": "compiler-lock", "digest": {"sha256": made.source.lock_sha256}}
     for package in made.packages:
-        yield {"name": package.name, "uri": package.purl}
+        yield {"name": package.name, "uri": package.purl} | _file(package)
+    for package, (name, version) in _built(made):
+        builds = {"annotations": {"builds": package.name}}
+        yield {"name": name, "uri": f"pkg:pypi/{name}@{version}"} | builds
+
+
+def _file(package: Package) -> dict[str, Any]:
+    """The one file that a package is from, where it is no wheel of an index."""
+    return {"digest": {"sha256": package.origin.sha256}} if package.origin else {}
+
+
+def _built(made: Made) -> Iterator[tuple[Package, Pin]]:
+    """The packages that were built from source, each with one of what built it."""
+    for package in made.packages:
+        for tool in package.origin.built_by if package.origin else ():
+            yield package, tool
 
 
 def _time(seconds: float) -> str:

@@ -11,6 +11,7 @@ import uuid
 from typing import Any
 
 from services.builder.domain.image import RUNTIME_ROOT
+from services.builder.domain.lock import Origin
 from services.builder.domain.made import Made, Package
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://so1s.dev/sbom")
@@ -110,10 +111,12 @@ def _data(made: Made) -> list[Component]:
 
 
 def _library(package: Package) -> Component:
+    origin = package.origin
     files = {
-        "type": "distribution",
-        "url": package.purl,  # of whatever index the operator names
-        "comment": "one of the files that the lock allows",
+        "type": "source-distribution" if origin and origin.is_built else "distribution",
+        # Of the index nothing is said: it is whichever the operator names.
+        "url": origin.place if origin and not origin.of_index else package.purl,
+        "comment": "the file that the lock allows" if origin else "one of the files that the lock allows",
         "hashes": [hash_ for each in package.hashes for hash_ in _sha256(each)],
     }
     licenses = {"licenses": [{"license": {"name": package.license}}]} if package.license else {}
@@ -125,7 +128,16 @@ def _library(package: Package) -> Component:
         "purl": package.purl,
         "externalReferences": [files],
         **licenses,
+        **_built(origin),
     }
+
+
+def _built(origin: Origin | None) -> Component:
+    """How a package was built from its source here."""
+    if origin is None or not origin.is_built:
+        return {}
+    tools = ", ".join(f"{name} {version}" for name, version in origin.built_by)
+    return {"properties": _properties(built_from_source="true", built_by=tools)}
 
 
 def _sha256(digest: str) -> list[dict[str, str]]:

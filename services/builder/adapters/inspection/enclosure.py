@@ -27,7 +27,7 @@ from .processes import memory
 
 _WATCH_MILLISECONDS = 50
 _FILES = 4096
-"""Open ones, and those that may lie in the temporary directory."""
+"""Open ones."""
 _HARMLESS = kernel.NO_SUID | kernel.NO_DEVICES
 
 
@@ -43,6 +43,10 @@ class Limits:
     processors: int
     seconds: float
     """Of one processor, for each of `processors`."""
+    files: int = 4096
+    """That may lie in the temporary directory."""
+    what: str = "the model"
+    """It is called so where it has too much memory."""
 
 
 def become_nobody() -> None:
@@ -81,7 +85,7 @@ def run(check: Callable[[], None], lent: str, limits: Limits, connection: int) -
             os._exit(1)
     os.close(writing)
     os.read(reading, 1)  # it is ready, or is no more
-    _watch(first, limits.memory_bytes, connection)
+    _watch(first, limits, connection)
 
 
 def _enter(lent: str, limits: Limits) -> None:
@@ -92,7 +96,7 @@ def _enter(lent: str, limits: Limits) -> None:
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
     kernel.mount("none", "/", None, kernel.PRIVATE | kernel.RECURSIVE)
-    size = f"size={limits.temporary_bytes},nr_inodes={_FILES},mode=0700"
+    size = f"size={limits.temporary_bytes},nr_inodes={limits.files},mode=0700"
     kernel.mount("tmpfs", TEMPORARY, "tmpfs", _HARMLESS, size)
     memory = Path(TEMPORARY, ".shm")
     memory.mkdir()
@@ -154,7 +158,7 @@ def _wait_for(child: int) -> int:
             return status
 
 
-def _watch(first: int, memory_bytes: int, connection: int) -> None:
+def _watch(first: int, limits: Limits, connection: int) -> None:
     """Wait for the end of the first process, and bring it about where that must be."""
     handle = os.pidfd_open(first)
     poll = select.poll()
@@ -163,9 +167,9 @@ def _watch(first: int, memory_bytes: int, connection: int) -> None:
     wait = _WATCH_MILLISECONDS
     while not (told := poll.poll(wait)):
         started = time.monotonic()
-        if memory(memory_bytes) > memory_bytes:
+        if memory(limits.memory_bytes) > limits.memory_bytes:
             os.kill(first, signal.SIGKILL)
-            _say(f"the model took more than {memory_bytes // 2**20} MiB of memory")
+            _say(f"{limits.what} took more than {limits.memory_bytes // 2**20} MiB of memory")
             break
         # To look may take long where there are many processes; it shall not take a processor.
         wait = max(_WATCH_MILLISECONDS, int(4000 * (time.monotonic() - started)))

@@ -1,0 +1,109 @@
+"""Fetches one file over HTTP; no code of it runs.
+
+    python fetching.py URL INTO MOST_BYTES [PREFIX…]
+
+A redirect leads below one of the prefixes, where any is given. The environment's LOGINS are of indexes, in
+JSON: `HOST:PORT` to `USER:PASSWORD`; those of other hosts are netrc's. The last line says why it failed.
+"""
+
+import base64
+import json
+import netrc
+import os
+import sys
+import urllib.error
+import urllib.request
+from http.client import HTTPException, HTTPMessage
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+REFUSED = 3
+"""The exit code where another try would be in vain."""
+LOGINS = "SO1S_INDEX_LOGINS"
+_CHUNK_BYTES = 2**20
+_SECONDS = 60
+"""Without a byte."""
+_VAIN = {400, 401, 403, 404, 405, 410, 451}
+_PORTS = {"http": 80, "https": 443}
+
+
+class _RefusedError(Exception):
+    """What is asked for cannot be had."""
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows where the prefixes allow it, and logs in anew there."""
+
+    def __init__(self, prefixes: list[str]) -> None:
+        self._prefixes = prefixes
+
+    def redirect_request(  # noqa: PLR0917 - as urllib calls it
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Refuse what leads elsewhere, or from TLS to none."""
+        place = newurl.partition("?")[0]
+        is_left = self._prefixes and not place.startswith(tuple(self._prefixes))
+        if is_left or "/../" in place or (req.type == "https" and not newurl.startswith("https:")):
+            raise _RefusedError(f"it leads to {place}, which is not allowed")
+        made = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if made is not None:
+            made.headers.pop("Authorization", None)
+            _log_in(made)
+        return made
+
+
+def main(url: str, into: Path, most_bytes: int, prefixes: list[str]) -> None:
+    """Fetch the file."""
+    opener = urllib.request.build_opener(_Redirects(prefixes))
+    request = urllib.request.Request(url, headers={"User-Agent": "so1s", "Accept-Encoding": "identity"})  # noqa: S310 - of the caller
+    _log_in(request)
+    with opener.open(request, timeout=_SECONDS) as answer, into.open("xb") as file:
+        size = 0
+        while data := answer.read(_CHUNK_BYTES):
+            size += len(data)
+            if size > most_bytes:
+                raise _RefusedError(f"it has more than {most_bytes} bytes")
+            file.write(data)
+        if (said := answer.headers["Content-Length"]) and int(said) != size:
+            raise OSError(f"{size} bytes came of {said}")
+
+
+def _log_in(request: urllib.request.Request) -> None:
+    parts = urlsplit(request.full_url)
+    known = json.loads(os.environ.get(LOGINS, "{}"))
+    login = known.get(f"{parts.hostname}:{parts.port or _PORTS.get(parts.scheme)}") or _of_netrc(
+        parts.hostname
+    )
+    if login:
+        request.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
+
+
+def _of_netrc(host: str | None) -> str | None:
+    try:
+        found = netrc.netrc(os.environ.get("NETRC")).hosts.get(
+            host or ""
+        )  # not its default: that is for any host
+    except (OSError, netrc.NetrcParseError):
+        return None
+    return f"{found[0]}:{found[2]}" if found else None
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    except _RefusedError as error:
+        print(error)  # noqa: T201 - read there
+        sys.exit(REFUSED)
+    except urllib.error.HTTPError as error:
+        print(f"its host answers {error.code} {error.reason}")  # noqa: T201 - read there
+        sys.exit(REFUSED if error.code in _VAIN else 1)
+    except (OSError, HTTPException, ValueError) as error:
+        print(getattr(error, "reason", None) or error)  # noqa: T201 - read there
+        sys.exit(1)

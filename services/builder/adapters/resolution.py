@@ -1,0 +1,238 @@
+"""One resolution by uv, round after round: each may find packages that have no wheel.
+
+uv itself builds nothing. Where it says that wheels are missing, it is asked for the versions that it would
+build, with nothing known of what these require; each is made a wheel elsewhere, and the next round has that.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from services.builder.adapters.uv_command import Uv
+from services.builder.domain.failure import BuildError
+from services.builder.domain.lock import Lock, Origin, restricted
+from services.builder.ports import Log
+from so1s.errors import TemporaryError
+from so1s.requirements import FILE_NAME, Requirements
+
+_UNSOLVABLE = 1
+"""uv's exit code where there is no answer; what it cannot read, it ends with 2."""
+_LONGEST_MESSAGE = 2000
+_MOST_SOURCES = 50
+"""Packages from source in one lock."""
+_PIN = re.compile(r"^[A-Za-z0-9._-]+==\S+( ; [^\\]+)? \\$")
+_HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
+_MADE = re.compile(r"^[A-Za-z0-9._-]+ @ file://\S+/made/(?P<wheel>[^/\s]+\.whl)( ; [^\\]+)? \\$")
+_WITHOUT_WHEEL = re.compile(
+    r"Wheels are required for `(?P<name>[A-Za-z0-9._-]+)` because building from source"
+)
+
+
+class Resolution:
+    """What is known of one set of requirements."""
+
+    def __init__(
+        self,
+        uv: Uv,
+        command: Callable[..., list[str]],
+        directory: Path,
+        asked: Requirements,
+        needs: Sequence[str],
+    ) -> None:
+        """Begin one.
+
+        Args:
+            uv: how it is run.
+            command: of uv, with more options.
+            directory: for uv's files.
+            asked: by the model's author.
+            needs: of the server.
+        """
+        self.asked = asked
+        self._uv = uv
+        self._command = command
+        self._directory = directory
+        self._needs = needs
+        self._made: dict[str, tuple[Origin, Path]] = {}
+        self._said: list[str] = []
+        self._is_unsolvable = True
+        (directory / "made").mkdir()
+
+    def add(self, origin: Origin, wheel: Path) -> None:
+        """Let a package be this wheel, where uv sees it."""
+        place = self._directory / "made" / wheel.name
+        shutil.copy(wheel, place)
+        self._made[origin.name] = origin, place
+
+    async def run(self, base: Lock, log: Log) -> list[str]:
+        """Resolve; gives the names of packages without a wheel, if nothing else is in the way.
+
+        Raises:
+            BuildError: there is no such set of libraries.
+            TemporaryError: the index does not answer.
+        """
+        self._answer.write_text(base.text)
+        self._write_lines()
+        options = ("--only-binary", ":all:", "--constraints", str(self._constraints))
+        code = await self._ask(log, *options, "--output-file", str(self._answer))
+        if code == 0:
+            return []
+        missing = self._without_wheel(code)
+        if not missing:
+            raise self.error()
+        return missing
+
+    async def sources(self, names: Sequence[str], log: Log) -> list[Origin]:
+        """Where the sources of packages are, in the versions that fit as far as is known.
+
+        Raises:
+            BuildError: there are none.
+            TemporaryError: the index does not answer.
+        """
+        wanted = [*names]
+        answer = self._directory / "pylock.toml"
+        while True:
+            if len(self._made) + len(wanted) > _MOST_SOURCES:
+                raise BuildError(
+                    "dependencies", f"{FILE_NAME}: more than {_MOST_SOURCES} packages without a wheel"
+                )
+            # As if they required nothing, so that uv need not build them to know.
+            said = "".join(
+                f'[[dependency-metadata]]\nname = "{name}"\nrequires-dist = []\n' for name in wanted
+            )
+            (self._directory / "uv.toml").write_text(said)
+            only = [word for name in wanted for word in ("--no-binary", name)]
+            options = ("--only-binary", ":all:", *only, "--constraints", str(self._constraints))
+            code = await self._ask(log, *options, "--format", "pylock.toml", "--output-file", str(answer))
+            (self._directory / "uv.toml").write_text("")
+            if code == 0:
+                found = list(self._found(answer, wanted))
+                if not found:
+                    raise self.error()
+                return found
+            more = [name for name in self._without_wheel(code) if name not in wanted]
+            if not more:
+                raise self.error()
+            wanted += more
+
+    def lock(self) -> Lock:
+        """What was resolved. Raises BuildError where something leads past the index."""
+        told = [origin for origin, _wheel in self._made.values()]
+        text = "".join(f"{line}\n" for line in self._checked(self._answer.read_text()))
+        lock = restricted(Lock(FILE_NAME, text), self.asked.hashes)
+        return lock.telling(origin for origin in told if (origin.name, origin.version) in lock.hashes)
+
+    def error(self, missing: Sequence[str] = ()) -> Exception:
+        """What uv's last answer is; `missing` are packages that have no wheel and may not be built."""
+        said = [line.strip().removeprefix("cause: ").removeprefix("error: ") for line in self._said]
+        message = " ".join(filter(None, said))[:_LONGEST_MESSAGE] or "uv said nothing"
+        if not self._is_unsolvable:
+            return TemporaryError(f"{FILE_NAME} cannot be resolved now: {message}")
+        hint = self._hint(message, missing)
+        return BuildError("dependencies", f"{FILE_NAME} cannot be satisfied: {message} {hint}")
+
+    @property
+    def _answer(self) -> Path:
+        return self._directory / "lock.txt"
+
+    @property
+    def _constraints(self) -> Path:
+        return self._directory / "made.in"
+
+    def _write_lines(self) -> None:
+        """What uv is asked; what was made is taken where something needs it."""
+        direct = []
+        for each in self.asked.directs:
+            extras = f"[{','.join(each.extras)}]" if each.extras else ""
+            marker = f" ; {each.marker}" if each.marker else ""
+            direct.append(f"{each.name}{extras} @ {self._made[each.name][1].as_uri()}{marker}")
+        lines = [*self.asked.packages, *direct, *self._needs]
+        (self._directory / "asked.in").write_text("\n".join(lines) + "\n")
+        constraints = [f"{name} @ {wheel.as_uri()}\n" for name, (_origin, wheel) in self._made.items()]
+        self._constraints.write_text("".join(constraints))
+
+    async def _ask(self, log: Log, *options: str) -> int:
+        self._said = []
+
+        def hear(line: str) -> None:
+            self._said.append(line)
+            log(line)
+
+        command = self._command(*options, str(self._directory / "asked.in"))
+        code = await self._uv.run(command, directory=self._directory, on_line=hear)
+        self._is_unsolvable = code == _UNSOLVABLE
+        return code
+
+    def _without_wheel(self, code: int) -> list[str]:
+        """The packages that stand in the way for want of a wheel alone, as uv says."""
+        if code != _UNSOLVABLE:
+            return []
+        found = {canonicalize_name(each["name"]) for each in _WITHOUT_WHEEL.finditer("\n".join(self._said))}
+        return sorted(found - self._made.keys())
+
+    def _found(self, answer: Path, names: Collection[str]) -> Iterator[Origin]:
+        """The sources of packages that uv's answer, a `pylock.toml`, names."""
+        for package in tomllib.loads(answer.read_text())["packages"]:
+            if package["name"] in names and (sdist := package.get("sdist")):
+                url = sdist.get("url") or (answer.parent / sdist["path"]).resolve().as_uri()
+                yield _origin(
+                    package["name"], package["version"], url, sdist.get("hashes", {}).get("sha256", "")
+                )
+
+    def _checked(self, text: str) -> Iterator[str]:
+        """The lines of a lock, of pinned packages with hashes alone: what is required leads to no URL.
+
+        A package that was made is pinned by its version, and by the hash of what it was made of.
+        """
+        made = {wheel.name: origin for origin, wheel in self._made.values()}
+        is_made = False
+        for line in text.splitlines():
+            if (said := _MADE.match(line)) and (origin := made.get(said["wheel"])):
+                is_made = True
+                yield f"{origin.pin} \\"
+                yield f"    --hash=sha256:{origin.sha256}"
+            elif is_made and _HASH.match(line):
+                continue
+            elif not line or _PIN.match(line) or _HASH.match(line):
+                is_made = False
+                yield line
+            else:
+                raise BuildError(
+                    "dependencies", f"a package leads to {line!r:.200}, which is no version of an index"
+                )
+
+    def _hint(self, message: str, missing: Sequence[str]) -> str:
+        """What its author can do, beside what uv says."""
+        if "was not found in the package registry" in message:
+            return "(Check its name; only the index that the builder's operator names is asked.)"
+        if missing:
+            places = self.asked.places
+            who = " and ".join(f"{name} ({places.get(name, 'needed by others')})" for name in missing)
+            return (
+                f"(Only wheels are taken of {who}, as anything else runs its author's code to be built: "
+                "choose a version that has one for this Python and platform, or ask the builder's operator, "
+                "whose setting SO1S_SOURCE_ACCOUNTS names the accounts that have packages built from source.)"
+            )
+        if "no usable wheels" in message or "no wheels" in message:
+            return "(Choose a version that has a wheel for this Python and platform.)"
+        theirs = [need for need in self._needs if _name(need) in message]
+        if theirs:
+            return f"(The inference server itself needs {', '.join(theirs)}.)"
+        return "(Loosen or remove one of the versions that are named.)"
+
+
+def _name(need: str) -> str:
+    return canonicalize_name(re.split(r"[\s<>=!~;\[]", need)[0])
+
+
+def _origin(name: str, version: str, url: str, sha256: str) -> Origin:
+    """A source of an index. Raises BuildError where its URL is none that a lock can tell."""
+    if not re.fullmatch(r"\S+", url) or not url.startswith(("https://", "http://", "file://")):
+        raise BuildError("dependencies", f"{name} {version} lies at {url!r:.200}, which is no URL of a file")
+    return Origin(canonicalize_name(name), version, url, sha256, of_index=True)
