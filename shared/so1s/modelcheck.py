@@ -98,6 +98,23 @@ def imports(directory: Path) -> list[str]:
     return sorted(imported - there)
 
 
+def from_urls(directory: Path, described: ModelFile) -> list[str]:
+    """The packages that the code of a model takes from URLs, of which a builder's operator decides."""
+    path = directory / requirements.FILE_NAME
+    if described.format not in CODE and not (directory / prepared.FILE_NAME).is_file():
+        return []
+    if described.requirements:
+        asked = Requirements.of((str(number), line) for number, line in enumerate(described.requirements))
+    elif path.is_file():
+        try:
+            asked = Requirements.parse(path.read_bytes())
+        except InvalidInput:
+            return []  # told of by the check where it is read at all
+    else:
+        return []
+    return [str(each) for each in asked.directs]
+
+
 def beyond_the_default(described: ModelFile) -> Problem | None:
     """An input that is larger than a builder takes whose operator has not said that it may be."""
     return oversize(described.inputs or [], INPUT_BYTES)

@@ -1,6 +1,7 @@
 """What is known against packages is said where it is asked for, and fails a build where that is wished."""
 
 import json
+import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from services.builder.adapters.advisories_osv import OsvAdvisories
 from services.builder.audit import Audit
-from services.builder.domain.lock import Lock
+from services.builder.domain.lock import Lock, Origin
 from services.builder.ports import Tools
 from services.builder.settings import Settings
 from so1s.errors import TemporaryError
@@ -74,6 +75,16 @@ def libraries(tmp_path) -> Tools:
         home.mkdir(parents=True)
         (home / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     return Tools(Lock("l", ""), tmp_path / "site")
+
+
+async def test_what_built_a_package_from_source_is_audited_too(libraries):
+    built = Origin("attrs", "25.3.0", "https://x/attrs-25.3.0.tar.gz", "a" * 64, tools="jinja2==2.4.1 \\\n")
+    lock = Lock("l", f"attrs==25.3.0 --hash=sha256:{'a' * 64}\n").telling([built])
+    shutil.rmtree(libraries.site_packages / "Jinja2-2.4.1.dist-info")
+    with served() as osv:
+        audit = Audit(OsvAdvisories(osv.url), refuses=False)
+        (said,) = await audit.warnings(replace(libraries, lock=lock), print)
+    assert said.startswith("known vulnerabilities of jinja2 2.4.1, which built others: ")
 
 
 async def test_all_that_is_known_is_told_of_each_package(libraries):

@@ -147,6 +147,17 @@ async def test_what_an_installer_says_in_foreign_characters_is_kept(shop, skops_
         ("the model took more than 8192 MiB of memory", "SO1S_INSPECT_MEMORY_MIB"),
         ("the process was ended by SIGKILL", "twice a model's size"),
         ("failed: the model did not load within 120 s", "SO1S_INSPECT_SECONDS"),
+        (
+            "a==1 cannot be built from source: error: command 'gcc' failed: No such file",
+            "a==1 has parts that a",
+        ),
+        (
+            "a==1 cannot be built from source: [Errno 2] No such file or directory: '/usr/bin/g++'",
+            "a compiler",
+        ),
+        ("a==1 cannot be built from source: No CMAKE_CXX_COMPILER could be found.", "a compiler"),
+        ("a==1 cannot be built from source: No such file or directory: 'README'", None),
+        ("error: command 'gcc' failed: No such file", None),  # of a model, and not of a build from source
         ("all is well", None),
     ],
 )

@@ -22,6 +22,15 @@ def settings(tmp_path) -> Settings:
     )
 
 
+async def test_wheels_that_were_made_here_are_kept_as_long_as_libraries(settings, aged):
+    old, recent = (
+        aged(f"libraries/wheels/{each * 64}/", days * DAY) for each, days in (("a", 31), ("b", 29))
+    )
+    left = aged("libraries/wheels/fetching-x/", DAY)
+    await make_retention(settings).prune()
+    assert [each.exists() for each in (old, recent, left)] == [False, True, False]
+
+
 @pytest.fixture
 def aged(tmp_path):
     """Makes a file, or a directory with one, that was changed last so many seconds ago."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.builder.domain.image import Base, Layer
-from services.builder.domain.lock import Lock, normalised
+from services.builder.domain.lock import Lock, Origin, normalised
 from services.builder.domain.made import Made, Package, Source
 from services.builder.domain.provenance import provenance
 from services.builder.domain.sbom import bill_of_materials
@@ -90,6 +90,50 @@ def test_a_bill_of_materials_has_each_package_with_its_version_and_the_hashes_of
     assert [each["content"] for each in files["hashes"]] == [A, B]
     assert files["url"] == package["purl"]  # whose index it was is nobody's claim
     assert package["licenses"] == [{"license": {"name": "BSD-3-Clause"}}]
+
+
+TOOLS = f"setuptools==80.9.0 \\\n    --hash=sha256:{C}\n"
+SDIST = Origin("own", "1.0", "https://index.example/own-1.0.tar.gz?token=x", A, of_index=True, tools=TOOLS)
+DIRECT = Origin("given", "2.0", "https://files.example/given-2.0-py3-none-any.whl", B)
+FROM_ELSEWHERE = replace(
+    MADE, packages=(Package("own", "1.0", (A,), None, SDIST), Package("given", "2.0", (B,), None, DIRECT))
+)
+
+
+def test_a_bill_of_materials_tells_what_was_built_from_source_and_what_came_from_a_url():
+    said = bill_of_materials(FROM_ELSEWHERE)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(said)) is None
+    built = components(FROM_ELSEWHERE)["pkg:pypi/own@1.0"]
+    assert built["properties"] == [
+        {"name": "so1s:built_from_source", "value": "true"},
+        {"name": "so1s:built_by", "value": "setuptools 80.9.0"},
+    ]
+    assert built["externalReferences"][0]["type"] == "source-distribution"
+    given = components(FROM_ELSEWHERE)[
+        "pkg:pypi/given@2.0?download_url=https%3A%2F%2Ffiles.example%2Fgiven-2.0-py3-none-any.whl"
+    ]
+    assert given["externalReferences"][0]["url"] == DIRECT.url
+    assert "token" not in json.dumps(said)  # of an index that signs its URLs
+
+
+def test_provenance_tells_the_files_of_what_is_no_wheel_of_an_index_and_what_built_them():
+    told = provenance(
+        FROM_ELSEWHERE, builder="b:x", builder_version="1", invocation="i", started=0, finished=1
+    )
+    used = {each["name"]: each for each in told["buildDefinition"]["resolvedDependencies"]}
+    assert used["own"]["digest"] == {"sha256": A}
+    assert used["given"]["digest"] == {"sha256": B}
+    assert used["setuptools"]["annotations"] == {"builds": "own"}
+    assert used["setuptools"]["uri"] == "pkg:pypi/setuptools@80.9.0"
+
+
+def test_a_lock_keeps_where_its_packages_are_from():
+    lock = Lock("l", f"own==1.0 \\\n    --hash=sha256:{A}\ngiven==2.0 --hash=sha256:{B}\n").telling(
+        [SDIST, DIRECT]
+    )
+    assert lock.origins == (DIRECT, SDIST)
+    assert lock.hashes == {("own", "1.0"): (A,), ("given", "2.0"): (B,)}  # what builds is not installed
+    assert SDIST.built_by == (("setuptools", "80.9.0"),)
 
 
 def test_a_bill_of_materials_has_the_model_with_its_hash_and_the_data_that_was_declared():

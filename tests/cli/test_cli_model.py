@@ -454,3 +454,16 @@ def test_check_says_where_calls_cannot_be_shared(so1s, own, inputs, alone):
     result = so1s("model", "check", "own")
     said = f"batching has no effect, as the first axis of {alone} is not -1"
     assert (result.code, said in result.err, "no effect" in result.err) == (0, bool(alone), bool(alone))
+
+
+@pytest.mark.parametrize("place", ["requirements.txt", "so1s.yaml"])
+def test_check_notes_packages_from_urls_of_which_an_operator_decides(so1s, own, place):
+    asked = "tiny @ https://files.example.org/tiny-1.0-py3-none-any.whl"
+    so1s("model", "init", "own")
+    if place == "so1s.yaml":
+        (own / place).write_text(f"{(own / place).read_text()}\nrequirements: ['{asked}']\n")
+    else:
+        (own / place).write_text(asked)
+    result = so1s("model", "check", "own")
+    said = " ".join(result.err.split())
+    assert (result.code, f"{asked}: a builder takes it where its operator names" in said) == (0, True), said

@@ -30,6 +30,65 @@ def test_hashes_as_pip_compile_writes_them_are_kept_by_name():
     assert found.hashes == {"scikit-learn": {A, B}}
 
 
+WHEEL = "https://files.example.org/w/numpy-2.1.0-py3-none-any.whl"
+SOURCE = "https://files.example.org:8443/own/a.b/My_Own-1.0%2Bcu1.tar.gz"
+
+
+def test_packages_from_urls_are_kept_apart_with_their_lines_and_hashes():
+    numpy = f"NumPy[x] @ {WHEEL}#sha256={A} ; python_version >= '3.11' --hash=sha256:{B}"
+    text = f"attrs\n{numpy}\nmy.own@{SOURCE}\n"
+    found = Requirements.parse(text.encode())
+    assert found.packages == ("attrs",)
+    own, numpy = found.directs
+    assert (own.name, own.version, own.url, own.is_wheel) == ("my-own", "1.0+cu1", SOURCE, False)
+    assert own.file_name == "My_Own-1.0+cu1.tar.gz"
+    assert (numpy.name, numpy.version, numpy.url, numpy.is_wheel) == ("numpy", "2.1.0", WHEEL, True)
+    assert (numpy.extras, numpy.marker) == (("x",), 'python_version >= "3.11"')
+    assert found.hashes == {"numpy": {A, B}}
+    assert found.places["my-own"] == "requirements.txt line 3"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        WHEEL.replace("https", "http"),
+        WHEEL.replace("//", "//me:s3cret@"),
+        WHEEL.replace("/w/", "/w/../"),
+        WHEEL.replace("/w/", "/./"),
+        WHEEL.replace("/w/", "/%2e%2e/"),
+        WHEEL.replace("/w/", "//"),
+        WHEEL.replace("/w/", "/w\\"),
+        WHEEL.replace("files", "FILES"),
+        f"{WHEEL}?token=x",
+        f"{WHEEL}#egg=numpy",
+        f"{WHEEL}#sha256={A}&egg=numpy",
+        WHEEL.replace("numpy", "pandas"),
+        WHEEL.replace("-py3-none-any.whl", ".tar.bz2"),
+        "https://files.example.org/numpy.whl",
+        "https://files.example.org/",
+        "https://files.example.org:99999999/numpy-1.tar.gz",
+        f"{WHEEL} -e .",
+        f"{WHEEL} --hash=md5:0",
+        f"{WHEEL} ; python_version > '${{HOME}}'",
+    ],
+)
+def test_a_url_that_is_not_plainly_a_distribution_of_its_package_is_refused(url):
+    with pytest.raises(InvalidInput) as error:
+        Requirements.parse(f"attrs\nnumpy @ {url}\n".encode())
+    (problem,) = error.value.problems
+    assert problem.field == "requirements.txt line 2"
+    assert "https://HOST/PATH/FILE" in str(problem)
+    assert "SO1S_PACKAGE_URLS" in str(problem)
+    assert "s3cret" not in str(problem)
+
+
+def test_a_package_has_one_url():
+    again = WHEEL.replace("2.1.0", "2.2.0")
+    with pytest.raises(InvalidInput, match=r"requirements\.txt line 1 has another URL of it; allowed: one"):
+        Requirements.parse(f"numpy @ {WHEEL}\nNumpy @ {again}\n".encode())
+    assert len(Requirements.parse(f"numpy @ {WHEEL}\nNumpy @ {WHEEL}\n".encode()).directs) == 1
+
+
 HOSTILE = [
     "-r other.txt",
     "-c constraints.txt",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_COMPILERS = r"\S*\b(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+|gfortran)"
 _NO_COMPILER = (
-    r"'?\S*\b(?:gcc|g\+\+|cc|c\+\+|clang|gfortran)'? failed: No such file|Unknown compiler"
+    rf"'?{_COMPILERS}'? failed: No such file|No such file or directory: '{_COMPILERS}'|Unknown compiler"
     r"|No CMAKE_C\w*_COMPILER|can't find Rust compiler|cargo, the Rust package manager, is not installed"
 )
 """In the words of setuptools, Meson, CMake, setuptools-rust and maturin."""

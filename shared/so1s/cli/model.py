@@ -85,6 +85,10 @@ def check(
         )
     if large := modelcheck.beyond_the_default(described):
         screen.note(f"{large}, unless the builder's operator says more by SO1S_MAX_INPUT_BYTES")
+    if urls := modelcheck.from_urls(path, described):
+        screen.note(
+            f"{', '.join(urls)}: a builder takes it where its operator names the URL by SO1S_PACKAGE_URLS"
+        )
     if imported := modelcheck.unnamed_imports(path, described):
         there = f"no {requirements.FILE_NAME} names what it needs beside NumPy"
         screen.note(f"{prepared.FILE_NAME} imports {', '.join(imported)}, and {there}")

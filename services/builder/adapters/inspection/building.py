@@ -65,7 +65,9 @@ def _unpacked(archive: Path, into: Path) -> Path:
             packed.extractall(into)  # noqa: S202 - it goes with the enclosure, and names are made safe
     else:
         with tarfile.open(archive) as packed:
-            packed.extractall(into, filter="data")
+            if hasattr(tarfile, "data_filter"):  # since Python 3.11.4; without, the enclosure is what holds
+                packed.extraction_filter = tarfile.data_filter
+            packed.extractall(into)  # noqa: S202 - likewise
     for path in into.rglob("*"):
         os.utime(path, (_EPOCH, _EPOCH), follow_symlinks=False)
     (directory,) = (path for path in into.iterdir() if path.is_dir())
