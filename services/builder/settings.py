@@ -186,6 +186,7 @@ class SourceSettings(ServiceSettings):
     source_temporary_mib: int = Field(default=2048, gt=0)
     """What it may write, which is to memory, beside the above; and the most that one file may have."""
     source_processors: int = Field(default=4, gt=0)
+    """Of one package's build, however many the machine has."""
 
 
 class InstallSettings(ServiceSettings):
