@@ -157,6 +157,15 @@ async def test_what_an_installer_says_in_foreign_characters_is_kept(shop, skops_
         ),
         ("a==1 cannot be built from source: No CMAKE_CXX_COMPILER could be found.", "a compiler"),
         ("a==1 cannot be built from source: No such file or directory: 'README'", None),
+        (
+            "a==1 cannot be built from source: No module named 'numpy'",
+            "a==1 imports numpy, which its pyproject",
+        ),
+        (
+            "a==1 cannot be built from source: the build took more than 9 MiB of memory",
+            "SO1S_SOURCE_MEMORY_MIB",
+        ),
+        ("a==1 cannot be built from source: No space left on device", "SO1S_SOURCE_TEMPORARY_MIB"),
         ("error: command 'gcc' failed: No such file", None),  # of a model, and not of a build from source
         ("all is well", None),
     ],

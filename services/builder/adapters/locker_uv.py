@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import AsyncFileLock
 
 from services.builder.adapters.resolution import Resolution
-from services.builder.adapters.uv_command import Uv
+from services.builder.adapters.uv_command import Uv, compiling
 from services.builder.adapters.wheels import Wheels
 from services.builder.domain.lock import Lock, Origin
 from services.builder.ports import Log
@@ -115,13 +115,7 @@ class UvLocker:
         resolution.add(*await self._wheels.take(origin, allowed, log))
 
     def _command(self, *options: str) -> list[str]:
-        return [
-            *("pip", "compile", "--quiet", "--generate-hashes"),
-            *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
-            *("--python", str(self._python.resolve())),
-            *self._target,
-            *options,
-        ]
+        return [*compiling(self._python), *self._target, *options]
 
 
 def _write(lock: Lock, kept: Path) -> None:

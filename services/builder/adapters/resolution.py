@@ -14,14 +14,14 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from services.builder.adapters.uv_command import Uv
+from services.builder.adapters.uv_command import Uv, heard
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Lock, Origin, restricted
 from services.builder.ports import Log
 from so1s.errors import TemporaryError
 from so1s.requirements import FILE_NAME, Requirements
 
-_UNSOLVABLE = 1
+UNSOLVABLE = 1
 """uv's exit code where there is no answer; what it cannot read, it ends with 2."""
 _LONGEST_MESSAGE = 2000
 _MOST_SOURCES = 50
@@ -159,19 +159,14 @@ class Resolution:
 
     async def _ask(self, log: Log, *options: str) -> int:
         self._said = []
-
-        def hear(line: str) -> None:
-            self._said.append(line)
-            log(line)
-
         command = self._command(*options, str(self._directory / "asked.in"))
-        code = await self._uv.run(command, directory=self._directory, on_line=hear)
-        self._is_unsolvable = code == _UNSOLVABLE
+        code = await self._uv.run(command, directory=self._directory, on_line=heard(self._said, log))
+        self._is_unsolvable = code == UNSOLVABLE
         return code
 
     def _without_wheel(self, code: int) -> list[str]:
         """The packages that stand in the way for want of a wheel alone, as uv says."""
-        if code != _UNSOLVABLE:
+        if code != UNSOLVABLE:
             return []
         found = {canonicalize_name(each["name"]) for each in _WITHOUT_WHEEL.finditer("\n".join(self._said))}
         return sorted(found - self._made.keys())
@@ -197,15 +192,10 @@ class Resolution:
                 is_made = True
                 yield f"{origin.pin} \\"
                 yield f"    --hash=sha256:{origin.sha256}"
-            elif is_made and _HASH.match(line):
-                continue
-            elif not line or _PIN.match(line) or _HASH.match(line):
+            elif not is_made or not _HASH.match(line):
                 is_made = False
+                require_pin(line)
                 yield line
-            else:
-                raise BuildError(
-                    "dependencies", f"a package leads to {line!r:.200}, which is no version of an index"
-                )
 
     def _hint(self, message: str, missing: Sequence[str]) -> str:
         """What its author can do, beside what uv says."""
@@ -225,6 +215,13 @@ class Resolution:
         if theirs:
             return f"(The inference server itself needs {', '.join(theirs)}.)"
         return "(Loosen or remove one of the versions that are named.)"
+
+
+def require_pin(line: str) -> None:
+    """Refuse a line of a lock that is no pinned package and no hash. Raises BuildError."""
+    if line and not _PIN.match(line) and not _HASH.match(line):
+        message = f"a package leads to {line!r:.200}, which is no version of an index"
+        raise BuildError("dependencies", message)
 
 
 def _name(need: str) -> str:

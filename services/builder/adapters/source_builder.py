@@ -27,7 +27,8 @@ from services.builder.adapters.command import run
 from services.builder.adapters.inspection import places
 from services.builder.adapters.inspection.building import SOURCE
 from services.builder.adapters.inspection.enclosure import Limits
-from services.builder.adapters.uv_command import Uv
+from services.builder.adapters.resolution import UNSOLVABLE, require_pin
+from services.builder.adapters.uv_command import Uv, compiling, heard
 from services.builder.domain.failure import BuildError
 from services.builder.ports import Log
 from so1s.errors import InvalidInput, TemporaryError
@@ -137,28 +138,19 @@ class SourceBuilder:
         with self._uv.directory(_ANYWHERE, prefix="resolving-") as directory:
             lines, answer = directory / "asked.in", directory / "lock.txt"
             lines.write_text("\n".join(asked) + "\n")
-            command = [
-                *(
-                    "pip",
-                    "compile",
-                    "--quiet",
-                    "--generate-hashes",
-                    "--no-build",
-                    "--no-header",
-                    "--no-annotate",
-                ),
-                *("--no-emit-index-url", "--no-emit-find-links", "--python", str(self._python.resolve())),
-                *("--output-file", str(answer), str(lines)),
-            ]
+            command = [*compiling(self._python), "--no-build", "--output-file", str(answer), str(lines)]
             said: list[str] = []
-            code = await self._uv.run(command, directory=directory, on_line=_heard(said, log))
+            code = await self._uv.run(command, directory=directory, on_line=heard(said, log))
             if code != 0:
                 words = " ".join(" ".join(said).split())[:_SHOWN_CHARACTERS]
-                if code == 1:
+                if code == UNSOLVABLE:
                     message = f"what builds {pin} cannot be had as wheels ({', '.join(asked)}): {words}"
                     raise BuildError("dependencies", message)
                 raise TemporaryError(f"what builds {pin} cannot be resolved now: {words}")
-            return answer.read_text()
+            tools = answer.read_text()
+        for line in tools.splitlines():
+            require_pin(line)
+        return tools
 
     @asynccontextmanager
     async def _answered(
@@ -171,7 +163,7 @@ class SourceBuilder:
             answer, lent = directory / "answer", directory / "lent"
             await asyncio.to_thread(_lend, archive, lent)
             with _new(answer) as file:
-                await self._run(step, lent, installed, file.fileno(), _heard(said, log))
+                await self._run(step, lent, installed, file.fileno(), heard(said, log))
             yield answer, said
 
     async def _install(self, tools: str, directory: Path, log: Log) -> Path:
@@ -186,7 +178,7 @@ class SourceBuilder:
             *("--python", str(self._python.resolve()), "--target", str(target), "--requirement", str(lock)),
         ]
         said: list[str] = []
-        if await self._uv.run(command, directory=directory, on_line=_heard(said, log)):
+        if await self._uv.run(command, directory=directory, on_line=heard(said, log)):
             problem = next(filter(str.strip, reversed(said)), "uv said nothing").strip()
             raise TemporaryError(f"what builds a package cannot be installed now: {problem}")
         await asyncio.to_thread(_show, target)
@@ -244,16 +236,6 @@ def _start(answer: Path) -> bytes:
 
 def _new(answer: Path) -> BinaryIO:
     return answer.open("xb")
-
-
-def _heard(said: list[str], log: Log) -> Log:
-    """Writes lines to both."""
-
-    def hear(line: str) -> None:
-        said.append(line)
-        log(line)
-
-    return hear
 
 
 def _lend(archive: Path, lent: Path) -> None:

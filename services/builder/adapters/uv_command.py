@@ -20,6 +20,25 @@ from services.builder.adapters.uv_environment import uv_directory, uv_environmen
 _FETCHING = INSPECTION / "fetching.py"
 
 
+def compiling(python: Path) -> list[str]:
+    """The arguments that resolve requirements to pins with hashes and nothing else."""
+    return [
+        *("pip", "compile", "--quiet", "--generate-hashes"),
+        *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
+        *("--python", str(python.resolve())),
+    ]
+
+
+def heard(said: list[str], log: Callable[[str], None]) -> Callable[[str], None]:
+    """What takes a line for both."""
+
+    def hear(line: str) -> None:
+        said.append(line)
+        log(line)
+
+    return hear
+
+
 def redirects(url: str, package_hosts: Sequence[str]) -> list[str]:
     """Below what a file that no index has may lie."""
     return [f"{url.rpartition('/')[0]}/", *(f"https://{host}/" for host in package_hosts)]

@@ -20,7 +20,7 @@ from filelock import AsyncFileLock
 
 from services.builder.adapters.inspection.fetching import REFUSED
 from services.builder.adapters.source_builder import SourceBuilder
-from services.builder.adapters.uv_command import Uv
+from services.builder.adapters.uv_command import Uv, heard
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Origin
 from services.builder.ports import Log
@@ -119,13 +119,8 @@ class Wheels:
         log(f"fetching {origin.place}")
         file = directory / origin.file_name
         said: list[str] = []
-
-        def hear(line: str) -> None:
-            said.append(line)
-            log(line)
-
         code = await self._uv.fetch(
-            origin.url, file, of_index=origin.of_index, most_bytes=_MOST_BYTES, on_line=hear
+            origin.url, file, of_index=origin.of_index, most_bytes=_MOST_BYTES, on_line=heard(said, log)
         )
         if code:
             problem = f"{origin.pin} cannot be had from {origin.place}"

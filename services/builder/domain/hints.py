@@ -12,7 +12,31 @@ _NO_COMPILER = (
 )
 """In the words of setuptools, Meson, CMake, setuptools-rust and maturin."""
 
+_FROM_SOURCE = r"(?P<what>\S+) cannot be built from source(?:.|\n)*"
+
 _HINTS: tuple[tuple[str, str], ...] = (
+    (
+        rf"{_FROM_SOURCE}(?:{_NO_COMPILER})",
+        (
+            "{what} has parts that a compiler builds (C, C++, Fortran, Rust), and this builder has none: "
+            "choose a version with a wheel, put a wheel on the index, or ask for a builder with a compiler"
+        ),
+    ),
+    (
+        rf"{_FROM_SOURCE}No module named '(?P<module>[\w.]+)'",
+        (
+            "to be built, {what} imports {module}, which its pyproject.toml does not ask for: choose a "
+            "version with a wheel, or one whose build-system.requires names it"
+        ),
+    ),
+    (
+        rf"{_FROM_SOURCE}(?:MemoryError|[Cc]annot allocate memory|MiB of memory)",
+        "{what} needs more memory to be built than a builder gives it: SO1S_SOURCE_MEMORY_MIB",
+    ),
+    (
+        rf"{_FROM_SOURCE}No space left on device",
+        "{what} writes more while it is built than a builder lets it: SO1S_SOURCE_TEMPORARY_MIB",
+    ),
     (
         r"No module named '(?P<what>[\w.]+)'",
         "the model's code imports {what}, which is not among its libraries: add it to requirements.txt",
@@ -20,13 +44,6 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"[Hh]ash mismatch",
         "the index has other bytes than the lock names: a mirror changes files, or a release was replaced",
-    ),
-    (
-        rf"(?P<what>\S+) cannot be built from source(?:.|\n)*(?:{_NO_COMPILER})",
-        (
-            "{what} has parts that a compiler builds (C, C++, Fortran, Rust), and this builder has none: "
-            "choose a version with a wheel, put a wheel on the index, or ask for a builder with a compiler"
-        ),
     ),
     (
         r"MemoryError|[Cc]annot allocate memory|MiB of memory",
