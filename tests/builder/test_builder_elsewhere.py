@@ -25,6 +25,8 @@ from so1s.events import BuildFailed, ImageBuilt
 from so1s.requirements import Requirements
 from tests.builder.sources import index_of, sdist
 from tests.builder.test_builder_installing import PYTHON, served
+from tests.served_images import built as build
+from tests.served_images import unpacked
 
 DESCRIBED = """\
 schema: so1s/v1
@@ -36,12 +38,12 @@ WHEEL_URL = "https://files.example.org/risk/tiny-1.0-py3-none-any.whl"
 SOURCE_URL = "https://files.example.org/risk/tiny-1.0.tar.gz"
 
 
-def archive(requirements: str) -> bytes:
+def archive(requirements: str, code: str = CODE) -> bytes:
     """An upload of user code that asks for these."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as made:
         for name, content in {
-            "prepared.py": CODE,
+            "prepared.py": code,
             "so1s.yaml": DESCRIBED,
             "requirements.txt": requirements,
         }.items():
@@ -77,15 +79,33 @@ async def ended(shop, requirements: str) -> ImageBuilt | BuildFailed:
     return event
 
 
-async def test_a_package_from_source_is_in_the_image_of_an_account_that_may_have_it(shop, enclosed):
+@pytest.mark.usefixtures("sandbox")
+async def test_a_package_from_source_is_in_the_image_of_an_account_that_may_have_it(tmp_path, monkeypatch):
+    code = """
+import numpy as np
+import so1stiny
+def load_artifacts(): return so1stiny.ANSWER
+def run(artifacts, input): return {"label": np.full(len(input["x"]), artifacts)}
+"""
+    allowed = {"user_code_accounts": ["risk"], "source_accounts": ["risk"]}
+    async with served(index_of({"so1stiny-1.0.tar.gz": sdist("so1stiny")})) as index:
+        monkeypatch.setenv("UV_INDEX", f"{index.url}/simple")
+        *_steps, image = await build(
+            tmp_path, "3.zip", archive("so1stiny\n", code), "own", sandbox="bwrap", **allowed
+        )
+
+    assert isinstance(image, ImageBuilt), image
+    unpacked(tmp_path / "images", image.image.digest, tmp_path / "root")
+    assert (tmp_path / "root/opt/so1s/dependencies/so1stiny.py").read_text() == "ANSWER = 42\n"
+
+
+async def test_a_build_tells_in_its_log_what_was_built_from_source(shop, enclosed):
     async with served(index_of({"so1stiny-1.0.tar.gz": sdist("so1stiny")})) as index:
         allowed = Permissions(user_code=["risk"], sources=["risk"])
         shop.world = replace(shop.world, permissions=allowed, dependencies=enclosed(index.url))
-        built = await ended(shop, "so1stiny\n")
+        assert isinstance(await ended(shop, "so1stiny\n"), ImageBuilt)
 
-    assert isinstance(built, ImageBuilt)
-    log = await shop.log()
-    assert any("so1stiny==1.0 is built from source" in line for line in log)
+    assert any("so1stiny==1.0 is built from source" in line for line in await shop.log())
 
 
 async def test_a_package_from_source_fails_the_build_of_every_other_account_with_line_and_setting(
