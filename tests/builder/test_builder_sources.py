@@ -2,8 +2,11 @@
 
 import ast
 import base64
+import io
 import shutil
 import sys
+import tarfile
+import zipfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -149,12 +152,12 @@ async def test_a_package_that_another_version_of_did_not_need_is_not_in_the_lock
         assert [each.pin for each in (await made.lock("top")).origins] == ["tiny==2.0", "top==1.0"]
 
 
-@pytest.mark.parametrize("name", ["direct_url.json", "uv_cache.json"])
-async def test_what_is_installed_tells_nothing_of_this_machine(bench, name):
+async def test_what_is_installed_tells_nothing_of_this_machine(bench):
     async with bench({"tiny-1.0.tar.gz": sdist("tiny")}) as made:
         site_packages = await made.installed("tiny")
-    assert not list(site_packages.glob(f"*/{name}"))
-    assert name not in (site_packages / "tiny-1.0.dist-info/RECORD").read_text()
+    for name in ("direct_url.json", "uv_cache.json"):
+        assert not list(site_packages.glob(f"*/{name}"))
+        assert name not in (site_packages / "tiny-1.0.dist-info/RECORD").read_text()
 
 
 LOOKS_AROUND = """
@@ -321,7 +324,7 @@ async def test_a_source_that_became_another_is_refused_before_it_runs(bench):
     assert "it ran" not in made.lines
 
 
-@pytest.mark.parametrize(("glibc", "is_taken"), [(None, True), ("2.40", True), ("2.34", False)])
+@pytest.mark.parametrize(("glibc", "is_taken"), [("2.40", True), ("2.34", False)])
 async def test_compiled_code_that_the_base_of_images_does_not_load_is_refused(bench, glibc, is_taken):
     library = "EXTRA = {'tiny.libs/libtiny.so.1': 'GLIBC_2.2.5\\0 GLIBC_2.38\\0'}"
     async with bench({"tiny-1.0.tar.gz": sdist("tiny", backend=library)}, glibc=glibc) as made:
@@ -340,3 +343,24 @@ async def test_without_a_sandbox_nothing_is_built(tmp_path, monkeypatch):
         monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
         with pytest.raises(BuildError, match=r"tiny: .*none works in the builder"):
             await libraries.lock(Requirements.parse(b"tiny"), [], NOTHING, print, builds=True)
+
+
+async def test_a_source_of_an_index_that_is_a_directory_is_built(bench, tmp_path, monkeypatch):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/tiny-1.0.tar.gz").write_bytes(sdist("tiny"))
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "links"))
+    async with bench({}) as made:
+        assert (await made.installed("tiny") / "tiny.py").exists()
+
+
+async def test_a_zip_is_a_source_too_and_what_is_no_archive_is_refused(bench):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(sdist("tiny"))) as plain, zipfile.ZipFile(packed, "w") as archive:
+        for member in plain:
+            archive.writestr(member.name, plain.extractfile(member).read())
+    async with bench({"tiny-1.0.zip": packed.getvalue(), "other-1.0.tar.gz": b"no archive"}) as made:
+        assert (await made.lock("tiny")).origins
+        with pytest.raises(
+            BuildError, match=r"other==1\.0 cannot be built .*other-1\.0\.tar\.gz is no archive"
+        ):
+            await made.lock("other")

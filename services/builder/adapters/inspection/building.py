@@ -51,8 +51,9 @@ def _build(answer: int, step: str) -> None:
     (archive,) = Path(MODEL).iterdir()
     try:
         source = _unpacked(archive, Path(TEMPORARY, "source"))
-    except (OSError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
-        print(f"{archive.name} is no archive of one directory: {error}", flush=True)  # noqa: T201 - it is the reason
+    except Exception as error:  # noqa: BLE001 - broken archives raise whatever there is
+        reason = " ".join(str(error).split())
+        print(f"{archive.name} is no archive of one directory: {reason}", flush=True)  # noqa: T201 - read there
         return
     command = [str(_interpreter()), "-P", f"{CODE}/so1s_inspection/backend.py", str(answer), step]
     subprocess.run(command, cwd=source, env=_ENVIRONMENT, pass_fds=[answer], check=False)  # noqa: S603 - ours
