@@ -17,7 +17,7 @@ from pydantic import SecretStr, ValidationError
 from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.source_builder import SourceBounds, SourceBuilder
 from services.builder.adapters.uv_enclosed import EnclosedUv, InstallBounds
-from services.builder.app import make_world
+from services.builder.app import make_disk, make_images, make_world
 from services.builder.domain.failure import BuildError
 from services.builder.domain.permission import Permissions
 from services.builder.settings import Settings
@@ -260,6 +260,24 @@ def test_nothing_is_allowed_unless_it_is_said(tmp_path):
     )
     permissions = make_world(settings).permissions
     assert (permissions.sources, permissions.urls) == ([], [])
+
+
+async def test_wheels_that_were_made_here_leave_a_disk_above_its_budget(tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    home = tmp_path / "libraries/wheels" / ("a" * 64)
+    home.mkdir(parents=True)
+    (home / "tiny-1.0-py3-none-any.whl").write_bytes(os.urandom(200_000))
+    (home / "installed").touch()
+    os.utime(home, (0, 0))
+    settings = Settings(
+        database_url=SecretStr("sqlite://"),
+        build_dir=tmp_path / "builder",
+        image_dir=tmp_path / "images",
+        libraries_dir=tmp_path / "libraries",
+        disk_budget_bytes=100_000,
+    )
+    await make_disk(settings, make_images(settings)).keep_budget()
+    assert not home.exists()
 
 
 # --- the same source, the same layer
