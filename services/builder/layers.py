@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tarfile
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, cast
 
 import zstandard
+from backports import tarfile
 
 from services.builder.domain.image import Layer
 from services.builder.stop import Stop

@@ -12,7 +12,6 @@ import json
 import platform
 import shutil
 import sys
-import tarfile
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import zstandard
+from backports import tarfile
 
 from so1s.links import link
 
