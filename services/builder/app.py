@@ -182,7 +182,7 @@ def make_world(settings: Settings, store: Store | None = None) -> World:
             sources=settings.source_accounts,
             urls=settings.package_urls,
         ),
-        attestor=make_attestor(settings, images),
+        attestor=make_attestor(settings),
         audit=make_audit(settings),
         disk=make_disk(settings, images),
     )
@@ -254,8 +254,8 @@ def make_source_builder(
     return SourceBuilder(sandbox, uv, bounds, python, glibc)
 
 
-def make_attestor(settings: Settings, images: Images) -> Attestor | None:
-    """Who signs, where a key is said.
+def make_attestor(settings: Settings) -> Attestor:
+    """Who describes images, and signs them where a key is said.
 
     Raises:
         InvalidInput: what is said is no key.
@@ -264,11 +264,11 @@ def make_attestor(settings: Settings, images: Images) -> Attestor | None:
     if settings.signing_key_file:
         pem = _read_key(settings.signing_key_file)
     if pem is None:
-        log.warning("images are not signed: neither signing_key_file nor signing_key is set")
-        return None
+        log.warning("images are described, not signed: neither signing_key_file nor signing_key is set")
+        return Attestor(None, settings.builder_id)
     key = SigningKey.parse(pem, settings.signing_key_password)
     log.info("images are signed", public_key=key.public.fingerprint)
-    return Attestor(key, images, settings.builder_id)
+    return Attestor(key, settings.builder_id)
 
 
 def make_audit(settings: Settings) -> Audit | None:

@@ -1,12 +1,16 @@
-"""Signs images, and attaches what they were made of and where they come from."""
+"""Describes images: what they were made of and where they come from; and signs both, where there is a key."""
 
 from __future__ import annotations
 
 import base64
+import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from services.builder.domain.attachment import Attachment, merged
+from services.builder.domain.failure import AttachmentRefused
 from services.builder.domain.made import Made
 from services.builder.domain.provenance import provenance
 from services.builder.domain.sbom import bill_of_materials
@@ -28,24 +32,36 @@ class Invocation:
 
 
 class Attestor:
-    """Signs with one key; what others attached to an image stays."""
+    """Describes images, and signs with one key, where it has one; what others signed stays."""
 
-    def __init__(self, signer: Signer, images: Images, builder: str) -> None:
+    def __init__(self, signer: Signer | None, builder: str) -> None:
         """Take the parts.
 
         Args:
-            signer: whose signature it is.
-            images: where images are, and what is attached to them.
+            signer: whose signature it is; None: images are described, and nobody vouches for that.
             builder: URI of this builder, as provenance names it.
         """
         self._signer = signer
-        self._images = images
         self._builder = builder
 
-    async def attest(self, made: Made, invocation: Invocation) -> None:
-        """Attach a signature, the bill of materials and the provenance.
+    @property
+    def signs(self) -> bool:
+        """Whether there is a key."""
+        return self._signer is not None
+
+    async def attest(self, images: Images, made: Made, invocation: Invocation) -> list[str]:
+        """Attach bill of materials and provenance; where there is a key, attestations and a signature, too.
+
+        Args:
+            images: where the image is.
+            made: the image and its ingredients.
+            invocation: the build.
+
+        Returns:
+            warnings: where there is no key, a registry that takes images alone fails no build.
 
         Raises:
+            AttachmentRefused: a signed image cannot be what it shall be.
             TemporaryError: the place of the image does not take them now.
         """
         said = provenance(
@@ -56,31 +72,51 @@ class Attestor:
             started=invocation.started,
             finished=time.time(),
         )
-        statements = [(SBOM, bill_of_materials(made)), (PROVENANCE, said)]
-        name = _shown(made)
-        # The signature comes last: who sees it finds all that it vouches for.
-        await self._attach(
-            made, "att", [self._attestation(name, made, kind, what) for kind, what in statements]
-        )
-        await self._attach(made, "sig", [self._signature(name, made)])
+        sbom = bill_of_materials(made)
+        origin = _statement(made, PROVENANCE, said)
+        documents: dict[Kind, list[Attachment]] = {
+            "sbom": [Attachment.sbom(json.dumps(sbom, separators=(",", ":")).encode())],
+            "provenance": [Attachment.provenance(origin.to_json())],
+        }
+        if self._signer:
+            attested = [_statement(made, SBOM, sbom), origin]
+            await _sign(self._signer, images, made, attested, documents)
+            return []
+        try:
+            await images.attach(made.image, documents)
+        except AttachmentRefused as error:
+            return [f"without a bill of materials and provenance, which have no place: {error}"]
+        return []
 
-    async def _attach(self, made: Made, kind: Kind, new: list[Attachment]) -> None:
-        present = await self._images.attachments(made.image, kind)
-        await self._images.attach(made.image, kind, merged(present, new, self._is_ours))
 
-    def _is_ours(self, attachment: Attachment) -> bool:
+async def _sign(
+    signer: Signer,
+    images: Images,
+    made: Made,
+    statements: Sequence[Statement],
+    documents: Mapping[Kind, Sequence[Attachment]],
+) -> None:
+    def is_ours(attachment: Attachment) -> bool:
         evidence = attachment.evidence
         return evidence is not None and any(
-            self._signer.public.verifies(each, evidence.signed) for each in evidence.signatures
+            signer.public.verifies(each, evidence.signed) for each in evidence.signatures
         )
 
-    def _attestation(self, name: str, made: Made, predicate_type: str, predicate: dict) -> Attachment:
-        statement = Statement.of(name, made.image.digest, predicate_type, predicate)
-        return Attachment.attestation(envelope(statement, self._signer.sign), predicate_type)
+    async def beside(kind: Kind, new: Sequence[Attachment]) -> Sequence[Attachment]:
+        return merged(await images.attachments(made.image, kind), new, is_ours)
 
-    def _signature(self, name: str, made: Made) -> Attachment:
-        payload = formats.simple_signing(name, made.image.digest)
-        return Attachment.signature(payload, base64.b64encode(self._signer.sign(payload)).decode())
+    attested = [
+        Attachment.attestation(envelope(each, signer.sign), each.predicate_type) for each in statements
+    ]
+    payload = formats.simple_signing(_shown(made), made.image.digest)
+    signature = Attachment.signature(payload, base64.b64encode(signer.sign(payload)).decode())
+    # The signature comes last: who sees it finds all that it vouches for.
+    await images.attach(made.image, {**documents, "att": await beside("att", attested)})
+    await images.attach(made.image, {"sig": await beside("sig", [signature])})
+
+
+def _statement(made: Made, predicate_type: str, predicate: dict[str, Any]) -> Statement:
+    return Statement.of(_shown(made), made.image.digest, predicate_type, predicate)
 
 
 def _shown(made: Made) -> str:

@@ -49,6 +49,8 @@ class Contents:
     """What its code asks for, beside what its server needs."""
     compiled_from: Compilable | None = None
     """Its format where it is compiled to ONNX; None where its own library serves it."""
+    is_artifact: bool = False
+    """Whether the model is the artifact itself, byte for byte."""
 
     @property
     def served_format(self) -> Format:
@@ -83,7 +85,8 @@ def read_contents(
     if asked:
         permissions.require_directs(asked, uploaded.account)
     compiled_from = to_compile(model_format, optimization(uploaded, described)[0])
-    return Contents(files, file, model_format, described, asked, compiled_from)
+    is_artifact = files == fetched and not uploaded.artifact.uri.endswith("/")
+    return Contents(files, file, model_format, described, asked, compiled_from, is_artifact)
 
 
 def arrange(directory: Path, uploaded: ModelUploaded, contents: Contents) -> None:

@@ -60,6 +60,9 @@ def _external_data(file: Path) -> Iterator[Path]:
     beside = {
         path.relative_to(file.parent).as_posix(): path for path in file.parent.rglob("*") if path.is_file()
     }
+    del beside[file.name]
+    if not beside:
+        return
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for entry in _LOCATION.finditer(content):
             length = (entry["low"][0] & 0x7F) + (entry["high"][0] << 7 if entry["high"] else 0)

@@ -140,7 +140,7 @@ def _write_tar(sink: _Hashing, tree: Path, root: PurePosixPath) -> None:
         bufsize=CHUNK_BYTES,
     ) as tar:
         # Else it adds 16 KiB at a time to a buffer of a mebibyte, and copies all of that each time.
-        tar.copybufsize = CHUNK_BYTES  # ty: ignore[missing-attribute] - public, and not in the stubs
+        tar.copybufsize = CHUNK_BYTES
         for parent in reversed(root.relative_to("/").parents):
             if parent.parts:
                 tar.addfile(_directory(parent))

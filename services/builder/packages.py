@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.metadata import Distribution, distributions, requires, version
 from pathlib import Path
 
@@ -19,7 +20,15 @@ _LONGEST_LICENSE = 100
 
 
 def installed(_stop: Stop, site_packages: Path, lock: Lock) -> tuple[Package, ...]:
-    """The libraries of a directory, sorted by name, with the hashes that their lock allows."""
+    """The libraries of a directory, sorted by name, with the hashes that their lock allows.
+
+    What a lock gave stays as it is, so that the same directory and lock are read once.
+    """
+    return _read(site_packages, lock)
+
+
+@lru_cache(maxsize=64)
+def _read(site_packages: Path, lock: Lock) -> tuple[Package, ...]:
     allowed, origins = lock.hashes, {(each.name, each.version): each for each in lock.origins}
     found = {_pin(each): each for each in distributions(path=[str(site_packages)])}
     return tuple(

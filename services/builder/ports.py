@@ -92,8 +92,13 @@ class Images(Protocol):
         """What is attached to an image under the tag of a kind, whoever attached it."""
         ...
 
-    async def attach(self, image: Image, kind: Kind, attachments: Sequence[Attachment]) -> None:
-        """Let these be all that is attached to an image under the tag of a kind."""
+    async def attach(self, image: Image, attached: Mapping[Kind, Sequence[Attachment]]) -> None:
+        """Let these be all that is attached to an image under the tags of their kinds.
+
+        Raises:
+            AttachmentRefused: the place has images, and will not have these.
+            TemporaryError: it does not take them now.
+        """
         ...
 
 

@@ -140,7 +140,7 @@ class RegistrySettings(ServiceSettings):
 
 
 class SigningSettings(ServiceSettings):
-    """How images are signed. Without a key they are not, and nothing says what they were made of."""
+    """How images are signed. Without a key they are described all the same, and nobody vouches for that."""
 
     signing_key_file: Path | None = None
     """PEM file of an ECDSA key on P-256, such as a Secret's file in a pod."""

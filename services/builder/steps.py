@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path, PurePosixPath
@@ -26,7 +27,7 @@ from services.builder.disk import Disk
 from services.builder.domain.archive import Limits
 from services.builder.domain.build import Build
 from services.builder.domain.failure import BuildError
-from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Base, Layer, configuration
+from services.builder.domain.image import MODEL_ROOT, RUNTIME_ROOT, Layer, configuration
 from services.builder.domain.location import locate
 from services.builder.domain.lock import Lock, merged
 from services.builder.domain.made import Made, Source
@@ -46,7 +47,7 @@ from services.builder.ports import (
     Log,
     Tools,
 )
-from services.builder.stop import in_thread
+from services.builder.stop import ended, in_thread
 from so1s.events import Image, Signature, Tensor
 from so1s.events.build import Step
 from so1s.events.event import MAX_EVENT_BYTES
@@ -79,9 +80,9 @@ class World:
     prefixes: list[str]
     limits: Limits
     disk: Disk
+    attestor: Attestor
+    """Describes what is built, and signs it where this builder has a key."""
     permissions: Permissions = field(default_factory=Permissions)
-    attestor: Attestor | None = None
-    """Signs what is built; None where nobody gave this builder a key."""
     audit: Audit | None = None
     """Tells what is known against packages; None where nobody named a source."""
     layers: dict[Path, Layer] = field(default_factory=dict)
@@ -119,6 +120,8 @@ class _Packed:
     """The weights', and what lies above them."""
     signature: Signature
     source: Source | None
+    sha256: str
+    """Of the model, as `Made` has it."""
 
 
 class Steps:
@@ -151,8 +154,9 @@ class Steps:
         sha256 = await self._take("fetch", self._fetch(), report)
         contents = await self._take("inspect", self._inspect(), report)
         libraries = await self._take("dependencies", self._provide(contents), report)
-        model = await self._take("model", self._pack_model(contents, libraries), report)
-        image = await self._take("image", self._assemble(contents, libraries.serving, model, sha256), report)
+        model = await self._take("model", self._pack_model(contents, libraries, sha256), report)
+        assembled = self._assemble(contents, libraries.serving, model, sha256)
+        image, undescribed = await self._take("image", assembled, report)
         return Built(
             image,
             contents.served_format,
@@ -160,7 +164,7 @@ class Steps:
             model.signature,
             contents.described,
             sha256,
-            [*warnings(contents.format), *libraries.warnings],
+            [*warnings(contents.format), *libraries.warnings, *undescribed],
         )
 
     async def _take(self, step: Step, work: Awaitable[tuple[T, str]], report: Report) -> T:
@@ -230,18 +234,41 @@ class Steps:
         with (contents.files / contents.file).open("rb") as file:
             return warnings_of(await asyncio.to_thread(sklearn_that_saved, file), lock)
 
-    async def _pack_model(self, contents: Contents, libraries: _Provided) -> tuple[_Packed, str]:
+    async def _pack_model(
+        self, contents: Contents, libraries: _Provided, artifact_sha256: str
+    ) -> tuple[_Packed, str]:
         tree = _made(self._directory / "model")
         await asyncio.to_thread(arrange, tree, self._uploaded, contents)
         source = await self._compile(tree, contents, libraries)
-        found = await self._world.inspector.check(tree, libraries.serving)
+        known = artifact_sha256 if contents.is_artifact and source is None else None
+        async with self._hashing(tree, contents, known) as hashed:
+            found = await self._world.inspector.check(tree, libraries.serving)
+            sha256 = await hashed
         signature = _declared(contents) or found
         _require_room(signature)
         await asyncio.to_thread(complete, tree, signature)
         layers = await self._model_layers(tree)
         size = sum(layer.size_bytes for layer in layers)
         how = f"; {source.compilation}" if source else ""
-        return _Packed(layers, signature, source), f"{_shown(signature)}; {size} bytes{how}"
+        return _Packed(layers, signature, source, sha256), f"{_shown(signature)}; {size} bytes{how}"
+
+    @asynccontextmanager
+    async def _hashing(
+        self, tree: Path, contents: Contents, known: str | None
+    ) -> AsyncGenerator[Awaitable[str]]:
+        """The hash of what the image serves, taken while it is tried in another process."""
+
+        async def sha256() -> str:
+            return known or await in_thread(
+                sha256_of_model, tree / _model_file(contents, inside=True), contents.served_format
+            )
+
+        task = asyncio.create_task(sha256())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await ended(task)
 
     async def _model_layers(self, tree: Path) -> list[Layer]:
         parts = [_made(self._directory / name) for name in ("weights", "code")]
@@ -268,7 +295,7 @@ class Steps:
 
     async def _assemble(
         self, contents: Contents, dependencies: Dependencies, model: _Packed, sha256: str
-    ) -> tuple[Image, str]:
+    ) -> tuple[tuple[Image, list[str]], str]:
         runtime = await self._runtime_layer()
         base = await self._world.images.base(self._world.dependencies.platform)
         layers = [dependencies.layer, runtime, *model.layers]
@@ -283,53 +310,35 @@ class Steps:
         config = configuration(base, labels=labels, layers=layers)
         name = f"{uploaded.key}:{uploaded.version}"
         image = await self._world.images.publish(name, config, [*base.layers, *layers])
-        if self._world.attestor is None:
-            return image, f"{image.digest}, unsigned"
-        made = await self._made(
+        made = Made(
             image=image,
-            contents=contents,
-            dependencies=dependencies,
-            base=base,
-            runtime=runtime,
-            source=model.source,
-            sha256=sha256,
-        )
-        await self._world.attestor.attest(made, self._invocation)
-        return image, f"{image.digest}, signed"
-
-    @property
-    def _invocation(self) -> Invocation:
-        return Invocation(f"{self._build.name}#{self._build.number}", self._build.started_at or time.time())
-
-    async def _made(
-        self,
-        *,
-        image: Image,
-        contents: Contents,
-        dependencies: Dependencies,
-        base: Base,
-        runtime: Layer,
-        source: Source | None,
-        sha256: str,
-    ) -> Made:
-        """The facts about an image that can be signed."""
-        tree = self._directory / "model"
-        model = tree / (COMPILED_MODEL if source else f"{MODEL_FILES}/{contents.file}")
-        return Made(
-            image=image,
-            uploaded=self._uploaded,
+            uploaded=uploaded,
             format=contents.served_format,
             artifact_sha256=sha256,
-            model_file=COMPILED_MODEL if source else contents.file,
-            model_sha256=await in_thread(sha256_of_model, model, contents.served_format),
+            model_file=_model_file(contents),
+            model_sha256=model.sha256,
             base=base,
             platform=self._world.dependencies.platform,
             lock_sha256=dependencies.lock.sha256,
             packages=await in_thread(installed, dependencies.site_packages, dependencies.lock),
             runtime_version=runtime_version(),
             runtime=runtime,
-            source=source,
+            source=model.source,
+            described=contents.described,
         )
+        return await self._attest(made)
+
+    async def _attest(self, made: Made) -> tuple[tuple[Image, list[str]], str]:
+        attestor = self._world.attestor
+        warned = await attestor.attest(self._world.images, made, self._invocation)
+        for warning in warned:
+            self._log(f"WARNING: {warning}")
+        how = "signed" if attestor.signs else "unsigned"
+        return (made.image, warned), f"{made.image.digest}, {how}"
+
+    @property
+    def _invocation(self) -> Invocation:
+        return Invocation(f"{self._build.name}#{self._build.number}", self._build.started_at or time.time())
 
     async def _runtime_layer(self) -> Layer:
         world = self._world
@@ -344,6 +353,13 @@ class Steps:
         if not await self._world.images.has(layer):
             await self._world.images.add(layer, file)
         return layer
+
+
+def _model_file(contents: Contents, *, inside: bool = False) -> str:
+    """The path of what the image serves, as its author knows it, or beside the manifest."""
+    if contents.compiled_from:
+        return COMPILED_MODEL
+    return f"{MODEL_FILES}/{contents.file}" if inside else contents.file
 
 
 def _declared(contents: Contents) -> Signature | None:

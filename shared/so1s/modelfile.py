@@ -9,6 +9,7 @@
     requirements: [scikit-learn==1.7.2, pandas>=2]
     optimize: onnx
     batching: {max_rows: 64, max_delay_ms: 2}
+    data: [{name: transactions, uri: s3://ml/risk/transactions/2029/, license: proprietary}]
     deploy: {resources: {memory_mib: 1024}, scaling: {max_replicas: 4}}
     alerts: [{availability_below: 0.99, for_seconds: 300}]
 
@@ -100,6 +101,31 @@ class Batching(Value):
     """How long a call waits for more rows, in milliseconds; each caller waits as long."""
 
 
+def _check_uri(uri: str) -> str:
+    if not uri.isprintable() or " " in uri:
+        raise ValueError("allowed: a URI without spaces, such as s3://ml/risk/transactions/2029/")
+    return uri
+
+
+class DataSet(Value):
+    """Data that the model was made of, as its author declares it: nobody reads it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    """What people call it."""
+    uri: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_check_uri)] | None = None
+    """Where it lies."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Of its bytes, where it is one file."""
+    license: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """On which terms it may be used: an SPDX expression, or words."""
+
+
+def _distinct_data(data: list[DataSet]) -> list[DataSet]:
+    if len({each.name for each in data}) < len(data):
+        raise ValueError("allowed: distinct names")
+    return data
+
+
 class ModelFile(Value):
     """What a model's author says of it, in a file beside the model."""
 
@@ -125,6 +151,8 @@ class ModelFile(Value):
     every format, and what happens where nothing is said."""
     batching: Batching | None = None
     """How requests that wait share a call, where the model gains by it, which its server tries first."""
+    data: Annotated[list[DataSet], Field(max_length=100), AfterValidator(_distinct_data)] = []
+    """What the model was trained on and measured with, for the image's bill of materials and provenance."""
     deploy: DeployOptions = DeployOptions()
     """What shall become of the image, as far as the event does not say it."""
     alerts: list[AlertRule] = []

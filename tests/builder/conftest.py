@@ -16,6 +16,7 @@ from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.bubblewrap import Bubblewrap
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.adapters.inspector_process import Bounds, ProcessInspector
+from services.builder.attestor import Attestor
 from services.builder.disk import Disk
 from services.builder.domain.archive import Limits
 from services.builder.domain.image import Layer
@@ -81,6 +82,7 @@ async def shop(tmp_path, store, runtime) -> Shop:
         prefixes=[f"file://{tmp_path}/artifacts/{{account}}/"],
         limits=Limits(artifact_bytes=10**8, unpacked_bytes=10**8, files=100, ratio=50),
         disk=Disk([tmp_path], tmp_path / "builder/work", [images], budget_bytes=None, in_use_seconds=60),
+        attestor=Attestor(None, "https://builder.example"),
     )
     return Shop(store, tmp_path, inspector, world)
 

@@ -1,6 +1,8 @@
 """A registry that fails when it is told to."""
 
 import itertools
+import json
+import re
 
 import httpx
 
@@ -12,6 +14,8 @@ DATA = bytes(range(95))
 
 DIGEST = digest_of(DATA)
 
+_PATH = re.compile(r"/v2/(.+?)/(manifests|blobs)/(.*)")
+
 
 class FakeRegistry:
     """Keeps blobs by repository and digest; `fail` says what happens in place of its next answers."""
@@ -21,6 +25,8 @@ class FakeRegistry:
         self.manifests: dict[str, bytes] = {}
         self.uploads: dict[str, bytes] = {}
         self.mounts = True
+        self.lists = False
+        """Whether it lists manifests by their subject."""
         self.requests: list[tuple[str, str]] = []
         self._failures: dict[str, list] = {}
         self._numbers = itertools.count()
@@ -46,7 +52,7 @@ class FakeRegistry:
         return answer
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
-        _v2, repository, kind, reference = request.url.path.strip("/").split("/", 3)
+        repository, kind, reference = _PATH.fullmatch(request.url.path).groups()
         if kind == "manifests":
             return self._manifest(request, reference)
         if reference.startswith("uploads"):
@@ -61,8 +67,11 @@ class FakeRegistry:
 
     def _manifest(self, request: httpx.Request, reference: str) -> httpx.Response:
         if request.method == "PUT":
-            self.manifests[reference] = request.content
-            return httpx.Response(201, headers={"Docker-Content-Digest": digest_of(request.content)})
+            self.manifests[reference] = self.manifests[digest_of(request.content)] = request.content
+            headers = {"Docker-Content-Digest": digest_of(request.content)}
+            if self.lists and (subject := json.loads(request.content).get("subject")):
+                headers["OCI-Subject"] = subject["digest"]
+            return httpx.Response(201, headers=headers)
         data = self.manifests.get(reference)
         return httpx.Response(200, content=data) if data else httpx.Response(404)
 

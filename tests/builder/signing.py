@@ -29,8 +29,10 @@ def new_key() -> SigningKey:
     return SigningKey.parse(new_pem(), None)
 
 
-async def sign(images: Images, image: Image, key: SigningKey, version: str = "3") -> None:
-    """Sign an image as that of a version of `risk/fraud`, and attach what is said of it."""
+async def sign(images: Images, image: Image, key: SigningKey | None, version: str = "3") -> None:
+    """Attach to an image what is said of a version of `risk/fraud`, and sign it where there is a key."""
     uploaded = MADE.uploaded.model_copy(update={"version": version})
-    attestor = Attestor(key, images, "https://builder.example")
-    await attestor.attest(replace(MADE, image=image, uploaded=uploaded), Invocation("risk/fraud@3#1", 0.0))
+    attestor = Attestor(key, "https://builder.example")
+    await attestor.attest(
+        images, replace(MADE, image=image, uploaded=uploaded), Invocation("risk/fraud@3#1", 0.0)
+    )

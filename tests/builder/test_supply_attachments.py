@@ -17,7 +17,7 @@ async def test_what_is_attached_is_there_as_it_was_given_and_the_image_is_the_sa
     assert await place.images.attachments(image, "att") == []
 
     given = [attachment(b"one"), Attachment.signature(b"two", "c2ln")]
-    await place.images.attach(image, "att", given)
+    await place.images.attach(image, {"att": given})
 
     assert await place.images.attachments(image, "att") == given
     assert await place.images.attachments(image, "sig") == []
@@ -27,14 +27,14 @@ async def test_what_is_attached_is_there_as_it_was_given_and_the_image_is_the_sa
 async def test_what_is_attached_later_takes_the_place_of_what_was_there(place, model):
     image = await place.images.publish(f"{model}:1", CONFIG | {"author": uuid.uuid4().hex}, [])
     for said in (b"one", b"two"):
-        await place.images.attach(image, "att", [attachment(said)])
+        await place.images.attach(image, {"att": [attachment(said)]})
     assert [each.data for each in await place.images.attachments(image, "att")] == [b"two"]
 
 
 async def test_an_image_that_is_published_again_keeps_what_is_attached(place, model):
     config = CONFIG | {"author": uuid.uuid4().hex}
     image = await place.images.publish(f"{model}:1", config, [])
-    await place.images.attach(image, "sig", [attachment(b"one")])
+    await place.images.attach(image, {"sig": [attachment(b"one")]})
     again = await place.images.publish(f"{model}:1", config, [])
     assert len(await place.images.attachments(again, "sig")) == 1
 

@@ -24,12 +24,14 @@ from so1s.supply_chain.access import RegistryAccess
 from so1s.supply_chain.formats import SBOM, tag_of
 from so1s.supply_chain.keys import PublicKey
 from so1s.supply_chain.places import Reference, opened
+from so1s.supply_chain.refusal import NotVerified
 from so1s.supply_chain.statement import Statement
-from so1s.supply_chain.verification import NotVerified, Verified, verify
+from so1s.supply_chain.verification import Verified, verify
 from tests.builder.signing import new_key, new_pem
 from tests.builder.test_builder_worker import tar_of
 
 KEY = new_key()
+BUILDER = "https://builder.example"
 
 
 @pytest.fixture
@@ -39,8 +41,8 @@ def signing(shop):
     return shop
 
 
-def sign_with(shop, key: SigningKey) -> None:
-    shop.world = replace(shop.world, attestor=Attestor(key, shop.world.images, "https://builder.example"))
+def sign_with(shop, key: SigningKey | None) -> None:
+    shop.world = replace(shop.world, attestor=Attestor(key, BUILDER))
 
 
 async def built(shop, data: bytes, **said) -> Image:
@@ -111,7 +113,7 @@ async def test_an_image_whose_bytes_were_changed_is_refused(signing, skops_model
 
 async def test_a_signature_of_one_image_is_none_of_another(signing, skops_model, onnx_model):
     signed = await built(signing, skops_model)
-    signing.world = replace(signing.world, attestor=None)
+    sign_with(signing, None)
     other = await built(signing, onnx_model, version="4", name="4.onnx")
     index = Path(other.reference.removeprefix("oci:").rpartition("@")[0]) / "index.json"
     named, wanted = tag_of(signed.digest, "sig"), tag_of(other.digest, "sig")
@@ -156,7 +158,7 @@ async def test_who_signs_an_image_too_takes_no_signature_away(signing, skops_mod
 
 async def test_an_image_is_the_same_whether_it_is_signed_or_not(signing, skops_model):
     signed = await built(signing, skops_model)
-    signing.world = replace(signing.world, attestor=None)
+    sign_with(signing, None)
     assert (await built(signing, skops_model)).digest == signed.digest
 
 
@@ -167,9 +169,9 @@ def test_a_key_comes_from_a_file_or_a_setting_and_its_password_too(tmp_path):
     url, password = SecretStr("sqlite://"), SecretStr("correct horse")
     by_file = Settings(database_url=url, signing_key_file=file, signing_key_password=password)
     by_value = Settings(database_url=url, signing_key=pem, signing_key_password=password)
-    assert app.make_attestor(by_file, None)
-    assert app.make_attestor(by_value, None)
-    assert app.make_attestor(Settings(database_url=url), None) is None
+    assert app.make_attestor(by_file).signs
+    assert app.make_attestor(by_value).signs
+    assert not app.make_attestor(Settings(database_url=url)).signs
 
 
 @pytest.mark.parametrize("password", [None, "wrong"])
@@ -178,7 +180,7 @@ def test_a_key_that_cannot_be_opened_is_told_at_the_start_and_shows_nothing_of_i
     secret = SecretStr(password) if password else None
     settings = Settings(database_url=SecretStr("sqlite://"), signing_key=pem, signing_key_password=secret)
     with pytest.raises(InvalidInput, match="signing_key") as error:
-        app.make_attestor(settings, None)
+        app.make_attestor(settings)
     lines = pem.get_secret_value().splitlines()
     assert not any(line in str(error.value) + repr(settings) for line in lines[1:-1])
     assert "wrong" not in str(error.value)

@@ -17,7 +17,8 @@ from services.builder.domain.sbom import bill_of_materials
 from services.builder.locks import FORMATS, shipped
 from services.builder.packages import installed
 from services.builder.stop import Stop
-from so1s.events import Artifact, Image, Lineage, ModelUploaded
+from so1s.events import Artifact, DeployOptions, Image, Lineage, ModelUploaded, ResourceOptions
+from so1s.modelfile import ModelFile
 from tests.builder.shop import COMPILED
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
@@ -48,7 +49,26 @@ MADE = Made(
     runtime=Layer(f"sha256:{C}", f"sha256:{A}", 10),
 )
 
+EVERYTHING = {"uri": "s3://data/2029/", "sha256": A, "license": "CC-BY-4.0"}
 SOURCE = Source("skops", "model.skops", A, B, COMPILED)
+
+
+def uploaded(**changes) -> ModelUploaded:
+    return UPLOADED.model_copy(update=changes)
+
+
+def declaring(*data: dict) -> Made:
+    """What was made of a model whose `so1s.yaml` declares data."""
+    return replace(MADE, described=ModelFile.model_validate({"schema": "so1s/v1", "data": [*data]}))
+
+
+def provenance_of(made: Made) -> dict:
+    times = {"started": 0.0, "finished": 61.0}
+    return provenance(made, builder="https://b", builder_version="0.1", invocation="risk/fraud@3#2", **times)
+
+
+def dependencies(made: Made) -> list[dict]:
+    return provenance_of(made)["buildDefinition"]["resolvedDependencies"]
 
 
 def components(made: Made = MADE) -> dict[str, dict]:
@@ -56,7 +76,8 @@ def components(made: Made = MADE) -> dict[str, dict]:
 
 
 def test_a_bill_of_materials_is_valid_cyclonedx():
-    for made in (MADE, replace(MADE, base=Base.host("linux-x86_64-cp311"), packages=())):
+    plain = replace(MADE, base=Base.host("linux-x86_64-cp311"), packages=())
+    for made in (MADE, plain, declaring({"name": "a"}, {"name": "b", **EVERYTHING})):
         problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill_of_materials(made)))
         assert problem is None, problem
 
@@ -69,8 +90,7 @@ def test_a_compiled_model_is_told_with_what_it_was_made_of():
     assert said["so1s:compiled_from"] == "skops"
     assert said["so1s:compiled_from_sha256"] == A
     assert said["so1s:compiled_by"] == "skl2onnx 1.20.0"
-    told = provenance(made, builder="b:x", builder_version="1", invocation="i", started=0, finished=1)
-    definition = told["buildDefinition"]
+    definition = provenance_of(made)["buildDefinition"]
     assert definition["externalParameters"]["format"] == "skops"
     assert definition["externalParameters"]["optimize"] == "onnx"
     assert definition["internalParameters"]["compilation"]["difference"] == 4e-8
@@ -137,24 +157,56 @@ def test_a_lock_keeps_where_its_packages_are_from():
 
 
 def test_a_bill_of_materials_has_the_model_with_its_hash_and_the_data_that_was_declared():
-    model, data = components()["model"], components()["data"]
+    model, data = components()["model"], components()["data:dataset"]
     assert model["type"] == "machine-learning-model"
     assert model["hashes"] == [{"alg": "SHA-256", "content": C}]
     assert model["externalReferences"][0]["url"] == "s3://ml/risk/fraud/3.tar.gz"
     assert data["externalReferences"] == [{"type": "source-distribution", "url": "s3://data/rows"}]
-    assert {"ref": "model", "dependsOn": ["data"]} in bill_of_materials(MADE)["dependencies"]
+    assert model["modelCard"]["modelParameters"]["datasets"] == [{"ref": "data:dataset"}]
+    assert {"ref": "model", "dependsOn": ["data:dataset"]} in bill_of_materials(MADE)["dependencies"]
+
+
+def test_data_that_the_author_declares_is_told_as_it_is_declared():
+    made = declaring({"name": "transactions", **EVERYTHING}, {"name": "by word of mouth"})
+
+    data = components(made)["data:transactions"]
+    assert data["hashes"] == [{"alg": "SHA-256", "content": A}]
+    assert data["licenses"] == [{"license": {"name": "CC-BY-4.0"}}]
+    assert data["data"][0]["contents"] == {"url": "s3://data/2029/"}
+    assert {"data:dataset", "data:by word of mouth"} <= components(made).keys()
+    told = {each["name"]: each for each in dependencies(made)}
+    assert told["data:transactions"]["uri"] == "s3://data/2029/"
+    assert told["data:transactions"]["digest"] == {"sha256": A}
+    assert "data:by word of mouth" not in told  # neither a URI nor a digest: no resource of in-toto's
+
+
+def test_the_data_that_the_upload_names_is_told_once_and_wins_over_a_name():
+    said = UPLOADED.lineage.dataset_uri
+    known = declaring({"name": "rows", "uri": said})
+    assert [each for each in components(known) if each.startswith("data:")] == ["data:rows"]
+    named_alike = declaring({"name": "dataset", "uri": "s3://data/older"})
+    assert components(named_alike)["data:dataset"]["externalReferences"][0]["url"] == said
+
+
+def test_a_password_in_a_uri_is_told_to_nobody():
+    secret = "https://jiho:correct-horse@data.example/rows"
+    lineage = Lineage(dataset_uri=secret, run_url=secret)
+    made = replace(declaring({"name": "more", "uri": f"{secret}/2"}), uploaded=uploaded(lineage=lineage))
+    said = json.dumps([bill_of_materials(made), provenance_of(made)])
+    assert "https://***@data.example/rows" in said
+    assert "correct-horse" not in said
 
 
 def test_provenance_tells_who_built_what_from_what():
-    said = provenance(
-        MADE, builder="https://b", builder_version="0.1", invocation="risk/fraud@3#2", started=0, finished=61
-    )
+    said = provenance_of(MADE)
     definition, details = said["buildDefinition"], said["runDetails"]
     assert definition["externalParameters"]["uploadedBy"] == "airflow:risk_daily"
     used = {each["name"]: each for each in definition["resolvedDependencies"]}
     assert used["artifact"]["digest"] == {"sha256": B}
     assert used["base"] == {"name": "base", "uri": "oci://registry/base", "digest": {"sha256": B}}
-    assert used["commit"]["annotations"] == {"commit": "4f1c2ab"}
+    assert used["lock"]["digest"] == {"sha256": C}
+    assert used["so1s-runtime"]["digest"] == {"sha256": C}
+    assert definition["externalParameters"]["commit"] == "4f1c2ab"
     assert used["numpy"]["uri"] == "pkg:pypi/numpy@2.4.0"
     assert details["builder"]["id"] == "https://b"
     assert details["metadata"] == {
@@ -162,6 +214,25 @@ def test_provenance_tells_who_built_what_from_what():
         "startedOn": "1970-01-01T00:00:00Z",
         "finishedOn": "1970-01-01T00:01:01Z",
     }
+
+
+def test_each_resource_is_named_by_a_digest_or_a_uri_as_in_toto_asks():
+    """https://github.com/in-toto/attestation/blob/main/spec/v1/resource_descriptor.md"""
+    made = replace(declaring({"name": "a"}), source=SOURCE, base=Base.host("linux-x86_64-cp311"))
+    for each in dependencies(made):
+        assert each.keys() & {"uri", "digest"}, each
+
+
+def test_a_whole_commit_is_a_resource_and_an_abbreviated_one_is_what_the_upload_said():
+    whole = replace(MADE, uploaded=uploaded(lineage=Lineage(commit=A[:40])))
+    assert {"name": "commit", "digest": {"gitCommit": A[:40]}} in dependencies(whole)
+    assert "commit" not in {each["name"] for each in dependencies(MADE)}
+
+
+def test_gpus_that_an_upload_asks_for_are_told_as_they_choose_the_libraries():
+    options = DeployOptions(resources=ResourceOptions(gpus=2))
+    asked = provenance_of(replace(MADE, uploaded=uploaded(deploy=options)))
+    assert asked["buildDefinition"]["externalParameters"]["gpus"] == 2
 
 
 @pytest.mark.parametrize("model_format", FORMATS)

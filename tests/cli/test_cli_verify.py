@@ -1,15 +1,25 @@
-"""`so1s verify`."""
+"""`so1s verify` and `so1s sbom`."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
+from services.builder.attestor import Attestor, Invocation
+from services.builder.domain.attachment import Attachment
+from so1s.events import Image
+from so1s.supply_chain.formats import MODEL_BUILD, PROVENANCE
+from so1s.supply_chain.statement import Statement
 from tests.builder.signing import new_key, sign
 from tests.builder.test_builder_images_port import CONFIG, Directory, added
+from tests.builder.test_supply_domain import MADE
 
 KEY = new_key()
 LONG = "d" * 200
@@ -22,12 +32,12 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
-async def made(directory) -> str:
+async def made(directory, by=KEY) -> str:
     directory.mkdir(parents=True)
     place = Directory(directory)
     layer = await added(place, directory.parent, uuid.uuid4().bytes)
     image = await place.images.publish("risk/fraud:3", CONFIG, [layer])
-    await sign(place.images, image, KEY)
+    await sign(place.images, image, by)
     return image.reference
 
 
@@ -36,6 +46,13 @@ def image(tmp_path) -> str:
     """A signed one, in a layout."""
     with ThreadPoolExecutor() as thread:  # the main thread's loop belongs to pytest-asyncio
         return thread.submit(asyncio.run, made(tmp_path / LONG / "images")).result()
+
+
+@pytest.fixture
+def unsigned(tmp_path) -> str:
+    """One that a builder without a key made."""
+    with ThreadPoolExecutor() as thread:
+        return thread.submit(asyncio.run, made(tmp_path / "unsigned", None)).result()
 
 
 @pytest.fixture
@@ -89,7 +106,7 @@ def test_an_image_without_a_signature_fails_with_the_reason(so1s, image, key, tm
     index = tmp_path / LONG / "images/index.json"
     index.write_text(index.read_text().replace(".sig", ".gone"))
     result = so1s("verify", image, "--key", key)
-    assert result.code == 1
+    assert (result.code, result.out) == (5, "")
     assert "unsigned: no signature is attached" in result.err
 
 
@@ -108,11 +125,110 @@ def test_what_is_no_image_is_refused(so1s, key, wrong):
 def test_what_is_no_key_is_refused(so1s, image, tmp_path):
     for path in (tmp_path / "gone.pub", tmp_path):
         assert so1s("verify", image, "--key", str(path)).code == 2
-    assert so1s("verify", image).code == 2
+
+
+def test_an_unsigned_image_says_of_itself_what_nobody_vouches_for(so1s, unsigned):
+    result = so1s("verify", unsigned)
+    assert result.code == 5
+    assert result.err == f"✗ {unsigned} is unsigned: nobody vouches for this\n"
+    assert result.lines[0] == f"? {unsigned}"
+    said = {line[:11].strip(): line[12:] for line in result.lines[1:]}
+    assert said["signed by"].startswith("nobody")
+    assert (said["model"], said["data"]) == ("risk/fraud@3, onnx", "s3://data/rows")
+    assert said["contains"].startswith("2 packages")
+
+
+def test_programs_tell_an_unsigned_image_by_its_verdict(so1s, unsigned, image, key):
+    report = so1s("verify", unsigned, "-o", "json").json
+    assert (report["verdict"], report["key"]) == ("unsigned", None)
+    assert so1s("verify", image, "-k", key, "-o", "json").json["verdict"] == "signed"
+
+
+def test_who_asks_by_a_key_is_told_nothing_that_nobody_vouches_for(so1s, unsigned, key):
+    result = so1s("verify", unsigned, "--key", key)
+    assert (result.code, result.out) == (5, "")
+
+
+def test_a_signed_image_is_not_shown_without_a_key(so1s, image):
+    result = so1s("verify", image)
+    assert (result.code, result.out) == (2, "")
+    assert "--key is missing" in result.err
+
+
+def test_a_changed_layer_of_an_unsigned_image_fails_where_layers_are_read(so1s, unsigned, tmp_path):
+    blobs = tmp_path / "unsigned/blobs/sha256"
+    layer = next(each for each in blobs.iterdir() if each.read_bytes().startswith(b"\x28\xb5\x2f\xfd"))
+    layer.write_bytes(layer.read_bytes() + b"!")
+    result = so1s("verify", unsigned, "--layers")
+    assert (result.code, result.out) == (1, "")
+    assert "changed" in result.err
+
+
+def test_what_an_image_says_of_itself_moves_no_cursor(so1s, tmp_path):
+    with ThreadPoolExecutor() as thread:
+        image = thread.submit(asyncio.run, made_by("\x1b[2Jairflow", tmp_path)).result()
+    assert "\x1b" not in so1s("verify", image).out
+
+
+async def made_by(uploader: str, directory) -> str:
+    place = Directory(directory)
+    image = await place.images.publish("risk/fraud:3", CONFIG, [])
+    uploaded = MADE.uploaded.model_copy(update={"uploaded_by": uploader})
+    made = replace(MADE, image=image, uploaded=uploaded)
+    await Attestor(None, "https://builder.example").attest(place.images, made, Invocation("1", 0.0))
+    return image.reference
+
+
+def test_what_cannot_be_read_is_told_as_such(so1s, unsigned, tmp_path):
+    digest = unsigned.rpartition("@")[2]
+    said = {"buildDefinition": {"buildType": MODEL_BUILD}}  # and not of what
+    garbled = Attachment.provenance(Statement.of("x", digest, PROVENANCE, said).to_json())
+    image = Image(reference=unsigned, digest=digest, size_bytes=1)
+    with ThreadPoolExecutor() as thread:
+        attached = Directory(tmp_path / "unsigned").images.attach(image, {"provenance": [garbled]})
+        thread.submit(asyncio.run, attached).result()
+    result = so1s("verify", unsigned)
+    assert result.code == 1
+    assert "cannot be read" in result.err
+
+
+def test_a_bill_of_materials_is_printed_as_a_table_and_as_the_document(so1s, unsigned):
+    table = so1s("sbom", unsigned)
+    assert table.code == 0
+    assert "numpy" in table.out
+    document = so1s("sbom", unsigned, "-o", "json").json
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document)) is None
+
+
+def test_a_bill_of_materials_by_a_key_is_the_one_that_its_owner_signed(so1s, image, unsigned, key):
+    assert so1s("sbom", image, "--key", key, "-o", "json").json["bomFormat"] == "CycloneDX"
+    assert so1s("sbom", unsigned, "--key", key).code == 5
+
+
+def test_the_bill_of_materials_of_a_version_is_found_by_its_name(so1s, laptop, http, unsigned):
+    http.answers["/v1/builds"] = {"builds": [{"model": "fraud", "version": "3", "image": unsigned}]}
+    assert so1s("sbom", "fraud@3").code == 0
+
+
+def test_an_image_without_a_bill_of_materials_fails_with_what_to_do(so1s, unsigned, tmp_path):
+    index = tmp_path / "unsigned/index.json"
+    index.write_text(index.read_text().replace(".sbom", ".gone"))
+    result = so1s("sbom", unsigned)
+    assert result.code == 1
+    assert "so1s build again" in result.err
+
+
+def without_extra(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-c", WITHOUT, *arguments]
+    return subprocess.run(program, capture_output=True, text=True, check=False)
 
 
 def test_without_its_extra_it_says_what_to_install(image, key):
-    program = [sys.executable, "-c", WITHOUT, "verify", image, "--key", key]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    done = without_extra("verify", image, "--key", key)
     assert done.returncode == 2
     assert "pip install 'so1s[verify]'" in done.stderr
+
+
+def test_what_needs_no_key_needs_no_extra(unsigned):
+    assert without_extra("sbom", unsigned).returncode == 0
+    assert without_extra("verify", unsigned).returncode == 5

@@ -1,6 +1,7 @@
 """The commands of docs/supply-chain.md are true."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -15,12 +16,13 @@ from services.builder import app
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.settings import Settings
 from services.deployer.settings import Settings as DeployerSettings
-from so1s.supply_chain.verification import Reason
+from so1s.cli.exit_codes import FAILED, UNSIGNED
+from so1s.supply_chain.refusal import Reason
 from tests.builder.signing import sign
 from tests.builder.test_builder_images_port import CONFIG
 
 PAGE = (Path(__file__).parents[2] / "docs/supply-chain.md").read_text()
-KEY, VERIFY = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+SBOM, KEY, VERIFY = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 PASSWORD = "correct horse"
 
 
@@ -42,10 +44,13 @@ async def test_a_key_that_is_made_as_the_page_says_signs_and_verifies_as_it_says
     )
     images = LayoutImages(tmp_path / "images")
     image = await images.publish("risk/fraud:3", CONFIG, [])
-    await sign(images, image, app.make_attestor(settings, images)._signer)
+    await sign(images, image, app.make_attestor(settings)._signer)
 
     shown = await asyncio.to_thread(shell, VERIFY, tmp_path, IMAGE=image.reference)
 
+    table = await asyncio.to_thread(shell, SBOM, tmp_path, IMAGE=image.reference)
+    assert "machine-learning-model" in table
+    assert json.loads((tmp_path / "sbom.cdx.json").read_bytes())["bomFormat"] == "CycloneDX"
     example = re.search(r"```text\n✓(.*?)```", PAGE, re.DOTALL)[1]
     names = {line[:11] for line in example.splitlines()[1:]}
     assert names == {line[:11] for line in shown.splitlines()[1:]} - {"data       "}
@@ -53,7 +58,8 @@ async def test_a_key_that_is_made_as_the_page_says_signs_and_verifies_as_it_says
 
 def test_every_reason_and_every_setting_is_on_the_page():
     for reason in Reason.__args__:
-        assert f"| `{reason}` |" in PAGE
+        code = UNSIGNED if reason == "unsigned" else FAILED
+        assert f"| {code} | `{reason}` |" in PAGE
     names = {"verify_images", "verify_key_files"} & DeployerSettings.model_fields.keys()
     names |= {each for each in Settings.model_fields if each.startswith(("signing_", "builder_id"))}
     assert len(names) == 6

@@ -229,6 +229,12 @@ async def test_one_versions_image_cannot_be_passed_off_as_anothers(machine):
     assert await verifier().refusal(deployment(workload(image, "7"))) is None
 
 
+async def test_what_an_image_says_of_itself_that_nobody_signed_counts_for_nothing(machine):
+    image = await signed(machine, "1", key=None)
+    refusal = await verifier().refusal(deployment(workload(image, "1")))
+    assert (refusal.reason, refusal.message) == ("unsigned", f"no signature is attached to {image.digest}")
+
+
 async def test_a_reference_must_name_the_digest_that_the_event_names(machine):
     image = await signed(machine, "1")
     other = image.model_copy(update={"digest": machine.image("2").digest})

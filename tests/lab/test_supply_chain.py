@@ -1,8 +1,11 @@
 """cosign accepts what So1s signs, and So1s what cosign signs, on a real registry."""
 
 import asyncio
+import json
 import re
 import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +16,11 @@ from services.builder.adapters.images_registry import RegistryImages
 from services.builder.adapters.signing_key import SigningKey
 from so1s.events import Image
 from so1s.supply_chain.access import RegistryAccess
+from so1s.supply_chain.evidence import Source
 from so1s.supply_chain.keys import PublicKey
 from so1s.supply_chain.places import Reference, opened
-from so1s.supply_chain.verification import NotVerified, Verified, verify
+from so1s.supply_chain.refusal import NotVerified
+from so1s.supply_chain.verification import Verified, verify
 from so1s_lab.cosign import Cosign, CosignError
 from tests.builder.conftest import estimator, onnx_model
 from tests.builder.signing import new_pem, sign
@@ -77,15 +82,26 @@ async def image(images) -> Image:
     return await images.publish("risk/fraud:3", CONFIG, [])
 
 
-async def verified(registry, image: Image, key: PublicKey) -> Verified:
+@asynccontextmanager
+async def place_of(registry, reference: Reference) -> AsyncGenerator[Source]:
     access = RegistryAccess(
         image_registry=registry.url,
         image_registry_user=registry.username,
         image_registry_password=SecretStr(registry.password),
     )
-    reference = Reference.parse(image.reference)
     async with opened(reference, access) as source:
+        yield source
+
+
+async def verified(registry, image: Image, key: PublicKey) -> Verified:
+    reference = Reference.parse(image.reference)
+    async with place_of(registry, reference) as source:
         return await verify(source, reference.name, [key])
+
+
+async def referrers(registry, image: Image) -> list[dict]:
+    async with place_of(registry, Reference.parse(image.reference)) as source:
+        return await source.referrers(image.digest)
 
 
 async def test_cosign_accepts_our_signature_bill_of_materials_and_provenance(cosign, images, image, pair):
@@ -145,6 +161,35 @@ async def test_cosign_overlooks_our_tags_beside_bundles_and_finds_them_when_told
     with pytest.raises(CosignError):
         cosign.verify(image.reference, pair.public)
     assert cosign.verify(image.reference, pair.public, new_bundle_format=False)
+
+
+async def test_cosign_finds_the_bill_of_materials_of_an_image_that_nobody_signed_and_no_signature(
+    cosign, images, image, pair
+):
+    await sign(images, image, None)
+
+    sbom = json.loads(cosign.run("download", "sbom", image.reference, allow_http_registry=True))
+    assert sbom["bomFormat"] == "CycloneDX"
+    with pytest.raises(CosignError, match="no signatures found"):
+        cosign.verify(image.reference, pair.public)
+
+
+async def test_a_registry_without_the_referrers_api_lists_what_is_attached_beside_what_cosign_attached(
+    cosign, registry, images, image, theirs
+):
+    await sign(images, image, None)
+    cosign.sign(image.reference, theirs, password=PASSWORD, bundle=True)
+    await sign(images, image, None)
+
+    listed = [each["artifactType"] for each in await referrers(registry, image)]
+    assert sorted(listed) == [
+        "application/vnd.cyclonedx+json",
+        "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "application/vnd.in-toto+json",
+    ]
+    public = PublicKey.read(theirs.with_suffix(".pub"))
+    assert (await verified(registry, image, public)).digest == image.digest
+    cosign.verify(image.reference, theirs.with_suffix(".pub"))
 
 
 async def test_the_commands_of_the_page_work_as_they_stand(cosign, images, image, pair):

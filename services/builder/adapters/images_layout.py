@@ -17,6 +17,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,6 +37,8 @@ from so1s.supply_chain.formats import Kind, tag_of
 from so1s.supply_chain.places import Layout
 
 _NAME = "org.opencontainers.image.ref.name"
+_WRITES = 8
+"""At once: what is attached to an image at most."""
 
 
 class LayoutImages:
@@ -78,9 +81,9 @@ class LayoutImages:
         layers = found[1]["layers"] if found else []
         return [attachment_of(each, self._blob(each["digest"]).read_bytes()) for each in layers]
 
-    async def attach(self, image: Image, kind: Kind, attachments: Sequence[Attachment]) -> None:
+    async def attach(self, image: Image, attached: Mapping[Kind, Sequence[Attachment]]) -> None:
         """See `ports.Images`."""
-        await in_thread(self._attach, image, kind, attachments)
+        await in_thread(self._attach, image, attached)
 
     def kept(self) -> Iterable[Kept]:
         """See `ports.Cache`: blobs that belong to no image."""
@@ -136,41 +139,35 @@ class LayoutImages:
         with self._locked():
             if gone := [layer.digest for layer in layers if not self._blob(layer.digest).exists()]:
                 raise TemporaryError(f"the layers {', '.join(gone)} were removed meanwhile")
-            self._write(image.config)
-            self._write(image.manifest)
-            self._point(name, image.manifest, keep=True)
+            self._write({each.digest: each.data for each in (image.config, image.manifest)})
+            self._replace_index(_pointing(self._index(), name, image.manifest, keep=True))
         digest = image.manifest.digest
         return Image(reference=f"oci:{self._directory}@{digest}", digest=digest, size_bytes=image.size_bytes)
 
-    def _attach(self, _stop: Stop, image: Image, kind: Kind, attachments: Sequence[Attachment]) -> None:
+    def _attach(self, _stop: Stop, image: Image, attached: Mapping[Kind, Sequence[Attachment]]) -> None:
         size = self._blob(image.digest).stat().st_size
         subject = {"mediaType": MANIFEST, "digest": image.digest, "size": size}
-        documents = AttachmentDocuments.of(subject, kind, attachments)
+        documents = [AttachmentDocuments.of(subject, *each) for each in attached.items()]
         with self._locked():
-            for each in attachments:
-                self._write_blob(each.digest, each.data)
-            self._write(documents.config)
-            self._write(documents.manifest)
-            self._point(tag_of(image.digest, kind), documents.manifest, keep=False)
+            self._write({digest: data for each in documents for digest, data in each.all.items()})
+            index = self._index()
+            for each in documents:
+                index = _pointing(index, tag_of(image.digest, each.kind), each.manifest, keep=False)
+            self._replace_index(index)
 
-    def _write(self, document: Document) -> None:
-        self._write_blob(document.digest, document.data)
+    def _write(self, blobs: Mapping[str, bytes]) -> None:
+        """Write small blobs, by their digests, all at once: to sync several takes a disk as long as one."""
+        new = [(self._blob(digest), data) for digest, data in blobs.items()]
+        new = [(path, data) for path, data in new if not path.exists()]
+        with ThreadPoolExecutor(max_workers=_WRITES) as pool:
+            for written in [pool.submit(_replace, *each) for each in new]:
+                written.result()
 
-    def _write_blob(self, digest: str, data: bytes) -> None:
-        if not self._blob(digest).exists():
-            _replace(self._blob(digest), data)
-
-    def _point(self, name: str, manifest: Document, *, keep: bool) -> None:
-        """Enter a manifest into the locked index; what the name pointed to goes, or stays without it."""
-        index = self._index()
-        entries = [each for each in index["manifests"] if _name_of(each) not in {name, None}]
-        unnamed = {each["digest"]: each for each in index["manifests"] if _name_of(each) is None}
-        before = [each for each in index["manifests"] if keep and _name_of(each) == name]
-        unnamed |= {each["digest"]: _without_name(each) for each in before}
-        unnamed.pop(manifest.digest, None)
-        named = manifest.descriptor | {"annotations": {_NAME: name}}
-        index["manifests"] = [*unnamed.values(), *entries, named]
-        _replace(self._directory / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+    def _replace_index(self, index: dict[str, Any]) -> None:
+        """Write the locked index."""
+        marker = self._directory / "oci-layout"
+        if not marker.exists():
+            _replace(marker, b'{"imageLayoutVersion":"1.0.0"}')
         _replace(self._directory / "index.json", json.dumps(index, indent=1).encode())
 
     def _locked(self) -> FileLock:
@@ -182,6 +179,17 @@ class LayoutImages:
         if path.exists():
             return json.loads(path.read_bytes())
         return {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
+
+
+def _pointing(index: dict[str, Any], name: str, manifest: Document, *, keep: bool) -> dict[str, Any]:
+    """An index whose name points to a manifest; what it pointed to goes, or stays without it."""
+    entries = [each for each in index["manifests"] if _name_of(each) not in {name, None}]
+    unnamed = {each["digest"]: each for each in index["manifests"] if _name_of(each) is None}
+    before = [each for each in index["manifests"] if keep and _name_of(each) == name]
+    unnamed |= {each["digest"]: _without_name(each) for each in before}
+    unnamed.pop(manifest.digest, None)
+    named = manifest.descriptor | {"annotations": {_NAME: name}}
+    return index | {"manifests": [*unnamed.values(), *entries, named]}
 
 
 def _name_of(entry: Mapping[str, Any]) -> str | None:

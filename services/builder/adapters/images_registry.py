@@ -11,20 +11,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from services.builder.adapters.base_image import resolve
 from services.builder.adapters.oci import AttachmentDocuments, ImageDocuments, attachment_of
 from services.builder.domain.attachment import Attachment
+from services.builder.domain.failure import AttachmentRefused
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.reference import Reference
 from so1s.errors import TemporaryError
 from so1s.events import Image
-from so1s.registry import MANIFEST, Registry, Session
-from so1s.supply_chain.formats import Kind, tag_of
+from so1s.registry import INDEX, MANIFEST, Document, Registry, RegistryRefuses, Session
+from so1s.supply_chain.formats import Kind, referrers_tag, tag_of
 from so1s.supply_chain.places import Repository
+
+_TAG = "dev.so1s.tag"
+"""Annotation of what is listed here: its tag. What takes the tag takes the place in the list, too."""
 
 
 class RegistryImages:
@@ -103,19 +108,19 @@ class RegistryImages:
             layers = found[1]["layers"] if found else []
             return [attachment_of(each, await place.blob(each["digest"])) for each in layers]
 
-    async def attach(self, image: Image, kind: Kind, attachments: Sequence[Attachment]) -> None:
-        """See `ports.Images`. A registry that has the referrers API lists them, too, by their subject."""
+    async def attach(self, image: Image, attached: Mapping[Kind, Sequence[Attachment]]) -> None:
+        """See `ports.Images`. They are listed by their subject, too."""
         repository = self._repository_of(image)
         async with self._registry.session() as session:
             manifest = await session.manifest(repository, image.digest)
             if manifest is None:
                 raise TemporaryError(f"{image.reference} is not there")
             subject = {"mediaType": MANIFEST, "digest": image.digest, "size": len(manifest)}
-            documents = AttachmentDocuments.of(subject, kind, attachments)
-            config = (documents.config.digest, documents.config.data)
-            for digest, data in (config, *((each.digest, each.data) for each in attachments)):
-                await _put_bytes(session, repository, digest, data)
-            await session.put_manifest(repository, tag_of(image.digest, kind), documents.manifest)
+            documents = [AttachmentDocuments.of(subject, *each) for each in attached.items()]
+            try:
+                await _attach(session, repository, image.digest, documents)
+            except RegistryRefuses as error:
+                raise AttachmentRefused(str(error)) from error
 
     def _repository_of(self, image: Image) -> str:
         return image.reference.removeprefix(f"{self._registry.host}/").rpartition("@")[0]
@@ -128,6 +133,36 @@ class RegistryImages:
             session.mount(repository, layer.digest, layer.size_bytes, source=self._layers) for layer in layers
         ]
         await asyncio.gather(*puts, *mounts)
+
+
+async def _attach(
+    session: Session, repository: str, image: str, documents: Sequence[AttachmentDocuments]
+) -> None:
+    blobs = {digest: data for each in documents for digest, data in each.blobs.items()}
+    await asyncio.gather(*(_put_bytes(session, repository, *each) for each in blobs.items()))
+    tags = [tag_of(image, each.kind) for each in documents]
+    puts = [
+        session.put_manifest(repository, tag, each.manifest)
+        for tag, each in zip(tags, documents, strict=True)
+    ]
+    listed = await asyncio.gather(*puts)
+    unlisted = [
+        each.listed | {"annotations": each.listed.get("annotations", {}) | {_TAG: tag}}
+        for tag, each, is_listed in zip(tags, documents, listed, strict=True)
+        if not is_listed
+    ]
+    if unlisted:
+        await _list(session, repository, referrers_tag(image), unlisted)
+
+
+async def _list(session: Session, repository: str, tag: str, new: Sequence[dict[str, Any]]) -> None:
+    """Keep the list of what is attached to an image, for a registry that keeps none."""
+    found = await session.manifest(repository, tag)
+    present = json.loads(found).get("manifests") or [] if found else []
+    names = {each["annotations"][_TAG] for each in new}
+    stay = [each for each in present if (each.get("annotations") or {}).get(_TAG) not in names]
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*stay, *new]}
+    await session.put_manifest(repository, tag, Document.of(INDEX, index))
 
 
 async def _put_bytes(session: Session, repository: str, digest: str, data: bytes) -> None:

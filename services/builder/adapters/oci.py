@@ -1,4 +1,4 @@
-"""The documents of an image, as the OCI image specification describes them: configuration and manifest."""
+"""Documents of images and of what is attached to them, as the OCI image specification describes them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,41 @@ from so1s.supply_chain.formats import Kind
 
 @dataclass(frozen=True, slots=True)
 class AttachmentDocuments:
-    """The two documents that hold what is attached to an image."""
+    """The documents that hold what is attached to an image under the tag of a kind."""
 
+    kind: Kind
     config: Document
     manifest: Document
+    attached: Sequence[Attachment]
 
     @classmethod
     def of(cls, subject: dict[str, Any], kind: Kind, attached: Sequence[Attachment]) -> AttachmentDocuments:
         """The documents of attachments; `subject` is the descriptor of the image's manifest."""
-        config = Document.of(CONFIG, attachment.configuration(attached))
+        config = Document.of(*attachment.configuration(kind, attached))
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "artifactType": attachment.artifact_type(kind),
             "config": config.descriptor,
             "layers": [each.descriptor for each in attached],
             "subject": subject,
+            **attachment.listed_as(kind),
         }
-        return cls(config, Document.of(MANIFEST, manifest))
+        return cls(kind, config, Document.of(MANIFEST, manifest), attached)
+
+    @property
+    def blobs(self) -> dict[str, bytes]:
+        """What the manifest points to, by digest."""
+        return {each.digest: each.data for each in (self.config, *self.attached)}
+
+    @property
+    def all(self) -> dict[str, bytes]:
+        """The manifest and what it points to, by digest."""
+        return self.blobs | {self.manifest.digest: self.manifest.data}
+
+    @property
+    def listed(self) -> dict[str, Any]:
+        """How an index of what is attached to an image points to the manifest."""
+        return self.manifest.descriptor | attachment.listed_as(self.kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from so1s.registry.documents import digest_of
+from so1s.registry.documents import CONFIG, EMPTY, digest_of
 from so1s.supply_chain.evidence import Evidence, read
 from so1s.supply_chain.formats import (
     ARTIFACT_TYPES,
+    CYCLONEDX,
     DSSE,
+    IN_TOTO,
+    PREDICATE_TYPE_ANNOTATION,
+    PROVENANCE,
     SIGNATURE_ANNOTATION,
     SIMPLE_SIGNING,
+    TITLE_ANNOTATION,
     Kind,
 )
 
@@ -20,7 +25,7 @@ PREDICATE_ANNOTATION = "predicateType"
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One signature or one attestation, as a layer of the manifest that holds all of its kind."""
+    """One signature, attestation or document, as a layer of the manifest that holds all of its kind."""
 
     media_type: str
     data: bytes
@@ -35,6 +40,16 @@ class Attachment:
     def attestation(cls, envelope: bytes, predicate_type: str) -> Attachment:
         """A DSSE envelope with a statement of a type."""
         return cls(DSSE, envelope, {SIGNATURE_ANNOTATION: "", PREDICATE_ANNOTATION: predicate_type})
+
+    @classmethod
+    def sbom(cls, document: bytes) -> Attachment:
+        """A bill of materials in CycloneDX's JSON."""
+        return cls(CYCLONEDX, document, {TITLE_ANNOTATION: "sbom.cdx.json"})
+
+    @classmethod
+    def provenance(cls, statement: bytes) -> Attachment:
+        """An in-toto statement with SLSA provenance."""
+        return cls(IN_TOTO, statement, {TITLE_ANNOTATION: "provenance.in-toto.json"})
 
     @property
     def topic(self) -> tuple[str, str]:
@@ -72,12 +87,23 @@ def merged(
     return [*(each for each in present if each.topic not in topics or not is_ours(each)), *new]
 
 
-def configuration(attachments: Sequence[Attachment]) -> dict[str, object]:
-    """The configuration of the manifest that holds them: cosign reads it as an image's."""
+def configuration(kind: Kind, attachments: Sequence[Attachment]) -> tuple[str, dict[str, object]]:
+    """The configuration of the manifest that holds them, and its media type.
+
+    cosign reads that of signatures and attestations as an image's; a document needs none.
+    """
+    if kind not in {"sig", "att"}:
+        return EMPTY, {}
     diff_ids = [each.digest for each in attachments]
-    return {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+    return CONFIG, {
+        "architecture": "",
+        "os": "",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+    }
 
 
-def artifact_type(kind: Kind) -> str:
-    """What a registry lists the manifest as."""
-    return ARTIFACT_TYPES[kind]
+def listed_as(kind: Kind) -> dict[str, object]:
+    """What those who list what is attached to an image are told of the manifest."""
+    said = {PREDICATE_TYPE_ANNOTATION: PROVENANCE} if kind == "provenance" else {}
+    return {"artifactType": ARTIFACT_TYPES[kind]} | ({"annotations": said} if said else {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from so1s.errors import InvalidInput, PermanentError
+from so1s.errors import InvalidInput, PermanentError, TemporaryError
 from so1s.events.build import BuildFailure
 
 
@@ -19,6 +19,10 @@ class BuildError(PermanentError):
     def of(cls, reason: BuildFailure, field: str, value: object, allowed: str) -> BuildError:
         """The error of one field, worded as all of So1s' are."""
         return cls(reason, str(InvalidInput.of(field, value, f"allowed: {allowed}")))
+
+
+class AttachmentRefused(TemporaryError):
+    """A place that has images will not have what shall be attached to one."""
 
 
 class Hostile(BuildError):

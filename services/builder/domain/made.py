@@ -8,8 +8,13 @@ from urllib.parse import quote
 from services.builder.domain.compilation import Compilation
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.lock import Origin
+from so1s.errors import without_credentials
 from so1s.events import Image, ModelUploaded
 from so1s.events.model import Format
+from so1s.modelfile import DataSet, ModelFile
+
+UPLOADED_DATA = "dataset"
+"""What the data set is called that the upload's lineage names by its URI alone."""
 
 Pin = tuple[str, str]
 """A package: its normalised name, and its version."""
@@ -74,8 +79,25 @@ class Made:
     runtime: Layer
     source: Source | None = None
     """None where the model is as it was uploaded."""
+    described: ModelFile | None = None
+    """The artifact's `so1s.yaml`."""
 
     @property
     def key(self) -> str:
         """The model's name: `risk/fraud`."""
         return self.uploaded.key
+
+    @property
+    def data(self) -> list[DataSet]:
+        """The data sets that are declared: by the author, and by the upload's lineage, which wins."""
+        declared = self.described.data if self.described else []
+        uri = self.uploaded.lineage.dataset_uri
+        if uri and all(each.uri != uri for each in declared):
+            said = DataSet.model_construct(name=UPLOADED_DATA, uri=uri)  # an event's, which may be longer
+            declared = [said, *(each for each in declared if each.name != UPLOADED_DATA)]
+        return [_public(each) for each in declared]
+
+
+def _public(data: DataSet) -> DataSet:
+    """As everybody may read of it who can read the image."""
+    return data.model_copy(update={"uri": without_credentials(data.uri)}) if data.uri else data

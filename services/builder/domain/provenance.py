@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from services.builder.domain.made import Made, Package, Pin
+from so1s.errors import without_credentials
+from so1s.modelfile import DataSet
 from so1s.supply_chain.formats import MODEL_BUILD
+
+_GIT_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def provenance(
@@ -43,7 +48,7 @@ def provenance(
 
 def _asked(made: Made) -> dict[str, Any]:
     """What the upload said."""
-    uploaded = made.uploaded
+    uploaded, lineage = made.uploaded, made.uploaded.lineage
     said = {
         "account": uploaded.account,
         "model": uploaded.model,
@@ -52,7 +57,9 @@ def _asked(made: Made) -> dict[str, Any]:
         "optimize": made.format if made.source else None,
         "artifact": uploaded.artifact.uri,
         "uploadedBy": uploaded.uploaded_by,
-        "runUrl": uploaded.lineage.run_url,
+        "runUrl": without_credentials(lineage.run_url) if lineage.run_url else None,
+        "commit": lineage.commit,
+        "gpus": uploaded.deploy.resources.gpus if uploaded.deploy else None,
     }
     return {name: value for name, value in said.items() if value}
 
@@ -63,21 +70,21 @@ def _compiled(made: Made) -> dict[str, Any]:
 
 
 def _dependencies(made: Made) -> Iterator[dict[str, Any]]:
-    """All that went in, by digest where one is known."""
-    lineage = made.uploaded.lineage
+    """All that went in, each by a digest or a URI, as in-toto asks of a resource."""
+    commit = made.uploaded.lineage.commit
     yield {
         "name": "artifact",
         "uri": made.uploaded.artifact.uri,
         "digest": {"sha256": made.artifact_sha256},
     }
-    if lineage.commit:
-        yield {"name": "commit", "annotations": {"commit": lineage.commit}}
-    if lineage.dataset_uri:
-        yield {"name": "dataset", "uri": lineage.dataset_uri}
     name, _, digest = made.base.name.partition("@sha256:")
     if digest:
         yield {"name": "base", "uri": f"oci://{name}", "digest": {"sha256": digest}}
     yield {"name": "lock", "digest": {"sha256": made.lock_sha256}}
+    yield {"name": "so1s-runtime", "digest": {"sha256": made.runtime.digest.removeprefix("sha256:")}}
+    if commit and _GIT_COMMIT.fullmatch(commit):
+        yield {"name": "commit", "digest": {"gitCommit": commit}}
+    yield from (_data(each) for each in made.data if each.uri or each.sha256)
     if made.source:
         yield {"name": made.source.file, "digest": {"sha256": made.source.sha256}}
         yield {"name": "compiler-lock", "digest": {"sha256": made.source.lock_sha256}}
@@ -98,6 +105,12 @@ def _built(made: Made) -> Iterator[tuple[Package, Pin]]:
     for package in made.packages:
         for tool in package.origin.built_by if package.origin else ():
             yield package, tool
+
+
+def _data(data: DataSet) -> dict[str, Any]:
+    uri = {"uri": data.uri} if data.uri else {}
+    digest = {"digest": {"sha256": data.sha256}} if data.sha256 else {}
+    return {"name": f"data:{data.name}", **uri, **digest}
 
 
 def _time(seconds: float) -> str:

@@ -13,21 +13,21 @@ from typing import Any
 from services.builder.domain.image import RUNTIME_ROOT
 from services.builder.domain.lock import Origin
 from services.builder.domain.made import Made, Package
+from so1s.errors import without_credentials
+from so1s.modelfile import DataSet
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://so1s.dev/sbom")
-_IMAGE, _MODEL, _RUNTIME, _BASE, _DATA = "image", "model", "runtime", "base", "data"
+_IMAGE, _MODEL, _RUNTIME, _BASE = "image", "model", "runtime", "base"
 
 Component = dict[str, Any]
 
 
 def bill_of_materials(made: Made) -> dict[str, Any]:
     """The document."""
-    data = _data(made)
-    components = [_model(made), _runtime(made), _base(made), *map(_library, made.packages), *data]
-    parts = [each["bom-ref"] for each in components if each not in data]
+    contained = [_model(made), _runtime(made), _base(made), *map(_library, made.packages)]
     depends = [
-        {"ref": _IMAGE, "dependsOn": parts},
-        {"ref": _MODEL, "dependsOn": [each["bom-ref"] for each in data]},
+        {"ref": _IMAGE, "dependsOn": [each["bom-ref"] for each in contained]},
+        {"ref": _MODEL, "dependsOn": [_reference(each) for each in made.data]},
     ]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -36,7 +36,7 @@ def bill_of_materials(made: Made) -> dict[str, Any]:
         "serialNumber": uuid.uuid5(_NAMESPACE, made.image.digest).urn,
         "version": 1,
         "metadata": {"component": _image(made)},
-        "components": components,
+        "components": [*contained, *map(_data, made.data)],
         "dependencies": depends,
     }
 
@@ -59,7 +59,10 @@ def _model(made: Made) -> Component:
         "url": uploaded.artifact.uri,
         "hashes": _sha256(made.artifact_sha256),
     }
-    said = {"file": made.model_file, "commit": lineage.commit, "run_url": lineage.run_url, **_source(made)}
+    run_url = without_credentials(lineage.run_url) if lineage.run_url else None
+    said = {"file": made.model_file, "commit": lineage.commit, "run_url": run_url, **_source(made)}
+    datasets = [{"ref": _reference(each)} for each in made.data]
+    card = {"modelCard": {"modelParameters": {"datasets": datasets}}} if datasets else {}
     return {
         "type": "machine-learning-model",
         "bom-ref": _MODEL,
@@ -68,6 +71,7 @@ def _model(made: Made) -> Component:
         "hashes": _sha256(made.model_sha256),
         "externalReferences": [artifact],
         "properties": _properties(format=made.format, **said),
+        **card,
     }
 
 
@@ -102,12 +106,25 @@ def _base(made: Made) -> Component:
     return {"type": "container", "bom-ref": _BASE, "name": name, "hashes": _sha256(digest)}
 
 
-def _data(made: Made) -> list[Component]:
-    uri = made.uploaded.lineage.dataset_uri
-    if not uri:
-        return []
-    references = [{"type": "source-distribution", "url": uri}]
-    return [{"type": "data", "bom-ref": _DATA, "name": "dataset", "externalReferences": references}]
+def _reference(data: DataSet) -> str:
+    return f"data:{data.name}"
+
+
+def _data(data: DataSet) -> Component:
+    """A data set, as it is declared: the model was made of it, and the image does not hold it."""
+    contents = {"contents": {"url": data.uri}} if data.uri else {}
+    found = {
+        "hashes": _sha256(data.sha256) if data.sha256 else [],
+        "externalReferences": [{"type": "source-distribution", "url": data.uri}] if data.uri else [],
+        "licenses": _licenses(data.license),
+    }
+    return {
+        "type": "data",
+        "bom-ref": _reference(data),
+        "name": data.name,
+        "data": [{"type": "dataset", "name": data.name, **contents}],
+        **{name: value for name, value in found.items() if value},
+    }
 
 
 def _library(package: Package) -> Component:
@@ -119,7 +136,7 @@ def _library(package: Package) -> Component:
         "comment": "the file that the lock allows" if origin else "one of the files that the lock allows",
         "hashes": [hash_ for each in package.hashes for hash_ in _sha256(each)],
     }
-    licenses = {"licenses": [{"license": {"name": package.license}}]} if package.license else {}
+    licenses = {"licenses": _licenses(package.license)} if package.license else {}
     return {
         "type": "library",
         "bom-ref": package.purl,
@@ -138,6 +155,10 @@ def _built(origin: Origin | None) -> Component:
         return {}
     tools = ", ".join(f"{name} {version}" for name, version in origin.built_by)
     return {"properties": _properties(built_from_source="true", built_by=tools)}
+
+
+def _licenses(said: str | None) -> list[dict[str, Any]]:
+    return [{"license": {"name": said}}] if said else []
 
 
 def _sha256(digest: str) -> list[dict[str, str]]:

@@ -10,7 +10,8 @@ from so1s.errors import InvalidInput
 from so1s.supply_chain.access import RegistryAccess
 from so1s.supply_chain.keys import PublicKey
 from so1s.supply_chain.places import Reference, opened
-from so1s.supply_chain.verification import NotVerified, Verified, verify
+from so1s.supply_chain.refusal import NotVerified
+from so1s.supply_chain.verification import Verified, verify
 
 
 class SignatureVerifier:

@@ -22,6 +22,7 @@ from so1s.cli import (
     new,
     predict,
     publish,
+    sbom,
     status,
     topics,
     verify,
@@ -35,7 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="So1s: an uploaded model becomes a routed, metered and watched inference server.",
-    epilog="Exit codes: 0 done, 1 tried and failed, 2 not allowed, 3 not reachable, 4 timed out, 130 Ctrl-C.",
+    epilog="Exit codes: 0 done, 1 tried and failed, 2 not allowed, 3 not reachable, 4 timed out, 5 unsigned, "
+    "130 Ctrl-C.",
 )
 
 
@@ -75,6 +77,7 @@ app.command()(deployments.logs)
 app.command()(explain.explain)
 app.command()(bill.bill)
 app.add_typer(build.app, name="build")
+app.command()(sbom.sbom)
 app.command()(verify.verify)
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(events.app, name="events")

@@ -1,5 +1,5 @@
 """The exit codes of the command line, for scripts."""
 
-OK, FAILED, USAGE, UNREACHABLE, TIMED_OUT = range(5)
+OK, FAILED, USAGE, UNREACHABLE, TIMED_OUT, UNSIGNED = range(6)
 INTERRUPTED = 130
 """As shells have it for Ctrl-C."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from so1s.cli.exit_codes import FAILED, INTERRUPTED, OK, TIMED_OUT, UNREACHABLE, USAGE
+from so1s.cli.exit_codes import FAILED, INTERRUPTED, OK, TIMED_OUT, UNREACHABLE, UNSIGNED, USAGE
 from so1s.errors import InvalidInput, So1sError, Unreachable
 
 _EVERYWHERE = ("--output", "-o")
@@ -50,6 +50,7 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
 def exit_code(error: BaseException) -> int:
     """What kind of error it is."""
     from so1s.cli.ask import Interrupted
+    from so1s.cli.images import Unsigned
 
     if isinstance(error, TimeoutError):
         return TIMED_OUT
@@ -57,6 +58,8 @@ def exit_code(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, Unreachable):
         return UNREACHABLE
+    if isinstance(error, Unsigned):
+        return UNSIGNED
     return USAGE if isinstance(error, InvalidInput) else FAILED
 
 

@@ -89,6 +89,11 @@ def _can_be_shown(text: str) -> bool:
     return True
 
 
+def printable(text: object) -> str:
+    """What anybody may have written, without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(text))
+
+
 def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str) -> RenderableType:
     """Rows under headings.
 

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from so1s.cli import api
-from so1s.cli.build import split
-from so1s.cli.options import Account, account_of
-from so1s.cli.terminal import print_json, terminal
-from so1s.errors import InvalidInput, So1sError, Unreachable
-from so1s.platform import ClientSettings
-from so1s.registry import RegistryAway
-from so1s.supply_chain.access import RegistryAccess
+from so1s.cli import images
+from so1s.cli.images import Image, Unsigned
+from so1s.cli.options import Account
+from so1s.cli.terminal import print_json, printable, terminal
+from so1s.errors import InvalidInput
 from so1s.supply_chain.formats import MODEL_BUILD
+from so1s.supply_chain.refusal import readable
 
-if TYPE_CHECKING:
-    from so1s.supply_chain.verification import Verified
-
-Image = Annotated[
-    str,
-    typer.Argument(
-        metavar="IMAGE",
-        help="HOST/REPOSITORY@sha256:…, HOST/REPOSITORY:TAG, oci:DIRECTORY@sha256:…, or MODEL@VERSION.",
-    ),
-]
 Keys = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Option("--key", "-k", envvar="SO1S_VERIFY_KEY", help="PEM file of a public key; one is enough."),
 ]
 Layers = Annotated[
@@ -43,76 +30,68 @@ _WIDTH = 11
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is shown of a verified image."""
+    """What is shown of an image."""
 
     image: str
     digest: str
-    key: str
+    verdict: Literal["signed", "unsigned"]
+    key: str | None
     """The fingerprint of the one that signed."""
     provenance: dict[str, Any] | None
     sbom: dict[str, Any] | None
 
 
 def verify(
-    context: typer.Context, image: Image, *, key: Keys, layers: Layers = False, account: Account = None
+    context: typer.Context,
+    image: Image,
+    *,
+    key: Keys = None,
+    layers: Layers = False,
+    account: Account = None,
 ) -> None:
     """Verify who built an image, and from what.
 
-    Exits with 1 where it is not signed, is signed by another key, or was changed. A registry that asks for a
-    password is SO1S_IMAGE_REGISTRY, with SO1S_IMAGE_REGISTRY_USER and SO1S_IMAGE_REGISTRY_PASSWORD.
+    Exits with 5 where nobody signed it, and with 1 where another key did or it was changed. Without --key it
+    shows what is said of an image that nobody signed. A registry that asks for a password is
+    SO1S_IMAGE_REGISTRY, with SO1S_IMAGE_REGISTRY_USER and SO1S_IMAGE_REGISTRY_PASSWORD.
     """
-    reference = image if "/" in image else _built(image, account)
-    verified = _verified(reference, key, layers=layers)
-    report = Report(reference, verified.digest, verified.key.fingerprint, verified.provenance, verified.sbom)
+    reference = images.reference_of(image, account)
+    if not key:
+        _show(context, _claimed(reference, layers=layers))
+        raise Unsigned(f"{reference} is unsigned: nobody vouches for this")
+    found = images.verified(reference, key, layers=layers)
+    signed_by = found.key.fingerprint
+    _show(context, Report(reference, found.digest, "signed", signed_by, found.provenance, found.sbom))
+
+
+def _claimed(reference: str, *, layers: bool) -> Report:
+    """What is said of an image that nobody signed.
+
+    Raises:
+        InvalidInput: it is signed, and only a key tells by whom.
+    """
+    found = images.described(reference, layers=layers)
+    if found.signed:
+        allowed = "allowed: the PEM file of a public key, as only that tells who signed the image"
+        raise InvalidInput.missing("--key", allowed)
+    return Report(reference, found.digest, "unsigned", None, found.provenance, found.sbom)
+
+
+def _show(context: typer.Context, report: Report) -> None:
     screen = terminal(context)
     if screen.is_json:
         print_json(report)
-    for line in _lines(report):
+        return
+    with readable(report.image):
+        lines = list(_lines(report))
+    for line in lines:
         screen.line(line)
 
 
-def _built(version: str, account: str | None) -> str:
-    """The reference of the image of `MODEL@VERSION`, as its builder knows it."""
-    model, number = split(version)
-    settings = ClientSettings.load()
-    whose = account_of(settings, account)
-    found = api.get(settings, "builder", "v1", "builds", account=whose)["builds"]
-    images = {(each["model"], each["version"]): each.get("image") for each in found}
-    image = images.get((model, number))
-    if not image:
-        raise InvalidInput.of(
-            "image", version, "allowed: a version that was built; so1s build list shows them"
-        )
-    return image
-
-
-def _verified(reference: str, files: list[Path], *, layers: bool) -> Verified:
-    try:
-        from so1s.supply_chain.keys import PublicKey
-        from so1s.supply_chain.places import Reference, opened
-        from so1s.supply_chain.verification import NotVerified
-        from so1s.supply_chain.verification import verify as check
-    except ImportError as error:
-        raise InvalidInput.missing("the extra so1s[verify]", "pip install 'so1s[verify]'") from error
-
-    async def look() -> Verified:
-        keys = [PublicKey.read(path, "--key") for path in files]
-        parsed = Reference.parse(reference)
-        async with opened(parsed, RegistryAccess()) as source:
-            return await check(source, parsed.name, keys, layers=layers)
-
-    try:
-        return asyncio.run(look())
-    except RegistryAway as error:
-        raise Unreachable(str(error)) from error
-    except NotVerified as error:
-        raise So1sError(f"{reference} is not verified: {error.reason}: {error}") from error
-
-
 def _lines(report: Report) -> Iterator[str]:
-    yield f"✓ {report.image}"
+    yield f"{'✓' if report.key else '?'} {report.image}"
     yield _line("digest", report.digest)
-    yield _line("signed by", report.key)
+    yield _line("signed by", report.key or "nobody: all that follows may be said by anybody who can push")
     if report.provenance:
         yield from _provenance(report.provenance)
     if report.sbom:
@@ -129,15 +108,17 @@ def _provenance(said: dict[str, Any]) -> Iterator[str]:
     if definition.get("buildType") != MODEL_BUILD:
         return
     asked = definition["externalParameters"]
-    used = {each["name"]: each for each in definition["resolvedDependencies"]}
+    # The builder's own come first: a package may have the name of one.
+    used = {each["name"]: each for each in reversed(definition["resolvedDependencies"])}
     yield _line("model", f"{asked['account']}/{asked['model']}@{asked['version']}, {asked['format']}")
     yield _line("uploaded by", asked["uploadedBy"])
     yield _line("from", asked["artifact"])
     yield _line("bytes", f"sha256:{used['artifact']['digest']['sha256']}")
-    if commit := used.get("commit"):
-        yield _line("commit", commit["annotations"]["commit"])
-    if dataset := used.get("dataset"):
-        yield _line("data", dataset["uri"])
+    if commit := asked.get("commit"):
+        yield _line("commit", commit)
+    for name, data in reversed(used.items()):
+        if name.startswith("data:"):
+            yield _line("data", data.get("uri") or f"sha256:{data['digest']['sha256']}")
     yield _line("base", definition["internalParameters"]["base"])
 
 
@@ -152,4 +133,4 @@ def _joined(*parts: str | None) -> str:
 
 
 def _line(name: str, value: object) -> str:
-    return f"{name:{_WIDTH}} {value}"
+    return f"{name:{_WIDTH}} {printable(value)}"

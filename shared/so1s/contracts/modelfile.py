@@ -24,6 +24,7 @@ outputs: [{name: label, dtype: int64, shape: [-1]}]
 sample: sample.json
 optimize: onnx
 batching: {max_rows: 64, max_delay_ms: 2}
+data: [{name: transactions, uri: s3://ml/risk/transactions/2029/, license: proprietary}]
 deploy: {resources: {memory_mib: 1024}, scaling: {max_replicas: 4}}
 alerts: [{availability_below: 0.99, for_seconds: 300}]
 ```
@@ -57,6 +58,12 @@ What is not said, the operator's settings of servers say: `SO1S_RUNTIME_BATCH_RO
 `SO1S_RUNTIME_BATCH_DELAY_MS`, which is 0. A model that does not gain by it, or whose rows change each
 other's answers, shares no call. What came of it, each server logs at its start, for `so1s logs`: how many
 rows share a call, or `"batch_rows": 1` and the reason; `model_batch_rows` of its metrics is the same.""",
+    ),
+    "DataSet": (
+        "Data",
+        """\
+What the model was trained on and measured with. Nobody reads it: it is told as it is declared, in the image's
+[bill of materials and provenance](supply-chain.md), beside the `dataset_uri` of the upload's lineage.""",
     ),
     "DeployOptions": (
         "Deploy",

@@ -129,12 +129,13 @@ class Session:
         except httpx.TransportError as error:
             raise RegistryAway(f"{self._client.base_url} does not answer: {error!r}") from error
 
-    async def put_manifest(self, repository: str, reference: str, manifest: Document) -> None:
-        """Store a manifest under its digest or a tag."""
+    async def put_manifest(self, repository: str, reference: str, manifest: Document) -> bool:
+        """Store a manifest under its digest or a tag; tells whether the registry lists it by its subject."""
         url = f"/v2/{repository}/manifests/{reference}"
         headers = {"Content-Type": manifest.media_type}
         response = await self._ask("PUT", url, content=manifest.data, headers=headers)
         _require_digest(response, manifest.digest)
+        return "OCI-Subject" in response.headers
 
     async def put_blob(self, repository: str, digest: str, size_bytes: int, read: Read) -> None:
         """Store a blob: in one piece, or a large one in chunks; goes on where a broken connection left it."""
@@ -180,7 +181,7 @@ class Session:
 
         Raises:
             RegistryAway: another try may help.
-            TemporaryError: the registry refuses it, except as absent where `or_absent` says so.
+            RegistryRefuses: the registry refuses it, except as absent where `or_absent` says so.
         """
         try:
             response = await self._client.request(method, url, **arguments)
@@ -191,11 +192,15 @@ class Session:
         problem = f"{self._client.base_url} refuses {method} {response.url.path}: {_words(response)}"
         if response.is_server_error or response.status_code == _TOO_MANY or _LINKING in problem:
             raise RegistryAway(problem)
-        raise TemporaryError(problem)
+        raise RegistryRefuses(problem)
 
 
 class RegistryAway(TemporaryError):
     """A registry does not answer, or says that it cannot now."""
+
+
+class RegistryRefuses(TemporaryError):
+    """A registry will not do what it is asked, until somebody changes something."""
 
 
 class _Upload:

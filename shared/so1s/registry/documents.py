@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
+EMPTY = "application/vnd.oci.empty.v1+json"
+"""Of `{}`, which stands where a document must be and none is needed."""
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from so1s.supply_chain.formats import (
+    ARTIFACT_TYPES,
     BUNDLE_PREFIX,
     DSSE,
     IN_TOTO,
+    SIGNATURE,
     SIGNATURE_ANNOTATION,
     SIMPLE_SIGNING,
     Kind,
     pre_authentication,
     tag_of,
 )
+from so1s.supply_chain.refusal import NotVerified
+from so1s.supply_chain.statement import Statement
 
 _KINDS: tuple[Kind, ...] = ("sig", "att")
 _LARGEST_BYTES = 32 * 1024 * 1024
@@ -59,6 +63,47 @@ class Evidence:
     """What the signatures are over."""
     signatures: tuple[bytes, ...]
 
+    @property
+    def is_signature(self) -> bool:
+        """Whether it says that an image is somebody's, and not only something about one."""
+        if self.kind == "sig":
+            return True
+        statement = Statement.parse(self.payload)
+        return statement is not None and statement.predicate_type == SIGNATURE
+
+
+async def find_image(source: Source, reference: str, *, layers: bool) -> str:
+    """The digest of an image, whose manifest has it.
+
+    Args:
+        source: where it lies.
+        reference: its digest, or a tag.
+        layers: hold the bytes of all its layers against their digests, too.
+
+    Raises:
+        NotVerified: `missing`, or `changed`.
+        TemporaryError: the place does not answer.
+    """
+    found = await source.find(reference)
+    if found is None:
+        raise NotVerified("missing", f"there is no image {reference}")
+    digest, manifest = found
+    for blob in (manifest["config"], *manifest["layers"]) if layers else ():
+        await source.check(blob["digest"])
+    return digest
+
+
+async def document(source: Source, digest: str, kind: Kind) -> bytes | None:
+    """The document, which nobody signed, under the tag of a kind that has one; None where there is none.
+
+    Raises:
+        TemporaryError: the place does not answer.
+        Changed: bytes are not those of their digest.
+    """
+    wanted = ARTIFACT_TYPES[kind]
+    layers = [each for each in _layers(await source.find(tag_of(digest, kind))) if _type(each) == wanted]
+    return await source.blob(layers[0]["digest"]) if layers and _is_small(layers[0]) else None
+
 
 async def gather(source: Source, digest: str) -> list[Evidence]:
     """All that is attached to an image in a form that can be read here.
@@ -69,6 +114,8 @@ async def gather(source: Source, digest: str) -> list[Evidence]:
     """
     layers = [layer for kind in _KINDS for layer in await _tagged(source, tag_of(digest, kind))]
     for descriptor in await source.referrers(digest):
+        if descriptor.get("artifactType") in ARTIFACT_TYPES.values():
+            continue  # it has a tag
         found = await source.find(descriptor["digest"])
         layers += [each for each in _layers(found) if _type(each).startswith(BUNDLE_PREFIX)]
     evidence = [read(layer, await source.blob(layer["digest"])) for layer in layers if _is_small(layer)]

@@ -16,7 +16,7 @@ from so1s.errors import InvalidInput
 from so1s.registry import Registry, Session, digest_of
 from so1s.supply_chain.access import RegistryAccess
 from so1s.supply_chain.evidence import Source
-from so1s.supply_chain.verification import Changed, NotVerified
+from so1s.supply_chain.refusal import Changed, NotVerified
 
 _NAME = "org.opencontainers.image.ref.name"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -59,6 +59,12 @@ class Statement(BaseModel):
     def to_json(self) -> bytes:
         """The same bytes for the same statement."""
         return json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":")).encode()
+
+
+def newest(statements: Sequence[Statement], predicate_type: str) -> dict[str, Any] | None:
+    """What the last statement of a type says: what is attached later lies behind."""
+    found = [each.predicate for each in statements if each.predicate_type == predicate_type]
+    return found[-1] if found else None
 
 
 def envelope(statement: Statement, sign: Callable[[bytes], bytes]) -> bytes:

@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from so1s.errors import So1sError
-from so1s.supply_chain.evidence import Evidence, Source, gather
-from so1s.supply_chain.formats import PROVENANCE, SBOM, SIGNATURE, signed_digest
+from so1s.supply_chain.evidence import Evidence, Source, find_image, gather
+from so1s.supply_chain.formats import PROVENANCE, SBOM, signed_digest
 from so1s.supply_chain.keys import PublicKey
-from so1s.supply_chain.statement import Statement
-
-Reason = Literal["missing", "unsigned", "wrong_key", "other_image", "changed"]
-
-
-class NotVerified(So1sError):
-    """An image is not what a key's owner signed; `reason` is for programs, the message for people."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason: Reason = reason
-
-
-class Changed(NotVerified):
-    """Bytes have another digest than they are known by."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("changed", message)
+from so1s.supply_chain.refusal import NotVerified, readable
+from so1s.supply_chain.statement import Statement, newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +41,9 @@ async def verify(
         NotVerified: with the reason.
         TemporaryError: the place does not answer.
     """
-    try:
-        return await _verify(source, reference, keys, layers=layers)
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:  # whoever can push chose these bytes
-        raise NotVerified("changed", f"what lies at {reference} cannot be read: {error!r}") from error
-
-
-async def _verify(source: Source, reference: str, keys: Sequence[PublicKey], *, layers: bool) -> Verified:
-    found = await source.find(reference)
-    if found is None:
-        raise NotVerified("missing", f"there is no image {reference}")
-    digest, manifest = found
-    if layers:
-        for blob in (manifest["config"], *manifest["layers"]):
-            await source.check(blob["digest"])
-    return judge(digest, await gather(source, digest), keys)
+    with readable(reference):
+        digest = await find_image(source, reference, layers=layers)
+        return judge(digest, await gather(source, digest), keys)
 
 
 def judge(digest: str, evidence: Sequence[Evidence], keys: Sequence[PublicKey]) -> Verified:
@@ -86,7 +52,7 @@ def judge(digest: str, evidence: Sequence[Evidence], keys: Sequence[PublicKey]) 
     Raises:
         NotVerified: no signature by one of the keys is of this image.
     """
-    signatures = [each for each in evidence if _is_signature(each)]
+    signatures = [each for each in evidence if each.is_signature]
     if not signatures:
         raise NotVerified("unsigned", f"no signature is attached to {digest}")
     trusted = [(key, each) for key in keys for each in signatures if _is_by(key, each)]
@@ -97,14 +63,7 @@ def judge(digest: str, evidence: Sequence[Evidence], keys: Sequence[PublicKey]) 
     if key is None:
         raise NotVerified("other_image", f"what is signed is another image than {digest}")
     statements = list(_statements(digest, evidence, key))
-    return Verified(digest, key, _newest(statements, PROVENANCE), _newest(statements, SBOM))
-
-
-def _is_signature(evidence: Evidence) -> bool:
-    if evidence.kind == "sig":
-        return True
-    statement = Statement.parse(evidence.payload)
-    return statement is not None and statement.predicate_type == SIGNATURE
+    return Verified(digest, key, newest(statements, PROVENANCE), newest(statements, SBOM))
 
 
 def _is_by(key: PublicKey, evidence: Evidence) -> bool:
@@ -123,9 +82,3 @@ def _statements(digest: str, evidence: Iterable[Evidence], key: PublicKey) -> It
         statement = Statement.parse(each.payload) if each.kind == "att" else None
         if statement and statement.is_about(digest) and _is_by(key, each):
             yield statement
-
-
-def _newest(statements: list[Statement], predicate_type: str) -> dict[str, Any] | None:
-    """Of several the last: what is attached later lies behind."""
-    found = [each.predicate for each in statements if each.predicate_type == predicate_type]
-    return found[-1] if found else None

@@ -20,6 +20,7 @@ import zstandard
 from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
+from services.builder.attestor import Attestor
 from services.builder.disk import Disk
 from services.builder.domain.archive import Limits
 from services.builder.locks import LOCKS
@@ -125,6 +126,7 @@ def _world(directory: Path) -> World:
         prefixes=[f"file://{directory}/artifacts/{{account}}/"],
         limits=Limits(artifact_bytes=10**9, unpacked_bytes=10**9, files=100, ratio=50),
         disk=Disk([directory], directory / "work", [images], None, in_use_seconds=60),
+        attestor=Attestor(None, "https://builder.example"),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from services.builder.adapters.artifacts_file import FileArtifacts
 from services.builder.adapters.images_layout import LayoutImages
+from services.builder.attestor import Attestor
 from services.builder.disk import Disk
 from services.builder.domain.archive import Limits
 from services.builder.steps import World
@@ -70,6 +71,7 @@ def _world(directory: Path) -> World:
         prefixes=[f"file://{directory}/artifacts/{{account}}/"],
         limits=Limits(artifact_bytes=10**11, unpacked_bytes=10**11, files=100, ratio=50),
         disk=Disk([directory], directory / "work", [images], None, in_use_seconds=60),
+        attestor=Attestor(None, "https://builder.example"),
     )
 
 
