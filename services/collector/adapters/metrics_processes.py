@@ -20,19 +20,19 @@ class ProcessMetrics:
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
-        self._highest: dict[str, int] = {}
 
-    async def read(self, replicas: Sequence[Replica], *_: object) -> Mapping[str, Reading]:
+    async def read(
+        self, replicas: Sequence[Replica], last: Mapping[str, Reading], *_: object
+    ) -> Mapping[str, Reading]:
         """Read the processes of the replicas that run now."""
-        return await asyncio.to_thread(self._read_all, replicas)
+        return await asyncio.to_thread(self._read_all, replicas, last)
 
-    def _read_all(self, replicas: Sequence[Replica]) -> dict[str, Reading]:
-        readings = {replica.uid: self._read(replica) for replica in replicas if replica.ended_ms is None}
-        found = {uid: reading for uid, reading in readings.items() if reading}
-        self._highest = {reading.epoch: reading.counters[CPU_MICROSECONDS] for reading in found.values()}
-        return found
+    def _read_all(self, replicas: Sequence[Replica], last: Mapping[str, Reading]) -> dict[str, Reading]:
+        alive = [replica for replica in replicas if replica.ended_ms is None]
+        readings = {replica.uid: self._read(replica, last[replica.uid]) for replica in alive}
+        return {uid: reading for uid, reading in readings.items() if reading}
 
-    def _read(self, replica: Replica) -> Reading | None:
+    def _read(self, replica: Replica, last: Reading) -> Reading | None:
         if replica.pid is None or replica.pid_started_at is None:
             return None
         try:
@@ -45,8 +45,9 @@ class ProcessMetrics:
         epoch = f"{replica.pid}/{replica.pid_started_at}"
         at_ms = self._now_ms()
         spent, resident = _measure(tree)
-        # A child that ended between two looks may be missing from both sums; counters never fall.
-        spent = max(spent, self._highest.get(epoch, 0))
+        if last.epoch == epoch:
+            # A child that ended between two looks may be missing from both sums; counters never fall.
+            spent = max(spent, last.counters.get(CPU_MICROSECONDS, 0))
         return Reading(at_ms, {CPU_MICROSECONDS: spent}, {MEMORY_BYTES: resident}, epoch)
 
 
