@@ -54,8 +54,11 @@ class DirectoryTarget:
     def put(self, file: Path, prefix: str, sha256: str) -> str:
         """See `Target`."""
         key = _key(file, prefix, sha256)
-        if not (self._root / key).exists():
-            self._copy(file, self._root / key)
+        try:
+            if not (self._root / key).exists():
+                self._copy(file, self._root / key)
+        except OSError as error:
+            raise Unreachable(f"{self._base} cannot be used: {error}") from error
         return self._base + quote(key)
 
     @staticmethod
