@@ -68,6 +68,7 @@ class Receiver(Protocol):
 
         Raises:
             InvalidInput: they are more than was said, or others.
+            Unreachable: the place does not take them now.
         """
         ...
 

@@ -6,13 +6,14 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 from services.console.domain.upload import Offer, Put, Upload
-from so1s.errors import InvalidInput
+from so1s.errors import InvalidInput, Unreachable
 
 _BLOCK_BYTES = 1 << 20
 """Bytes go to the disk in blocks, in a thread, so that others are answered meanwhile."""
@@ -28,23 +29,42 @@ class DirectoryUploads:
 
     async def offer(self, upload: Upload) -> Offer:
         """See `Uploads`."""
-        if (self._root / upload.key).exists():
+        if self._has(upload):
             return Offer(self._uri(upload), None)
         headers = {"content-length": str(upload.size_bytes)}
         return Offer(self._uri(upload), Put(f"/v1/artifacts/{upload.key}", headers, self._seconds))
 
     async def receive(self, upload: Upload, chunks: AsyncIterable[bytes]) -> str:
         """See `Receiver`."""
+        if not self._has(upload):
+            with self._reached():
+                await self._receive(upload, chunks)
+        return self._uri(upload)
+
+    async def _receive(self, upload: Upload, chunks: AsyncIterable[bytes]) -> None:
         final = self._root / upload.key
-        if final.exists():
-            return self._uri(upload)
         final.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=final.parent, prefix=".") as beside:
             part = Path(beside) / "part"
             with part.open("wb") as file:
                 await _write(upload, chunks, file)
             part.replace(final)  # a builder sees all of it or none
-        return self._uri(upload)
+
+    def _has(self, upload: Upload) -> bool:
+        with self._reached():
+            try:
+                (self._root / upload.key).stat()
+            except FileNotFoundError:
+                return False
+        return True
+
+    @contextmanager
+    def _reached(self) -> Generator[None, None, None]:
+        """Tell what the disk refuses, such as for want of room or of permission, as a matter of the place."""
+        try:
+            yield
+        except OSError as error:
+            raise Unreachable(f"{self._base} cannot be used: {error}") from error
 
     def _uri(self, upload: Upload) -> str:
         return self._base + quote(upload.key)
