@@ -33,9 +33,12 @@ class Bucket:
 
     def __init__(self, settings: UploadSettings) -> None:
         self._settings = settings
+        self._uploads = S3Uploads(settings)  # it remembers nothing; its clients take long to make
+        keys = {name: value for name, value in settings if name in S3Settings.model_fields}
+        self._artifacts = S3Artifacts(S3Settings(**keys))
 
     def uploads(self) -> S3Uploads:
-        return S3Uploads(self._settings)
+        return self._uploads
 
     def away(self) -> S3Uploads:
         nobody = {"artifacts": "s3://uploads/away/", "s3_endpoint_url": "http://127.0.0.1:1"}
@@ -65,8 +68,7 @@ class Bucket:
         return all(taken)
 
     async def fetch(self, uri: str) -> bytes:
-        keys = {name: value for name, value in self._settings if name in S3Settings.model_fields}
-        return await fetched(S3Artifacts(S3Settings(**keys)), self._settings.artifacts, uri)
+        return await fetched(self._artifacts, self._settings.artifacts, uri)
 
 
 def _cut(body: bytes, parts: Parts) -> list[bytes]:

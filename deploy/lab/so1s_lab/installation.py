@@ -54,6 +54,7 @@ class Installation:
         self.name = name
         self._parts = parts
         self._bucket = f"{name}-artifacts"
+        self._artifacts = f"s3://{self._bucket}/"
 
     @property
     def kubeconfig(self) -> Path:
@@ -79,12 +80,13 @@ class Installation:
             "deployer": self._deployer,
             "router": self._router,
             "collector": self._collector,
+            "console": {"artifacts": self._artifacts, **self._s3},
         }
         names = [*own, "billing", "alerter"]
         return World(
             kafka=self._parts.kafka,
             gateway=self._parts.istio.url,
-            artifacts=f"s3://{self._bucket}/",
+            artifacts=self._artifacts,
             pipelines=self._s3,
             common={"database_url": self._parts.postgres.url},
             services={each: own.get(each, {}) | {"database_schema": f"{self.name}_{each}"} for each in names},
@@ -109,7 +111,7 @@ class Installation:
     def _builder(self) -> Told:
         registry = self._parts.registry
         return {
-            "artifact_prefixes": [f"s3://{self._bucket}/{{account}}/"],
+            "artifact_prefixes": [f"{self._artifacts}{{account}}/"],
             "image_registry": f"{registry.url}/{self.name}/images",
             "image_registry_user": registry.username,
             "image_registry_password": registry.password,
