@@ -83,6 +83,11 @@ class Registry:
         """Verifies its certificate."""
         return self._authority.certificate if self._authority else None
 
+    @property
+    def blobs(self) -> Path:
+        """Where the bytes of blobs and manifests lie, each at `sha256/AB/ABCD…/data`."""
+        return self._directory / "data" / "docker" / "registry" / "v2" / "blobs"
+
     def prepare(self) -> None:
         """Write its configuration and its user."""
         self._program = program("docker-registry")

@@ -123,7 +123,8 @@ class Session:
         try:
             async with self._client.stream("GET", url) as response:
                 if not response.is_success:
-                    raise TemporaryError(f"{self._client.base_url} refuses {url}: {response.status_code}")
+                    problem = f"{self._client.base_url} refuses {url}: {response.status_code}"
+                    raise _refusal(response.status_code, problem)
                 async for chunk in response.aiter_bytes():
                     yield chunk
         except httpx.TransportError as error:
@@ -192,7 +193,7 @@ class Session:
         problem = f"{self._client.base_url} refuses {method} {response.url.path}: {_words(response)}"
         if response.is_server_error or response.status_code == _TOO_MANY or _LINKING in problem:
             raise RegistryAway(problem)
-        raise RegistryRefuses(problem)
+        raise _refusal(response.status_code, problem)
 
 
 class RegistryAway(TemporaryError):
@@ -201,6 +202,14 @@ class RegistryAway(TemporaryError):
 
 class RegistryRefuses(TemporaryError):
     """A registry will not do what it is asked, until somebody changes something."""
+
+
+class NotThere(RegistryRefuses):
+    """A registry does not have what it is asked for."""
+
+
+def _refusal(status: int, problem: str) -> RegistryRefuses:
+    return NotThere(problem) if status == httpx.codes.NOT_FOUND else RegistryRefuses(problem)
 
 
 class _Upload:

@@ -31,8 +31,8 @@ _LARGEST_BYTES = 32 * 1024 * 1024
 class Source(Protocol):
     """A repository of images, in a registry or on disk.
 
-    All methods raise TemporaryError where it does not answer, and `Changed` where bytes are not those of
-    their digest.
+    All methods raise TemporaryError where it does not answer, `Changed` where bytes are not those of their
+    digest, and `NotVerified` for a blob that is not there.
     """
 
     async def find(self, reference: str) -> tuple[str, dict[str, Any]] | None:

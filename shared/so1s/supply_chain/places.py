@@ -6,14 +6,14 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from so1s.errors import InvalidInput
-from so1s.registry import Registry, Session, digest_of
+from so1s.registry import NotThere, Registry, Session, digest_of
 from so1s.supply_chain.access import RegistryAccess
 from so1s.supply_chain.evidence import Source
 from so1s.supply_chain.refusal import Changed, NotVerified
@@ -78,13 +78,16 @@ class Layout:
 
     async def blob(self, digest: str) -> bytes:
         """See `Source.blob`."""
-        data = await asyncio.to_thread(_read, self._blob(digest), digest)
+        with _missing_told(digest):
+            data = await asyncio.to_thread(self._blob(digest).read_bytes)
         _require(digest, digest_of(data))
         return data
 
     async def check(self, digest: str) -> None:
         """See `Source.check`."""
-        _require(digest, await asyncio.to_thread(_hashed, self._blob(digest), digest))
+        with _missing_told(digest):
+            found = await asyncio.to_thread(_hashed, self._blob(digest))
+        _require(digest, found)
 
     async def referrers(self, digest: str) -> list[dict[str, Any]]:  # noqa: ARG002 - the port's
         """None: what So1s attaches in a layout has a tag."""
@@ -120,15 +123,17 @@ class Repository:
 
     async def blob(self, digest: str) -> bytes:
         """See `Source.blob`."""
-        data = await self._session.blob(self._repository, digest)
+        with _missing_told(digest):
+            data = await self._session.blob(self._repository, digest)
         _require(digest, digest_of(data))
         return data
 
     async def check(self, digest: str) -> None:
         """See `Source.check`."""
         sha256 = hashlib.sha256()
-        async for chunk in self._session.stream(self._repository, digest):
-            sha256.update(chunk)
+        with _missing_told(digest):
+            async for chunk in self._session.stream(self._repository, digest):
+                sha256.update(chunk)
         _require(digest, f"sha256:{sha256.hexdigest()}")
 
     async def referrers(self, digest: str) -> list[dict[str, Any]]:
@@ -140,22 +145,21 @@ class Repository:
         return index.get("manifests") or []
 
 
-def _read(path: Path, digest: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise NotVerified("missing", f"{digest} is not there") from error
-
-
-def _hashed(path: Path, digest: str) -> str:
+def _hashed(path: Path) -> str:
     sha256 = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                sha256.update(chunk)
-    except FileNotFoundError as error:
-        raise NotVerified("missing", f"{digest} is not there") from error
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            sha256.update(chunk)
     return f"sha256:{sha256.hexdigest()}"
+
+
+@contextmanager
+def _missing_told(digest: str) -> Generator[None, None, None]:
+    """What a place does not have, it will not have later: another try is in vain."""
+    try:
+        yield
+    except (FileNotFoundError, NotThere) as error:
+        raise NotVerified("missing", f"{digest} is not there") from error
 
 
 def _require(digest: str, found: str) -> None:
