@@ -68,13 +68,14 @@ class Replicas:
     def kill(self, *instances: str) -> None:
         """Kill replicas, which stay dead until `revive`."""
         for process in self._processes():
-            if process.unit.environment[_INSTANCE] in instances and process.pid:
-                process.unit.requires.unlink()
+            wanted = process.unit.requires
+            if process.unit.environment[_INSTANCE] in instances and wanted.exists():
+                wanted.unlink()
                 os.kill(process.pid, signal.SIGKILL)
 
     def have_successors(self) -> bool:
         """Whether each service is led by another replica than the one that was killed."""
-        return all(self._leader(service) != [killed] for service, killed in self._dead.items())
+        return all(self._leader(service) not in ([], [killed]) for service, killed in self._dead.items())
 
     def revive(self) -> None:
         """Start what was killed again, and wait until all is ready."""
