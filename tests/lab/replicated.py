@@ -60,13 +60,13 @@ class Replicas:
         return {*self._dead}
 
     def kill_leader(self, service: str) -> None:
-        """Kill the replica that holds the lease of its service; it stays dead until `revive`."""
+        """Kill the replica that holds the lease of its service; it stays dead."""
         (leader,) = self._leader(service)
         self._dead[service] = leader
         self.kill(leader)
 
     def kill(self, *instances: str) -> None:
-        """Kill replicas, which stay dead until `revive`."""
+        """Kill replicas, which stay dead."""
         for process in self._processes():
             wanted = process.unit.requires
             if process.unit.environment[_INSTANCE] in instances and wanted.exists():
@@ -77,11 +77,11 @@ class Replicas:
         """Whether each service is led by another replica than the one that was killed."""
         return all(self._leader(service) not in ([], [killed]) for service, killed in self._dead.items())
 
-    def revive(self) -> None:
-        """Start what was killed again, and wait until all is ready."""
-        for process in self._processes():
-            process.unit.requires.touch()
-        self._platform.settle()
+    def living(self) -> dict[str, str]:
+        """Where each service answers that has a replica which was not killed."""
+        of_living = (each.unit.environment for each in self._processes() if each.unit.requires.exists())
+        ports = {said[_INSTANCE].rpartition("-")[0]: said["SO1S_HTTP_PORT"] for said in of_living}
+        return {service: f"http://127.0.0.1:{port}" for service, port in ports.items()}
 
     def rows(self, service: str, query: Select[Any]) -> list[Any]:
         """What a service's own database answers."""

@@ -101,7 +101,7 @@ def test_the_leader_of_each_service_dies_at_its_work_and_nothing_is_lost_or_doub
 
     later, answers = platform.run(roll())
     assert replicas.bereaved == set(platform.services())
-    replicas.revive()
+    platform.at = platform.at.model_copy(update={"services": replicas.living()})
     assert answers[-1] == platform.wanted(MODEL, 2)
     _assert_runs(platform)
     _assert_charged(platform, replicas, len(answers))
