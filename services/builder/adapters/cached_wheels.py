@@ -47,9 +47,13 @@ class CachedWheels:
         del used_before
         if kept.path != self._directory:
             return False
+        before = self._taken()  # another builder may have emptied it since `kept` was told
         described = (_DESCRIBED.fullmatch(metadata.parent.name) for metadata in self._alone())
         self._clean(sorted({each["package"] for each in described if each}))
-        return sum(each.size_bytes for each in self.kept()) < kept.size_bytes
+        return self._taken() < before
+
+    def _taken(self) -> int:
+        return sum(each.size_bytes for each in self.kept())
 
     def _alone(self) -> Iterator[Path]:
         for metadata in self._directory.glob(_WHEELS):
