@@ -13,7 +13,7 @@ import pytest
 from so1s.registry import CONFIG, MANIFEST, Document, Session
 from so1s.supply_chain.evidence import Source
 from so1s.supply_chain.places import Layout, Repository
-from so1s.supply_chain.verification import Changed, NotVerified
+from so1s.supply_chain.refusal import Changed, NotVerified
 from tests.builder.fake_registry import URL, FakeRegistry
 
 TAG = "sha256-1.sig"
