@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import functools
 import gc
 import inspect
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 
@@ -32,6 +34,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Thousands of tests and every module stay until the end: a collector that walks through them again and again
 # takes a tenth of the suite's time.
 gc.disable()
+
+# Each client of httpx's would read the authorities of this machine anew: 20 ms, in thousands of tests.
+httpx._transports.default.create_ssl_context = functools.cache(httpx.create_ssl_context)
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("so1s", deadline=None)

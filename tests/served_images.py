@@ -23,6 +23,7 @@ from so1s.events import Artifact, Event, ModelUploaded
 from so1s.store import Store
 from so1s.testing import run
 from tests.builder.shop import emitted
+from tests.tables import make_tables
 
 PYTHON = (sys._base_executable, "-S")
 """The interpreter, without what is installed for it."""
@@ -55,7 +56,7 @@ async def built(directory: Path, name: str, data: bytes, model: str, **said) -> 
 async def build_of(settings: Settings, event: ModelUploaded) -> list[Event]:
     """The events that the build of an upload says."""
     store = Store(settings.database_url.get_secret_value(), producer="builder")
-    await store.migrate("services.builder.migrations")
+    await make_tables(store, "services.builder.migrations")
     await run(consumer, event, store=store, provide=[settings, Workers([], poll_seconds=1)])
     await app.make_workers(settings, store, app.make_world(settings))[0].work()
     events = [each.event for each in await emitted(store)]

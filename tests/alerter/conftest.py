@@ -16,6 +16,7 @@ from so1s.events.envelope import Received
 from so1s.store import Store
 from so1s_local.slack import LocalSlack
 from so1s_local.slack_channel import CHANNEL_ID, CHANNEL_NAME, Channel
+from tests.tables import make_tables
 
 TOKEN = "xoxb-test"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -82,7 +83,7 @@ async def state(request, tmp_path):
     if getattr(request, "param", "sqlite") == "postgres":
         url, schema = request.getfixturevalue("postgres"), f"alerter_{uuid.uuid4().hex}"
     store = Store(url, producer="alerter", schema=schema)
-    await store.migrate("services.alerter.migrations")
+    await make_tables(store, "services.alerter.migrations")
     yield store
     await store.close()
 

@@ -6,6 +6,7 @@ from services.alerter import store
 from services.alerter.domain.rules import Rulebook
 from services.alerter.watchers import count_dead_letters, forget_silent
 from so1s.store import Store
+from tests.tables import make_tables
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ async def state_at(tmp_path, sample):
         stores.append(
             Store(f"sqlite+aiosqlite:///{tmp_path}/alerter.db", producer="alerter", clock=lambda: now)
         )
-        await stores[-1].migrate("services.alerter.migrations")
+        await make_tables(stores[-1], "services.alerter.migrations")
         return stores[-1]
 
     yield state_at

@@ -11,6 +11,7 @@ from services.billing.handlers import charge
 from so1s.events.envelope import Received
 from so1s.store import Store
 from tests.billing.usage import PRICES
+from tests.tables import make_tables
 
 Deliver = Callable[..., Awaitable[None]]
 
@@ -22,7 +23,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if getattr(request, "param", "sqlite") == "postgresql":
         url, schema = request.getfixturevalue("postgres"), f"billing_{uuid.uuid4().hex}"
     opened = Store(url, producer="billing", schema=schema)
-    await opened.migrate("services.billing.migrations")
+    await make_tables(opened, "services.billing.migrations")
     yield opened
     await opened.close()
 

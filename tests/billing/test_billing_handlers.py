@@ -17,6 +17,7 @@ from services.billing.store import archive, bill_totals, entries, postings, wind
 from so1s.errors import TemporaryError
 from so1s.store import Store
 from tests.billing.usage import DAY, PRICES, corrected, histories, received, sampled
+from tests.tables import make_tables
 
 ALWAYS = Days()
 both = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
@@ -84,7 +85,7 @@ def ledger(tmp_path_factory):
     """A store for many examples, and what runs coroutines on it."""
     store = Store(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('billing')}/billing.db", producer="billing")
     with asyncio.Runner() as runner:
-        runner.run(store.migrate("services.billing.migrations"))
+        runner.run(make_tables(store, "services.billing.migrations"))
         yield store, runner.run
         runner.run(store.close())
     asyncio.set_event_loop(None)

@@ -29,6 +29,7 @@ from so1s.registry import client as client_module
 from so1s.store import Store
 from tests.builder.fake_registry import URL, FakeRegistry
 from tests.builder.shop import EmptyDependencies, HeldInspector, Shop
+from tests.tables import make_tables
 
 ROWS = np.random.default_rng(7).normal(size=(60, 4))
 
@@ -64,7 +65,7 @@ async def store(tmp_path, request) -> AsyncIterator[Store]:
     else:
         url, schema = request.getfixturevalue("postgres"), f"builder_{uuid.uuid4().hex}"
         store = Store(url, producer="builder", schema=schema)
-    await store.migrate("services.builder.migrations")
+    await make_tables(store, "services.builder.migrations")
     yield store
     await store.close()
 

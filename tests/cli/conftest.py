@@ -1,23 +1,27 @@
 """A command line whose platform is a real broker and services that the tests play."""
 
 import asyncio
+import functools
 import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import typer
 
 from so1s.broker.topics import provision, wanted
 from so1s.cli.main import run
 from so1s.cli.topics import SERVICES
 from so1s.platform import ClientSettings, Platform
 from tests.played_services import playing
+
+# A shell's process makes the commands once; here each call would.
+typer.main.get_command = functools.cache(typer.main.get_command)
 
 
 @dataclass
@@ -138,4 +142,4 @@ def so1s(capfd, tmp_path, monkeypatch) -> Callable[..., Result]:
 def answering(laptop):
     """Play a service: answer each event of a class with events that it caused."""
 
-    return partial(playing, laptop)
+    return functools.partial(playing, laptop)

@@ -19,6 +19,7 @@ from so1s.events.event import event_class
 from so1s.store import Store
 from so1s.store.tables import outbox
 from tests.collector.cluster import WINDOW_SECONDS, FakeCluster, FakeGateway, FakeProcesses, FakeWorld
+from tests.tables import make_tables
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if getattr(request, "param", "sqlite") == "postgresql":
         url, schema = request.getfixturevalue("postgres"), f"collector_{uuid.uuid4().hex}"
     opened = Store(url, producer="collector", schema=schema)
-    await opened.migrate("services.collector.migrations")
+    await make_tables(opened, "services.collector.migrations")
     yield opened
     await opened.close()
 

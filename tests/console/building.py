@@ -19,6 +19,7 @@ from so1s import testing
 from so1s.events import Artifact, ModelUploaded
 from so1s.service import SERVER_OPTIONS
 from so1s.store import Store
+from tests.tables import make_tables
 
 SECRET = "the weights of shop"
 
@@ -45,7 +46,7 @@ class Served:
 async def builder_of_two_accounts(directory: Path) -> AsyncIterator[str]:
     """The URL of one that knows a build of the same names in `risk` and in `shop`."""
     store = Store(f"sqlite+aiosqlite:///{directory}/builder.db", producer="builder")
-    await store.migrate("services.builder.migrations")
+    await make_tables(store, "services.builder.migrations")
     await _queue(store, "risk", "fetch: started")
     await _queue(store, "shop", SECRET)
     async with Served(Starlette(routes=routes(store, builds_per_account=1))) as url:

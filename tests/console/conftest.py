@@ -17,6 +17,7 @@ from services.console.settings import Settings
 from so1s.service import Service
 from so1s.store.tables import outbox
 from tests.console.building import Served, builder_of_two_accounts
+from tests.tables import make_tables
 
 MIGRATIONS = "services.console.migrations"
 
@@ -106,7 +107,7 @@ def settings(tmp_path, request: pytest.FixtureRequest) -> Settings:
 async def console(settings) -> AsyncIterator[Asked]:
     """A console whose Kafka is away: what it accepts stays in its outbox."""
     service = build(settings)
-    await service.store.migrate(MIGRATIONS)
+    await make_tables(service.store, MIGRATIONS)
     transport = httpx.ASGITransport(service.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://console") as http:
         yield Asked(service, http)

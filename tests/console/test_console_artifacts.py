@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError
 from services.console.app import build
 from services.console.settings import Settings
 from tests.console.conftest import MIGRATIONS, Asked, bearer, digest
+from tests.tables import make_tables
 
 BODY = b"w" * 3_000_000
 
@@ -143,7 +144,7 @@ async def console_on(settings, s3_url):
         "upload_url_seconds": 60,
     }
     service = build(settings.model_copy(update=said))
-    await service.store.migrate(MIGRATIONS)
+    await make_tables(service.store, MIGRATIONS)
     transport = httpx.ASGITransport(service.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://console") as http:
         yield Asked(service, http)

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from services.console.app import build
 from tests.console.building import SECRET, Served
 from tests.console.conftest import Asked, bearer
+from tests.tables import make_tables
 
 LOG = "/v1/builds/risk/fraud/3/log"
 
@@ -112,7 +113,7 @@ async def test_while_the_builder_is_away_the_same_request_may_be_sent_again(sett
     async with Served(Starlette(routes=[Route("/{path:path}", answer)])) as url:
         there = "http://127.0.0.1:1" if kind == "away" else url
         service = build(settings.model_copy(update={"builder_url": there}))
-        await service.store.migrate("services.console.migrations")
+        await make_tables(service.store, "services.console.migrations")
         transport = httpx.ASGITransport(service.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://console") as http:
             token = await Asked(service, http).token("read")

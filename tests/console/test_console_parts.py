@@ -21,6 +21,7 @@ from so1s.platform import ClientSettings
 from so1s.ways import parts as sender
 from tests.console.conftest import MIGRATIONS, Serving, bearer
 from tests.console.relay import Relay
+from tests.tables import make_tables
 
 MIB = 2**20
 BUCKET = "parts"
@@ -69,7 +70,7 @@ async def pipeline(store_settings, store, relay, tmp_path):
     said = store_settings.model_dump() | {"s3_public_endpoint_url": relay.url}
     said |= {"database_url": f"sqlite+aiosqlite:///{tmp_path}/console.db", "kafka": "127.0.0.1:1"}
     service = build(Settings(**said))
-    await service.store.migrate(MIGRATIONS)
+    await make_tables(service.store, MIGRATIONS)
     async with Serving(service) as console:
         yield Pipeline(console, await console.token("publish"), tmp_path)
     await service.store.close()

@@ -21,6 +21,7 @@ from so1s.settings import KafkaSettings
 from so1s_broker import Broker
 from tests import played_events as played
 from tests.console.conftest import MIGRATIONS, bearer, uploaded
+from tests.tables import make_tables
 
 
 async def read(kafka, event_class):
@@ -156,7 +157,7 @@ def free_port() -> int:
 
 async def test_a_body_that_does_not_arrive_is_refused(settings, serve):
     service = build(settings.model_copy(update={"body_seconds": 0.2}))
-    await service.store.migrate(MIGRATIONS)
+    await make_tables(service.store, MIGRATIONS)
     async with serve(service) as console:
         host, port = console.http.base_url.host, console.http.base_url.port
         headers = {"host": "console", "content-length": "10", "content-type": "application/cloudevents+json"}

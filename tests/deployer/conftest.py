@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -32,6 +31,7 @@ from so1s.events.envelope import Cause
 from so1s.store import Store
 from so1s.testing import run
 from tests.deployer.stand_in import Layout
+from tests.tables import make_tables
 
 QUICK = {
     "probes": ProbeRules(period_seconds=0.1, timeout_seconds=0.5, startup_seconds=20),
@@ -138,24 +138,10 @@ async def cluster(machine):
         yield entered
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory) -> Path:
-    """An empty database with the deployer's tables, to copy: migrating takes longer than most tests."""
-    path = tmp_path_factory.mktemp("deployer") / "empty.db"
-
-    async def migrate() -> None:
-        store = Store(f"sqlite+aiosqlite:///{path}", producer="deployer")
-        await store.migrate("services.deployer.migrations")
-        await store.close()
-
-    asyncio.run(migrate())
-    return path
-
-
 @pytest.fixture
-async def store(migrated, tmp_path):
-    path = shutil.copy(migrated, tmp_path / "deployer.db")
-    store = Store(f"sqlite+aiosqlite:///{path}", producer="deployer")
+async def store(tmp_path):
+    store = Store(f"sqlite+aiosqlite:///{tmp_path}/deployer.db", producer="deployer")
+    await make_tables(store, "services.deployer.migrations")
     yield store
     await store.close()
 

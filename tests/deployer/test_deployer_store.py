@@ -14,6 +14,7 @@ from so1s.events import CheckFinished, DeploymentFailed, DeploymentRequested, Im
 from so1s.events.envelope import Cause
 from so1s.store import Store
 from so1s.testing import run
+from tests.tables import make_tables
 
 DIGEST = f"sha256:{'a' * 64}"
 IMAGE = Image(reference=f"oci:/images@{DIGEST}", digest=DIGEST, size_bytes=1)
@@ -26,7 +27,7 @@ async def store(request, tmp_path):
     else:
         url, schema = f"sqlite+aiosqlite:///{tmp_path}/deployer.db", None
     store = Store(url, producer="deployer", schema=schema)
-    await store.migrate("services.deployer.migrations")
+    await make_tables(store, "services.deployer.migrations")
     yield store
     await store.close()
 

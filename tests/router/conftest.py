@@ -10,6 +10,7 @@ from services.router.adapters.mesh_envoy import EnvoyMesh
 from so1s.store import Store
 from tests.router.driver import Clock, MemoryMesh, Router
 from tests.router.gateway import Caller, Deployment, Envoy, Replica, free_ports
+from tests.tables import make_tables
 
 
 class World:
@@ -110,7 +111,7 @@ def clock():
 @pytest.fixture
 async def store(tmp_path, clock):
     store = Store(f"sqlite+aiosqlite:///{tmp_path}/router.db", producer="router", clock=clock)
-    await store.migrate("services.router.migrations")
+    await make_tables(store, "services.router.migrations")
     yield store
     await store.close()
 

@@ -8,6 +8,7 @@ import pytest
 
 from so1s.events import Event
 from so1s.store import Store
+from tests.tables import make_tables
 
 
 class Greeted(Event, key=("account", "name"), prefix="test-store"):
@@ -80,5 +81,5 @@ async def open_store(database) -> AsyncIterator[Callable[[], Store]]:
 @pytest.fixture
 async def store(open_store) -> Store:
     store = open_store()
-    await store.migrate()
+    await make_tables(store)
     return store
