@@ -16,8 +16,10 @@ export UV_LINK_MODE := copy
 # Where bytecode is not kept, each of a platform's processes compiles all of So1s again at its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-# A test waits more than it computes; but a whole platform, as scenarios have, wants the machine for itself.
+# A test waits more than it computes.
 WORKERS ?= 4
+# Files in the order of tests/conftest.py, the longest first, and each to one process: it starts their parts once.
+SHARED := --dist loadfile --no-loadscope-reorder
 # Says something only where something is wrong.
 QUIET = > .venv/check.txt 2>&1 || { cat .venv/check.txt; exit 1; }
 # What so1s[service] brings to a pod, and boto3 its botocore.
@@ -60,9 +62,8 @@ check: install ## Format, lint, types, imports, dependencies, spelling
 	@echo "check: all good"
 
 .PHONY: test
-test: install ## Unit, property, contract, conformance and delivery tests, and one scenario
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore tests/scenarios
-	@$(BIN)/pytest tests/scenarios
+test: install ## Unit, property, contract, conformance and delivery tests, and the whole chain
+	@$(BIN)/pytest -n $(WORKERS) $(SHARED)
 
 .PHONY: test-faults
 test-faults: install ## Kill every part at every step, and cut off what they lean on: the chain must complete
@@ -71,7 +72,7 @@ test-faults: install ## Kill every part at every step, and cut off what they lea
 .PHONY: test-lab
 test-lab: install ## Test against the real parts of a cluster; builds them first, which takes twenty minutes
 	@$(BIN)/python -m so1s_lab setup --also cosign
-	@$(BIN)/pytest tests/lab -m lab -n 2 --dist loadfile
+	@$(BIN)/pytest tests/lab -m lab -n 2 $(SHARED)
 
 .PHONY: test-keda
 test-keda: install ## Scale by KEDA's own operator in the lab; builds it first, which takes ten minutes more

@@ -9,7 +9,6 @@ from typing import Any
 import psutil
 import pytest
 from kubernetes_asyncio.client import CoreV1Api
-from xdist.scheduler import LoadFileScheduling
 
 from so1s_lab import LAB_DIR
 from so1s_lab.control_plane import ControlPlane
@@ -36,6 +35,7 @@ from tests.lab.parts import (  # noqa: F401 - fixtures
     s3,
     tls_registry,
 )
+from tests.scheduling import ByPart
 
 Start = Callable[..., None]
 
@@ -54,23 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker("lab")
 
 
-_OF_THE_NODE = {
-    f"tests/lab/test_{name}.py"
-    for name in ("cluster_real_servers", "control_plane_node", "three_replicas", "whole_chain")
-}
+_OF_THE_NODE = ("cluster_real_servers", "control_plane_node", "three_replicas", "whole_chain")
 """A machine has one real node: one of two processes has it, the other a control plane alone."""
 
 
-class _ByPart(LoadFileScheduling):
-    """Gives each process files, and one of them all files of the node."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return "node" if file in _OF_THE_NODE else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    return _ByPart(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPart:
+    return ByPart(config, log, {f"tests/lab/test_{name}.py": "node" for name in _OF_THE_NODE})
 
 
 @pytest.fixture(scope="session")

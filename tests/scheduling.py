@@ -1,0 +1,36 @@
+"""What several processes that share the tests are given: files, the longest first, and a part's together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+
+class ByPart(LoadFileScheduling):
+    """Gives each process files, and one process all files of a part that there is once."""
+
+    def __init__(self, config: pytest.Config, log: Any, parts: Mapping[str, str]) -> None:
+        """Make a scheduler.
+
+        Args:
+            config: pytest's.
+            log: xdist's.
+            parts: the part that a file, or a folder, needs.
+        """
+        super().__init__(config, log)
+        self._parts = parts
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return self._parts.get(file) or self._parts.get(file.rpartition("/")[0], file)
+
+
+def begin_with(longest: Sequence[str], items: list[pytest.Item]) -> None:
+    """Put the tests of some files or folders in front: begun last, one would go on when all others ended."""
+
+    def rank(item: pytest.Item) -> int:
+        found = (number for number, path in enumerate(longest) if item.nodeid.startswith(path))
+        return next(found, len(longest))
+
+    items.sort(key=rank)
