@@ -141,7 +141,7 @@ def postgres(postgres_server: Any) -> str:
 def eventually() -> Callable[..., Awaitable[None]]:
     """Waits until a condition holds: `await eventually(lambda: seen == [1])`."""
 
-    async def wait(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
+    async def wait(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while True:
             holds = condition()

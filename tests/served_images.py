@@ -138,12 +138,12 @@ def served(config: dict, root: Path, *, log: int | None = None) -> Iterator[str]
         process.wait()
 
 
-def ask(url: str, path: str, body: object, *, seconds: float = 30) -> dict:
+def ask(url: str, path: str, body: object, *, seconds: float = 60) -> dict:
     """Post to a server that may still be loading, for so long."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            answer = httpx.post(f"{url}{path}", json=body, timeout=10)
+            answer = httpx.post(f"{url}{path}", json=body, timeout=60)
         except httpx.TransportError:
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(0.05)

@@ -122,7 +122,7 @@ class RunningSlack:
         config = uvicorn.Config(LocalSlack(channel, TOKEN).app, port=0, log_level="error", lifespan="off")
         self._server = uvicorn.Server(config)
         self._task = asyncio.create_task(self._server.serve())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not self._server.started:  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)
         self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"

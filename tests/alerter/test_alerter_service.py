@@ -32,7 +32,7 @@ async def service(kafka, slack, tmp_path):
         yield service
 
 
-async def until(condition, seconds=15):
+async def until(condition, seconds=60):
     async with asyncio.timeout(seconds):
         while not (answer := await condition()):  # noqa: ASYNC110 - the world has no event for it
             await asyncio.sleep(0.05)

@@ -11,7 +11,7 @@ from so1s_broker import Broker
 
 PARTITIONS = 3
 MESSAGES = 100
-READ_SECONDS = 20
+READ_SECONDS = 60
 
 
 @pytest.fixture(params=[False, True], ids=["page-cache", "sync-writes"])

@@ -11,7 +11,7 @@ from so1s_broker import Broker, BrokerError, binary
 
 
 def run(*arguments):
-    return subprocess.run([binary(), *arguments], capture_output=True, text=True, timeout=10, check=False)
+    return subprocess.run([binary(), *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])

@@ -65,7 +65,7 @@ def test_whoever_stops_it_waits_for_none_of_its_processes(tmp_path):
     threading.Timer(0.5, stop.tell).start()
     with pytest.raises(Stopped):
         compile_tree(stop, PYTHON, tree, ROOT)
-    until(lambda: not _told_of(tree), seconds=5)  # they are killed, which takes the kernel a moment
+    until(lambda: not _told_of(tree), seconds=60)  # they are killed, which takes the kernel a moment
 
 
 def _told_of(tree: Path) -> list[psutil.Process]:

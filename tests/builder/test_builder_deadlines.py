@@ -4,29 +4,18 @@ import asyncio
 import time
 
 import pytest
-from sqlalchemy import update
 
-from services.builder.store import builds
 from so1s.errors import TemporaryError
-from so1s.store import Store
-from tests.builder.working import at_work, both_databases, kinds, until
+from tests.builder.working import at_work, both_databases, hours_pass, kinds, until
 
 
 async def test_a_build_past_its_deadline_fails(shop, skops_model):
     shop.inspector.hold = True
     await shop.say(shop.uploaded(data=skops_model))
-    await asyncio.wait_for(shop.worker(lease_seconds=0.2, deadline_seconds=0.3).work(), 5)
+    await asyncio.wait_for(shop.worker(lease_seconds=0.2, deadline_seconds=0.3).work(), 60)
 
     failed = (await shop.emitted())[-1]
     assert (failed.reason, failed.step) == ("deadline_exceeded", "model")
-
-
-async def hours_pass(store: Store) -> None:
-    """Every time that the builds know is a day ago."""
-    day, known = 86_400, builds.c
-    times = (known.queued_at, known.not_before, known.started_at, known.held_until)
-    async with store.transaction() as tx:
-        await tx.execute(update(builds).values({each.name: each - day for each in times}))
 
 
 @both_databases
@@ -35,9 +24,9 @@ async def test_hours_in_which_no_builder_ran_are_none_of_a_builds_deadline(shop,
     shop.inspector.hold, shop.inspector.error = error is None, error
     await shop.say(shop.uploaded(data=skops_model))
     async with at_work(shop.worker(deadline_seconds=60)) as task:
-        await asyncio.wait_for(shop.inspector.entered.wait(), 5)
+        await asyncio.wait_for(shop.inspector.entered.wait(), 60)
         if error:
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 60)
     assert await shop.state() == "queued"
 
     await hours_pass(shop.store)

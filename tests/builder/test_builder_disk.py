@@ -271,7 +271,7 @@ async def test_a_build_on_a_disk_that_fills_up_anywhere_is_put_off_and_done_once
         await worker.work()
         return await shop.state() == "built"
 
-    await until(is_built, seconds=20)
+    await until(is_built)
     image = next(each for each in await shop.emitted() if isinstance(each, ImageBuilt)).image
     assert sound(small / "images") >= 11  # a try that failed may have left provenance of its own
     found = await describe(Layout(small / "images"), image.digest, layers=True)

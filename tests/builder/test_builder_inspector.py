@@ -123,14 +123,14 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
 time.sleep(60)
 """
-    with pytest.raises(BuildError, match=r"within 1 s"):
-        await on_host(check, seconds=1).check(tmp_path / "model", dependencies)
+    with pytest.raises(BuildError, match=r"within 3 s"):
+        await on_host(check, seconds=3).check(tmp_path / "model", dependencies)
 
     await gone(int((tmp_path / "pid").read_text()))
 
 
 async def gone(pid: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
@@ -269,7 +269,7 @@ sys.stdin.read()
         assert busy_with(tmp_path / "killed")
         process.kill()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while busy_with(tmp_path / "killed"):  # noqa: ASYNC110 - processes do not tell
             await asyncio.sleep(0.01)
 
@@ -308,7 +308,7 @@ async def test_an_inspector_that_is_stopped_while_libraries_are_imported_leaves_
     slow = f"from pathlib import Path; import time; Path({str(begun)!r}).touch(); time.sleep(60)"
     (tmp_path / "runtime/so1s_runtime/check.py").write_text(slow)
     starting = asyncio.create_task(cold.warm(dependencies))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not begun.exists():  # noqa: ASYNC110 - a file does not tell
             await asyncio.sleep(0.01)
     starting.cancel()

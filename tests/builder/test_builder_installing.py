@@ -232,7 +232,7 @@ import socket
 from urllib.request import urlopen
 proxy = int(os.environ["HTTP_PROXY"].rpartition(":")[2])
 def told(line):
-    with socket.create_connection(("127.0.0.1", proxy), timeout=10) as there:
+    with socket.create_connection(("127.0.0.1", proxy), timeout=60) as there:
         there.sendall(line + b"\\r\\nHost: x\\r\\n\\r\\n")
         return there.recv(100).split(b"\\r\\n")[0].decode()
 try:
@@ -260,7 +260,7 @@ async def test_a_second_request_on_one_connection_goes_nowhere(tmp_path, enclose
 import socket
 proxy = int(os.environ["HTTP_PROXY"].rpartition(":")[2])
 request = b"GET http://127.0.0.1:INDEX/simple/tiny/ HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"
-with socket.create_connection(("127.0.0.1", proxy), timeout=10) as there:
+with socket.create_connection(("127.0.0.1", proxy), timeout=60) as there:
     there.sendall(2 * request)
     print([there.makefile("rb").read().count(b"200 OK")])
 """

@@ -30,7 +30,7 @@ async def test_a_log_can_be_read_while_its_build_runs(shop, skops_model):
 
         await until(shows_the_step)
         shop.inspector.go_on.set()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, 60)
 
     lines = said(await shop.log())
     assert lines[0] == "build 1 of risk/fraud@3, try 1"

@@ -91,7 +91,10 @@ async def test_a_layer_with_other_bytes_puts_the_build_off_and_leaves_nothing(tm
 
 @both_databases
 async def test_a_replica_that_is_dead_is_waited_for_no_longer_than_its_lease(store):
-    dead, alive = (StoredLayers(store, name, lease_seconds=0.5) for name in ("dead", "alive"))
+    dead, alive = (
+        StoredLayers(store, "dead", lease_seconds=0.5),
+        StoredLayers(store, "alive", lease_seconds=60),
+    )
     assert await dead._hold("libraries/k")
 
     async with alive.turn("k", print):
@@ -100,7 +103,7 @@ async def test_a_replica_that_is_dead_is_waited_for_no_longer_than_its_lease(sto
 
 
 async def test_a_turn_lasts_as_long_as_its_libraries_take(store, monkeypatch):
-    one, two = (StoredLayers(store, name, lease_seconds=0.2) for name in ("one", "two"))
+    one, two = (StoredLayers(store, name, lease_seconds=1.5) for name in ("one", "two"))
     order: list[str] = []
     tries: list[bool] = []
     hold = two._hold
@@ -118,10 +121,10 @@ async def test_a_turn_lasts_as_long_as_its_libraries_take(store, monkeypatch):
     async with one.turn("k", print):
         waiting = asyncio.create_task(second())
 
-        async def tried_for_three_leases() -> bool:
-            return len(tries) > 3  # four times a second
+        async def tried_for_longer_than_a_lease() -> bool:
+            return len(tries) > 7  # four times a second
 
-        await until(tried_for_three_leases)
+        await until(tried_for_longer_than_a_lease)
         order.append("one")
     await waiting
 

@@ -237,7 +237,7 @@ time.sleep(4711)
 
 
 async def none_left(words: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while words in str([each.info["cmdline"] for each in psutil.process_iter(["cmdline"])]):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

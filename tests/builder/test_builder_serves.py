@@ -118,7 +118,7 @@ async def test_a_builder_on_a_real_broker_builds_what_is_uploaded_and_shows_it(d
         httpx.AsyncClient(transport=transport, base_url="http://builder") as http,
     ):
         await publisher.publish(event)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 builds = (await http.get("/v1/builds", params={"account": "risk"})).json()["builds"]
                 if any(each["model"] == "on-broker" and each["state"] == "built" for each in builds):
@@ -142,7 +142,7 @@ async def test_an_upload_that_failed_is_built_by_the_next_call_of_its_pipeline(d
             event.model, event.artifact.uri, version=event.version, deploy=None, settings=settings
         )
         said.append(published.event_id)
-        return published.wait_until_serving(30)
+        return published.wait_until_serving(60)
 
     async with service.running():
         with pytest.raises(so1s.BuildFailed, match="does not exist"):

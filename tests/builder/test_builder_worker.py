@@ -214,7 +214,7 @@ async def test_a_running_build_stops_when_it_is_cancelled(shop, skops_model):
         await shop.inspector.entered.wait()
         event = BuildCancelled(account="risk", model="fraud", version="3", cancelled_by="user:jiho")
         assert await shop.say(event, "end") == []
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
 
     answered = await shop.answered()
     assert [chain for chain, _ in answered] == ["upload", "end"]

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from sqlalchemy import update
 
+from services.builder.store import builds
 from services.builder.worker import Worker
+from so1s.store import Store
 
 both_databases = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
 
@@ -21,10 +24,18 @@ async def at_work(worker: Worker):
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(condition: Callable, seconds: float = 30) -> None:
+async def until(condition: Callable, seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - what is waited for is in a database
             await asyncio.sleep(0.01)
+
+
+async def hours_pass(store: Store) -> None:
+    """Every time that the builds know is a day ago."""
+    day, known = 86_400, builds.c
+    times = (known.queued_at, known.not_before, known.started_at, known.held_until)
+    async with store.transaction() as tx:
+        await tx.execute(update(builds).values({each.name: each - day for each in times}))
 
 
 def kinds(events) -> list[str]:

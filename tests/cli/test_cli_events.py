@@ -73,7 +73,7 @@ async def test_tail_says_what_it_follows_and_how_to_end_it_and_then_waits(laptop
     try:
         said = (await process.stderr.readline()).decode()
         await asyncio.to_thread(publish, laptop, played.applied(endpoint))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while endpoint not in (await process.stdout.readline()).decode():
                 pass
         process.send_signal(signal.SIGINT)

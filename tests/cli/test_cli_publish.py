@@ -42,7 +42,7 @@ def answered(laptop, model, out, *answers):
 
 def test_waiting_shows_each_step_with_its_time(so1s, laptop, model, out):
     answered(laptop, model, out, played.built(model), played.ready(model), played.applied(model))
-    result = so1s("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "10")
+    result = so1s("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "60")
     assert (result.code, result.err) == (0, "")
     shown = [line.split() for line in result.lines]
     assert [line[0] for line in shown] == ["published", "built", "ready", "serving"]
@@ -58,7 +58,7 @@ def test_steps_as_json_are_one_object_a_line(so1s, laptop, model, out):
 
 
 async def test_a_failed_build_ends_with_1_and_the_tail_of_its_log(so1s, laptop, model, out):
-    publish = ("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "10")
+    publish = ("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "60")
     async with playing(laptop, events.ModelUploaded, lambda _: [played.build_failed(model)]):
         result = await asyncio.to_thread(so1s, *publish)
     assert result.code == 1
@@ -67,7 +67,7 @@ async def test_a_failed_build_ends_with_1_and_the_tail_of_its_log(so1s, laptop, 
 
 def test_a_time_that_is_over_ends_with_4(so1s, laptop, model, out):
     answered(laptop, model, out, played.built(model))
-    arguments = ("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "2")
+    arguments = ("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "5")
     result = so1s(*arguments)
     assert result.code == 4
     assert "it waits for the replicas" in result.err
@@ -79,7 +79,7 @@ def test_ctrl_c_ends_the_wait_at_once_without_a_traceback(laptop, model, out):
     with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as process:
         assert process.stdout.readline().startswith("published")
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=5)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert told == f"✗ {model}@3 is published, and goes on; --wait again follows it\n"
 

@@ -206,7 +206,7 @@ async def test_remove_of_a_variant_in_use_ends_at_once_and_says_what_to_do(so1s,
         account="risk", deployment="fraud-next", revision=3, endpoint="fraud", reason="it takes all traffic"
     )
     async with answering(events.DeploymentRemovalRequested, lambda _: [used]):
-        result = await so1s("remove", "fraud-next", "--timeout-seconds", "20")
+        result = await so1s("remove", "fraud-next", "--timeout-seconds", "60")
     assert (result.code, result.lines) == (1, [])
     assert "fraud-next is in use: it takes all traffic; the request stands" in result.err
     assert "`so1s weights set fraud …` without it, or `so1s endpoint remove fraud`" in result.err
@@ -257,7 +257,7 @@ async def hearing(settings, kind):
         reader.skip_to_end()
 
         async def following():
-            return decoded(await asyncio.wait_for(anext(records), 20))
+            return decoded(await asyncio.wait_for(anext(records), 60))
 
         yield following
 
@@ -267,7 +267,7 @@ async def apply(settings, change):
         await publisher.publish(played.applied("fraud", 7), cause=change.cause)
 
 
-SET = ("weights", "set", "fraud", "fraud-next=1", "--timeout-seconds", "30")
+SET = ("weights", "set", "fraud", "fraud-next=1", "--timeout-seconds", "60")
 
 
 async def test_weights_that_wait_say_what_they_wait_for_and_end_with_the_answer(so1s, laptop, http):
@@ -276,7 +276,7 @@ async def test_weights_that_wait_say_what_they_wait_for_and_end_with_the_answer(
         setting = asyncio.create_task(so1s(*SET))
         change = await following()
     waits.start(change.id)
-    await asyncio.wait_for(waits.asked.wait(), 20)
+    await asyncio.wait_for(waits.asked.wait(), 60)
     await apply(laptop, change)
     result = await setting
     assert (result.code, result.lines) == (0, ["revision 7 applied in 12 ms"])
@@ -297,7 +297,7 @@ async def test_weights_are_waited_for_although_the_router_says_nothing(so1s, lap
     async with hearing(laptop, events.WeightsChanged) as following:
         setting = asyncio.create_task(so1s(*SET))
         change = await following()
-    await asyncio.wait_for(asked.wait(), 20)
+    await asyncio.wait_for(asked.wait(), 60)
     await apply(laptop, change)
     result = await setting
     assert (result.code, result.err) == (0, "")
@@ -308,9 +308,9 @@ async def test_ctrl_c_says_that_the_request_stands(laptop, http, tmp_path):
     waits.start("other")
     command = [sys.executable, "-c", "from so1s.cli import main; main()", *SET]
     process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stderr=subprocess.PIPE)
-    await asyncio.wait_for(waits.asked.wait(), 20)
+    await asyncio.wait_for(waits.asked.wait(), 60)
     process.send_signal(signal.SIGINT)
-    _, err = await asyncio.wait_for(process.communicate(), 20)
+    _, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 130
     assert "WeightsChanged was published; the request stands" in err.decode()
     assert "Traceback" not in err.decode()

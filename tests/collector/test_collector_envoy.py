@@ -123,7 +123,7 @@ async def answers(admin):
         return False
 
 
-async def until(condition, seconds=20):
+async def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < deadline

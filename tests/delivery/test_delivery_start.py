@@ -78,11 +78,11 @@ async def test_a_consumer_finds_the_laptops_platform_and_waits_for_its_kafka(bro
         return (await probe(http, "/readyz")).status_code == httpx.codes.OK
 
     async with example(models) as (process, http):
-        await eventually(is_told, seconds=20)
+        await eventually(is_told)
         assert (await http.get("/readyz")).status_code == httpx.codes.SERVICE_UNAVAILABLE
         assert (await http.get("/livez")).status_code == httpx.codes.OK
         broker.start()
-        await eventually(is_ready, seconds=20)
+        await eventually(is_ready)
         process.terminate()
         output, _ = await process.communicate()
     assert b"set SO1S_KAFKA, or start a platform with `make up`" in output
@@ -94,16 +94,16 @@ async def test_a_consumer_that_waits_for_kafka_ends_at_once_when_it_is_told_to(b
         return "Kafka does not answer" in (await probe(http, "/readyz")).text
 
     async with example(tmp_path) as (process, http):
-        await eventually(is_waiting, seconds=20)
+        await eventually(is_waiting)
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             output, _ = await process.communicate()
     assert b"Traceback" not in output
 
 
 async def test_what_ends_a_start_for_good_ends_the_process_with_an_error(broker, tmp_path):
     async with example(tmp_path, SO1S_DATABASE_URL="sqlite+aiosqlite:////nowhere/store.db") as (process, _):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             output, _ = await process.communicate()
     assert process.returncode == 1
     assert b"unable to open database file" in output

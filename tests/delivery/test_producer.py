@@ -70,7 +70,8 @@ async def test_what_is_too_large_for_any_topic_is_refused_too(kafka):
 async def test_a_topic_that_is_not_there_refuses_all_its_records_at_once_and_no_others(kafka):
     topic, missing = await a_topic(kafka), f"missing.{uuid.uuid4().hex}"
     records = [record(missing, event_id=str(number)) for number in range(100)] + [record(topic)]
-    async with Producer(KafkaSettings(kafka=kafka)) as producer, asyncio.timeout(5):
+    # A client that waits for a topic does so for 40 s.
+    async with Producer(KafkaSettings(kafka=kafka)) as producer, asyncio.timeout(30):
         with pytest.raises(Refused) as refused:
             await producer.send(records)
     assert len(refused.value.errors) == 100
@@ -119,4 +120,4 @@ async def test_it_waits_for_a_broker_that_is_away_and_stops_in_time(tmp_path, mo
             await producer.send([record(topic)])
             broker.kill()
             began = time.monotonic()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # what is left would be tried for 40 s

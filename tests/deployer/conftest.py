@@ -34,7 +34,7 @@ from tests.deployer.stand_in import Layout
 from tests.tables import make_tables
 
 QUICK = {
-    "probes": ProbeRules(period_seconds=0.1, timeout_seconds=0.5, startup_seconds=20),
+    "probes": ProbeRules(period_seconds=0.1, timeout_seconds=2.0, startup_seconds=60),
     "backoff": Backoff(first_seconds=0.05, most_seconds=0.1, stable_seconds=30),
     "behavior": Behavior(scale_down_window_seconds=0.5),
     "autoscale_period_seconds": 0.25,
@@ -163,7 +163,7 @@ async def settled(cluster: Cluster, ready: int, revision: int = 1) -> Observatio
 
 async def ask(url: str, path: str = "/predict") -> dict[str, Any]:
     # Without verify=False each client loads the authorities: 30 ms of the loop that probes replicas, too.
-    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=10) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=60) as http:
         return (await http.get(url + path)).raise_for_status().json()
 
 

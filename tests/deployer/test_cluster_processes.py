@@ -7,6 +7,7 @@ import json
 import sys
 import time
 
+import httpx
 import psutil
 import pytest
 
@@ -120,14 +121,14 @@ async def test_the_mesh_is_told_of_ready_replicas_alone(cluster, machine):
 
 
 async def test_an_old_replica_stays_in_the_mesh_until_the_new_one_was_there_for_a_while(machine):
-    async with machine.cluster(min_ready_seconds=0.5) as cluster:
+    async with machine.cluster(min_ready_seconds=3.0) as cluster:
         await cluster.apply(deployment(workload(machine.image("1"), "1")))
         await settled(cluster, ready=1)
         (old,) = machine.traffic()
         await cluster.apply(deployment(workload(machine.image("2"), "2"), revision=2))
         both_since = await until(_once(lambda: len(machine.traffic()) == 2))
         old_left = await until(_once(lambda: old not in machine.traffic()))
-        assert old_left - both_since >= 0.4  # the moments are seen a few hundredths late
+        assert old_left - both_since >= 1.5  # on a busy machine the moments are seen late
 
 
 def _once(condition):
@@ -143,10 +144,15 @@ async def test_a_request_in_flight_is_answered_though_the_drain_is_shorter(machi
     async with machine.cluster(drain_seconds=0.0) as cluster:
         await cluster.apply(deployment(workload(machine.image("1"), "1")))
         now = await settled(cluster, ready=1)
-        async with in_background(ask(now.url, "/predict?seconds=0.6")) as asking:
-            await asyncio.sleep(0.1)  # the request is on its way
+        async with in_background(ask(now.url, "/predict?seconds=2")) as asking:
+            await until(lambda: _in_flight(now.url))
             await cluster.remove("risk", "fraud")
             assert (await asking)["version"] == "1"
+
+
+async def _in_flight(url):
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return "http_requests_in_flight 1" in (await http.get(f"{url}/metrics")).text
 
 
 async def test_a_process_that_no_record_names_is_ended(machine):
@@ -155,7 +161,7 @@ async def test_a_process_that_no_record_names_is_ended(machine):
         [sys.executable, "-c", "import time; time.sleep(60)"], environment, machine.world.log("lost")
     )
     async with machine.cluster():
-        assert await orphan.ended_within(5)
+        assert await orphan.ended_within(60)
 
 
 async def test_a_process_of_another_world_is_left_alone(machine, tmp_path):
@@ -164,7 +170,7 @@ async def test_a_process_of_another_world_is_left_alone(machine, tmp_path):
         await end_all(machine.options)
         assert other.is_running()
     other.kill()
-    assert await other.ended_within(5)
+    assert await other.ended_within(60)
 
 
 async def test_a_replica_that_died_unseen_is_recorded_as_ended_and_another_starts(machine):
@@ -174,7 +180,7 @@ async def test_a_replica_that_died_unseen_is_recorded_as_ended_and_another_start
         await settled(cluster, ready=1)
     [lost] = machine.living()
     lost.process.kill()
-    assert await lost.process.ended_within(5)
+    assert await lost.process.ended_within(60)
     async with machine.cluster() as cluster:
         await cluster.apply(wanted)
         await settled(cluster, ready=1)
@@ -185,7 +191,7 @@ async def test_a_replica_that_died_unseen_is_recorded_as_ended_and_another_start
 
 
 async def test_a_drain_goes_on_after_the_adapter_is_made_again(machine):
-    async with machine.cluster(drain_seconds=1.0) as cluster:
+    async with machine.cluster(drain_seconds=3.0) as cluster:
         await cluster.apply(deployment(workload(machine.image("1"), "1")))
         await settled(cluster, ready=1)
         await cluster.remove("risk", "fraud")
@@ -248,7 +254,7 @@ async def test_a_log_is_bounded_while_it_is_written(machine):
 
 
 async def test_load_brings_replicas_and_quiet_takes_them_away(cluster, machine):
-    scaling = Scaling(min_replicas=1, max_replicas=3, requests_per_second=4.0)
+    scaling = Scaling(min_replicas=1, max_replicas=3, requests_per_second=1.0)
     await cluster.apply(deployment(workload(machine.image("1"), "1", scaling=scaling)))
     await settled(cluster, ready=1)
 

@@ -198,7 +198,7 @@ async def test_the_sdk_talks_to_the_command_whose_messages_outlive_kill_9(proces
 
 async def _connected(url):
     client = AsyncWebClient(token=TOKEN, base_url=f"{url}/api/")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await client.auth_test()

@@ -16,7 +16,7 @@ from so1s_local.fork_server import Server
 from so1s_local.forks import Forks
 from so1s_local.process import Process, Unit, python
 
-SECONDS = 30
+SECONDS = 60
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -46,7 +46,7 @@ def laptop(settings, tmp_path, monkeypatch):
 async def run(laptop, model, *answers):
     """Run the pipeline beside a platform that gives these answers to an upload."""
     async with playing(laptop, events.ModelUploaded, lambda _: answers):
-        return await asyncio.to_thread(load("pipeline").run, RUN_ID, model=model, timeout_seconds=20)
+        return await asyncio.to_thread(load("pipeline").run, RUN_ID, model=model, timeout_seconds=60)
 
 
 async def test_the_pipeline_ends_with_a_served_model(laptop, model, tmp_path):

@@ -45,7 +45,7 @@ async def absence(broker):
     broker.kill()
     async with Away(broker) as away:
         yield
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await away.was_asked.wait()
     await asyncio.to_thread(broker.start)
 
@@ -111,14 +111,14 @@ async def test_a_kafka_that_stays_away_is_an_error_that_says_what_to_do(broker, 
     monkeypatch.setattr("so1s.broker.producer._STOP_SECONDS", 0.1)
     async with AsyncPublisher(laptop, patience_seconds=0.5) as publisher:
         broker.kill()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(14):  # one of no patience of its own tries for 15 s
             with pytest.raises(Unreachable, match=r"does not answer at .*; set SO1S_KAFKA"):
                 await publisher.publish(weights)
 
 
 async def test_waiting_that_begins_while_kafka_restarts_goes_on_to_its_end(broker, published):
     async with absence(broker):
-        waiting = asyncio.create_task(asyncio.to_thread(published.wait_until_serving, 20))
+        waiting = asyncio.create_task(asyncio.to_thread(published.wait_until_serving, 60))
     await asyncio.to_thread(
         answer, published, played.built("fraud"), played.ready("fraud"), played.applied("fraud")
     )

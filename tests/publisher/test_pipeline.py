@@ -68,7 +68,7 @@ def _id_of(event, cause):
 
 
 def _until_console_knows(laptop, published, said):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     with httpx.Client(**client_options(laptop)) as http:
         while not said <= {each["id"] for each in _events(http, published.event_id)}:
             assert time.monotonic() < deadline
@@ -185,7 +185,7 @@ def test_waiting_ends_with_the_applied_route_and_tells_each_step(laptop, out, mo
     published = publish(laptop, out, model)
     answer(laptop, published, played.built(model), played.ready(model), played.applied(model))
     steps = []
-    serving = published.wait_until_serving(10, on_step=steps.append)
+    serving = published.wait_until_serving(60, on_step=steps.append)
     assert serving == so1s.Serving(f"http://{model}--risk.so1s.localhost:8080", 7)
     assert [step.name for step in steps] == ["published", "built", "ready", "serving"]
     assert all(0 <= step.seconds < 10 for step in steps)
@@ -202,7 +202,7 @@ def test_an_event_that_was_sent_twice_is_one_step(laptop, out, model):
         played.applied(model),
     )
     steps = []
-    published.wait_until_serving(10, on_step=steps.append)
+    published.wait_until_serving(60, on_step=steps.append)
     assert [step.name for step in steps] == ["published", "built", "ready", "serving"]
 
 
@@ -221,20 +221,20 @@ def test_waiting_follows_events_that_come_later(laptop, out, model):
             if step.name in following:
                 thread.submit(answer, laptop, published, following[step.name]).result()
 
-    assert published.wait_until_serving(10, on_step=play).revision == 7
+    assert published.wait_until_serving(60, on_step=play).revision == 7
     assert steps == ["published", "built", "ready", "serving"]
 
 
 def test_waiting_for_a_version_that_is_only_built_ends_with_the_image(laptop, out, model):
     published = publish(laptop, out, model, deploy=None)
     answer(laptop, published, played.built(model, deployed=False))
-    assert published.wait_until_serving(10) == so1s.Serving(None, None)
+    assert published.wait_until_serving(60) == so1s.Serving(None, None)
 
 
 def test_waiting_for_a_deployment_without_an_endpoint_ends_with_its_readiness(laptop, out, model):
     published = publish(laptop, out, model)
     answer(laptop, published, played.built(model), played.ready(model, endpoint=None))
-    assert published.wait_until_serving(10) == so1s.Serving("http://127.0.0.1:1", None)
+    assert published.wait_until_serving(60) == so1s.Serving("http://127.0.0.1:1", None)
 
 
 def test_a_route_counts_only_once_the_required_checks_have_passed(laptop, out, model):
@@ -247,9 +247,9 @@ def test_a_route_counts_only_once_the_required_checks_have_passed(laptop, out, m
         played.applied(model, 1),
     )
     with pytest.raises(so1s.NotServing, match="ready after"):
-        published.wait_until_serving(0.5)
+        published.wait_until_serving(2)
     answer(laptop, published, played.checked(model, passed=True), played.applied(model, 2))
-    assert published.wait_until_serving(10).revision == 2
+    assert published.wait_until_serving(60).revision == 2
 
 
 def test_a_candidate_serves_once_its_checks_have_passed(laptop, out, model):
@@ -257,10 +257,10 @@ def test_a_candidate_serves_once_its_checks_have_passed(laptop, out, model):
     candidate = played.ready(model, requires=["quality"], candidate=True, endpoint=None)
     answer(laptop, published, played.built(model), candidate)
     with pytest.raises(so1s.NotServing, match="ready after"):
-        published.wait_until_serving(0.5)
+        published.wait_until_serving(2)
     answer(laptop, published, played.checked(model, passed=True), played.ready(model, endpoint=None))
     steps = []
-    assert published.wait_until_serving(10, on_step=steps.append).url == "http://127.0.0.1:1"
+    assert published.wait_until_serving(60, on_step=steps.append).url == "http://127.0.0.1:1"
     assert [step.name for step in steps].count("ready") == 1
 
 
@@ -269,7 +269,7 @@ def test_a_failed_build_raises_with_the_tail_of_its_log(laptop, out, model):
     failed = played.build_failed(model)
     answer(laptop, published, failed)
     with pytest.raises(so1s.BuildFailed, match="uv could not install") as raised:
-        published.wait_until_serving(10)
+        published.wait_until_serving(60)
     assert "because numpy==9 does not exist" in str(raised.value)
     assert raised.value.event == failed
 
@@ -286,7 +286,7 @@ def test_what_failed_is_tried_again_by_the_next_call_which_waits_for_the_new_try
     first = publish(laptop, out, model)
     answer(laptop, first, *(said(model) for said in FAILURES[failure]))
     with pytest.raises(so1s.FlowFailed):
-        first.wait_until_serving(10)
+        first.wait_until_serving(60)
 
     again = publish(laptop, out, model)
     assert (again.event, again.event_id != first.event_id) == (first.event, True)
@@ -294,7 +294,7 @@ def test_what_failed_is_tried_again_by_the_next_call_which_waits_for_the_new_try
         again.wait_until_serving(1)
     assert publish(laptop, out, model).event_id == again.event_id  # that one goes on
     answer(laptop, again, played.built(model), played.ready(model), played.applied(model))
-    assert again.wait_until_serving(10).revision == 7
+    assert again.wait_until_serving(60).revision == 7
     assert publish(laptop, out, model).event_id == again.event_id
 
 
@@ -304,7 +304,7 @@ def test_each_failure_is_followed_by_another_try(laptop, out, model):
         tries.append(publish(laptop, out, model))
         answer(laptop, tries[-1], played.build_failed(model))
         with pytest.raises(so1s.BuildFailed):
-            tries[-1].wait_until_serving(10)
+            tries[-1].wait_until_serving(60)
     assert len({each.event_id for each in tries}) == 3
 
 
@@ -315,14 +315,14 @@ def test_a_retry_does_not_displace_what_was_uploaded_later(laptop, out, model):
     again = publish(laptop, out, model)
     assert again.event_id == first.event_id
     with pytest.raises(so1s.DeploymentFailed, match="superseded"):
-        again.wait_until_serving(10)
+        again.wait_until_serving(60)
 
 
 def test_a_failed_deployment_raises(laptop, out, model):
     published = publish(laptop, out, model)
     answer(laptop, published, played.built(model), played.deployment_failed(model))
     with pytest.raises(so1s.DeploymentFailed, match="crash_loop: it ended 5 times\n  MemoryError"):
-        published.wait_until_serving(10)
+        published.wait_until_serving(60)
 
 
 def test_a_rejected_route_raises_with_what_is_allowed(laptop, out, model):
@@ -330,7 +330,7 @@ def test_a_rejected_route_raises_with_what_is_allowed(laptop, out, model):
     rejected = played.rejected(model, "requires", "quality", "passed checks")
     answer(laptop, published, played.built(model), played.ready(model), rejected)
     with pytest.raises(so1s.RoutesRejected, match="requires: quality is not allowed; allowed: passed checks"):
-        published.wait_until_serving(10)
+        published.wait_until_serving(60)
 
 
 def test_a_time_that_is_over_says_how_far_it_got(laptop, out, model):

@@ -52,7 +52,8 @@ async def test_a_missing_topic_is_named_at_once_with_what_to_do(settings, monkey
     class Untold(Event, key=("account",), prefix="elsewhere"):
         """An event whose topic nobody makes."""
 
-    async with AsyncPublisher(settings) as publisher, asyncio.timeout(5):
+    # What may yet come is waited for 15 s.
+    async with AsyncPublisher(settings) as publisher, asyncio.timeout(14):
         with pytest.raises(TopicMissing, match=r"no topic elsewhere\.untold.*so1s topics apply"):
             await publisher.publish(Untold(account="risk"))
 

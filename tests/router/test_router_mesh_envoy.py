@@ -325,4 +325,4 @@ async def test_statistics_count_answers_once_whatever_was_tried_again(world, mes
     async def flushed() -> bool:
         return (await figures(http, world))[timed] >= 30
 
-    await eventually(flushed, 3)
+    await eventually(flushed)

@@ -1,6 +1,5 @@
 """The whole router: a real broker, a real database, a real Envoy."""
 
-import time
 import uuid
 
 import pytest
@@ -48,6 +47,8 @@ def settings(world, mesh, kafka, tmp_path):
         gateway_port=world.gateway_port,
         envoy_admin_port=world.admin_port,
         instance=uuid.uuid4().hex,
+        poll_seconds=3600,  # what an event says is not put off to the next look
+        drift_seconds=3600,
     )
 
 
@@ -65,12 +66,10 @@ async def test_events_become_traffic_and_traffic_is_told_in_events(settings, cal
             assert (await caller.call(host)).json()["replica"] == "fraud-0"
             await publisher.publish(ready("fraud-next", service=following.service))
             assert (await ears.next()).revision == 2
-            began = time.monotonic()
             changed = WeightsChanged(account="risk", endpoint="fraud", weights={"fraud-next": 1})
             await publisher.publish(changed)
             assert (await ears.next()).weights == {"fraud-next": 1}
             assert (await caller.call(host)).json()["replica"] == "fraud-next-0"
-            assert time.monotonic() - began < 2
 
 
 async def test_the_router_decides_alike_on_postgresql(postgres):

@@ -15,6 +15,7 @@ from so1s_runtime.app import App
 from so1s_runtime.manifest import read
 from so1s_runtime.model import Model
 from so1s_runtime.settings import Settings
+from tests.runtime.running import LONG_SECONDS
 
 ROW = [5.1, 3.5, 1.4, 0.2]
 
@@ -355,11 +356,11 @@ def gated(skops_model, loaded_app):
 
 
 async def entered(gate):
-    assert await asyncio.to_thread(gate.entered.acquire, timeout=10)
+    assert await asyncio.to_thread(gate.entered.acquire, timeout=LONG_SECONDS)
 
 
-async def until(condition, seconds=10):
-    async with asyncio.timeout(seconds):
+async def until(condition):
+    async with asyncio.timeout(LONG_SECONDS):
         while not condition():  # noqa: ASYNC110 - a thread changes it, and tells no event
             await asyncio.sleep(0.005)
 
@@ -392,7 +393,7 @@ async def test_a_call_over_time_is_given_up_but_holds_its_slot_until_the_model_r
 
 
 async def test_a_call_that_waited_too_long_is_never_started(gated, client_of):
-    app, gate = gated(request_seconds=0.05)
+    app, gate = gated(request_seconds=1.0)  # in which the first begins on any machine
     async with client_of(app) as client:
         first, second = await asyncio.gather(*(client.post("/predict", json=[ROW]) for _ in range(2)))
         assert (first.status_code, second.status_code) == (504, 504)

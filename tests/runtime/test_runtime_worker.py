@@ -37,7 +37,7 @@ class Doubler:
         self._seconds = seconds
 
     def __call__(self, inputs, _outputs):
-        assert self.opened.wait(10)
+        assert self.opened.wait(LONG_SECONDS)
         time.sleep(self._seconds)
         x = inputs["x"]
         if (x < 0).any():
@@ -62,7 +62,7 @@ def worker_for(tmp_path, **settings):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG_SECONDS):
         while not condition():  # noqa: ASYNC110 - a thread changes it, and tells no event
             await asyncio.sleep(0.002)
 

@@ -200,7 +200,7 @@ class Running:
         return (self.plan.world_dir / "replicas").glob("[!.]*.json")
 
 
-def until(condition: Callable[[], T], seconds: float = 30.0) -> T:
+def until(condition: Callable[[], T], seconds: float = 60.0) -> T:
     """Wait until a condition holds, and answer what it answered."""
     deadline = time.monotonic() + seconds
     while True:

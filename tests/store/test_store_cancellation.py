@@ -16,4 +16,4 @@ async def test_a_transaction_that_is_cancelled_in_a_statement_holds_up_no_other(
             await trying
         began = time.monotonic()
         await store.attempt("b", str(number))
-        assert time.monotonic() - began < 5  # a lock that is left behind holds for 30 s
+        assert time.monotonic() - began < 25  # a lock that is left behind holds for 30 s

@@ -131,7 +131,7 @@ async def upsert_count(store):
 async def test_a_reader_waits_for_no_writer(counting):
     async with counting.transaction() as tx:
         await tx.execute(sa.insert(counters), {"name": "a", "count": 1})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(25):  # one that waits does so for 30 s
             assert await counts(counting) == {}
             assert (await counting.outbox.depth()).unsent == 0
 
