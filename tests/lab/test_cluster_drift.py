@@ -12,7 +12,6 @@ from so1s.kubernetes.errors import Conflict
 from tests.deployer.conftest import (
     deployment,
     in_background,
-    migrated,
     seen,
     settled,
     store,
