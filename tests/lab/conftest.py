@@ -35,7 +35,7 @@ from tests.lab.parts import (  # noqa: F401 - fixtures
     s3,
     tls_registry,
 )
-from tests.scheduling import ByPart
+from tests.scheduling import ByPart, begin_with
 
 Start = Callable[..., None]
 
@@ -45,7 +45,30 @@ Start = Callable[..., None]
 _ANOTHERS_SOCKETS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+_OF_THE_NODE = tuple(
+    f"tests/lab/test_{name}.py"
+    for name in ("whole_chain", "cluster_real_servers", "three_replicas", "control_plane_node")
+)
+"""A machine has one real node: one of two processes has it, the other a control plane alone."""
+
+_LONGEST = (
+    *_OF_THE_NODE,
+    "tests/lab/istio_mesh/",
+    "tests/lab/test_istio.py",
+    "tests/lab/test_service_images",
+    "tests/lab/test_base_image.py",
+    "tests/lab/test_autoscaling_hpa.py",
+    "tests/lab/test_second_scheduler.py",
+    "tests/lab/test_collector_",
+    "tests/lab/test_cluster_",
+    "tests/lab/test_s3_drops_serve.py",
+    "tests/lab/test_registry_builds.py",
+    "tests/lab/test_kafka_delivery.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    begin_with(_LONGEST, items)
     for item in items:
         apart = any(item.get_closest_marker(name) for name in ("keda", "chart", "sandbox"))
         if "tests/lab/" in item.nodeid:
@@ -54,12 +77,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker("lab")
 
 
-_OF_THE_NODE = ("cluster_real_servers", "control_plane_node", "three_replicas", "whole_chain")
-"""A machine has one real node: one of two processes has it, the other a control plane alone."""
-
-
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPart:
-    return ByPart(config, log, {f"tests/lab/test_{name}.py": "node" for name in _OF_THE_NODE})
+    return ByPart(config, log, dict.fromkeys(_OF_THE_NODE, "node"))
 
 
 @pytest.fixture(scope="session")
