@@ -287,6 +287,7 @@ async def test_a_variant_whose_service_makes_no_sense_harms_no_other(mesh, calle
 LABEL = 'envoy_cluster_name="risk--counted"'
 ANSWERED = f'envoy_cluster_upstream_rq_xx{{envoy_response_code_class="2",{LABEL}}}'
 EJECTED = f"envoy_cluster_outlier_detection_ejections_enforced_consecutive_5xx{{{LABEL}}}"
+DESERTED = f"envoy_cluster_upstream_cx_none_healthy{{{LABEL}}}"
 FAILED = f'envoy_cluster_upstream_rq_xx{{envoy_response_code_class="5",{LABEL}}}'
 
 
@@ -304,8 +305,10 @@ async def test_a_replica_that_fails_beside_a_healthy_one_is_left_alone(world, me
     await all_answer(caller, counted)
     await http.get(f"http://127.0.0.1:{counted.replicas[0].port}/become/500")
     failed = (await caller.variants("counted--risk.so1s.localhost", 100))["failed"]
-    # For 2 s after the fifth failure in a row, which is many calls here, and few on a slow machine.
-    assert failed <= 6 * (await figures(http, world))[EJECTED] + 5
+    # For 2 s after the fifth failure in a row, which is many calls here, and few on a slow machine; there the
+    # healthy one may answer its checks too late, and Envoy then has none, which it counts.
+    now = await figures(http, world)
+    assert failed <= 6 * now[EJECTED] + now[DESERTED] + 5
 
 
 async def test_statistics_count_answers_once_whatever_was_tried_again(world, mesh, caller, deploy, http):
