@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # A test waits more than it computes.
 WORKERS ?= 4
-# Files in the order of tests/conftest.py, the longest first, and each to one process: it starts their parts once.
+# Files in the order of tests/scheduling.py, the longest first, and each to one process: it starts their parts once.
 SHARED := --dist loadfile --no-loadscope-reorder
 # Says something only where something is wrong.
 QUIET = > .venv/check.txt 2>&1 || { cat .venv/check.txt; exit 1; }

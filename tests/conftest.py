@@ -22,7 +22,7 @@ from services.builder.adapters import bubblewrap
 from services.builder.adapters.bubblewrap import Bubblewrap
 from so1s.events import event
 from so1s_broker import Broker
-from tests.scheduling import ByPart, begin_with
+from tests.scheduling import LONGEST, ByPart, begin_with
 
 # pytest-asyncio asks for the current loop before it sets its own: where none was ever set, Python 3.11
 # makes one that nobody closes, and its warning is an error.
@@ -47,29 +47,8 @@ hypothesis.settings.load_profile("so1s")
 pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit", "tests.iotypes.conformance")
 
 
-_LONGEST = (
-    "tests/scenarios/",
-    "tests/builder/test_builder_serves.py",
-    "tests/publisher/test_pipeline.py",
-    "tests/builder/test_builder_tried.py",
-    "tests/builder/test_builder_reproducible.py",
-    "tests/deployer/test_cluster_conformance.py",
-    "tests/router/test_router_mesh_envoy.py",
-    "tests/compiler/",
-    "tests/console/test_console_parts.py",
-    "tests/console/test_console_service.py",
-    "tests/delivery/",
-    "tests/deployer/",
-    "tests/collector/test_collector_past.py",
-    "tests/local_supervisor/",
-    "tests/runtime/test_runtime_deferred.py",
-    "tests/runtime/test_runtime_health.py",
-    "tests/runtime/test_runtime_server.py",
-)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    begin_with(_LONGEST, items)
+    begin_with(LONGEST, items)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPart:

@@ -6,6 +6,27 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+LONGEST = (
+    "tests/scenarios/",
+    "tests/builder/test_builder_serves.py",
+    "tests/publisher/test_pipeline.py",
+    "tests/builder/test_builder_tried.py",
+    "tests/builder/test_builder_reproducible.py",
+    "tests/deployer/test_cluster_conformance.py",
+    "tests/router/test_router_mesh_envoy.py",
+    "tests/compiler/",
+    "tests/console/test_console_parts.py",
+    "tests/console/test_console_service.py",
+    "tests/delivery/",
+    "tests/deployer/",
+    "tests/collector/test_collector_past.py",
+    "tests/local_supervisor/",
+    "tests/runtime/test_runtime_deferred.py",
+    "tests/runtime/test_runtime_health.py",
+    "tests/runtime/test_runtime_server.py",
+)
+"""Of all but the lab's: a platform, what builds images, and what waits for processes."""
+
 
 class ByPart(LoadFileScheduling):
     """Gives each process files, and one process all files of a part that there is once."""
