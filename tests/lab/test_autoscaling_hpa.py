@@ -78,7 +78,7 @@ async def test_of_several_targets_the_one_that_asks_for_most_wins(
         read = autoscaler(machine)["status"].get("currentMetrics") or []
         return len([each for each in read if each.get("pods")]) == len(targets)
 
-    await until(all_are_read, seconds=30)
+    await until(all_are_read, seconds=60)
 
 
 async def test_a_figure_that_cannot_be_read_forbids_to_scale_down(
@@ -99,7 +99,7 @@ async def test_a_figure_that_cannot_be_read_forbids_to_scale_down(
     async def gives_up() -> bool:
         return state(machine).get("reason") == "FailedGetResourceMetric"
 
-    await until(gives_up, seconds=30)
+    await until(gives_up, seconds=60)
     assert len(machine.names()) == 4
 
 

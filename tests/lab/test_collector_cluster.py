@@ -153,15 +153,15 @@ async def test_each_window_is_said_once_over_restarts_of_prometheus_and_of_the_c
 
     async def more(requests: int) -> None:
         wanted = exporter.counted + requests
-        await eventually(lambda: exporter.counted >= wanted, seconds=30)
+        await eventually(lambda: exporter.counted >= wanted)
 
     async with build(settings).running():
-        await eventually(gateway_is_known, seconds=30)
+        await eventually(gateway_is_known)
         counting = asyncio.create_task(exporter.count())
-        await eventually(lambda: complete(4), seconds=30)
+        await eventually(lambda: complete(4))
     await more(100)  # while no collector runs
     async with build(settings).running():
-        await eventually(lambda: complete(12), seconds=30)
+        await eventually(lambda: complete(12))
         await asyncio.to_thread(server.stop)
         await more(100)  # while nobody scrapes
         await asyncio.to_thread(server.start)
@@ -171,8 +171,8 @@ async def test_each_window_is_said_once_over_restarts_of_prometheus_and_of_the_c
         async def all_said() -> bool:
             return total(await said(), "requests") == exporter.counted
 
-        await eventually(all_said, seconds=30)
-        await eventually(lambda: complete(16), seconds=30)
+        await eventually(all_said)
+        await eventually(lambda: complete(16))
     events = await said()
     by_replica = [each for each in events if each.replica != GATEWAY]
     by_gateway = [each for each in events if each.replica == GATEWAY]
@@ -205,11 +205,11 @@ async def test_a_replica_that_ends_reserves_until_then(
         return any(each.window_start > last for each in await said() if each.replica not in {uid, GATEWAY})
 
     async with build(settings).running():
-        await eventually(lambda: windows(2), seconds=30)
+        await eventually(lambda: windows(2))
         begun = datetime.fromisoformat(pod["status"]["startTime"])
         await machine.api.delete("v1", "Pod", machine.namespace, pod["metadata"]["name"])
         lived = datetime.now(UTC) - begun
-        await eventually(another_goes_on, seconds=30)
+        await eventually(another_goes_on)
     found = await of_it()
     assert follow_on(found)
     alive = timedelta(milliseconds=total(found, "cpu_reserved") / 100)

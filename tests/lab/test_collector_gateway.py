@@ -39,7 +39,7 @@ async def begin(gateway, eventually) -> Reading:
             return await gateway.read({}, now_ms()) is not None
         return False
 
-    await eventually(known, seconds=20)
+    await eventually(known)
     return born(now_ms())
 
 
@@ -65,7 +65,7 @@ async def test_each_request_is_counted_once_with_its_final_answer(
         counters = (await counted()).counters
         return counters.get(REQUESTS, 0) >= called and counters.get(bucket(float("inf")), 0) >= called
 
-    await eventually(all_counted, seconds=20)
+    await eventually(all_counted)
     counters = (await counted()).counters
     assert (counters[REQUESTS], counters.get(ERRORS, 0)) == (called, 0)
     assert counters[bucket(float("inf"))] == called

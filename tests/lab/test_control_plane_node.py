@@ -34,7 +34,7 @@ class Server:
         """The pod, once it is ready."""
         manifest = {"metadata": {"name": "server", "labels": LABELS}, "spec": self._spec(image) | spec}
         await self._core.create_namespaced_pod(self._namespace, manifest)
-        await self._eventually(self._is_ready, seconds=30)
+        await self._eventually(self._is_ready)
         return await self._pod()
 
     async def log(self) -> str:

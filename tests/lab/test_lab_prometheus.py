@@ -11,4 +11,4 @@ async def test_a_target_is_scraped_within_seconds_of_being_named(prometheus, eve
             answer = await client.get("/api/v1/query", params={"query": 'up{job="itself",team="lab"}'})
             return [each["value"][1] for each in answer.json()["data"]["result"]] == ["1"]
 
-        await eventually(scraped, seconds=15)
+        await eventually(scraped)

@@ -71,7 +71,7 @@ async def test_a_figure_of_a_pod_is_asked_for_by_its_name(api, namespace, export
         found = await _figures(api, namespace)
         return found == {"fraud-1": "7500m"}
 
-    await eventually(is_served, seconds=30)
+    await eventually(is_served)
 
 
 async def _figures(api, namespace: str) -> dict[str, str]:

@@ -40,6 +40,6 @@ async def test_a_build_waits_for_a_registry_that_is_away_and_is_then_pushed_whol
         await shop.worker().work()
         return await shop.state() == "built"
 
-    await eventually(is_built, seconds=20)
+    await eventually(is_built)
     (built,) = [each for each in await shop.emitted() if isinstance(each, ImageBuilt)]
     assert built.image.reference.startswith(f"{part.host}/so1s/images/risk/fraud@sha256:")

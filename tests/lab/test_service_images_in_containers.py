@@ -290,7 +290,7 @@ def case(request) -> Case:
 async def test_a_service_takes_what_it_hears(service: Running, case: Case, eventually):
     if case.heard:
         await service.say(case.heard)
-    await eventually(lambda: case.answered(service), seconds=30)
+    await eventually(lambda: case.answered(service))
 
 
 def test_a_service_is_nobody_and_can_write_nothing_but_tmp(service: Running):
