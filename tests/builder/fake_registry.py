@@ -52,7 +52,9 @@ class FakeRegistry:
         return answer
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
-        repository, kind, reference = _PATH.fullmatch(request.url.path).groups()
+        if (path := _PATH.fullmatch(request.url.path)) is None:  # the API of referrers, say
+            return httpx.Response(404)
+        repository, kind, reference = path.groups()
         if kind == "manifests":
             return self._manifest(request, reference)
         if reference.startswith("uploads"):
