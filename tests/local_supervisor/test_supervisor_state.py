@@ -41,6 +41,17 @@ async def test_clearing_a_state_ends_what_was_left_running_on_it(plan, left):
     assert not plan.state_dir.exists()
 
 
+def test_a_platform_may_have_some_of_the_services(plan):
+    some = plan.settings.model_copy(update={"services": {name: {} for name in ("console", "router")}})
+    fewer = Plan(some, plan.state_dir)
+    fewer.prepare()
+    console, router = fewer.services()
+    assert (console.name, router.name) == ("console", "router")
+    assert "SO1S_BUILDER_URL" not in console.environment
+    every = {each.name: each.environment for each in plan.services()}
+    assert every["console"]["SO1S_BUILDER_URL"] == f"http://127.0.0.1:{plan.ports['builder']}"
+
+
 def is_free(plan: Plan) -> bool:
     lock = Lock(plan.state_dir / "lock")
     lock.acquire()

@@ -148,16 +148,19 @@ class Plan:
             "deployer": {"unpacked_dir": self.state_dir / "unpacked"},
             "router": gateway,
             "collector": gateway | {"window_seconds": self.settings.window_seconds},
-            "console": {
-                "artifacts": f"file://{self.artifacts}/",
-                "builder_url": f"http://{self._address('builder')}",
-            },
+            "console": {"artifacts": f"file://{self.artifacts}/"} | self._builder,
             "alerter": {
                 "slack_url": f"http://{self._address('slack')}/api/",
                 "slack_token": self._slack_token,
                 "slack_channel": CHANNEL_ID,
             },
         }
+
+    @property
+    def _builder(self) -> dict[str, object]:
+        """Whom the console asks about builds, where the platform has a builder."""
+        has_one = "builder" in self.settings.services
+        return {"builder_url": f"http://{self._address('builder')}"} if has_one else {}
 
     def _address(self, part: str) -> str:
         return f"127.0.0.1:{self.ports[part]}"
