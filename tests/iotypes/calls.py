@@ -2,52 +2,18 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
-from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
-import grpc
 import httpx
 
-from so1s_runtime.rpc.messages import ModelInferRequest, ModelInferResponse
+from tests.iotypes import protocol
+from tests.iotypes.door import Door, Doors
 from tests.iotypes.models import ALONE, EVERY, Model
 from tests.iotypes.values import VALUES, Tensor, pixels
 
-_SECONDS = 60
-_JSON_LENGTH = "inference-header-content-length"
 _PNG = (b"\x89PNG", "iVBORw0KGgo")  # and as base64
-
-
-class Door(NamedTuple):
-    """Where a model answers: a `HOST:PORT`, and the endpoint's own host where that is a gateway."""
-
-    address: str
-    host: str | None = None
-
-    def post(self, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> httpx.Response:
-        host = {"host": self.host} if self.host else {}
-        url = f"http://{self.address}{path}"
-        return httpx.post(url, headers={**(headers or {}), **host}, timeout=_SECONDS, trust_env=False, **body)
-
-    def post_whole(self, path: str, body: bytes | Iterator[bytes], content_type: str) -> tuple[int, bytes]:
-        """As most clients do, which look for no answer before they have sent all."""
-        with closing(HTTPConnection(self.address, timeout=_SECONDS)) as connection:
-            headers = {"host": self.host or self.address, "content-type": content_type}
-            connection.request("POST", path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-
-    def infer(self, request: ModelInferRequest) -> ModelInferResponse:
-        host = [("grpc.default_authority", self.host)] if self.host else []
-        with grpc.insecure_channel(self.address, options=host) as channel:
-            call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
-            return ModelInferResponse.FromString(call(request.SerializeToString(), timeout=_SECONDS))
-
-
-Doors = Mapping[str, Door]
-"""By the name of a model."""
 
 
 class Call(NamedTuple):
@@ -100,39 +66,17 @@ def _in_a_body(door: Door, io_type: str) -> bytes:
 
 
 def _in_v2_json(door: Door, model: Model) -> dict[str, Any]:
-    body = {"inputs": [tensor.json for tensor in _tensors(model)]}
-    answer = door.post(f"/v2/models/{model.name}/infer", json=body).raise_for_status().json()
-    said = {each["name"]: each for each in answer["outputs"]}
+    said = protocol.in_json(door, model.name, _tensors(model))
     return _by_type(model, lambda tensor: tensor.of_json(said[tensor.name]))
 
 
 def _in_v2_binary(door: Door, model: Model) -> dict[str, Any]:
-    tensors = _tensors(model)
-    inputs = [each.head | {"parameters": {"binary_data_size": len(each.raw)}} for each in tensors]
-    head = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
-    answer = door.post(
-        f"/v2/models/{model.name}/infer",
-        headers={_JSON_LENGTH: str(len(head)), "content-type": "application/octet-stream"},
-        content=b"".join([head, *(each.raw for each in tensors)]),
-    ).raise_for_status()
-    start = int(answer.headers[_JSON_LENGTH])
-    said = {}
-    for each in json.loads(answer.content[:start])["outputs"]:
-        end = start + each["parameters"]["binary_data_size"]
-        said[each["name"]] = (each["shape"], answer.content[start:end])
-        start = end
+    said = protocol.in_binary(door, model.name, _tensors(model))
     return _by_type(model, lambda tensor: tensor.of_raw(*said[tensor.name]))
 
 
 def _over_grpc(door: Door, model: Model) -> dict[str, Any]:
-    tensors = _tensors(model)
-    raw = [each.raw for each in tensors]
-    request = ModelInferRequest(
-        model_name=model.name, inputs=[each.head for each in tensors], raw_input_contents=raw
-    )
-    answer = door.infer(request)
-    outputs = zip(answer.outputs, answer.raw_output_contents, strict=True)
-    said = {each.name: (list(each.shape), raw) for each, raw in outputs}
+    said = protocol.over_grpc(door, model.name, _tensors(model))
     return _by_type(model, lambda tensor: tensor.of_raw(*said[tensor.name]))
 
 

@@ -10,7 +10,8 @@ import grpc
 import pytest
 
 from so1s_runtime.rpc.messages import ModelInferRequest
-from tests.iotypes.calls import CALLS, Call, Doors
+from tests.iotypes.calls import CALLS, Call
+from tests.iotypes.door import Doors
 from tests.iotypes.models import ALONE
 from tests.iotypes.table import PAGE, with_proven
 from tests.iotypes.values import FILE_BYTES, base64_of

@@ -4,7 +4,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.iotypes.calls import Door, Doors
 from tests.iotypes.conformance import (  # noqa: F401 - the promises
     proven,
     test_a_body_that_is_too_large_is_answered_and_not_cut_off,
@@ -12,6 +11,7 @@ from tests.iotypes.conformance import (  # noqa: F401 - the promises
     test_a_message_that_is_too_large_is_answered_and_not_cut_off,
     test_a_value_of_each_io_type_goes_in_and_comes_out_in_each_way,
 )
+from tests.iotypes.door import Door, Doors
 from tests.iotypes.models import MODELS
 from tests.scenarios.running import SERVE_SECONDS, Running
 
