@@ -118,15 +118,18 @@ def environment_in(config: dict, root: Path) -> dict[str, str]:
 
 
 @contextmanager
-def served(config: dict, root: Path, *, log: int | None = None) -> Iterator[str]:
-    """The server of an unpacked image, started as its configuration says; `log` is where it writes to."""
+def served(config: dict, root: Path, *, log: int | None = None, host: str = "127.0.0.1") -> Iterator[str]:
+    """The server of an unpacked image, started as its configuration says; `log` is where it writes to.
+
+    `host` is the address that it listens on; this machine's loopback is among them.
+    """
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
     _python, *arguments = config["Entrypoint"]
     command = [*PYTHON, *(argument.replace("/opt", f"{root}/opt") for argument in arguments)]
     process = subprocess.Popen(
-        [*command, "--port", str(port)],
+        [*command, "--host", host, "--port", str(port)],
         env=environment_in(config, root),
         stdout=subprocess.DEVNULL,
         stderr=log,

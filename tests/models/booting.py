@@ -5,7 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -18,7 +18,10 @@ from services.builder.adapters.bubblewrap import Bubblewrap
 from so1s.events import ImageBuilt, ModelUploaded
 from so1s_lab.base_image import base_layout
 from so1s_lab.part import MissingPartError
+from so1s_runtime.manifest import read
 from tests.boxed import answer_of
+from tests.models.doors import Gateway, Seen, answers
+from tests.models.ways import Answer, Asked
 from tests.served_images import blob, build_of, settings_in, unpacked
 
 _SECONDS = 900
@@ -32,6 +35,8 @@ class Machine:
     sandbox: Bubblewrap
     system: Path | None
     """Our base image, unpacked; None for this machine's own programs and libraries."""
+    gateways: Sequence[Gateway]
+    """What calls may come through where a server runs outside of the sandbox."""
 
     def answer(self, config: dict[str, Any], root: Path, body: object) -> dict[str, Any]:
         """What `tests.boxed` tells of a server that was sent a body to predict from."""
@@ -62,6 +67,10 @@ class Booted:
 
     built: ImageBuilt
     answer: dict[str, Any]
+    answers: Mapping[Seen, Answer]
+    """What it answered outside of the sandbox, to the same in each way and before each door."""
+    types: Sequence[str]
+    """The IO types that go in."""
     packages: Mapping[str, str]
     """The image's, and their versions."""
     layer_mib: float
@@ -83,13 +92,16 @@ async def booted(directory: Path, machine: Machine, event: ModelUploaded) -> Boo
         packages = {
             each.name: each.version for each in distributions(path=[*map(str, root.glob("opt/so1s/*"))])
         }
-        seen = machine.answer(config, root, _sample(event))
+        asked = Asked(read(root / "opt/so1s/model"), _sample(event))
+        seen = machine.answer(config, root, asked.sample)
+        called = await answers(machine.gateways, config, root, asked)
     finally:
         shutil.rmtree(root, ignore_errors=True)
     libraries = json.loads(blob(layout, built.image.digest))["layers"][0]
     size = libraries["size"] / 2**20
-    return Booted(built, seen["answer"], packages, size, seen["processor_seconds"], seen["log"])
+    used = seen["processor_seconds"]
+    return Booted(built, seen["answer"], called, asked.types, packages, size, used, seen["log"])
 
 
-def _sample(event: ModelUploaded) -> object:
+def _sample(event: ModelUploaded) -> dict[str, Any]:
     return json.loads(Path(event.artifact.uri.removeprefix("file://"), "sample.json").read_text())

@@ -3,34 +3,22 @@
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from so1s_lab import LAB_DIR
+from so1s_lab.control_plane import ControlPlane
+from so1s_lab.go import BIN
+from so1s_lab.istio import Istio
+from so1s_lab.istiod import PROGRAM as ISTIOD
+from so1s_lab.runner import Runner
 from tests.models.booting import Machine, unpacked_base
+from tests.models.doors import ENVOY, ISTIO, ClusterGateway, Gateway, LaptopGateway
+from tests.models.table import PAGE, Proof, with_proven
 
-TABLE = Path(__file__).parents[2] / "docs/models.md"
-_MARKS = ("<!-- proven: begin -->", "<!-- proven: end -->")
 _GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Proof:
-    """One model that was trained, uploaded, built and served, with answers like its library's."""
-
-    example: str
-    format: str
-    library: str
-    tolerance: float
-    layer_mib: float
-    start_seconds: float
-
-    def __str__(self) -> str:
-        return (
-            f"| {self.example} | {self.format} | {self.library} | {self.tolerance:g} | {self.layer_mib:.0f} "
-            f"| {self.start_seconds:.1f} |"
-        )
 
 
 @pytest.fixture(scope="session")
@@ -42,10 +30,27 @@ def builder_directory(tmp_path_factory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def machine(sandbox, tmp_path_factory) -> Iterator[Machine]:
+def gateways(tmp_path_factory) -> Iterator[list[Gateway]]:
+    """A laptop's, and a cluster's where `make lab` was called before."""
+    laptop = LaptopGateway(tmp_path_factory.mktemp("laptop"))
+    with ExitStack() as running:
+        running.callback(laptop.stop)
+        found = [Gateway(ENVOY, laptop.opened)]
+        if (BIN / ISTIOD.name).exists():
+            runner = running.enter_context(Runner(LAB_DIR / "run" / f"models-{os.getpid()}"))
+            kubernetes = ControlPlane(runner.directory("kubernetes"))
+            istio = Istio(runner.directory("istio"), kubernetes)
+            kubernetes.start(runner)
+            istio.start(runner)
+            found.append(Gateway(ISTIO, ClusterGateway(kubernetes, istio).opened))
+        yield found
+
+
+@pytest.fixture(scope="session")
+def machine(sandbox, gateways, tmp_path_factory) -> Iterator[Machine]:
     """Images are booted on the base image where it can be made here, else on this machine's own system."""
     directory = tmp_path_factory.mktemp("base")
-    yield Machine(sandbox, unpacked_base(directory))
+    yield Machine(sandbox, unpacked_base(directory), gateways)
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -65,13 +70,4 @@ def proofs() -> Iterator[list[Proof]]:
     proven: list[Proof] = []
     yield proven
     if os.environ.get("SO1S_WRITE_MODELS") and proven:
-        before, _, rest = TABLE.read_text().partition(_MARKS[0])
-        old, _, after = rest.partition(_MARKS[1])
-        rows = {line.split("|")[1].strip(): line for line in old.splitlines()[3:]}
-        rows |= {proof.example: str(proof) for proof in proven}
-        head = (
-            "| example | format | library | tolerance | libraries, MiB | start, s |\n"
-            "| --- | --- | --- | --- | --- | --- |"
-        )
-        table = "\n".join(row for _, row in sorted(rows.items()))
-        TABLE.write_text(f"{before}{_MARKS[0]}\n{head}\n{table}\n{_MARKS[1]}{after}")
+        PAGE.write_text(with_proven(PAGE.read_text(), proven))

@@ -6,8 +6,8 @@ import pytest
 
 from so1s.events import Artifact, DeployOptions, ModelUploaded, ResourceOptions
 from tests.models.booting import booted
-from tests.models.conftest import Proof, require_disk
-from tests.models.test_models_serve import Example, require_close, trained
+from tests.models.conftest import require_disk
+from tests.models.test_models_serve import Example, proof_of, require_like, trained
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(3600)]
 
@@ -56,10 +56,6 @@ async def test_a_model_that_asks_for_a_gpu_is_built_with_cuda_and_served_where_t
 
     assert asked.package in image.packages
     assert asked.instead_of not in image.packages
-    for output, values in expected.items():
-        require_close(image.answer[output], values, example.tolerance, output)
+    require_like(image, expected, example.tolerance)
     assert image.log.count(_NONE_SEEN) == 1
-    library = f"{asked.package} {image.packages[asked.package]}"
-    proofs.append(
-        Proof(asked.row, example.format, library, example.tolerance, image.layer_mib, image.start_seconds)
-    )
+    proofs.append(proof_of(image, example, asked.row, f"{asked.package} {image.packages[asked.package]}"))

@@ -12,9 +12,10 @@ import pytest
 
 from so1s.events import Artifact, ModelUploaded
 from so1s.events.model import Format
-from tests.models.booting import booted
-from tests.models.conftest import Proof, require_disk
+from tests.models.booting import Booted, booted
+from tests.models.conftest import require_disk
 from tests.models.libraries import Libraries, libraries_of, packages_beside
+from tests.models.table import Proof
 
 # A library of a gigabyte is installed, compiled and packed on a machine that may be busy.
 pytestmark = [pytest.mark.models, pytest.mark.timeout(3600)]
@@ -123,13 +124,24 @@ async def test_the_server_of_an_example_answers_as_its_library_does(
 
     formats = ("onnx", example.format) if example.compiled else (example.format, None)
     assert (image.built.format, image.built.compiled_from) == formats
-    for output, values in expected.items():
-        require_close(image.answer[output], values, example.tolerance, output)
     number = libraries.version(example.package) if libraries else version(example.package)
-    library = f"{example.package} {number}"
-    proofs.append(
-        Proof(example.row, example.format, library, example.tolerance, image.layer_mib, image.start_seconds)
-    )
+    require_like(image, expected, example.tolerance)
+    proofs.append(proof_of(image, example, example.row, f"{example.package} {number}"))
+
+
+def require_like(image: Booted, expected: dict, tolerance: float) -> None:
+    """The image answers as its library does: in its sandbox, and in each way and before each door outside."""
+    for where, answer in {"in the sandbox": image.answer, **image.answers}.items():
+        assert answer.keys() >= expected.keys(), where
+        for output, values in expected.items():
+            require_close(answer[output], values, tolerance, f"{output}, {where}")
+
+
+def proof_of(image: Booted, example: Example, row: str, library: str) -> Proof:
+    """Of an image that answered as its library does."""
+    doors = {seen.door for seen in image.answers}
+    figures = (image.layer_mib, image.start_seconds)
+    return Proof(row, example.format, image.types, library, example.tolerance, doors, *figures)
 
 
 def require_close(answer: object, values: object, tolerance: float, name: str) -> None:

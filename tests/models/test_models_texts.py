@@ -9,7 +9,7 @@ from so1s.events import Artifact, ModelUploaded
 from tests.models.booting import booted
 from tests.models.conftest import require_disk
 from tests.models.libraries import libraries_of
-from tests.models.test_models_serve import require_close
+from tests.models.test_models_serve import require_like
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(3600)]
 
@@ -28,5 +28,4 @@ async def test_a_model_of_texts_answers_as_its_library_does(builder_directory, m
     image = await booted(builder_directory, machine, event)
 
     assert image.answer.keys() == expected.keys()
-    for output, values in expected.items():
-        require_close(image.answer[output], values, 1e-6, output)
+    require_like(image, expected, 1e-6)
