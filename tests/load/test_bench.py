@@ -1,6 +1,7 @@
 """The benchmarks' own arithmetic; the times themselves are nobody's to assert."""
 
 import asyncio
+from collections import Counter
 from contextlib import closing, nullcontext, suppress
 from itertools import count
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.load.bench import load, measure, report
+from tests.load.bench.callers import callers
 from tests.load.bench.codec import measure as measure_codec
 from tests.load.bench.figure import Figure, shown
 
@@ -22,7 +24,14 @@ Requests/sec:  16918.73
 
 @pytest.mark.parametrize(
     ("unit", "ours", "theirs", "ratio"),
-    [("events/s", 50, 100, 0.5), ("ms", 2, 1, 0.5), ("s", 1, 2, 2.0), ("s", 1, None, None)],
+    [
+        ("events/s", 50, 100, 0.5),
+        ("ms", 2, 1, 0.5),
+        ("s", 1, 2, 2.0),
+        ("s", 1, None, None),
+        ("requests", 0, 0, None),
+        ("requests", 0, 3, None),
+    ],
 )
 def test_a_ratio_is_how_much_of_the_peers_speed_ours_has(unit, ours, theirs, ratio):
     assert Figure("figure", unit, ours, "peer", theirs).ratio == ratio
@@ -48,6 +57,11 @@ async def test_runs_take_turns():
 
     medians = await measure.medians(run("a", count(1)), run("b", count(11)), rounds=3)
     assert (order, medians) == (["a", "b"] * 3, [2, 12])
+
+
+def test_percentiles_are_of_all_values():
+    found = measure.percentiles(range(101))
+    assert found == {"p50": 50, "p90": 90, "p99": 99}
 
 
 def test_a_pace_leaves_out_the_start_and_the_last_batch(monkeypatch):
@@ -81,6 +95,28 @@ async def test_without_wrk_a_client_of_streams_loads_and_tells_of_refusals(monke
         asked = load.load(url, b"rows", connections=2, seconds=1, host="fraud--risk.so1s.localhost")
         with pytest.raises(RuntimeError, match=expected) if expected else nullcontext():
             assert (await asked).per_second > 1
+
+
+async def test_callers_ask_each_host_at_a_steady_rate_and_tell_what_failed(eventually):
+    asked = Counter()
+
+    async def answer(reader, writer):
+        with closing(writer), suppress(asyncio.IncompleteReadError):  # its caller is done
+            while head := (await reader.readuntil(b"\r\n\r\n")).lower():
+                host = "good" if b"host: good\r\n" in head else "bad"
+                assert await reader.readexactly(4) == b"rows"
+                asked[host] += 1
+                status = "200 OK" if host == "good" else "503 Full"
+                writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nfull".encode())
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/predict"
+        async with callers(url, ["good", "bad"], b"rows", per_second=200) as seen:
+            await eventually(lambda: min(asked["good"], asked["bad"]) > 5)
+    assert (seen["good"].answered, seen["good"].failed) == (asked["good"], 0)
+    assert (seen["bad"].answered, seen["bad"].failed) == (0, asked["bad"])
+    assert seen["bad"].first_error == "503 full"
+    assert abs(asked["good"] - asked["bad"]) <= 1
 
 
 async def test_the_page_shows_what_was_measured_and_how(tmp_path):

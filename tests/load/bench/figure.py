@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the benchmarks; a unit is a rate, such as `events/s`, or a time, such as `ms`."""
+    """One line of the benchmarks; a unit is a rate, such as `events/s`, a time, such as `ms`, or a count."""
 
     name: str
     unit: str
@@ -15,8 +15,8 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """How much of the peer's speed ours has: 1 is as fast, 0.5 takes twice the time."""
-        if self.theirs is None:
+        """How much of the peer's speed ours has: 1 is as fast, 0.5 takes twice the time; None of nothing."""
+        if not self.theirs or not self.ours:
             return None
         return self.ours / self.theirs if self.unit.endswith("/s") else self.theirs / self.ours
 

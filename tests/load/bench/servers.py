@@ -114,8 +114,9 @@ async def answers(url: str, content: bytes | None = None) -> None:
                 return
 
 
-def ours(directory: Path):
-    return serving("so1s_runtime", "--model-dir", str(directory), "--port", "{port}", "--drain-seconds", "0")
+def ours(directory: Path, host: str = "127.0.0.1"):
+    options = ["--host", host, "--port", "{port}", "--drain-seconds", "0"]
+    return serving("so1s_runtime", "--model-dir", str(directory), *options)
 
 
 def bare(directory: Path):

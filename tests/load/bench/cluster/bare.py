@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -17,7 +17,7 @@ from services.router.adapters.istio.manifests import REVISION_PATH, Sharing, vir
 from services.router.domain.route import Arm, Route
 from so1s.events.envelope import Cause
 from so1s.kubernetes import Api
-from tests.load.bench.cluster.site import BARE, PREFIX, Site, requested
+from tests.load.bench.cluster.site import BARE, Site, requested
 from tests.scenarios.running import ACCOUNT
 
 _MANAGER = "bench"
@@ -85,9 +85,10 @@ class BareDeployments:
 class BareRoutes:
     """Applies what the router applies, in a namespace that it does not look at."""
 
-    def __init__(self, site: Site, served_by: Sequence[str]) -> None:
+    def __init__(self, site: Site, services: Mapping[str, str]) -> None:
+        """Route to services by the names of their variants: one, or two whose weights change."""
         self._site = site
-        self._served_by = served_by
+        self._services = services
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._sharing = Sharing(
             BARE, site.parts.istio.gateway, export_to=(), domain=site.domain, timeout_seconds=60
@@ -119,20 +120,25 @@ class BareRoutes:
                 virtual_service(self._wanted(endpoint, 1), self._sharing), manager=_MANAGER
             )
         async with self._turns:
-            await live(self._site, self._host(endpoint), 1)
+            await live(self._site, self.host(endpoint), 1)
 
     async def _route(self, endpoint: str, revision: int) -> None:
         manifest = virtual_service(self._wanted(endpoint, revision), self._sharing)
         await self._site.api.apply(manifest, manager=_MANAGER)
-        await live(self._site, self._host(endpoint), revision)
+        await live(self._site, self.host(endpoint), revision)
 
     def _wanted(self, endpoint: str, revision: int) -> Route:
-        services = [f"k8s://{each}.{PREFIX}{ACCOUNT}.svc.cluster.local:80" for each in self._served_by]
-        arms = zip(self._served_by, (1 + revision % 99, 100), services, strict=False)
-        return Route("bare", endpoint, self._host(endpoint), revision, tuple(Arm(*each) for each in arms))
+        arms = zip(self._services, shares(revision), self._services.values(), strict=False)
+        return Route("bare", endpoint, self.host(endpoint), revision, tuple(Arm(*each) for each in arms))
 
-    def _host(self, endpoint: str) -> str:
+    def host(self, endpoint: str) -> str:
+        """Where callers find it."""
         return f"{endpoint}--bare.{self._site.domain}"
+
+
+def shares(revision: int) -> tuple[int, int]:
+    """The weights of two variants, others at each revision: what is said twice is one event."""
+    return revision, 1000
 
 
 async def live(site: Site, host: str, revision: int) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tests.load.bench.cluster.bare import BareRoutes
 from tests.load.bench.cluster.deployments import MANY
 from tests.load.bench.cluster.heard import applied
-from tests.load.bench.cluster.site import Site, became_ready
+from tests.load.bench.cluster.site import Site, became_ready, service_of
 from tests.load.bench.figure import Figure
 
 STEPS = (340, 340)
@@ -46,7 +46,7 @@ async def measure(site: Site, present: int) -> list[Figure]:
 
 async def _bare(site: Site, names: Sequence[str]) -> tuple[float, float]:
     """Seconds, and CPU seconds of this process."""
-    routes = BareRoutes(site, MANY[:1])
+    routes = BareRoutes(site, {name: service_of(name) for name in MANY[:1]})
     cpu = time.process_time()
     seconds = await routes.seconds_together(names)
     cpu = time.process_time() - cpu
@@ -56,8 +56,8 @@ async def _bare(site: Site, names: Sequence[str]) -> tuple[float, float]:
 
 async def _ours(site: Site, names: Sequence[str]) -> float:
     began = time.perf_counter()
-    events = (became_ready(name, MANY[number % len(MANY)]) for number, name in enumerate(names))
-    await site.publish(*events)
+    services = (service_of(MANY[number % len(MANY)]) for number in range(len(names)))
+    await site.publish(*map(became_ready, names, services))
     return await site.heard.last_of(map(applied, names), _SECONDS) - began
 
 

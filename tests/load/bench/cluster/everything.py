@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.load.bench.cluster import deployments, endpoints, kafka
-from tests.load.bench.cluster.site import running, started
-from tests.load.bench.cluster.weights import Weights
+from tests.load.bench.cluster import deployments, endpoints, kafka, under_load
+from tests.load.bench.cluster.site import requested, running, service_of, started
+from tests.load.bench.cluster.weights import PAIR, Weights
 from tests.load.bench.report import Section
 
 _KAFKA = (
@@ -20,7 +20,12 @@ _DEPLOYMENTS = (
 )
 _WEIGHTS = (
     "Live: the gateway answers with the new revision; acknowledged: `RoutesApplied` is heard. The lab has "
-    "one gateway, and its istiod waits 10 ms for further changes, where Istio's default is 100 ms."
+    "one gateway, and its istiod waits 10 ms for further changes, where Istio's default is 100 ms. Both "
+    "variants took traffic before."
+)
+_LOAD = (
+    "Two inference servers answer behind the endpoint, and behind the peer's. Each host is asked at a steady "
+    "rate, whether or not it has answered. Callers, servers and all that is measured share the machine."
 )
 _ENDPOINTS = (
     "Each endpoint is a VirtualService; they share the Services of the deployments above. The router "
@@ -39,9 +44,10 @@ async def measure(directory: Path) -> AsyncIterator[Section]:
         yield Section("Apache Kafka", _KAFKA, await kafka.measure(parts.kafka.bootstrap_servers, directory))
         async with running(parts, directory) as site:
             alone = await deployments.one_by_one(site)
-            weights = Weights(site)
-            await weights.deploy()
+            weights = Weights(site, {name: service_of(name) for name in PAIR})
+            await weights.attach(requested(name, PAIR[0]) for name in PAIR)
             few = await weights.measure(len(deployments.ALONE) + 2)
+            yield Section("Weights under load", _LOAD, await under_load.measure(site, directory))
             many = await deployments.at_once(site)
             yield Section("Deployments on Kubernetes", _DEPLOYMENTS, [*alone, *many])
             present = len(deployments.ALONE) + 2 + len(deployments.MANY)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -20,7 +21,7 @@ from so1s_lab.installation import SYSTEM
 from so1s_lab.istio import Istio
 from so1s_lab.kafka import Kafka
 from so1s_lab.manifests import namespace
-from so1s_lab.platform import ClusterPlan, World
+from so1s_lab.platform import ClusterPlan, Told, World
 from so1s_lab.postgres import Postgres
 from so1s_lab.runner import Runner
 from so1s_local.process import Unit
@@ -40,6 +41,7 @@ _SERVICES = ("deployer", "router")
 class Parts:
     """What So1s leans on here."""
 
+    runner: Runner
     kafka: Kafka
     postgres: Postgres
     kubernetes: ControlPlane
@@ -99,19 +101,19 @@ def started():
         kubernetes.start(runner)
         istio.start(runner)
         runner.start(kafka, postgres)
-        yield Parts(kafka, postgres, kubernetes, istio)
+        yield Parts(runner, kafka, postgres, kubernetes, istio)
 
 
 @asynccontextmanager
-async def running(parts: Parts, directory: Path) -> AsyncGenerator[Site]:
-    """So1s on the parts."""
+async def running(parts: Parts, directory: Path, deployer: Told | None = None) -> AsyncGenerator[Site]:
+    """So1s on the parts; the deployer may be told more than others would be."""
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(parts.kubernetes.kubeconfig))
         for name in (SYSTEM, BARE):
             await api.apply(namespace(name), manager="bench")
         platform = Running(
             directory / "cluster",
-            partial(_Plan, world=_world(parts)),
+            partial(_Plan, world=_world(parts, deployer or {})),
             services={name: {} for name in _SERVICES},
         )
         stack.callback(platform.close)
@@ -124,51 +126,62 @@ async def running(parts: Parts, directory: Path) -> AsyncGenerator[Site]:
         yield Site(parts, publisher, heard, api, http, platform)
 
 
-def requested(deployment: str, endpoint: str | None = None) -> DeploymentRequested:
-    """A request for a deployment of one replica, at an endpoint of its own where none is named."""
+def requested(
+    deployment: str, endpoint: str | None = None, *, before: int = 0, **changes: Any
+) -> DeploymentRequested:
+    """A request for a deployment: one replica of an image that nobody has.
+
+    Args:
+        deployment: its name.
+        endpoint: that it joins; its own where none is named.
+        before: the revision that it has; what is said twice of one is one event.
+        changes: of the workload.
+    """
     digest = "sha256:" + "0" * 64
     image = Image(reference=f"registry.test/risk/fraud@{digest}", digest=digest, size_bytes=1)
-    workload = Workload(
-        model="fraud",
-        version="1",
-        image=image,
-        endpoint=endpoint or deployment,
-        user="airflow:risk_daily",
-        resources=RESOURCES,
-    )
+    standard = {"model": "fraud", "version": "1", "image": image, "resources": RESOURCES}
+    standard |= {"endpoint": endpoint or deployment, "user": "airflow:risk_daily"}
     return DeploymentRequested(
-        account=ACCOUNT, deployment=deployment, workload=workload, requested_by="user:bench"
+        account=ACCOUNT,
+        deployment=deployment,
+        workload=Workload(**standard | changes),
+        expected_revision=before,
+        requested_by="user:bench",
     )
 
 
-def became_ready(endpoint: str, served_by: str) -> DeploymentReady:
-    """That a new endpoint has a variant; the replicas behind it are another deployment's."""
-    host = f"{served_by}.{PREFIX}{ACCOUNT}.svc.cluster.local"
+def service_of(deployment: str) -> str:
+    """The Service that the deployer makes for a deployment."""
+    return f"k8s://{deployment}.{PREFIX}{ACCOUNT}.svc.cluster.local:80"
+
+
+def became_ready(endpoint: str, service: str, deployment: str | None = None) -> DeploymentReady:
+    """That an endpoint has a new variant, of its own name where none is said; others made its replicas."""
     return DeploymentReady(
         account=ACCOUNT,
-        deployment=endpoint,
+        deployment=deployment or endpoint,
         revision=1,
         model="fraud",
         version="1",
         endpoint=endpoint,
         initial_percent=0,
         requires=[],
-        service=f"k8s://{host}:80",
-        url=f"http://{host}",
+        service=service,
+        url=service.replace("k8s", "http", 1),
         replicas=1,
         user="airflow:risk_daily",
         seconds=1.0,
     )
 
 
-def _world(parts: Parts) -> World:
+def _world(parts: Parts, more: Told) -> World:
     kubeconfig = str(parts.kubernetes.kubeconfig)
     deployer = {
         "cluster": "kubernetes",
         "kubeconfig": kubeconfig,
         "namespace_prefix": PREFIX,
         "deadline_seconds": 600,  # many at once on a loaded machine shall be measured, not given up
-    }
+    } | more
     router = {
         "mesh": "istio",
         "kubeconfig": kubeconfig,
