@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.load.bench.cluster import deployments, endpoints, kafka, under_load
-from tests.load.bench.cluster.site import requested, running, service_of, started
+from so1s_lab.part import MissingPartError
+from tests.load.bench.cluster import deployments, endpoints, kafka, rollouts, under_load
+from tests.load.bench.cluster.site import Parts, requested, running, service_of, started
 from tests.load.bench.cluster.weights import PAIR, Weights
+from tests.load.bench.figure import Figure
 from tests.load.bench.report import Section
 
 _KAFKA = (
@@ -27,6 +29,11 @@ _LOAD = (
     "Two inference servers answer behind the endpoint, and behind the peer's. Each host is asked at a steady "
     "rate, whether or not it has answered. Callers, servers and all that is measured share the machine."
 )
+_PODS = (
+    "Real pods of a real kubelet, with images that the builder made. Ours go through Kafka and a decision in "
+    "PostgreSQL, and are ready when the deployer says so; the peer's when Kubernetes' Deployment does. "
+    "Callers ask each host at a steady rate."
+)
 _ENDPOINTS = (
     "Each endpoint is a VirtualService; they share the Services of the deployments above. The router "
     "compares all of them with the cluster each second, so that another hand's edit is undone: that is its "
@@ -38,7 +45,7 @@ async def measure(directory: Path) -> AsyncIterator[Section]:
     """Each section as soon as it is measured.
 
     Raises:
-        MissingPartError: a part of the lab cannot run on this machine.
+        MissingPartError: a part of the lab other than the real node cannot run on this machine.
     """
     with started() as parts:
         yield Section("Apache Kafka", _KAFKA, await kafka.measure(parts.kafka.bootstrap_servers, directory))
@@ -55,3 +62,12 @@ async def measure(directory: Path) -> AsyncIterator[Section]:
             loaded = await weights.measure(present + sum(endpoints.STEPS))
             yield Section("Weights through Istio", _WEIGHTS, [*few, *loaded])
             yield Section("A thousand endpoints", _ENDPOINTS, grown)
+    with started() as parts:
+        yield Section("Pods under load", _PODS, await _pods(parts, directory / "pods"))
+
+
+async def _pods(parts: Parts, directory: Path) -> list[Figure]:
+    try:
+        return await rollouts.measure(parts, directory)
+    except MissingPartError as missing:
+        return [Figure(f"not measured: {missing}", "s", 0)]
