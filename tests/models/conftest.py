@@ -23,8 +23,16 @@ _GIB = 2**30
 
 @pytest.fixture(scope="session")
 def builder_directory(tmp_path_factory) -> Iterator[Path]:
-    """Removed at the end: the libraries of some formats take gigabytes."""
+    """Removed at the end: the libraries of some formats take gigabytes.
+
+    Where SO1S_MODELS_DIRECTORY is set, libraries and layers stay in it, and the next part of the tests need
+    neither install nor pack them.
+    """
     directory = tmp_path_factory.mktemp("models")
+    if kept := os.environ.get("SO1S_MODELS_DIRECTORY"):
+        for part in ("libraries", "images"):
+            Path(kept, part).mkdir(parents=True, exist_ok=True)
+            (directory / part).symlink_to(Path(kept, part).resolve())
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
 
