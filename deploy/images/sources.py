@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tomllib
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 
 import uv
@@ -59,13 +60,25 @@ def locked(name: str) -> Locked:
 
 
 def copy_code(name: str, members: tuple[Path, ...], into: Path) -> None:
-    """Copy a service's package, and those of the members that it needs, into a new directory."""
+    """Copy a service's package, and those of the members that it needs, into a new directory.
+
+    Beside a member lies what its installation says of it: a service asks for versions and requirements.
+    """
     for member in members:
+        _copy_metadata(_pyproject(member)["project"]["name"], into)
         for package in _pyproject(member)["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
             shutil.copytree(member / package, into / Path(package).name, ignore=_NOT_CODE)
     own = into / "services"
     shutil.copytree(CHECKOUT / "services" / name, own / name, ignore=_NOT_CODE)
     shutil.copyfile(CHECKOUT / "services" / "__init__.py", own / "__init__.py")
+
+
+def _copy_metadata(name: str, into: Path) -> None:
+    """Where `importlib.metadata` finds it: https://packaging.python.org/specifications/recording-installed-packages."""
+    found = distribution(name)
+    home = into / f"{name.replace('-', '_')}-{found.version}.dist-info"
+    home.mkdir(parents=True)
+    (home / "METADATA").write_text(found.read_text("METADATA") or "")
 
 
 def _pyproject(directory: Path) -> dict:
