@@ -86,7 +86,9 @@ async def booted(directory: Path, machine: Machine, event: ModelUploaded) -> Boo
     settings = settings_in(directory, inspect_seconds=_SECONDS, **allowed)
     built = (await build_of(settings, event))[-1]
     assert isinstance(built, ImageBuilt), built
-    layout, root = directory / "images", directory / "root"
+    layout = directory / "images"
+    # Of its own name: importlib.metadata remembers a directory by its time, which all images give theirs.
+    root = directory / f"root-{built.image.digest.removeprefix('sha256:')}"
     try:
         config = unpacked(layout, built.image.digest, root)
         packages = {
