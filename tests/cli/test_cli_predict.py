@@ -33,12 +33,6 @@ def gateway(laptop, http):
         "/v1/endpoints": {"endpoints": [ENDPOINT]},
         "/predict": answer,
         "/openapi.json": lambda *_: (200, {"x-model": "fraud@3"}, b"{}"),
-        "/v2/models/fraud/versions/3": {
-            "inputs": [
-                {"name": "x", "datatype": "FP32", "shape": [-1, 2]},
-                {"name": "text", "datatype": "BYTES", "shape": [-1]},
-            ]
-        },
     }
     return http
 
@@ -125,11 +119,6 @@ def test_the_sample_is_the_one_of_the_author(so1s, gateway, laptop, tmp_path):
     publish_model("fraud", out, version="3", settings=laptop.model_copy(update={"account": "samples"}))
     said = so1s("predict", "fraud", "--sample", "--account", "samples", "-o", "json").json
     assert said["answer"]["got"] == json.loads(ROWS)
-
-
-def test_without_a_sample_a_row_of_zeros_fits_the_signature(so1s, gateway):
-    said = so1s("predict", "fraud", "--sample", "--account", "zeros", "-o", "json").json
-    assert said["answer"]["got"] == {"x": [[0, 0]], "text": [""]}
 
 
 def test_the_python_snippet_works(so1s, gateway):
@@ -248,20 +237,59 @@ def test_without_the_authors_sample_the_example_of_the_models_page_is_sent(so1s,
     result = so1s("predict", "fraud", "--sample", "--account", "paged", "-o", "json")
     assert result.json["answer"]["got"] == {"prompt": "hi"}
     assert called(paged) == ["/openapi.json", "/predict"]
-    assert "/openapi.json for its sample, which counts as a request" in result.err
+    assert "/openapi.json is asked for a sample, which counts as a request" in result.err
 
 
-def test_with_a_token_alone_the_example_of_the_models_page_is_sent(so1s, paged, monkeypatch, tmp_path):
+@pytest.fixture
+def away(paged, monkeypatch, tmp_path):
+    """Settings that name a gateway and a console alone."""
     (tmp_path / ".so1s/platform.json").unlink()
-    for name, value in (
-        ("URL", "http://127.0.0.1:1"),
-        ("TOKEN", "t"),
-        ("ACCOUNT", "risk"),
-        ("GATEWAY", paged.url),
-    ):
+    here = {"URL": paged.url, "ACCOUNT": "risk", "GATEWAY": paged.url, "DOMAIN": "so1s.localhost"}
+    for name, value in here.items():
         monkeypatch.setenv(f"SO1S_{name}", value)
-    monkeypatch.setenv("SO1S_DOMAIN", "so1s.localhost")
+    monkeypatch.delenv("SO1S_TOKEN", raising=False)
+    return paged
+
+
+def expired(*_):
+    return 401, {}, b'{"detail": "the token is not valid", "problems": []}'
+
+
+def broken(*_):
+    return 503, {}, b"away"
+
+
+@pytest.mark.parametrize(("token", "console"), [(None, broken), ("t", expired), ("t", broken)])
+def test_whatever_keeps_a_console_from_telling_the_example_of_the_models_page_is_sent(
+    so1s, away, monkeypatch, token, console
+):
+    away.answers["/v1/status"] = console
+    if token:
+        monkeypatch.setenv("SO1S_TOKEN", token)
     assert so1s("predict", "fraud", "--sample", "-o", "json").json["answer"]["got"] == {"prompt": "hi"}
+
+
+def test_with_a_token_alone_curl_of_a_sample_is_one_request_which_is_said(so1s, away, monkeypatch):
+    monkeypatch.setenv("SO1S_TOKEN", "t")
+    result = so1s("predict", "fraud", "--sample", "--curl")
+    assert (result.code, called(away)) == (0, ["/openapi.json"])
+    assert result.err.count("counts as a request") == 1
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ((200, {"x-model": "fraud@3"}, b"{}"), "the page of fraud@3 has no example; give --data or --file"),
+        ((503, {"x-model": "fraud@3"}, b"the model is loading"), "HTTP 503: the model is loading"),
+        ((404, {}, b"no such host"), "no model answers at"),
+    ],
+)
+def test_where_the_page_has_no_example_nothing_more_is_asked(so1s, gateway, page, message):
+    gateway.answers["/openapi.json"] = lambda *_: page
+    result = so1s("predict", "fraud", "--sample", "--account", "pageless")
+    assert (result.code, called(gateway)) == (1, ["/openapi.json"])
+    assert message in result.err
+    assert "/openapi.json is asked for a sample, which counts as a request" in result.err
 
 
 @pytest.fixture
@@ -333,7 +361,19 @@ def test_a_sample_of_an_endpoint_that_is_not_there_names_those_that_are(so1s, ga
 
 def test_the_sample_is_found_although_the_router_is_away(so1s, paged, monkeypatch):
     monkeypatch.setenv("SO1S_ROUTER_URL", "http://127.0.0.1:1")
-    said = so1s("predict", "fraud", "--sample", "--account", "paged", "-o", "json").json
+    assert so1s("predict", "fraud", "--sample", "-o", "json").json["answer"]["got"] == {"prompt": "hi"}
+
+
+def test_the_sample_is_found_although_the_router_fails(so1s, paged):
+    paged.answers["/v1/endpoints"] = lambda *_: (500, {}, b"{}")
+    assert so1s("predict", "fraud", "--sample", "-o", "json").json["answer"]["got"] == {"prompt": "hi"}
+
+
+def test_the_sample_is_found_although_kafka_is_away(so1s, away, monkeypatch):
+    monkeypatch.delenv("SO1S_URL")
+    monkeypatch.setenv("SO1S_KAFKA", "127.0.0.1:1")
+    monkeypatch.setenv("SO1S_ROUTER_URL", away.url)
+    said = so1s("predict", "fraud", "--sample", "-o", "json").json
     assert said["answer"]["got"] == {"prompt": "hi"}
 
 

@@ -71,13 +71,16 @@ def predict(
     content_type: Annotated[
         str | None, typer.Option("--type", help="Of --file, where its name does not tell: image/png.")
     ] = None,
-    sample: Annotated[bool, typer.Option("--sample", help="The sample that came with the model.")] = False,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="The sample that came with the model, or zeros.")
+    ] = False,
     curl: Annotated[bool, typer.Option("--curl", help="Print the call for a shell instead.")] = False,
     python: Annotated[bool, typer.Option("--python", help="Print the call for Python instead.")] = False,
 ) -> None:
     """Send a body to an endpoint's /predict. Shows the answer, the time it took and who gave it.
 
-    Each call is charged as one request; --curl and --python only print it.
+    Each call is charged as one request. --curl and --python print it and send none, except that --sample may
+    ask the model for its page, where the upload is not on this machine: a request, too, which is said before.
     """
     settings, screen = ClientSettings.load(), terminal(context)
     account = account_of(settings, account)

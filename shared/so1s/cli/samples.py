@@ -1,7 +1,7 @@
 """A body to try a model with: the sample of its author, or else a row of zeros.
 
 Whatever the gateway answers is charged as a request. So a sample is looked for where that costs nothing, and
-the model itself is asked only where there is none.
+the model itself is asked only where there is none, once, and only after that was said.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def find(
         endpoint: its name.
         connect: the URL of the gateway to connect to.
         host: the endpoint's name on the gateway.
-        hear: is told where the model itself had to be asked, as that is charged.
+        hear: is told before the model itself is asked, as that is charged.
 
     Raises:
         InvalidInput: there is no such endpoint.
-        So1sError: the endpoint does not say what it takes.
+        So1sError: the model has no example of what it takes, or does not answer.
     """
     served = _served(settings, account, endpoint)
     body = _kept(settings, account, served) if served else None
@@ -80,8 +80,8 @@ def _endpoints(settings: ClientSettings, account: str) -> list[dict[str, Any]] |
         if settings.router_url:
             return api.get(settings, "router", "v1", "endpoints", account=account)["endpoints"]
         said = console.status(settings) if settings.url else {}
-    except Unreachable:
-        return None  # the gateway may answer all the same
+    except So1sError:
+        return None  # whatever keeps them from telling, the gateway may answer all the same
     return said["endpoints"] if said.get("account") == account else None
 
 
@@ -89,8 +89,8 @@ def _kept(settings: ClientSettings, account: str, version: Version) -> Body | No
     """By the upload and the image, as Kafka keeps them; None where what was uploaded lies elsewhere."""
     try:
         uploaded, built = run(settings, _past(settings, account, version))
-    except NotWithToken:
-        return None
+    except (NotWithToken, Unreachable):
+        return None  # as in _endpoints
     if uploaded is None or not uploaded.artifact.uri.startswith("file://"):
         return None
     path = Path(unquote(urlsplit(uploaded.artifact.uri, allow_fragments=False).path))
@@ -157,32 +157,27 @@ _BLANKS: dict[str, Callable[[Tensor], Any]] = {
 
 
 def _of_the_model(connect: str, host: str, hear: Callable[[str], None]) -> Body:
-    """As the model describes itself through the gateway."""
+    """The example of the model's own page, through the gateway."""
+    hear(f"{host}/openapi.json is asked for a sample, which counts as a request")
     with api.client(connect) as http:
         page = http.get("/openapi.json", headers={"host": host})
-        served = page.headers.get("x-model", "")
-        model, at, version = served.partition("@")
-        if not at:
-            raise So1sError(f"no model answers at {host}; so1s status shows what serves")
-        hear(f"{served} was asked at {host}/openapi.json for its sample, which counts as a request")
-        if (example := _of_the_page(page)) is not None:
-            return example
-        described = http.get(f"/v2/models/{model}/versions/{version}", headers={"host": host})
-    if described.is_error:
-        raise So1sError(f"{host} does not describe {served}: HTTP {described.status_code}; give --data")
-    return Body(json.dumps({each["name"]: _described(each) for each in described.json()["inputs"]}).encode())
+    served = page.headers.get("x-model")
+    if not served:
+        raise So1sError(
+            f"no model answers at {host} (HTTP {page.status_code}); so1s status shows what serves"
+        )
+    if page.is_error:
+        raise So1sError(f"{host}/openapi.json answered HTTP {page.status_code}: {page.text.strip()}")
+    example = _of_the_page(page)
+    if example is None:
+        raise So1sError(f"the page of {served} has no example; give --data or --file")
+    return example
 
 
 def _of_the_page(answer: httpx.Response) -> Body | None:
-    """The example of the model's own page: its author's sample, or zeros."""
-    if answer.is_error:
-        return None
+    """The author's sample, or zeros; None where that is too long for a page, or means nothing."""
     try:
         body = answer.json()["paths"]["/predict"]["post"]["requestBody"]["content"][JSON]["example"]
     except (ValueError, KeyError, TypeError):
-        return None  # too long for a page, or no page of ours
+        return None
     return Body(json.dumps(body).encode())
-
-
-def _described(each: dict[str, Any]) -> Any:
-    return _zeros({"BYTES": "", "BOOL": False}.get(each["datatype"], 0), each["shape"])
