@@ -53,24 +53,18 @@ def _predictor(manifest: Manifest, path: Path, threads: int) -> Predictor:
     return types_of(manifest.declared).around(found.load(path, threads), pandas=taken.pandas)
 
 
-_DECLARED = ("python", "torchscript")
-"""The formats whose inputs and outputs their author had to declare, so that these may be what is wrong."""
+_MUST_DECLARE = ("python", "torchscript")
+"""Formats that never tell what goes in, so that `inputs` was written by hand and may be what is wrong."""
 _MEND = "mend the model, or what so1s.yaml declares as `inputs` and `outputs`"
-_WAYS = {
-    False: "; name one as `sample` in so1s.yaml",
-    True: "; mend `inputs` in so1s.yaml, or, where they are right, name a `sample` there that it takes",
-}
-"""What helps against a failure without a sample, by whether inputs were declared."""
+_NAME_A_SAMPLE = "; name one as `sample` in so1s.yaml"
+_MEND_INPUTS = "; mend `inputs` in so1s.yaml, or, where they are right, name a `sample` there that it takes"
 
 
 def _warm_up(model: Model, directory: Path) -> None:
     manifest = model.manifest
     source = manifest.sample or "a row of zeros, as no sample came with the model"
-    way = "" if manifest.sample else _WAYS[manifest.format in _DECLARED]
-    try:
-        inputs = warm_up_inputs(manifest, directory)
-    except RequestError as error:
-        raise ModelError(f"{source} does not fit the manifest: {error}") from error
+    way = _way(manifest)
+    inputs = _first_inputs(manifest, directory, source, way)
     if inputs is None:
         return
     try:
@@ -83,6 +77,26 @@ def _warm_up(model: Model, directory: Path) -> None:
         raise ModelError(f"the warm-up call with {source} raised {error}{way}") from error
     except Exception as error:  # a library's error of any type
         message = f"the warm-up call with {source} failed: {type(error).__name__}: {error}{way}"
+        raise ModelError(message) from error
+
+
+def _way(manifest: Manifest) -> str:
+    """What helps where the warm-up call fails; nothing beyond its reason where a sample is named."""
+    if manifest.sample:
+        return ""
+    return _MEND_INPUTS if manifest.format in _MUST_DECLARE else _NAME_A_SAMPLE
+
+
+def _first_inputs(manifest: Manifest, directory: Path, source: str, way: str) -> dict[str, np.ndarray] | None:
+    """Those of the warm-up call. Raises ModelError, whatever keeps them from being made."""
+    try:
+        return warm_up_inputs(manifest, directory)
+    except ModelError:
+        raise
+    except RequestError as error:
+        raise ModelError(f"{source} does not fit the manifest: {error}") from error
+    except Exception as error:  # such as a shape that no memory holds
+        message = f"the warm-up call with {source} could not be made: {type(error).__name__}: {error}{way}"
         raise ModelError(message) from error
 
 

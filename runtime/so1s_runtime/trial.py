@@ -72,9 +72,12 @@ def _in_vain(model: Model, sample: Arrays, clock: Clock) -> str:
         expected = [alone, _timed(model, other, clock)[1]]
         rows = merge([row, other] * (_TRIED_ROWS // 2))
         together_seconds, together = _timed(model, rows, clock)
-        parts = split(together, [1] * _TRIED_ROWS)
     except Exception:  # noqa: BLE001 - one row, or a blank one, may be no input that the model knows
         return "a single row, or a blank one, is no input that the model takes"
+    try:
+        parts = split(together, [1] * _TRIED_ROWS)
+    except ValueError:
+        return "the answer has not one row for each row asked"
     if not all(_are_close(part, expected[index % 2]) for index, part in enumerate(parts)):
         return "rows change each other's answers"
     gains = together_seconds < _PAYS_BELOW * _TRIED_ROWS * seconds

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from dataclasses import replace
 from textwrap import dedent
 
 import httpx
@@ -209,6 +210,16 @@ def test_where_the_answer_is_not_as_declared_no_sample_is_asked_for(prepared, ca
     error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
     assert error.endswith("; mend the model, or what so1s.yaml declares as `inputs` and `outputs`")
     assert "`sample`" not in error
+
+
+def test_inputs_that_no_memory_holds_are_a_reason_too(prepared, capsys):
+    directory = prepared(WEIGHTED)
+    huge = replace(read(directory), signature=Signature((replace(X, shape=(-1, 2**40, 2**18)),), (SCORE,)))
+    (directory / "model.json").write_bytes(huge.to_json())
+    assert main(["model", str(directory)]) == 1
+    error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
+    assert "as no sample came with the model could not be made: " in error
+    assert error.endswith("name a `sample` there that it takes")
 
 
 def test_what_code_prints_is_not_taken_for_the_checks_answer(prepared, capsys):

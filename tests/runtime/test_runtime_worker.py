@@ -192,6 +192,7 @@ def test_batching_pays_where_a_call_costs_more_than_its_rows(tmp_path):
     [
         (first_column, {"per_row": 0.004}, "8 rows in a call take more than half the time of 8 calls"),
         (lambda x: np.full(len(x), 1 / len(x)), {"per_call": 0.005}, "rows change each other's answers"),
+        (lambda x: x[:1, 0], {"per_call": 0.005}, "the answer has not one row for each row asked"),
         (first_column, {}, "a call takes 1 ms or less"),
         (first_column, {"per_call": 0.5}, "a call takes 0.5 s or more, too long to try"),
     ],
