@@ -299,7 +299,11 @@ def test_init_takes_what_lies_within_a_directory_of_another_model_for_part_of_th
 def test_check_tells_all_that_is_wrong_at_once(so1s, out):
     (out / "so1s.yaml").write_text("schema: so1s/v1\nfile: gone.skops\nsample: gone.json\n")
     result = so1s("model", "check", "out")
-    assert [name in result.err for name in ("'gone.skops'", "'gone.json'")] == [True, True]
+    said = [line.split(";")[0] for line in result.err.splitlines()]
+    assert said == [
+        "✗ so1s.yaml: file: there is no 'gone.skops'",
+        "✗ so1s.yaml: sample: there is no 'gone.json'",
+    ]
 
 
 def test_a_path_that_is_not_there_is_said_not_to_exist(so1s, out):
@@ -411,9 +415,32 @@ def test_init_of_code_leaves_packages_to_a_file_that_names_them(so1s, own):
     assert so1s("model", "check", "own").code == 0
 
 
-def test_a_version_of_a_build_of_its_own_is_asked_for_as_an_index_has_it(monkeypatch):
-    monkeypatch.setattr(installed, "version", lambda _: "2.15.0+cpu")
-    assert installed.requirements(["numpy"]) == {"numpy": "numpy==2.15.0"}
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Installs a package `torchlike`, as an installer leaves it, with those files about it."""
+
+    def install(version, **files):
+        about = tmp_path / f"site/torchlike-{version}.dist-info"
+        about.mkdir(parents=True)
+        files["METADATA"] = f"Metadata-Version: 2.1\nName: torchlike\nVersion: {version}\n"
+        for name, text in (files | {"top_level.txt": "torchlike"}).items():
+            (about / name).write_text(text)
+        monkeypatch.syspath_prepend(tmp_path / "site")
+
+    return install
+
+
+def test_a_version_of_a_build_of_its_own_is_asked_for_as_an_index_has_it(package):
+    package("2.15.0+cpu")
+    assert installed.requirements(["torchlike"]) == {"torchlike": "torchlike==2.15.0"}
+
+
+def test_init_of_code_asks_for_no_package_that_came_from_elsewhere_than_an_index(so1s, own, package):
+    package("1.0", **{"direct_url.json": '{"url": "file:///src/torchlike", "dir_info": {}}'})
+    (own / "prepared.py").write_text(f"import torchlike\n{CODE}")
+    result = so1s("model", "init", "own")
+    assert ModelFile.parse((own / "so1s.yaml").read_bytes()).requirements is None
+    assert "which packages have torchlike: not installed here, not from an index" in result.err
 
 
 @pytest.mark.parametrize(("declared", "is_noted"), [("", True), (modelcheck.EXAMPLE, False)])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 
 from packaging.version import InvalidVersion, Version
 
 
 def requirements(imported: Iterable[str]) -> dict[str, str]:
-    """Such as `{"sklearn": "scikit-learn==1.7.2"}`, of the modules that are installed here.
+    """Such as `{"sklearn": "scikit-learn==1.7.2"}`, of the modules that are installed here from an index.
 
     A module that is not, or that several packages share, is left out.
     """
@@ -20,8 +20,12 @@ def requirements(imported: Iterable[str]) -> dict[str, str]:
 
 
 def _pinned(name: str) -> str:
-    """A package at its version here, without what tells of a build of its own (`2.15.0+cpu`); else empty."""
+    """A package at its version here, without what tells of a build of its own (`2.15.0+cpu`); else empty.
+
+    What came from a directory, a file or a URL has `direct_url.json` (PEP 610): an index may not have it.
+    """
     try:
-        return f"{name}=={Version(version(name)).public}"
+        found = distribution(name)
+        return "" if found.read_text("direct_url.json") else f"{name}=={Version(found.version).public}"
     except (PackageNotFoundError, InvalidVersion):
         return ""

@@ -63,7 +63,8 @@ def _note_what_is_left(screen: Terminal, model_format: Format, missing: Sequence
         screen.note(f"say in it what goes in and out: {model_format} keeps neither types nor shapes")
     if missing:
         named = ", ".join(missing)
-        screen.note(f"say in its requirements which packages have {named}: not installed here, or several do")
+        why = "not installed here, not from an index, or in several packages"
+        screen.note(f"say in its requirements which packages have {named}: {why}")
     if model_format == "pickle":
         screen.note(PICKLE)
 
