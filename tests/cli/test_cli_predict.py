@@ -77,6 +77,14 @@ def test_an_answer_is_shown_as_it_is_where_the_output_has_its_characters(
     assert shown in done.stdout.decode(encoding)
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_cannot_be_seen_in_an_answer_is_escaped(so1s, gateway, form):
+    label = "Ü\x1b\x7f\x9b\u202e\u2028\U000e0001\n"
+    gateway.answers["/predict"] = {"label": label}
+    shown = so1s("predict", "fraud", "--data", "{}", "-o", form).out
+    assert r'"Ü\u001b\u007f\u009b\u202e\u2028\udb40\udc01\n"' in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

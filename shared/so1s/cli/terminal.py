@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 D = TypeVar("D")
+
+_PERHAPS_UNSEEN = re.compile(r"[^\n -~]")
 
 _PIPED_WIDTH = 200
 """Where a program reads, lines are not broken at a terminal's 80 characters."""
@@ -71,19 +74,29 @@ def terminal(context: typer.Context) -> Terminal:
 
 def print_json(data: Any, *, indent: int | None = 2) -> None:
     """Print data as JSON; one line where no indent is given."""
-    text = to_json(data, indent=indent, fallback=str).decode()
-    typer.echo(text if _can_be_shown(text) else json.dumps(json.loads(text), indent=indent))
+    typer.echo(_as_shown(to_json(data, indent=indent, fallback=str).decode()))
 
 
 def json_text(data: Any, *, indent: int | None = None) -> str:
-    """JSON as people read it; characters that the output has not are escaped."""
-    text = json.dumps(data, indent=indent, ensure_ascii=False)
-    return text if _can_be_shown(text) else json.dumps(data, indent=indent)
+    """JSON as people read it; characters that the output has not, or that are not to be seen, are escaped."""
+    return _as_shown(json.dumps(data, indent=indent, ensure_ascii=False))
 
 
-def _can_be_shown(text: str) -> bool:
+def _as_shown(text: str) -> str:
+    """JSON whose only line breaks are those of its indent.
+
+    What cannot be printed is escaped: controls may steer a terminal, and marks of direction turn text around.
+    """
+    return _PERHAPS_UNSEEN.sub(
+        lambda found: found[0] if _can_be_shown(found[0]) else json.dumps(found[0])[1:-1], text
+    )
+
+
+def _can_be_shown(character: str) -> bool:
+    if not character.isprintable():
+        return False
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        character.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         return False
     return True
