@@ -84,7 +84,16 @@ def test_a_build_that_another_takes_the_place_of_is_followed_on(so1s, laptop, gr
 
 
 def test_the_log_of_an_unknown_version_is_not_followed(so1s, laptop, http):
-    assert so1s("build", "logs", "-f", "fraud@3").code == 1
+    assert so1s("build", "logs", "-f", "fraud@3").code == 2
+
+
+def test_a_console_that_knows_no_such_build_ends_as_a_builder_does(so1s, http, monkeypatch):
+    for name, value in {"URL": http.url, "TOKEN": "t", "ACCOUNT": "risk"}.items():
+        monkeypatch.setenv(f"SO1S_{name}", value)
+    said = b'{"detail": "no such build", "problems": []}'
+    http.answers["/v1/builds/risk/fraud/3/log"] = lambda *_: (404, {}, said)
+    result = so1s("build", "logs", "fraud@3")
+    assert (result.code, result.err) == (2, f"✗ {http.url}: no such build\n")
 
 
 def test_builds_are_listed_by_model_and_state(so1s, laptop, http):

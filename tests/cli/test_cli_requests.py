@@ -43,16 +43,32 @@ async def test_set_weights_are_shown_once_they_are_applied(so1s, answering):
 async def test_set_weights_tell_which_variants_they_detach(so1s, answering, http):
     history = [
         {"revision": 7, "weights": {"fraud": 1}},
-        {"revision": 6, "weights": {"fraud": 9, "fraud-next": 1, "fraud-old": 0}},
+        {"revision": 6, "weights": {"fraud": 9, "fraud-next": 1, "fraud-old": 0, "fraud-going": 1}},
         {"revision": 5, "weights": {"fraud": 1, "fraud-first": 1}},
     ]
-    http.answers["/v1/endpoints"] = {"endpoints": [{"endpoint": "fraud", "waits": [], "history": history}]}
+    states = {"fraud": "attached", "fraud-going": "retiring"}
+    variants = [
+        {"variant": name, "state": states.get(name, "detached")}
+        for name in ("fraud", "fraud-next", "fraud-old", "fraud-going", "fraud-first")
+    ]
+    endpoint = {"endpoint": "fraud", "waits": [], "history": history, "variants": variants}
+    http.answers["/v1/endpoints"] = {"endpoints": [endpoint]}
     async with answering(events.WeightsChanged, lambda it: [played.applied("fraud", 7, **it.weights)]):
         result = await so1s("weights", "set", "fraud", "fraud=1")
     assert (result.code, result.lines) == (0, ["revision 7 applied in 12 ms"])
     said = "is detached, as the weights do not name it; `so1s remove"
     told = [line for line in result.err.splitlines() if said in line]
     assert [line.split()[1] for line in told] == ["fraud-next", "fraud-old"]
+
+
+@pytest.mark.parametrize(
+    "said", ["no json", [], {}, {"endpoints": [{"endpoint": "fraud", "waits": []}]}], ids=str
+)
+async def test_weights_that_are_set_are_so_whatever_the_router_says_then(so1s, answering, http, said):
+    http.answers["/v1/endpoints"] = said
+    async with answering(events.WeightsChanged, lambda it: [played.applied("fraud", 7, **it.weights)]):
+        result = await so1s("weights", "set", "fraud", "fraud=1")
+    assert (result.code, result.lines) == (0, ["revision 7 applied in 12 ms"])
 
 
 async def test_the_same_weights_again_are_another_request(so1s, answering):

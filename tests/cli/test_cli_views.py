@@ -253,14 +253,11 @@ def test_a_recomputed_bill_that_differs_ends_with_1(so1s, http):
     assert "1 lines differ" in result.out
 
 
-def test_what_a_service_refuses_is_told_in_its_own_words(so1s, http):
-    def refuse(_headers, _body):
-        return 400, {}, b'{"error": "by: \'x\' is not allowed"}'
-
-    http.answers["/v1/bills/risk"] = refuse
+@pytest.mark.parametrize(("status", "code"), [(400, 2), (404, 2), (500, 1)])
+def test_what_a_service_refuses_is_told_in_its_own_words(so1s, http, status, code):
+    http.answers["/v1/bills/risk"] = lambda *_: (status, {}, b'{"error": "by: \'x\' is not allowed"}')
     result = so1s("bill", "--by", "x")
-    assert result.code == 1
-    assert "billing: by: 'x' is not allowed" in result.err
+    assert (result.code, result.err) == (code, "✗ billing: by: 'x' is not allowed\n")
 
 
 def revision(number, version, state, **changes):

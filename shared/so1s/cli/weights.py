@@ -79,14 +79,16 @@ def set_weights(
 
 
 def _detached(settings: ClientSettings, applied: RoutesApplied) -> list[str]:
-    """The variants that a revision of a route left behind; none where the router does not tell.
+    """The variants that a revision of a route left behind, but for those that are being removed.
 
-    It is asked once all is done: whoever waits for a change never waits for this.
+    None where the router does not tell soon. The answer to the change is shown before it is asked.
     """
-    with suppress(So1sError):
-        endpoint = _find(settings, applied.account, applied.endpoint)
+    with suppress(So1sError, KeyError, ValueError, TypeError, AttributeError):
+        endpoint = _find(settings, applied.account, applied.endpoint, api.get_soon)
         weights = {each["revision"]: each["weights"] for each in endpoint["history"]}
-        return sorted(weights.get(applied.revision - 1, {}).keys() - applied.weights.keys())
+        left = weights.get(applied.revision - 1, {}).keys() - applied.weights.keys()
+        detached = {each["variant"] for each in endpoint["variants"] if each["state"] == "detached"}
+        return sorted(left & detached)
     return []
 
 
@@ -128,8 +130,10 @@ def show_weights(context: typer.Context, endpoint: str, *, account: Account = No
     terminal(context).show(_find(settings, account_of(settings, account), endpoint), shares)
 
 
-def _find(settings: ClientSettings, account: str, endpoint: str) -> dict[str, Any]:
-    endpoints = api.get(settings, "router", "v1", "endpoints", account=account)["endpoints"]
+def _find(
+    settings: ClientSettings, account: str, endpoint: str, get: Callable[..., Any] = api.get
+) -> dict[str, Any]:
+    endpoints = get(settings, "router", "v1", "endpoints", account=account)["endpoints"]
     found = next((each for each in endpoints if each["endpoint"] == endpoint), None)
     if found is None:
         known = ", ".join(each["endpoint"] for each in endpoints) or "none yet"

@@ -31,11 +31,15 @@ _SECONDS_SAID = re.compile(r"[0-9]{1,6}")
 _STRUCTURED = "application/cloudevents+json"
 _RETRY_SECONDS = 2.0
 """Where a console that takes no request says not when it will."""
-_UNAUTHORIZED, _TOO_OFTEN, _SERVER_ERROR = 401, 429, 500
+_UNAUTHORIZED, _NOT_FOUND, _TOO_OFTEN, _SERVER_ERROR = 401, 404, 429, 500
 
 
 class Unauthorized(So1sError):
     """The console does not take the token."""
+
+
+class NotFound(So1sError):
+    """The console has not what was asked for."""
 
 
 class TooOften(Unreachable):
@@ -228,6 +232,7 @@ def check(settings: ClientSettings, answer: httpx.Response) -> None:
     Raises:
         InvalidInput: with the fields that the console does not allow.
         Unauthorized: the token is not valid.
+        NotFound: there is no such thing.
         TooOften: it may be asked again later.
         Unreachable: a part behind the console is away.
         So1sError: it refuses for another reason, or is no console.
@@ -244,6 +249,8 @@ def check(settings: ClientSettings, answer: httpx.Response) -> None:
         raise _away(settings, detail)
     if problems:
         raise InvalidInput(problems)
+    if answer.status_code == _NOT_FOUND:
+        raise NotFound(f"{settings.url}: {detail}")
     raise So1sError(f"{settings.url}: {detail}")
 
 
