@@ -228,7 +228,7 @@ def test_builds_of_another_account_are_not_told(login, so1s, beside_builder, htt
 def test_a_console_that_is_told_of_no_builder_says_so(login, so1s, console):
     login(*console)
     result = so1s("build", "list")
-    assert result.code == 1
+    assert result.code == 2
     assert "its operator says one as SO1S_BUILDER_URL" in result.err
 
 
