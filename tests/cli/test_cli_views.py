@@ -129,12 +129,23 @@ async def test_status_shows_which_services_have_dead_letters_of_the_account(so1s
     name = f"s-{uuid.uuid4().hex[:8]}"
     topic = dead_letter_topic(name)
     await provision(laptop, [topic])
-    records = {b"risk/fraud": b"{}", None: b'{"account": "risk"}', b"winery/red": b"{}", b"key": b"\xff"}
+    structured = b'{"specversion": "1.0", "type": "so1s.ModelUploaded.v1", "data": {"account": "risk"}}'
+    records = [
+        (b"risk/fraud", b"{}"),
+        (None, b'{"account": "risk"}'),
+        (None, structured),
+        (b"winery/red", b"{}"),
+        (b"key", b"\xff"),
+        (b"key", b'{"account": 7}'),
+        (b"key", b"[" * 100_000),
+        (b"", None),  # as one that was too large to be kept
+    ]
     async with Producer(laptop) as producer:
-        await producer.send([Record("", topic.name, key, [], value) for key, value in records.items()])
+        await producer.send([Record("", topic.name, key, [], value) for key, value in records])
     said = await asyncio.to_thread(so1s, "status", "-o", "json")
-    assert said.json["dead_letters"][name] == 2
-    assert f"{name} 2" in (await asyncio.to_thread(so1s, "status")).out
+    assert (said.json["dead_letters"][name], said.json["unowned_dead_letters"][name]) == (3, 4)
+    shown = " ".join((await asyncio.to_thread(so1s, "status")).out.split())
+    assert (f"{name} 3," in shown, f"{name} 4 (not said whose)" in shown) == (True, True)
     another = await asyncio.to_thread(so1s, "status", "--account", "winery", "-o", "json")
     assert another.json["dead_letters"][name] == 1
 
@@ -147,9 +158,10 @@ def test_status_without_kafka_tells_the_rest(so1s, http, monkeypatch, listens):
     monkeypatch.setenv("SO1S_KAFKA", f"127.0.0.1:{port}")
     for service in ("BUILDER", "DEPLOYER", "ROUTER", "ALERTER"):
         monkeypatch.setenv(f"SO1S_{service}_URL", http.url)
-    said = so1s("status", "--account", "risk", "-o", "json").json
-    assert (said["dead_letters"], said["deployments"]) == (None, [DEPLOYMENT])
+    result = so1s("status", "--account", "risk", "-o", "json")
     silent.close()
+    assert (result.json["dead_letters"], result.json["deployments"]) == (None, [DEPLOYMENT])
+    assert result.err == ("→ dead letters: not counted in 0.2 s\n" if listens else "")
 
 
 def test_a_warning_stays_in_sight_as_long_as_the_version_is_deployed(so1s, http):

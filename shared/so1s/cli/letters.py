@@ -97,25 +97,43 @@ async def services(settings: KafkaSettings) -> dict[str, int]:
     return {each.topic.removeprefix(prefix): ends[each] - begins[each] for each in partitions}
 
 
-async def of_account(settings: KafkaSettings, account: str) -> dict[str, int]:
-    """How many letters of an account each service has, as far as their keys or data say whose they are."""
+@dataclass(frozen=True)
+class Count:
+    """How many letters each service has: those of an account, and those that do not say whose they are."""
+
+    mine: dict[str, int]
+    unowned: dict[str, int]
+
+
+async def of_account(settings: KafkaSettings, account: str) -> Count:
+    """Count the letters of an account, as far as their keys or data say whose they are."""
     prefix = dead_letter_topic("").name
     filled = [f"{prefix}{service}" for service, count in (await services(settings)).items() if count]
     async with Reader(settings, filled) as reader:
-        mine = [record.topic async for record in reader.past() if account_of(record) == account]
-    return {topic.removeprefix(prefix): count for topic, count in sorted(Counter(mine).items())}
+        owners = [(record.topic.removeprefix(prefix), account_of(record)) async for record in reader.past()]
+    return Count(_by_service(owners, account), _by_service(owners, None))
+
+
+def _by_service(owners: Sequence[tuple[str, str | None]], owner: str | None) -> dict[str, int]:
+    return dict(sorted(Counter(service for service, each in owners if each == owner).items()))
 
 
 def account_of(record: ConsumerRecord) -> str | None:
-    """Whose a letter is: as its key begins, or else as its data says; None where neither tells."""
+    """Whose a letter is: as its key begins, or else as its data says; None where neither tells.
+
+    The data of a structured CloudEvent lies within its value. A letter too large to be kept has neither.
+    """
     account, slash, _ = (record.key or b"").decode(errors="replace").partition("/")
     if slash:
         return account
     try:
         data = json.loads(record.value or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return data.get("account") if isinstance(data, dict) else None
+    if isinstance(data, dict) and "specversion" in data:
+        data = data.get("data")
+    said = data.get("account") if isinstance(data, dict) else None
+    return said if isinstance(said, str) else None
 
 
 def chosen(letters: Sequence[Letter], offsets: Sequence[int]) -> list[Letter]:

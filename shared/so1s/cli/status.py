@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Coroutine
+from dataclasses import MISSING, dataclass, fields
 from operator import itemgetter
 from typing import Any
 
@@ -49,22 +49,28 @@ class Status:
     dead_letters: dict[str, int] | None = None
     """The account's events that services could not handle: how many, by service. None where Kafka did not
     tell."""
+    unowned_dead_letters: dict[str, int] | None = None
+    """As many that do not say whose they are: they may be this account's."""
 
 
 def status(context: typer.Context, *, account: Account = None) -> None:
     """Show an account's deployments, endpoints, open incidents, and builds that go on or failed."""
-    settings = ClientSettings.load()
-    terminal(context).show(fetch(settings, account_of(settings, account)), _shown)
+    settings, screen = ClientSettings.load(), terminal(context)
+    screen.show(fetch(settings, account_of(settings, account), screen.note), _shown)
 
 
-def fetch(settings: ClientSettings, account: str) -> Status:
-    """Ask the owners; or the console, which knows what events tell, where settings name that alone."""
+def fetch(settings: ClientSettings, account: str, hear: Callable[[str], None]) -> Status:
+    """Ask the owners; or the console, which knows what events tell, where settings name that alone.
+
+    `hear` is told what there was no time for.
+    """
     if settings.url and not settings.deployer_url:
         return _as_told(settings, account)
     builds = api.get(settings, "builder", "v1", "builds", account=account)["builds"]
     endpoints = api.get(settings, "router", "v1", "endpoints", account=account)["endpoints"]
     incidents = api.get(settings, "alerter", "v1", "incidents", account=account)["incidents"]
     deployed = deployments.fetch(settings, account)
+    dead = _dead_letters(settings, account, hear)
     return Status(
         account=account,
         builds=unfinished(builds),
@@ -72,18 +78,24 @@ def fetch(settings: ClientSettings, account: str) -> Status:
         endpoints=[each for each in endpoints if not each["removed"]],
         incidents=[each for each in incidents if each["state"] == "open"],
         warnings=_warnings(builds, deployed),
-        dead_letters=_dead_letters(settings, account),
+        dead_letters=dead.mine if dead else None,
+        unowned_dead_letters=dead.unowned if dead else None,
     )
 
 
-def _dead_letters(settings: ClientSettings, account: str) -> dict[str, int] | None:
+def _dead_letters(
+    settings: ClientSettings, account: str, hear: Callable[[str], None]
+) -> letters.Count | None:
     try:
         return run(settings, _soon(letters.of_account(settings, account)))
-    except (Unreachable, NotWithToken, TimeoutError):
-        return None
+    except TimeoutError:
+        hear(f"dead letters: not counted in {_LETTERS_SECONDS:g} s")
+    except (Unreachable, NotWithToken):
+        pass
+    return None
 
 
-async def _soon(counting: Coroutine[Any, Any, dict[str, int]]) -> dict[str, int]:
+async def _soon(counting: Coroutine[Any, Any, letters.Count]) -> letters.Count:
     """Counted in a moment, or not at all: the rest of a status waits for it."""
     async with asyncio.timeout(_LETTERS_SECONDS):
         return await counting
@@ -104,7 +116,7 @@ def _as_told(settings: ClientSettings, account: str) -> Status:
     if said["account"] != account:
         allowed = f"allowed: {said['account']}, the account of the token"
         raise InvalidInput.of("account", account, allowed)
-    told = {each.name: said.get(each.name, []) for each in fields(Status) if each.name != "dead_letters"}
+    told = {each.name: said.get(each.name, []) for each in fields(Status) if each.default is MISSING}
     return Status(**told)
 
 
@@ -134,13 +146,17 @@ def _shown(status: Status) -> RenderableType:
     ]
     if incidents or not status.incidents:
         parts += [Text(), table(incidents, _INCIDENTS, empty="no open incident")]
-    if status.dead_letters:
-        counts = ", ".join(f"{service} {count}" for service, count in status.dead_letters.items())
-        hint = (
-            f"so1s dlq list {next(iter(status.dead_letters)) if len(status.dead_letters) == 1 else 'SERVICE'}"
-        )
-        parts += [Text(), Text.assemble(("dead letters", "bold"), f"  {counts}   ", (f"→ {hint}", "dim"))]
+    if status.dead_letters or status.unowned_dead_letters:
+        parts += [Text(), _letters(status.dead_letters or {}, status.unowned_dead_letters or {})]
     return Group(*parts)
+
+
+def _letters(mine: dict[str, int], unowned: dict[str, int]) -> Text:
+    services = mine.keys() | unowned.keys()
+    hint = f"so1s dlq list {next(iter(services)) if len(services) == 1 else 'SERVICE'}"
+    counts = [f"{service} {count}" for service, count in mine.items()]
+    counts += [f"{service} {count} (not said whose)" for service, count in unowned.items()]
+    return Text.assemble(("dead letters", "bold"), f"  {', '.join(counts)}   ", (f"→ {hint}", "dim"))
 
 
 def _told(incident: dict[str, Any], status: Status) -> bool:
