@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from services.billing.adapters.price_book_toml import load
 from services.billing.domain.prices import Price, PriceBook, added
@@ -113,6 +114,18 @@ def test_a_wrong_price_book_is_refused_with_the_field(tmp_path: Path, text, prob
     path.write_text(text)
     with pytest.raises(InvalidInput, match=problem):
         load(path)
+
+
+def test_a_book_warns_of_each_meter_that_is_free_at_first(tmp_path: Path):
+    path = tmp_path / "prices.toml"
+    later = one_price(meter='"gpu_used"', per='"GPU-hour"', valid_from="2026-10-01")
+    dearer = one_price(valid_from="2026-07-01", nano_usd="2")
+    path.write_text(f"{one_price()}\n{dearer}\n{later}")
+    with capture_logs() as logs:
+        load(path)
+    assert [(each["log_level"], each["meter"], each["day"]) for each in logs] == [
+        ("warning", "gpu_used", "2026-10-01")
+    ]
 
 
 def test_a_later_price_is_taken_up():

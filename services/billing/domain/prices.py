@@ -58,6 +58,12 @@ class PriceBook:
             of_meter.append(price)
         self._begins = min((price.valid_from for price in self.prices), default=date.min)
 
+    @property
+    def late(self) -> tuple[Price, ...]:
+        """The first price of each meter that is free on days on which another one is billed already."""
+        firsts = (prices[0] for prices in self._by_meter.values())
+        return tuple(price for price in firsts if price.valid_from > self._begins)
+
     def bills(self, meter: Meter, day: date) -> bool:
         """Whether a meter is billed for a day."""
         return self._valid(meter, day) is not None
