@@ -43,7 +43,7 @@ class UsageSampled(Event, key=("account", "deployment", "replica"), partitions=2
     window_seconds: Annotated[int, Field(ge=1, le=3600)]
     quantities: dict[ListedMeter, Quantity]
     gpu_used: Quantity | None = None
-    """GPU-milliseconds in which its GPUs worked; absent where nobody measured that."""
+    """GPU-milliseconds in which its GPUs worked; null or absent where nobody measured that."""
     quality: Quality
     user: Actor
     labels: Labels = {}
