@@ -6,7 +6,7 @@ from prometheus_client import Counter
 
 SCRAPES = Counter(
     "so1s_collector_scrapes_total", "Scrapes by source and what became of them.", ["source", "outcome"]
-)  # source: gateway, replicas; outcome: read, failed, unknown (of a moment of the past)
+)  # source: gateway, replicas, or gpus where they failed; outcome: read, failed, unknown (of a past moment)
 
 SAMPLES = Counter(
     "so1s_collector_samples_total", "Usage samples said, by quality.", ["quality"]

@@ -44,7 +44,7 @@ class ClusterSettings(ServiceSettings):
     gpu_metric: Literal["DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_PROF_GR_ENGINE_ACTIVE"] = "DCGM_FI_DEV_GPU_UTIL"
     """What of NVIDIA's DCGM exporter tells how busy a GPU is: the part of the time in which anything ran on
     it. The second needs a GPU of a data center, and is the only one that partitions of a GPU (MIG) have.
-    Where Prometheus has neither, no use of GPUs is metered."""
+    Where Prometheus does not have it, no use of GPUs is metered."""
     settle_seconds: float = Field(default=30.0, ge=0)
     """How long after a window everything is known of it: a scrape's interval and a little; more where agents
     write to Prometheus. What comes later is counted in the window in which it is seen, as `partial`."""

@@ -38,7 +38,8 @@ async def test_replicas_that_live_are_never_forgotten(store):
 
 @both
 async def test_what_a_source_showed_of_a_moment_is_kept_beside_its_cursor(store):
-    shown = Shown("q", {"requests": 1007}, less_since_ms=START_MS - 1, taken_ms={"GPU-1": START_MS - 3})
+    taken_ms = {"GPU-1": START_MS - 3}
+    shown = Shown("q", {"requests": 1007}, START_MS - 1, taken_ms=taken_ms, gauges_since_ms=START_MS - 9)
     reading = Reading(START_MS, {"requests": 7}, shown=shown)
     first, second = Cursor(START_MS, born(0)), Cursor(START_MS + 5, reading)
     async with store.transaction() as tx:

@@ -189,7 +189,7 @@ class PrometheusReplicas:
                 ended = replica.ended_ms is not None and replica.ended_ms <= at_ms
                 if (ended or pod in fresh) and pod in used.cpu:
                     readings[replica.uid] = used.reading(pod, last[replica.uid], replica.lived_until(at_ms))
-        return await self._gpus.added(readings, found, last, at_ms)
+        return await self._gpus.add_to(readings, found, last, at_ms)
 
     async def _used(self, since_ms: int | None, first_ms: int, at_ms: int) -> _Used:
         history = self._history

@@ -21,7 +21,9 @@ class Shown:
     less_since_ms: int | None = None
     """Since when they have said less than was counted; None where they do not."""
     taken_ms: Mapping[str, int] = field(default_factory=dict)
-    """When the newest sample was taken that is in an integral, by gauge."""
+    """When the newest sample was taken, by gauge whose samples are taken."""
+    gauges_since_ms: int | None = None
+    """When gauges were looked at first: of none an older sample is taken; None where they were not yet."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """What a share, such as how busy a GPU is, comes to over time, by the samples that were taken of it.
 
-A sample speaks for the time since the one before it, as a utilization is measured, but for so long at most:
-of what nobody sampled nothing is counted. Each sample is taken once, after all that were taken before. So
-whenever it is asked for them, and however often they were scraped, the parts sum to the whole.
+A sample speaks for the time since the one before it, but for so long at most: of what nobody sampled nothing
+is counted. So the first sample of a gauge speaks for nothing: what it says may be of the time before, when
+the gauge was another's. Between samples nobody knows; that is an estimate. What is exact is that each sample
+is taken once, after all that were taken before: whenever it is asked for them, and however often they were
+scraped, the parts sum to the whole.
 """
 
 from __future__ import annotations
@@ -11,8 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-Samples = Iterable[tuple[int, float]]
-"""Milliseconds since the epoch and shares, in any order."""
+Sample = tuple[int, float]
+"""Milliseconds since the epoch and a share."""
+
+_HIGHEST = 1.05
+"""Shares that are measured are a little above 1 at times; what is more is no share, such as DCGM's blanks."""
 
 
 @dataclass(frozen=True)
@@ -20,51 +25,65 @@ class Progress:
     """What the samples of some gauges came to since they were looked at last."""
 
     microseconds: int | None
-    """Of all gauges together; None where no sample was taken."""
+    """Of all gauges together; None where no sample spoke."""
     taken_ms: Mapping[str, int]
     """When the newest sample was taken, by gauge."""
     inexact: bool
-    """Samples are missing, or were of a time that was looked at before."""
+    """Samples are missing, or were of a time that was looked at before, or there are too many gauges."""
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """The time that is looked at."""
+class Look:
+    """A look at the gauges of one subject."""
 
+    begin_ms: int
+    """Of a gauge that is new no older sample is taken."""
     since_ms: int
-    """Until when it was looked at before: of a gauge that is new, no older sample is taken."""
+    """When they were looked at before."""
     until_ms: int
     held_ms: int
     """For how long one sample speaks at most."""
+    gauges: int
+    """How many the subject has: where more speak, some are the same one by two names."""
 
 
-def progress(found: Mapping[str, Samples], taken_ms: Mapping[str, int], stretch: Stretch) -> Progress:
-    """Add up what is new of each gauge."""
-    total, newest, inexact = None, dict(taken_ms), False
+def progress(found: Mapping[str, Iterable[Sample]], taken_ms: Mapping[str, int], look: Look) -> Progress:
+    """Add up what is new of each gauge, in any order of its samples.
+
+    Where more gauges speak than there are, those that say least are counted: never too much.
+    """
+    newest, said, inexact = dict(taken_ms), [], False
     for gauge in {**taken_ms, **found}:
-        after_ms = taken_ms.get(gauge, stretch.since_ms)
-        new = _new(found.get(gauge, ()), after_ms, stretch.until_ms)
-        if new:
-            total = (total or 0) + _integral(new, after_ms, stretch.held_ms)
-            newest[gauge] = new[-1][0]
-        known = [after_ms] if gauge in taken_ms else []
-        inexact |= _lacks([*known, *(at_ms for at_ms, _ in new)], stretch)
-        inexact |= bool(new) and new[0][0] <= stretch.since_ms
-    return Progress(total, newest, inexact)
+        before = [(taken_ms[gauge], 0.0)] if gauge in taken_ms else []
+        after_ms = taken_ms.get(gauge, look.begin_ms)
+        samples = [*before, *_new(found.get(gauge, ()), after_ms, look.until_ms)]
+        if samples:
+            newest[gauge] = samples[-1][0]
+        if len(samples) > 1:
+            said.append(_integral(samples, look.held_ms))
+            inexact |= samples[1][0] <= look.since_ms
+        inexact |= _lacks([at_ms for at_ms, _ in samples], look)
+    counted = sum(sorted(said)[: look.gauges]) if said else None
+    return Progress(counted, newest, inexact or len(said) > look.gauges)
 
 
-def _new(samples: Samples, after_ms: int, until_ms: int) -> list[tuple[int, float]]:
+def _new(samples: Iterable[Sample], after_ms: int, until_ms: int) -> list[Sample]:
     """Those that are to be taken, oldest first; what is no share is no sample."""
-    return sorted(each for each in samples if after_ms < each[0] <= until_ms and 0 <= each[1] <= 1)
+    return sorted(
+        (at_ms, min(share, 1.0))
+        for at_ms, share in samples
+        if after_ms < at_ms <= until_ms and 0 <= share <= _HIGHEST
+    )
 
 
-def _integral(samples: list[tuple[int, float]], after_ms: int, held_ms: int) -> int:
+def _integral(samples: list[Sample], held_ms: int) -> int:
     """In microseconds; each sample is rounded by itself, whichever others it is taken with."""
-    times = [after_ms, *(at_ms for at_ms, _ in samples)]
-    spans = (min(later - earlier, held_ms) for earlier, later in pairwise(times))
-    return sum(round(share * span * 1000) for span, (_, share) in zip(spans, samples, strict=True))
+    return sum(
+        round(share * min(at_ms - before_ms, held_ms) * 1000)
+        for (before_ms, _), (at_ms, share) in pairwise(samples)
+    )
 
 
-def _lacks(times: list[int], stretch: Stretch) -> bool:
+def _lacks(times: list[int], look: Look) -> bool:
     """Whether for longer than a sample speaks there was none, since the first that is known."""
-    return any(later - earlier > stretch.held_ms for earlier, later in pairwise([*times, stretch.until_ms]))
+    return any(later - earlier > look.held_ms for earlier, later in pairwise([*times, look.until_ms]))

@@ -12,19 +12,31 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import structlog
 
 from services.collector.adapters.prometheus.api import Series, in_promql
 from services.collector.adapters.prometheus.history import History
-from services.collector.domain.counters import Reading
-from services.collector.domain.gauges import Stretch, progress
+from services.collector.domain.counters import Reading, Shown
+from services.collector.domain.gauges import Look, Sample, progress
 from services.collector.domain.samples import GPU_MICROSECONDS
 from services.collector.domain.world import Replica
+from services.collector.metrics import SCRAPES
+from so1s.errors import Unreachable
 
 Pod = tuple[str, str]
 """Namespace and name."""
-Samples = list[tuple[int, float]]
+Found = Mapping[str, list[Sample]]
+"""The samples of a pod's GPUs, by GPU."""
+
+_LATE_MS = 300_000
+"""Samples are asked for from so long before the last look on, or from as long as one of them speaks: so what
+came late is found, and what could not be told then. It is the same for all and always, so that no GPU that
+is silent makes Prometheus tell more of all others."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ class Gpus:
             "exported_": f'{metric.name}{{exported_{ours},exported_pod!=""}}',
         }
 
-    async def added(
+    async def add_to(
         self,
         readings: Mapping[str, Reading],
         replicas: Mapping[str, Replica],
@@ -63,54 +75,61 @@ class Gpus:
     ) -> Mapping[str, Reading]:
         """Readings, by uid, with what the GPUs of each replica did since the one before it.
 
-        Raises:
-            Unreachable: Prometheus does not answer.
+        Where Prometheus does not tell, the readings are inexact, and a later look takes what it did not: who
+        cannot be told of GPUs is told of all else.
         """
-        taken = {uid: self._taken(last[uid], at_ms) for uid in readings if replicas[uid].gpus}
-        if not taken:
+        uids = [uid for uid in readings if replicas[uid].gpus]
+        if not uids:
             return readings
-        since_ms = min(min([last[uid].at_ms, *known.values()]) for uid, known in taken.items())
-        found = await self._samples(since_ms, at_ms)
-        return {
-            uid: self._with(reading, found[self._pod(replicas[uid])], taken[uid], last[uid].at_ms)
-            if uid in taken
-            else reading
-            for uid, reading in readings.items()
-        }
+        found = await self._told(self._since_ms([last[uid] for uid in uids]), at_ms)
+        extended = {uid: self._extend(readings[uid], last[uid], replicas[uid], found) for uid in uids}
+        return {**readings, **extended}
 
-    def _taken(self, last: Reading, at_ms: int) -> Mapping[str, int]:
-        """What is known of a replica's GPUs; one of which nothing came for so long is given up."""
-        known = last.shown.taken_ms if last.shown else {}
-        return {gpu: ms for gpu, ms in known.items() if at_ms - ms <= self._history.lookback_ms}
+    def _since_ms(self, last: Sequence[Reading]) -> int:
+        """From where on samples are asked for; the first look of all goes back to where a replica began."""
+        looked = [each.at_ms for each in last if each.shown]
+        begin_ms = max(looked) if looked else min(each.at_ms for each in last)
+        return begin_ms - max(_LATE_MS, self._history.stale_ms)
 
     def _pod(self, replica: Replica) -> Pod:
         return f"{self._prefix}{replica.account}", replica.pod or ""
 
-    async def _samples(self, since_ms: int, until_ms: int) -> Mapping[Pod, Mapping[str, Samples]]:
-        """The shares of each pod's GPUs, by GPU."""
+    async def _told(self, since_ms: int, until_ms: int) -> Mapping[Pod, Found] | None:
+        """What each pod's GPUs said; None where Prometheus does not tell."""
+        try:
+            return await self._samples(since_ms, until_ms)
+        except Unreachable as error:
+            SCRAPES.labels("gpus", "failed").inc()
+            log.warning("what GPUs did is not known until their source answers", reason=str(error))
+            return None
+
+    async def _samples(self, since_ms: int, until_ms: int) -> Mapping[Pod, Found]:
         asked = (self._history.samples(each, since_ms, until_ms) for each in self._selectors.values())
-        found: defaultdict[Pod, defaultdict[str, Samples]] = defaultdict(lambda: defaultdict(list))
+        found: defaultdict[Pod, defaultdict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
         for prefix, series in zip(self._selectors, await asyncio.gather(*asked), strict=True):
             for pod, gpu, samples in self._named(series, prefix):
                 found[pod][gpu] += samples
         return found
 
-    def _named(self, found: Iterable[Series], prefix: str) -> Iterable[tuple[Pod, str, Samples]]:
+    def _named(self, found: Iterable[Series], prefix: str) -> Iterable[tuple[Pod, str, list[Sample]]]:
         for series in found:
             pod = series.labels[f"{prefix}namespace"], series.labels[f"{prefix}pod"]
             shares = [(at_ms, number / self._whole) for at_ms, number in series.samples]
             yield pod, _gpu(series.labels), shares
 
-    def _with(
-        self, reading: Reading, found: Mapping[str, Samples], taken: Mapping[str, int], since_ms: int
+    def _extend(
+        self, reading: Reading, last: Reading, replica: Replica, found: Mapping[Pod, Found] | None
     ) -> Reading:
         """A reading that also says what the GPUs did until its moment."""
-        told = progress(found, taken, Stretch(since_ms, reading.at_ms, self._history.stale_ms))
+        known = last.shown or Shown("", {})
+        begin_ms = last.at_ms if known.gauges_since_ms is None else known.gauges_since_ms
+        look = Look(begin_ms, last.at_ms, reading.at_ms, self._history.stale_ms, replica.gpus)
+        told = progress((found or {}).get(self._pod(replica), {}), known.taken_ms, look)
         return replace(
             reading,
             integrals={} if told.microseconds is None else {GPU_MICROSECONDS: told.microseconds},
-            inexact=reading.inexact or told.inexact,
-            shown=reading.shown and replace(reading.shown, taken_ms=told.taken_ms),
+            inexact=reading.inexact or told.inexact or found is None,
+            shown=reading.shown and replace(reading.shown, taken_ms=told.taken_ms, gauges_since_ms=begin_ms),
         )
 
 
