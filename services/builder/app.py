@@ -35,6 +35,7 @@ from services.builder.domain.permission import Permissions
 from services.builder.domain.reference import Reference
 from services.builder.handlers import consumer
 from services.builder.locks import OnGpu, shipped
+from services.builder.packages import runtime_needs
 from services.builder.packed import StoredLayers
 from services.builder.ports import Cache, Images
 from services.builder.retention import REMOVED, Retention
@@ -101,7 +102,9 @@ async def _prepare(world: World, formats: list[Format | OnGpu]) -> None:
     """Make libraries ready before an upload asks for them."""
     await world.images.base(world.dependencies.platform)  # a wrong one is told at the start, not by a build
     for model_format in formats:
-        dependencies = await world.dependencies.provide(shipped(model_format), log.debug)
+        source, needed = world.dependencies, runtime_needs([model_format])
+        lock = await source.on_cpu(shipped(model_format), needed, log.debug)
+        dependencies = await source.provide(lock, log.debug)
         await world.inspector.warm(dependencies)
         log.info("libraries are ready", format=model_format, cached=dependencies.cached)
 
@@ -150,6 +153,7 @@ def make_world(settings: Settings, store: Store | None = None) -> World:
             glibc=glibc,
             uv=uv,
             sources=make_source_builder(settings, sandbox, uv, python, glibc),
+            torch_cpu_index=settings.torch_cpu_index,
             packed=StoredLayers(store, settings.instance, settings.lease_seconds) if store else None,
         ),
         inspector=ProcessInspector(
@@ -236,7 +240,8 @@ def make_uv(settings: Settings, sandbox: Bubblewrap | None) -> Uv:
         memory_mib=settings.install_memory_mib,
         written_mib=settings.install_written_mib,
     )
-    return EnclosedUv(sandbox, bounds, settings.package_hosts)
+    indexes = [settings.torch_cpu_index] if settings.torch_cpu_index else []
+    return EnclosedUv(sandbox, bounds, settings.package_hosts, indexes)
 
 
 def make_source_builder(

@@ -197,7 +197,14 @@ class DependencySource(Protocol):
         ...
 
     async def lock(
-        self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log, *, builds: bool = False
+        self,
+        asked: Requirements,
+        needed: Sequence[str],
+        base: Lock,
+        log: Log,
+        *,
+        builds: bool = False,
+        on_cpu: bool = False,
     ) -> Lock:
         """What gives a model all that it asks for, and its server all that this needs.
 
@@ -209,10 +216,28 @@ class DependencySource(Protocol):
             base: that the server is tested with; its versions are taken where the author asks for no others.
             log: of the build.
             builds: whether packages without a wheel are built from source, which runs their authors' code.
+            on_cpu: whether PyTorch, where the author names it and no file of it, is the one for the CPU
+                alone, if there is one.
 
         Raises:
             BuildError: there is no such set of libraries; the message has the resolver's own words.
             TemporaryError: the index does not answer.
+        """
+        ...
+
+    async def on_cpu(self, lock: Lock, needed: Sequence[str], log: Log) -> Lock:
+        """The libraries of a lock, in the same versions, with PyTorch for the CPU alone.
+
+        It is the lock itself where that holds no PyTorch, and where no index has one for the CPU alone.
+
+        Args:
+            lock: of a format.
+            needed: by the server of that format, PyTorch included: requirements.
+            log: of the build.
+
+        Raises:
+            BuildError: that index has another version of PyTorch alone.
+            TemporaryError: it does not answer.
         """
         ...
 

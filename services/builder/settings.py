@@ -69,6 +69,16 @@ def _package_url(template: str) -> str:
     return template
 
 
+def _index(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+        raise ValueError(
+            "allowed: https://HOST/PATH, or http:// for one on a private network; "
+            "the password is UV_INDEX_TORCH_CPU_PASSWORD, beside UV_INDEX_TORCH_CPU_USERNAME"
+        )
+    return url
+
+
 RegistryUrl = Annotated[str, AfterValidator(_registry)]
 PrefixTemplate = Annotated[str, AfterValidator(_prefix)]
 
@@ -195,6 +205,9 @@ class InstallSettings(ServiceSettings):
     package_hosts: PackageHosts = []
     """Hosts that indexes send the installer to, such as `files.example.org, cdn.example.org:8443`, beside
     those of the indexes themselves and of the public index's files."""
+    torch_cpu_index: Annotated[str, AfterValidator(_index)] | None = None
+    """An index of PyTorch for the CPU alone, such as `https://download.pytorch.org/whl/cpu`: models that ask
+    for no GPU get PyTorch from there, and nothing else."""
     install_seconds: float = Field(default=900, gt=0)
     """For each lock and each set of libraries, on the clock and of one processor: 3 GiB of CUDA's libraries
     at 5 MiB/s take 600 s."""

@@ -213,9 +213,12 @@ class Steps:
         if contents.requirements:
             builds = self._world.permissions.may_build(self._uploaded.account)
             asked, needed = contents.requirements, runtime_needs(extras)
-            lock = await source.lock(asked, needed, lock, self._log, builds=builds)
+            on_cpu = not reserved
+            lock = await source.lock(asked, needed, lock, self._log, builds=builds, on_cpu=on_cpu)
             for each in lock.origins:
                 self._log(f"{each.pin} is {'built from source' if each.is_built else f'from {each.place}'}")
+        elif not reserved:
+            lock = await source.on_cpu(lock, runtime_needs(extras), self._log)
         serving, tools = await source.provide(lock, self._log), None
         if contents.compiled_from:
             tools = await source.install(compiling(contents.compiled_from), self._log)

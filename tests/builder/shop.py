@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from pydantic import SecretStr
@@ -54,11 +54,24 @@ class EmptyDependencies:
     platform: str = "linux-x86_64-cp311"
 
     async def lock(
-        self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log, *, builds: bool = False
+        self,
+        asked: Requirements,
+        needed: Sequence[str],
+        base: Lock,
+        log: Log,
+        *,
+        builds: bool = False,
+        on_cpu: bool = False,
     ) -> Lock:
         log(f"{'builds' if builds else 'no'} sources")
         log(f"locked on {base.name}: {', '.join(asked.packages)}; {', '.join(needed)}")
-        return Lock("requirements.txt", "\n".join(asked.packages))
+        return Lock(
+            "requirements.txt for the CPU" if on_cpu else "requirements.txt", "\n".join(asked.packages)
+        )
+
+    async def on_cpu(self, lock: Lock, needed: Sequence[str], log: Log) -> Lock:
+        log(f"on the CPU {', '.join(needed)}")
+        return replace(lock, name=f"{lock.name} for the CPU") if "\ntorch==" in lock.text else lock
 
     async def provide(self, lock: Lock, log: Log) -> Dependencies:
         tree, packed = self.directory / "empty", self.directory / f"{uuid.uuid4()}.tar.zst"

@@ -31,29 +31,33 @@ from tests.builder.test_builder_dependencies import small_lock
 PYTHON = Path(sys._base_executable)
 
 
-def wheel(name: str = "tiny", data: bytes = b"") -> bytes:
-    """A library, version 1.0, of one module, and data beside it."""
+def wheel(
+    name: str = "tiny", data: bytes = b"", *, version: str = "1.0", needs: tuple[str, ...] = ()
+) -> bytes:
+    """A library of one module, and data beside it."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(f"{name}.py", "ANSWER = 42\n")
         archive.writestr(f"{name}.bin", data)
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
-        archive.writestr(f"{name}-1.0.dist-info/METADATA", metadata)
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        metadata += "".join(f"Requires-Dist: {need}\n" for need in needs)
+        archive.writestr(f"{name}-{version}.dist-info/METADATA", metadata)
         tags = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        archive.writestr(f"{name}-1.0.dist-info/WHEEL", tags)
-        listed = (f"{name}.py", f"{name}.bin", f"{name}-1.0.dist-info/RECORD")
-        archive.writestr(f"{name}-1.0.dist-info/RECORD", "".join(f"{path},,\n" for path in listed))
+        archive.writestr(f"{name}-{version}.dist-info/WHEEL", tags)
+        listed = (f"{name}.py", f"{name}.bin", f"{name}-{version}.dist-info/RECORD")
+        archive.writestr(f"{name}-{version}.dist-info/RECORD", "".join(f"{path},,\n" for path in listed))
     return packed.getvalue()
 
 
-def file_name(name: str) -> str:
-    return f"{name}-1.0-py3-none-any.whl"
+def file_name(name: str, version: str = "1.0") -> str:
+    return f"{name}-{version}-py3-none-any.whl"
 
 
-def link_to(name: str, data: bytes, where: str = "/files") -> bytes:
+def link_to(name: str, data: bytes, where: str = "/files", *, version: str = "1.0") -> bytes:
     """The page of a library whose wheel has these bytes."""
     sha256 = hashlib.sha256(data).hexdigest()
-    return f'<a href="{where}/{file_name(name)}#sha256={sha256}">{file_name(name)}</a>'.encode()
+    file = file_name(name, version)
+    return f'<a href="{where}/{file}#sha256={sha256}">{file}</a>'.encode()
 
 
 WHEEL = wheel()
@@ -151,7 +155,8 @@ async def test_what_is_locked_and_installed_in_the_sandbox_is_what_it_is_without
     found = []
     for name, each in {"in": uv, "out": None}.items():
         libraries = source(tmp_path / name, each)
-        lock = await libraries.lock(asked, runtime_needs(["python"]), shipped("python"), print)
+        needed = runtime_needs(["python"])
+        lock = await libraries.lock(asked, needed, shipped("python"), print, on_cpu=True)
         provided = await libraries.provide(small_lock(), print)
         assert (provided.site_packages / "uvicorn/__init__.py").exists()
         found.append((lock, provided.layer))

@@ -74,9 +74,11 @@ def secure(authority, tmp_path, monkeypatch):
 def libraries(sandbox, tmp_path, monkeypatch):
     """Makes libraries whose index is the one that is given."""
 
-    def libraries(index: Web, *, hosts: tuple[str, ...] = (), builds: bool = True) -> UvDependencies:
+    def libraries(
+        index: Web, *, hosts: tuple[str, ...] = (), builds: bool = True, torch_index: str | None = None
+    ) -> UvDependencies:
         monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
-        uv = EnclosedUv(sandbox, InstallBounds(seconds=120), hosts)
+        uv = EnclosedUv(sandbox, InstallBounds(seconds=120), hosts, [torch_index] if torch_index else [])
         return UvDependencies(
             tmp_path / "libraries",
             LayoutImages(tmp_path / "images"),
@@ -84,6 +86,7 @@ def libraries(sandbox, tmp_path, monkeypatch):
             platform="linux-x86_64-cp311",
             uv=uv,
             sources=SourceBuilder(sandbox, uv, SourceBounds(), PYTHON, None) if builds else None,
+            torch_cpu_index=torch_index,
         )
 
     return libraries
@@ -115,6 +118,26 @@ async def test_a_wheel_from_a_url_is_locked_by_its_hash_and_installed_with_what_
     assert (site_packages / "tiny.bin").read_bytes() == b""  # of the URL, not of the index
     assert (site_packages / "leaf.py").exists()
     assert not list(site_packages.glob("*/direct_url.json"))
+
+
+@pytest.mark.parametrize("of_url", ["tiny", "torch"])
+async def test_pytorch_for_the_cpu_is_of_its_index_beside_a_url_unless_the_url_is_pytorchs_own(
+    secure, libraries, of_url
+):
+    file, cpu = file_name(of_url), file_name("torch", "1.0+cpu")
+    async with (
+        secure({f"/wheels/{file}": wheel(of_url)}) as web,
+        served(index_of({})) as index,
+        served(index_of({cpu: wheel("torch", version="1.0+cpu")})) as torch,
+    ):
+        here = libraries(index, torch_index=f"{torch.url}/simple")
+        asked = f"{of_url} @ {at(web, f'/wheels/{file}')}\ntorch\n"
+        lock = await locked(here, asked, on_cpu=True)
+        site_packages = (await here.provide(lock, print)).site_packages
+
+    names = {each.name for each in site_packages.glob("*.dist-info")}
+    expected = {"tiny": {"tiny-1.0.dist-info", "torch-1.0+cpu.dist-info"}, "torch": {"torch-1.0.dist-info"}}
+    assert names == expected[of_url]
 
 
 async def test_a_source_from_a_url_is_built_like_one_of_an_index(secure, libraries):

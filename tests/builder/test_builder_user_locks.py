@@ -31,7 +31,7 @@ async def lock_of(directory: Path, *packages: str, **said) -> tuple[Lock, list[s
 
 
 async def locked(libraries: UvDependencies, asked: Requirements, log=lambda _line: None) -> Lock:
-    return await libraries.lock(asked, runtime_needs(["python"]), shipped("python"), log)
+    return await libraries.lock(asked, runtime_needs(["python"]), shipped("python"), log, on_cpu=True)
 
 
 @pytest.mark.parametrize("model_format", FORMATS)

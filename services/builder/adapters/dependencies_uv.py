@@ -23,8 +23,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from filelock import AsyncFileLock
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from services.builder.adapters.locker_uv import UvLocker
+from services.builder.adapters.resolution import TORCH, TORCH_INDEX, Wanted
 from services.builder.adapters.source_builder import SourceBuilder
 from services.builder.adapters.uv_command import PlainUv, Uv
 from services.builder.adapters.wheels import Wheels
@@ -58,6 +61,7 @@ class UvDependencies:
         uv: Uv | None = None,
         sources: SourceBuilder | None = None,
         packed: PackedLayers | None = None,
+        torch_cpu_index: str | None = None,
     ) -> None:
         """Make a source of libraries.
 
@@ -71,6 +75,7 @@ class UvDependencies:
             uv: how it is run; None for as this process itself.
             sources: builds packages from source; None where nothing is.
             packed: what builders of other machines share with this one; None where there are none.
+            torch_cpu_index: the URL of an index of PyTorch for the CPU alone; None where there is none.
         """
         self.platform = platform
         self._directory = directory.absolute()
@@ -79,16 +84,33 @@ class UvDependencies:
         self._target = _target(platform, glibc) if glibc else ()
         self._uv = uv or PlainUv()
         self._packed = packed or OwnLayers()
+        self._torch_cpu_index = torch_cpu_index
         self._wheels = Wheels(self._directory / "wheels", platform, self._uv, sources)
         self._locker = UvLocker(
             self._directory / "locks", platform, self._uv, self._wheels, python=python, target=self._target
         )
 
     async def lock(
-        self, asked: Requirements, needed: Sequence[str], base: Lock, log: Log, *, builds: bool = False
+        self,
+        asked: Requirements,
+        needed: Sequence[str],
+        base: Lock,
+        log: Log,
+        *,
+        builds: bool = False,
+        on_cpu: bool = False,
     ) -> Lock:
         """See `ports.DependencySource`."""
-        return await self._locker.lock(asked, needed, base, log, builds=builds)
+        index = self._torch_cpu_index if on_cpu and _names_torch(asked, needed) else None
+        return await self._locker.lock(Wanted(asked, (*needed,), base, index), log, builds=builds)
+
+    async def on_cpu(self, lock: Lock, needed: Sequence[str], log: Log) -> Lock:
+        """See `ports.DependencySource`."""
+        version = dict(lock.hashes.keys()).get(TORCH)
+        if version is None or self._torch_cpu_index is None:
+            return lock
+        asked, name = Requirements((f"{TORCH}=={version}",)), f"{lock.name} for the CPU"
+        return await self._locker.lock(Wanted(asked, (*needed,), lock, self._torch_cpu_index, name), log)
 
     async def provide(self, lock: Lock, log: Log) -> Dependencies:
         """See `ports.DependencySource`."""
@@ -148,18 +170,20 @@ class UvDependencies:
                 said.append(line)
                 log(line)
 
-            code = await self._uv.run(self._command(file, target), directory=directory, on_line=hear)
+            command = self._command(file, target, lock.torch_index)
+            code = await self._uv.run(command, directory=directory, on_line=hear)
             if code != 0:
                 raise _error(f"the libraries of {lock.name} cannot be installed", said)
             await asyncio.to_thread(_settle, target, home / "site-packages")
 
-    def _command(self, lock: Path, target: Path) -> list[str]:
+    def _command(self, lock: Path, target: Path, torch_index: str | None) -> list[str]:
         return [
             *("pip", "install", "--require-hashes", "--no-deps"),
             "--no-build",  # a source distribution would run its author's code here
             "--link-mode=hardlink",  # hundreds of megabytes; uv copies where it cannot link
             *("--python", str(self._python.resolve())),
             *self._target,
+            *(_beside_others(torch_index) if torch_index else ()),
             *("--target", str(target)),
             *("--requirement", str(lock)),
         ]
@@ -195,6 +219,24 @@ def _target(platform: str, glibc: str) -> tuple[str, ...]:
         *("--python-version", f"{version[0]}.{version[1:]}"),
         *("--python-platform", f"{machine}-manylinux_{glibc.replace('.', '_')}"),
     )
+
+
+def _names_torch(asked: Requirements, needed: Sequence[str]) -> bool:
+    """Whether PyTorch is asked for in whatever build there is.
+
+    Hashes are of PyPI's files, unless the version names another build, as `+cpu` does.
+    """
+    said = map(Requirement, (*asked.packages, *needed))
+    torch = [each for each in said if canonicalize_name(each.name) == TORCH]
+    return any(TORCH not in asked.hashes or "+" in str(each.specifier) for each in torch)
+
+
+def _beside_others(torch_index: str) -> tuple[str, ...]:
+    """Options of uv for one index more.
+
+    A library that several indexes have is taken from the one with the file that the lock has the hash of.
+    """
+    return ("--index", f"{TORCH_INDEX}={torch_index}", "--index-strategy", "unsafe-best-match")
 
 
 def _error(problem: str, said: list[str]) -> Exception:

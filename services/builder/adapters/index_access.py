@@ -37,18 +37,21 @@ class IndexAccess:
     """Those that their URLs have: `HOST:PORT` to `USER:PASSWORD`."""
 
 
-def index_access(environment: Mapping[str, str], more: Sequence[str]) -> IndexAccess:
-    """What uv needs to reach the indexes of its environment and of its configuration.
+def index_access(
+    environment: Mapping[str, str], more: Sequence[str], indexes: Sequence[str] = ()
+) -> IndexAccess:
+    """What uv needs to reach the indexes of its environment, of its configuration and of its command.
 
     https://docs.astral.sh/uv/concepts/configuration-files says where configuration lies.
 
     Args:
         environment: uv's.
         more: hosts that the indexes send uv to, as `HOST` or `HOST:PORT`.
+        indexes: URLs of those that its command names.
     """
     files = [file for file in _configuration(environment) if file.is_file()]
     said = [*_of_environment(environment), *(each for file in files for each in _of_file(file))]
-    urls = [url for _is_default, url in said]
+    urls = [*indexes, *(url for _is_default, url in said)]
     if not any(is_default for is_default, _url in said):
         urls.append(_PYPI)
     hosts = {address for url in urls if (address := _address(url))}

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from filelock import AsyncFileLock
 
-from services.builder.adapters.resolution import Resolution
+from services.builder.adapters.resolution import Resolution, Wanted
 from services.builder.adapters.uv_command import Uv, compiling
 from services.builder.adapters.wheels import Wheels
 from services.builder.domain.lock import Lock, Origin
 from services.builder.ports import Log
-from so1s.requirements import FILE_NAME, Requirements
 
 _RECIPE = "1"
 """Part of each key: a new number resolves anew."""
@@ -58,15 +57,11 @@ class UvLocker:
         self._target = (*target,)
         self._whose = self._target or ("--python", str(python))
 
-    async def lock(
-        self, asked: Requirements, needs: Sequence[str], base: Lock, log: Log, *, builds: bool = False
-    ) -> Lock:
+    async def lock(self, wanted: Wanted, log: Log, *, builds: bool = False) -> Lock:
         """What gives an image all that its model's author and its server ask for.
 
         Args:
-            asked: by the author.
-            needs: of the server, which goes into the same image.
-            base: is tried with that server, so its versions are taken where the author asks for no others.
+            wanted: what they ask for.
             log: has uv's own words.
             builds: whether packages without a wheel are built from source.
 
@@ -74,35 +69,35 @@ class UvLocker:
             BuildError: there is no such set of libraries.
             TemporaryError: the index does not answer.
         """
-        key = self._key(asked, needs, base)
+        key = self._key(wanted)
         # Apart, so that nobody has packages built because somebody else may.
         kept, built = (self._directory / f"{name}.txt" for name in (key, f"{key}-built"))
         self._directory.mkdir(parents=True, exist_ok=True)
         async with AsyncFileLock(kept.with_suffix(".lock"), poll_interval=0.1):
             present = next((each for each in (kept, *([built] if builds else [])) if each.exists()), None)
             if present:
-                log(f"{FILE_NAME}: resolved before, and the same again")
+                log(f"{wanted.name}: resolved before, and the same again")
             else:
-                lock = await self._resolve(asked, needs, base, log, builds=builds)
+                lock = await self._resolve(wanted, log, builds=builds)
                 present = built if any(each.is_built for each in lock.origins) else kept
                 _write(lock, present)
         os.utime(present)  # asked for: what nobody asks for is removed by and by
-        return Lock(FILE_NAME, present.read_text())
+        return Lock(wanted.name, present.read_text(), wanted.torch_index)
 
-    def _key(self, asked: Requirements, needs: Sequence[str], base: Lock) -> str:
+    def _key(self, wanted: Wanted) -> str:
+        asked = wanted.asked
         hashes = [f"{name} {sorted(each)}" for name, each in sorted(asked.hashes.items())]
         packages = [*asked.packages, *map(str, asked.directs)]
-        parts = [_RECIPE, self._platform, *self._whose, *packages, *hashes, *needs, base.sha256]
+        parts = [_RECIPE, self._platform, *self._whose, *packages, *hashes, *wanted.needs]
+        parts += [wanted.base.sha256, *([wanted.torch_index] if wanted.torch_index else [])]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    async def _resolve(
-        self, asked: Requirements, needs: Sequence[str], base: Lock, log: Log, *, builds: bool
-    ) -> Lock:
+    async def _resolve(self, wanted: Wanted, log: Log, *, builds: bool) -> Lock:
         with self._uv.directory(self._directory, prefix="resolving-") as directory:
-            resolution = Resolution(self._uv, self._command, directory, asked, needs)
-            for each in asked.directs:
+            resolution = Resolution(self._uv, self._command, directory, wanted)
+            for each in wanted.asked.directs:
                 await self._make(resolution, Origin(each.name, each.version, each.url), log)
-            while missing := await resolution.run(base, log):
+            while missing := await resolution.run(log):
                 if not builds:
                     raise resolution.error(missing)
                 self._wheels.require_builder(", ".join(missing))
@@ -111,7 +106,7 @@ class UvLocker:
             return resolution.lock()
 
     async def _make(self, resolution: Resolution, origin: Origin, log: Log) -> None:
-        allowed = resolution.asked.hashes.get(origin.name)
+        allowed = resolution.wanted.asked.hashes.get(origin.name)
         resolution.add(*await self._wheels.take(origin, allowed, log))
 
     def _command(self, *options: str) -> list[str]:

@@ -6,10 +6,12 @@ build, with nothing known of what these require; each is made a wheel elsewhere,
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -21,11 +23,29 @@ from services.builder.ports import Log
 from so1s.errors import TemporaryError
 from so1s.requirements import FILE_NAME, Requirements
 
+TORCH = "torch"
+"""PyTorch's package."""
+TORCH_INDEX = "torch-cpu"
+"""What uv calls the index of PyTorch for the CPU, so that it finds its credentials by that name."""
 UNSOLVABLE = 1
 """uv's exit code where there is no answer; what it cannot read, it ends with 2."""
 _LONGEST_MESSAGE = 2000
 _MOST_SOURCES = 50
 """Packages from source in one lock."""
+_PROJECT = """\
+[project]
+name = "asked"
+version = "0"
+dependencies = {packages}
+
+[[tool.uv.index]]
+name = "{name}"
+url = {url}
+explicit = true
+
+[tool.uv.sources]
+{torch} = {{ index = "{name}" }}
+"""
 _PIN = re.compile(r"^[A-Za-z0-9._-]+==\S+( ; [^\\]+)? \\$")
 _HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 _MADE = re.compile(r"^[A-Za-z0-9._-]+ @ file://\S+/made/(?P<wheel>[^/\s]+\.whl)( ; [^\\]+)? \\$")
@@ -34,31 +54,38 @@ _WITHOUT_WHEEL = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a lock is asked to give."""
+
+    asked: Requirements
+    """By a model's author."""
+    needs: tuple[str, ...]
+    """Of the server, which goes into the same image."""
+    base: Lock
+    """Is tried with that server, so its versions are taken where the author asks for no others."""
+    torch_index: str | None = None
+    """The URL of the index that PyTorch is taken from where it is asked for by its name; nothing else is."""
+    name: str = FILE_NAME
+    """Of what asks, for people."""
+
+
 class Resolution:
     """What is known of one set of requirements."""
 
-    def __init__(
-        self,
-        uv: Uv,
-        command: Callable[..., list[str]],
-        directory: Path,
-        asked: Requirements,
-        needs: Sequence[str],
-    ) -> None:
+    def __init__(self, uv: Uv, command: Callable[..., list[str]], directory: Path, wanted: Wanted) -> None:
         """Begin one.
 
         Args:
             uv: how it is run.
             command: of uv, with more options.
             directory: for uv's files.
-            asked: by the model's author.
-            needs: of the server.
+            wanted: what is resolved.
         """
-        self.asked = asked
+        self.wanted = wanted
         self._uv = uv
         self._command = command
         self._directory = directory
-        self._needs = needs
         self._made: dict[str, tuple[Origin, Path]] = {}
         self._said: list[str] = []
         self._is_unsolvable = True
@@ -70,15 +97,15 @@ class Resolution:
         shutil.copy(wheel, place)
         self._made[origin.name] = origin, place
 
-    async def run(self, base: Lock, log: Log) -> list[str]:
+    async def run(self, log: Log) -> list[str]:
         """Resolve; gives the names of packages without a wheel, if nothing else is in the way.
 
         Raises:
             BuildError: there is no such set of libraries.
             TemporaryError: the index does not answer.
         """
-        self._answer.write_text(base.text)
-        self._write_lines()
+        self._answer.write_text(self.wanted.base.text)
+        self._write_asked()
         options = ("--only-binary", ":all:", "--constraints", str(self._constraints))
         code = await self._ask(log, *options, "--output-file", str(self._answer))
         if code == 0:
@@ -99,9 +126,8 @@ class Resolution:
         answer = self._directory / "pylock.toml"
         while True:
             if len(self._made) + len(wanted) > _MOST_SOURCES:
-                raise BuildError(
-                    "dependencies", f"{FILE_NAME}: more than {_MOST_SOURCES} packages without a wheel"
-                )
+                message = f"{self.wanted.name}: more than {_MOST_SOURCES} packages without a wheel"
+                raise BuildError("dependencies", message)
             # As if they required nothing, so that uv need not build them to know.
             said = "".join(
                 f'[[dependency-metadata]]\nname = "{name}"\nrequires-dist = []\n' for name in wanted
@@ -125,7 +151,7 @@ class Resolution:
         """What was resolved. Raises BuildError where something leads past the index."""
         told = [origin for origin, _wheel in self._made.values()]
         text = "".join(f"{line}\n" for line in self._checked(self._answer.read_text()))
-        lock = restricted(Lock(FILE_NAME, text), self.asked.hashes)
+        lock = restricted(Lock(self.wanted.name, text), self.wanted.asked.hashes)
         return lock.telling(origin for origin in told if (origin.name, origin.version) in lock.hashes)
 
     def error(self, missing: Sequence[str] = ()) -> Exception:
@@ -133,9 +159,9 @@ class Resolution:
         said = [line.strip().removeprefix("cause: ").removeprefix("error: ") for line in self._said]
         message = " ".join(filter(None, said))[:_LONGEST_MESSAGE] or "uv said nothing"
         if not self._is_unsolvable:
-            return TemporaryError(f"{FILE_NAME} cannot be resolved now: {message}")
+            return TemporaryError(f"{self.wanted.name} cannot be resolved now: {message}")
         hint = self._hint(message, missing)
-        return BuildError("dependencies", f"{FILE_NAME} cannot be satisfied: {message} {hint}")
+        return BuildError("dependencies", f"{self.wanted.name} cannot be satisfied: {message} {hint}")
 
     @property
     def _answer(self) -> Path:
@@ -145,21 +171,29 @@ class Resolution:
     def _constraints(self) -> Path:
         return self._directory / "made.in"
 
-    def _write_lines(self) -> None:
+    @property
+    def _file(self) -> Path:
+        """What uv is asked; only a project's file can say that one package is of one index, and no other is.
+
+        https://docs.astral.sh/uv/concepts/indexes/#pinning-a-package-to-an-index.
+        """
+        return self._directory / ("pyproject.toml" if self.wanted.torch_index else "asked.in")
+
+    def _write_asked(self) -> None:
         """What uv is asked; what was made is taken where something needs it."""
         direct = []
-        for each in self.asked.directs:
+        for each in self.wanted.asked.directs:
             extras = f"[{','.join(each.extras)}]" if each.extras else ""
             marker = f" ; {each.marker}" if each.marker else ""
             direct.append(f"{each.name}{extras} @ {self._made[each.name][1].as_uri()}{marker}")
-        lines = [*self.asked.packages, *direct, *self._needs]
-        (self._directory / "asked.in").write_text("\n".join(lines) + "\n")
+        packages, url = [*self.wanted.asked.packages, *direct, *self.wanted.needs], self.wanted.torch_index
+        self._file.write_text(_project(packages, url) if url else "".join(f"{each}\n" for each in packages))
         constraints = [f"{name} @ {wheel.as_uri()}\n" for name, (_origin, wheel) in self._made.items()]
         self._constraints.write_text("".join(constraints))
 
     async def _ask(self, log: Log, *options: str) -> int:
         self._said = []
-        command = self._command(*options, str(self._directory / "asked.in"))
+        command = self._command(*options, str(self._file))
         code = await self._uv.run(command, directory=self._directory, on_line=heard(self._said, log))
         self._is_unsolvable = code == UNSOLVABLE
         return code
@@ -202,7 +236,7 @@ class Resolution:
         if "was not found in the package registry" in message:
             return "(Check its name; only the index that the builder's operator names is asked.)"
         if missing:
-            places = self.asked.places
+            places = self.wanted.asked.places
             who = " and ".join(f"{name} ({places.get(name, 'needed by others')})" for name in missing)
             return (
                 f"(Only wheels are taken of {who}, as anything else runs its author's code to be built: "
@@ -211,10 +245,18 @@ class Resolution:
             )
         if "no usable wheels" in message or "no wheels" in message:
             return "(Choose a version that has a wheel for this Python and platform.)"
-        theirs = [need for need in self._needs if _name(need) in message]
+        theirs = [need for need in self.wanted.needs if _name(need) in message]
         if theirs:
             return f"(The inference server itself needs {', '.join(theirs)}.)"
         return "(Loosen or remove one of the versions that are named.)"
+
+
+def _project(packages: Sequence[str], torch_index: str) -> str:
+    """A project's file whose PyTorch is of an index that nothing else is taken from."""
+    # Strings and lists of JSON are TOML's, too.
+    return _PROJECT.format(
+        packages=json.dumps(packages), torch=TORCH, name=TORCH_INDEX, url=json.dumps(torch_index)
+    )
 
 
 def require_pin(line: str) -> None:

@@ -59,17 +59,25 @@ class InstallBounds:
 class EnclosedUv:
     """Runs uv in a sandbox."""
 
-    def __init__(self, sandbox: Bubblewrap, bounds: InstallBounds, package_hosts: Sequence[str]) -> None:
+    def __init__(
+        self,
+        sandbox: Bubblewrap,
+        bounds: InstallBounds,
+        package_hosts: Sequence[str],
+        indexes: Sequence[str] = (),
+    ) -> None:
         """Run uv in a sandbox.
 
         Args:
             sandbox: makes it.
             bounds: for each run.
             package_hosts: to which the indexes send uv, as `HOST` or `HOST:PORT`.
+            indexes: URLs of those that a command may name, beside the ones of uv's configuration.
         """
         self._sandbox = sandbox
         self._bounds = bounds
         self._package_hosts = (*package_hosts,)
+        self._indexes = (*indexes,)
         self.cache = uv_cache()
         """uv's own."""
         self._sources = self.cache / _SOURCES
@@ -83,7 +91,7 @@ class EnclosedUv:
     async def run(self, arguments: Sequence[str], *, directory: Path, on_line: Callable[[str], None]) -> int:
         """See `Uv`."""
         environment = uv_environment()
-        access = await asyncio.to_thread(index_access, environment, self._package_hosts)
+        access = await asyncio.to_thread(index_access, environment, self._package_hosts, self._indexes)
         return await self._run([_UV, *arguments], access, environment, directory=directory, on_line=on_line)
 
     async def fetch(
@@ -99,7 +107,7 @@ class EnclosedUv:
         environment = uv_environment()
         below = [] if of_index else redirects(url, self._package_hosts)
         if of_index:
-            access = await asyncio.to_thread(index_access, environment, self._package_hosts)
+            access = await asyncio.to_thread(index_access, environment, self._package_hosts, self._indexes)
         else:
             access = access_below(below, environment)
         program = [str(self._sandbox.python.resolve()), "-S", "-s", "-P", _FETCHING]

@@ -74,6 +74,8 @@ class Lock:
     name: str
     """What people call it, such as the format that it serves. Locks of one text are the same libraries."""
     text: str
+    torch_index: str | None = None
+    """The URL of the index that its PyTorch lies on; None for where the others lie."""
 
     @property
     def sha256(self) -> str:
@@ -109,7 +111,7 @@ class Lock:
     def telling(self, origins: Iterable[Origin]) -> Lock:
         """The lock that says where these packages of it are from."""
         told = [line for each in sorted(origins, key=lambda each: each.name) for line in _told(each)]
-        return Lock(self.name, self.text + "".join(f"{line}\n" for line in told))
+        return replace(self, text=self.text + "".join(f"{line}\n" for line in told))
 
 
 def _told(origin: Origin) -> Iterator[str]:
@@ -161,7 +163,7 @@ def restricted(lock: Lock, allowed: Mapping[str, Collection[str]]) -> Lock:
         elif (file := _HASH.search(line)) and file["sha256"] in allowed.get(name, {file["sha256"]}):
             lines[-1] += " \\"
             lines.append(f"    --hash=sha256:{file['sha256']}")
-    return Lock(lock.name, "\n".join([*lines, ""]))
+    return replace(lock, text="\n".join([*lines, ""]))
 
 
 def _require_one(name: str, version: str, lock: Lock, allowed: Collection[str] | None) -> None:

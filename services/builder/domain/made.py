@@ -37,7 +37,7 @@ class Package:
     @property
     def purl(self) -> str:
         """https://github.com/package-url/purl-spec."""
-        known = f"pkg:pypi/{self.name}@{self.version}"
+        known = f"pkg:pypi/{self.name}@{quote(self.version)}"
         if self.origin is None or self.origin.of_index:
             return known
         return f"{known}?download_url={quote(self.origin.place, safe='')}"
