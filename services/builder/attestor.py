@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from services.builder.domain.attachment import Attachment, merged
-from services.builder.domain.failure import AttachmentRefused
+from services.builder.domain.failure import AttachmentRefused, Unlisted
 from services.builder.domain.made import Made
 from services.builder.domain.provenance import provenance
 from services.builder.domain.sbom import bill_of_materials
@@ -58,10 +58,10 @@ class Attestor:
             invocation: the build.
 
         Returns:
-            warnings: where there is no key, a registry that takes images alone fails no build.
+            warnings: a registry that takes no documents, or no list of what is attached, fails no build.
 
         Raises:
-            AttachmentRefused: a signed image cannot be what it shall be.
+            AttachmentRefused: what shall be signed cannot be.
             TemporaryError: the place of the image does not take them now.
         """
         said = provenance(
@@ -78,15 +78,20 @@ class Attestor:
             "sbom": [Attachment.sbom(json.dumps(sbom, separators=(",", ":")).encode())],
             "provenance": [Attachment.provenance(origin.to_json())],
         }
+        warned = await _tried(images.attach(made.image, documents), AttachmentRefused)
         if self._signer:
             attested = [_statement(made, SBOM, sbom), origin]
-            await _sign(self._signer, images, made, attested, documents)
-            return []
-        try:
-            await images.attach(made.image, documents)
-        except AttachmentRefused as error:
-            return [f"without a bill of materials and provenance, which have no place: {error}"]
-        return []
+            warned += await _sign(self._signer, images, made, attested)
+        return list(dict.fromkeys(warned))
+
+
+async def _tried(attaching: Awaitable[None], tolerated: type[AttachmentRefused]) -> list[str]:
+    """Attach, and turn what may be refused into a warning."""
+    try:
+        await attaching
+    except tolerated as error:
+        return [f"not all of what tells of the image could be attached and listed: {error}"]
+    return []
 
 
 async def _sign(
@@ -94,8 +99,7 @@ async def _sign(
     images: Images,
     made: Made,
     statements: Sequence[Statement],
-    documents: Mapping[Kind, Sequence[Attachment]],
-) -> None:
+) -> list[str]:
     def is_ours(attachment: Attachment) -> bool:
         evidence = attachment.evidence
         return evidence is not None and any(
@@ -110,9 +114,11 @@ async def _sign(
     ]
     payload = formats.simple_signing(_shown(made), made.image.digest)
     signature = Attachment.signature(payload, base64.b64encode(signer.sign(payload)).decode())
-    # The signature comes last: who sees it finds all that it vouches for.
-    await images.attach(made.image, {**documents, "att": await beside("att", attested)})
-    await images.attach(made.image, {"sig": await beside("sig", [signature])})
+    # The signature comes last: who sees it finds all that it vouches for. Both are found by their tags, so
+    # that a list which is refused puts off no build.
+    warned = await _tried(images.attach(made.image, {"att": await beside("att", attested)}), Unlisted)
+    warned += await _tried(images.attach(made.image, {"sig": await beside("sig", [signature])}), Unlisted)
+    return warned
 
 
 def _statement(made: Made, predicate_type: str, predicate: dict[str, Any]) -> Statement:

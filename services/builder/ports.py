@@ -96,7 +96,8 @@ class Images(Protocol):
         """Let these be all that is attached to an image under the tags of their kinds.
 
         Raises:
-            AttachmentRefused: the place has images, and will not have these.
+            AttachmentRefused: the place has images, and will not have all of these; it has the others.
+            Unlisted: it has all of these, and will not have the list of them.
             TemporaryError: it does not take them now.
         """
         ...

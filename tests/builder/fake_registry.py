@@ -27,6 +27,8 @@ class FakeRegistry:
         self.mounts = True
         self.lists = False
         """Whether it lists manifests by their subject."""
+        self.refuses = ""
+        """The tag that no manifest may have."""
         self.requests: list[tuple[str, str]] = []
         self._failures: dict[str, list] = {}
         self._numbers = itertools.count()
@@ -69,6 +71,8 @@ class FakeRegistry:
 
     def _manifest(self, request: httpx.Request, reference: str) -> httpx.Response:
         if request.method == "PUT":
+            if reference == self.refuses:
+                return httpx.Response(400, json={"errors": [{"code": "MANIFEST_INVALID", "message": "no"}]})
             self.manifests[reference] = self.manifests[digest_of(request.content)] = request.content
             headers = {"Docker-Content-Digest": digest_of(request.content)}
             if self.lists and (subject := json.loads(request.content).get("subject")):

@@ -8,10 +8,10 @@ import pytest
 
 from services.builder.adapters.images_registry import RegistryImages
 from services.builder.domain.attachment import Attachment
-from services.builder.domain.failure import AttachmentRefused
+from services.builder.domain.failure import AttachmentRefused, Unlisted
 from so1s.errors import TemporaryError
 from so1s.registry import Registry, digest_of
-from so1s.supply_chain.formats import referrers_tag
+from so1s.supply_chain.formats import referrers_tag, tag_of
 from tests.builder.fake_registry import URL, FakeRegistry, away
 from tests.builder.test_builder_images_port import CONFIG
 
@@ -67,6 +67,21 @@ async def test_a_registry_that_keeps_lists_by_itself_is_given_none(fake, images,
     fake.lists = True
     await images.attach(image, {"sbom": [SBOM], "provenance": [PROVENANCE]})
     assert referrers_tag(image.digest) not in fake.manifests
+
+
+async def test_one_that_is_refused_keeps_no_other_from_being_attached_and_listed(fake, images, image):
+    fake.refuses = tag_of(image.digest, "sbom")
+    with pytest.raises(AttachmentRefused, match="MANIFEST_INVALID"):
+        await images.attach(image, {"sbom": [SBOM], "provenance": [PROVENANCE]})
+    assert tag_of(image.digest, "provenance") in fake.manifests
+    assert [each["artifactType"] for each in listed(fake, image)] == ["application/vnd.in-toto+json"]
+
+
+async def test_a_list_that_is_refused_is_told_apart_from_what_is_attached(fake, images, image):
+    fake.refuses = referrers_tag(image.digest)
+    with pytest.raises(Unlisted, match="MANIFEST_INVALID"):
+        await images.attach(image, {"sbom": [SBOM]})
+    assert tag_of(image.digest, "sbom") in fake.manifests
 
 
 async def test_what_a_registry_refuses_is_told_apart_from_a_registry_that_is_away(fake, images, image):

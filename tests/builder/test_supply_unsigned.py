@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from services.builder import app
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.attestor import Attestor
-from services.builder.domain.failure import AttachmentRefused
+from services.builder.domain.failure import AttachmentRefused, Unlisted
 from services.builder.settings import Settings
 from so1s.events import Image, ImageBuilt, Lineage
 from so1s.supply_chain.access import RegistryAccess
@@ -132,7 +132,7 @@ class ImagesAlone(LayoutImages):
 async def test_a_place_for_images_alone_fails_no_build_that_nobody_signs_and_is_told_of(shop, skops_model):
     shop.world = replace(shop.world, images=ImagesAlone(shop.directory / "images"))
     (warning, *_) = (await built(shop, skops_model)).warnings
-    assert "without a bill of materials" in warning
+    assert "could be attached" in warning
     assert "MANIFEST_INVALID" in warning
 
 
@@ -143,6 +143,35 @@ async def test_what_shall_be_signed_is_put_off_where_the_signature_has_no_place(
     await shop.say(shop.uploaded(data=skops_model))
     await shop.worker().work()
     assert await shop.state() == "queued"
+
+
+class NoDocuments(LayoutImages):
+    """A place that has images and signatures, and no documents as they are."""
+
+    async def attach(self, image, attached):
+        await super().attach(image, {kind: attached[kind] for kind in attached.keys() & {"att", "sig"}})
+        if attached.keys() & {"sbom", "provenance"}:
+            raise AttachmentRefused("400 MANIFEST_INVALID")
+
+
+class NoList(LayoutImages):
+    """A place that has images and what is attached to them, and no list of that."""
+
+    async def attach(self, image, attached):
+        await super().attach(image, attached)
+        raise Unlisted("403 DENIED")
+
+
+@pytest.mark.parametrize(("place", "why"), [(NoDocuments, "MANIFEST_INVALID"), (NoList, "DENIED")])
+async def test_a_place_that_refuses_no_signature_puts_off_no_build_that_is_signed(
+    shop, skops_model, place, why
+):
+    attestor = Attestor(new_key(), "https://builder.example")
+    shop.world = replace(shop.world, images=place(shop.directory / "images"), attestor=attestor)
+    event = await built(shop, skops_model)
+    (warning,) = [each for each in event.warnings if "could be attached" in each]
+    assert why in warning
+    assert (await description(event.image)).signed
 
 
 def test_a_builder_without_a_key_says_at_its_start_that_it_describes_and_does_not_sign():

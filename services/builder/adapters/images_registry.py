@@ -19,7 +19,7 @@ from typing import Any
 from services.builder.adapters.base_image import resolve
 from services.builder.adapters.oci import AttachmentDocuments, ImageDocuments, attachment_of
 from services.builder.domain.attachment import Attachment
-from services.builder.domain.failure import AttachmentRefused
+from services.builder.domain.failure import AttachmentRefused, Unlisted
 from services.builder.domain.image import Base, Layer
 from services.builder.domain.reference import Reference
 from so1s.errors import TemporaryError
@@ -145,14 +145,26 @@ async def _attach(
         session.put_manifest(repository, tag, each.manifest)
         for tag, each in zip(tags, documents, strict=True)
     ]
-    listed = await asyncio.gather(*puts)
+    # One that is refused keeps none of the others from being attached and listed.
+    listed = await asyncio.gather(*puts, return_exceptions=True)
     unlisted = [
         each.listed | {"annotations": each.listed.get("annotations", {}) | {_TAG: tag}}
         for tag, each, is_listed in zip(tags, documents, listed, strict=True)
-        if not is_listed
+        if is_listed is False
     ]
-    if unlisted:
-        await _list(session, repository, referrers_tag(image), unlisted)
+    failures = [each for each in listed if isinstance(each, BaseException)]
+    try:
+        if unlisted:
+            await _list(session, repository, referrers_tag(image), unlisted)
+    except RegistryRefuses as error:
+        failures.append(Unlisted(f"the list of what is attached: {error}"))
+    if failures:
+        # What another try may mend comes first.
+        raise next((each for each in failures if not _is_refusal(each)), failures[0])
+
+
+def _is_refusal(error: BaseException) -> bool:
+    return isinstance(error, RegistryRefuses | AttachmentRefused)
 
 
 async def _list(session: Session, repository: str, tag: str, new: Sequence[dict[str, Any]]) -> None:

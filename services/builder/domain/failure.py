@@ -25,6 +25,10 @@ class AttachmentRefused(TemporaryError):
     """A place that has images will not have what shall be attached to one."""
 
 
+class Unlisted(AttachmentRefused):
+    """All is attached to an image, and the place will not have the list of that."""
+
+
 class Hostile(BuildError):
     """An artifact that would reach out of its directory, or outgrow the machine."""
 
