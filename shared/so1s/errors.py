@@ -12,7 +12,8 @@ from so1s.known_fields import known_fields
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
+_CREDENTIALS = re.compile(r"//[^/\s]*@")
+"""Up to the last `@` of the authority: not every password is quoted."""
 _SHOWN_CHARACTERS = 120
 MISSING = "nothing"
 """The value of what was not said."""

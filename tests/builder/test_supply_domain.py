@@ -197,6 +197,30 @@ def test_a_password_in_a_uri_is_told_to_nobody():
     assert "correct-horse" not in said
 
 
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("https://store.example/rows?sv=1&sig=SECRET", "https://store.example/rows"),
+        (
+            "https://store.example/rows?X-Amz-Signature=SECRET&versionId=v.1",
+            "https://store.example/rows?versionId=v.1",
+        ),
+        ("s3://ml/rows?versionId=v.1_a", "s3://ml/rows?versionId=v.1_a"),
+        ("https://page.example/#access_token=SECRET", "https://page.example/"),
+        ("https://page.example/#/runs/7?token=SECRET", "https://page.example/#/runs/7"),
+        ("https://page.example/#/experiments/1/runs/7", "https://page.example/#/experiments/1/runs/7"),
+        ("https://jiho:SECRET@SECRET@data.example/rows", "https://***@data.example/rows"),
+        ("https://jiho:SECRET#?SECRET@data.example/rows", "https://***@data.example/rows"),
+    ],
+)
+def test_what_may_be_a_secret_in_a_uri_is_in_no_document(uri, told):
+    said_of = uploaded(lineage=Lineage(dataset_uri=uri, run_url=uri))
+    made = replace(declaring({"name": "more", "uri": uri}), uploaded=said_of)
+    said = json.dumps([bill_of_materials(made), provenance_of(made)])
+    assert f'"{told}"' in said
+    assert "SECRET" not in said
+
+
 def test_provenance_tells_who_built_what_from_what():
     said = provenance_of(MADE)
     definition, details = said["buildDefinition"], said["runDetails"]

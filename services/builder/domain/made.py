@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -15,6 +16,9 @@ from so1s.modelfile import DataSet, ModelFile
 
 UPLOADED_DATA = "dataset"
 """What the data set is called that the upload's lineage names by its URI alone."""
+
+_VERSION = re.compile(r"(?:^|&)(versionId=[\w.~-]+)(?=&|$)")
+_PAGE = re.compile(r"/[/\w.~-]*")
 
 Pin = tuple[str, str]
 """A package: its normalised name, and its version."""
@@ -98,6 +102,17 @@ class Made:
         return [_public(each) for each in declared]
 
 
+def public(uri: str) -> str:
+    """A URI as everybody may read it who can read the image.
+
+    User, password and query may be secrets, such as a signature that lets anybody read. Of the query,
+    the version of an S3 object stays; of the fragment, a path, by which some pages tell their runs apart.
+    """
+    rest, _, fragment = without_credentials(uri).partition("#")
+    place, _, query = rest.partition("?")
+    version, page = _VERSION.search(query), _PAGE.match(fragment)
+    return place + (f"?{version[1]}" if version else "") + (f"#{page[0]}" if page else "")
+
+
 def _public(data: DataSet) -> DataSet:
-    """As everybody may read of it who can read the image."""
-    return data.model_copy(update={"uri": without_credentials(data.uri)}) if data.uri else data
+    return data.model_copy(update={"uri": public(data.uri)}) if data.uri else data

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from services.builder.domain.made import Made, Package, Pin
-from so1s.errors import without_credentials
+from services.builder.domain.made import Made, Package, Pin, public
 from so1s.modelfile import DataSet
 from so1s.supply_chain.formats import MODEL_BUILD
 
@@ -57,7 +56,7 @@ def _asked(made: Made) -> dict[str, Any]:
         "optimize": made.format if made.source else None,
         "artifact": uploaded.artifact.uri,
         "uploadedBy": uploaded.uploaded_by,
-        "runUrl": without_credentials(lineage.run_url) if lineage.run_url else None,
+        "runUrl": public(lineage.run_url) if lineage.run_url else None,
         "commit": lineage.commit,
         "gpus": uploaded.deploy.resources.gpus if uploaded.deploy else None,
     }

@@ -12,8 +12,7 @@ from typing import Any
 
 from services.builder.domain.image import RUNTIME_ROOT
 from services.builder.domain.lock import Origin
-from services.builder.domain.made import Made, Package
-from so1s.errors import without_credentials
+from services.builder.domain.made import Made, Package, public
 from so1s.modelfile import DataSet
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://so1s.dev/sbom")
@@ -59,7 +58,7 @@ def _model(made: Made) -> Component:
         "url": uploaded.artifact.uri,
         "hashes": _sha256(made.artifact_sha256),
     }
-    run_url = without_credentials(lineage.run_url) if lineage.run_url else None
+    run_url = public(lineage.run_url) if lineage.run_url else None
     said = {"file": made.model_file, "commit": lineage.commit, "run_url": run_url, **_source(made)}
     datasets = [{"ref": _reference(each)} for each in made.data]
     card = {"modelCard": {"modelParameters": {"datasets": datasets}}} if datasets else {}
