@@ -24,6 +24,7 @@ from tests.builder.test_supply_domain import MADE
 KEY = new_key()
 LONG = "d" * 200
 """A directory whose name is wider than a terminal."""
+DEEP = b"[" * 100_000
 WITHOUT = """
 import sys
 sys.modules["cryptography"] = None
@@ -183,13 +184,30 @@ def test_what_cannot_be_read_is_told_as_such(so1s, unsigned, tmp_path):
     digest = unsigned.rpartition("@")[2]
     said = {"buildDefinition": {"buildType": MODEL_BUILD}}  # and not of what
     garbled = Attachment.provenance(Statement.of("x", digest, PROVENANCE, said).to_json())
-    image = Image(reference=unsigned, digest=digest, size_bytes=1)
-    with ThreadPoolExecutor() as thread:
-        attached = Directory(tmp_path / "unsigned").images.attach(image, {"provenance": [garbled]})
-        thread.submit(asyncio.run, attached).result()
+    attach(tmp_path / "unsigned", unsigned, provenance=garbled)
     result = so1s("verify", unsigned)
     assert result.code == 1
     assert "cannot be read" in result.err
+
+
+def attach(directory, reference: str, **attached: Attachment) -> None:
+    """Put one attachment in the place of what an image in a layout has under the tag of its kind."""
+    image = Image(reference=reference, digest=reference.rpartition("@")[2], size_bytes=1)
+    given = {kind: [each] for kind, each in attached.items()}
+    with ThreadPoolExecutor() as thread:
+        thread.submit(asyncio.run, Directory(directory).images.attach(image, given)).result()
+
+
+def test_what_is_nested_too_deeply_to_be_read_is_told_as_such(so1s, unsigned, tmp_path):
+    attach(tmp_path / "unsigned", unsigned, sbom=Attachment.sbom(DEEP))
+    result = so1s("sbom", unsigned)
+    assert result.code == 1
+    assert "cannot be read" in result.err
+
+
+def test_an_attestation_that_is_nested_too_deeply_stands_for_nothing(so1s, unsigned, tmp_path):
+    attach(tmp_path / "unsigned", unsigned, att=Attachment.attestation(DEEP, PROVENANCE))
+    assert so1s("verify", unsigned).code == 5
 
 
 def test_a_bill_of_materials_is_printed_as_a_table_and_as_the_document(so1s, unsigned):
@@ -203,6 +221,22 @@ def test_a_bill_of_materials_is_printed_as_a_table_and_as_the_document(so1s, uns
 def test_a_bill_of_materials_by_a_key_is_the_one_that_its_owner_signed(so1s, image, unsigned, key):
     assert so1s("sbom", image, "--key", key, "-o", "json").json["bomFormat"] == "CycloneDX"
     assert so1s("sbom", unsigned, "--key", key).code == 5
+
+
+def test_a_bill_of_materials_that_nobody_signed_says_so_beside_the_data(so1s, image, unsigned, key):
+    assert f"nobody vouches for this: what is attached to {unsigned}" in so1s("sbom", unsigned).err
+    assert so1s("sbom", image, "--key", key).err == ""
+
+
+def test_a_key_may_be_said_by_the_environment(so1s, image, unsigned, key, monkeypatch):
+    monkeypatch.setenv("SO1S_VERIFY_KEY", key)
+    assert [so1s(command, image).code for command in ("verify", "sbom")] == [0, 0]
+    assert [so1s(command, unsigned).code for command in ("verify", "sbom")] == [5, 5]
+
+
+def test_a_layout_may_be_named_by_a_path_without_a_slash(so1s, unsigned, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert so1s("sbom", f"oci:unsigned@{unsigned.rpartition('@')[2]}").code == 0
 
 
 def test_the_bill_of_materials_of_a_version_is_found_by_its_name(so1s, laptop, http, unsigned):

@@ -33,6 +33,10 @@ Image = Annotated[
         help="HOST/REPOSITORY@sha256:…, HOST/REPOSITORY:TAG, oci:DIRECTORY@sha256:…, or MODEL@VERSION.",
     ),
 ]
+Keys = Annotated[
+    list[Path] | None,
+    typer.Option("--key", "-k", envvar="SO1S_VERIFY_KEY", help="PEM file of a public key; one is enough."),
+]
 
 
 class Unsigned(So1sError):
@@ -41,7 +45,7 @@ class Unsigned(So1sError):
 
 def reference_of(image: str, account: str | None) -> str:
     """Where an image lies; of `MODEL@VERSION`, as its builder knows it."""
-    return image if "/" in image else _built(image, account)
+    return image if "/" in image or image.startswith("oci:") else _built(image, account)
 
 
 def described(reference: str, *, layers: bool = False) -> Description:

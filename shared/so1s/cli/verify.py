@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from so1s.cli import images
-from so1s.cli.images import Image, Unsigned
+from so1s.cli.images import Image, Keys, Unsigned
 from so1s.cli.options import Account
 from so1s.cli.terminal import print_json, printable, terminal
 from so1s.errors import InvalidInput
 from so1s.supply_chain.formats import MODEL_BUILD
 from so1s.supply_chain.refusal import readable
 
-Keys = Annotated[
-    list[Path] | None,
-    typer.Option("--key", "-k", envvar="SO1S_VERIFY_KEY", help="PEM file of a public key; one is enough."),
-]
 Layers = Annotated[
     bool, typer.Option("--layers", help="Read all layers, too, and hold them against their digests.")
 ]

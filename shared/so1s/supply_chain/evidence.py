@@ -146,7 +146,7 @@ def read(layer: Mapping[str, Any], data: bytes) -> Evidence | None:
             return Evidence("sig", data, data, (signature,))
         fields = json.loads(data)
         return _enveloped(fields if _type(layer) == DSSE else fields["dsseEnvelope"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -35,5 +35,5 @@ def readable(reference: str) -> Generator[None]:
     """
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise NotVerified("changed", f"what lies at {reference} cannot be read: {error!r}") from error
