@@ -63,6 +63,9 @@ def copy_code(name: str, members: tuple[Path, ...], into: Path) -> None:
     """Copy a service's package, and those of the members that it needs, into a new directory.
 
     Beside a member lies what its installation says of it: a service asks for versions and requirements.
+
+    Raises:
+        LookupError: the installation of a member says nothing.
     """
     for member in members:
         _copy_metadata(_pyproject(member)["project"]["name"], into)
@@ -76,9 +79,12 @@ def copy_code(name: str, members: tuple[Path, ...], into: Path) -> None:
 def _copy_metadata(name: str, into: Path) -> None:
     """Where `importlib.metadata` finds it: https://packaging.python.org/specifications/recording-installed-packages."""
     found = distribution(name)
+    metadata = found.read_text("METADATA")
+    if not metadata:
+        raise LookupError(f"what is installed of {name} has no METADATA; uv sync installs it anew")
     home = into / f"{name.replace('-', '_')}-{found.version}.dist-info"
     home.mkdir(parents=True)
-    (home / "METADATA").write_text(found.read_text("METADATA") or "")
+    (home / "METADATA").write_text(metadata, encoding="utf-8")
 
 
 def _pyproject(directory: Path) -> dict:

@@ -71,7 +71,8 @@ class Replicas:
             wanted = process.unit.requires
             if process.unit.environment[_INSTANCE] in instances and wanted.exists():
                 wanted.unlink()
-                os.kill(process.pid, signal.SIGKILL)
+                if pid := process.pid:  # none where it is dead already
+                    os.kill(pid, signal.SIGKILL)
 
     def have_successors(self) -> bool:
         """Whether each service is led by another replica than the one that was killed."""

@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import PathDistribution
+from itertools import chain
 
 import pytest
+from packaging.requirements import Requirement
 
 from deploy.images import sources
-from services.builder.packages import runtime_needs, runtime_version
+from services.builder.packages import runtime_version
 
 ASKED = """
 from importlib.metadata import requires, version
@@ -37,4 +41,17 @@ def test_the_builder_knows_the_version_and_the_needs_of_the_server_that_it_packs
     version, *needs = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
 
     assert version == runtime_version()
-    assert {need.partition(";")[0].strip() for need in needs} > set(runtime_needs(["python"]))
+    project = tomllib.loads((sources.CHECKOUT / "runtime/pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    assert packages(needs) == packages(declared)
+
+
+def packages(needs: list[str]) -> set[tuple[str, str]]:
+    """Names and versions, whatever they are needed for."""
+    return {(each.name, str(each.specifier)) for each in map(Requirement, needs)}
+
+
+def test_an_installation_that_says_nothing_of_itself_makes_no_image(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "distribution", lambda _: PathDistribution(tmp_path / "empty.dist-info"))
+    with pytest.raises(LookupError, match="has no METADATA"):
+        sources.copy_code("builder", sources.locked("builder").members, tmp_path / "image")
