@@ -54,11 +54,12 @@ class DirectoryTarget:
     def put(self, file: Path, prefix: str, sha256: str) -> str:
         """See `Target`."""
         key = _key(file, prefix, sha256)
-        try:
-            if not (self._root / key).exists():
-                self._copy(file, self._root / key)
-        except OSError as error:
-            raise Unreachable(f"{self._base} cannot be used: {error}") from error
+        with file.open("rb"):  # of a file that cannot be read, the place is not to blame
+            try:
+                if not (self._root / key).exists():
+                    self._copy(file, self._root / key)
+            except OSError as error:
+                raise Unreachable(f"{self._base} cannot be used: {error}") from error
         return self._base + quote(key)
 
     @staticmethod

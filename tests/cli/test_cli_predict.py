@@ -77,6 +77,12 @@ def test_an_answer_is_shown_as_it_is_where_the_output_has_its_characters(
     assert shown in done.stdout.decode(encoding)
 
 
+def test_joined_characters_and_spaces_of_a_text_are_no_danger(so1s, gateway):
+    label = "👩\u200d🔬 می\u200cشد 12\u00a0€"
+    gateway.answers["/predict"] = {"label": label}
+    assert label in so1s("predict", "fraud", "--data", "{}", "-o", "json").out
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_what_cannot_be_seen_in_an_answer_is_escaped(so1s, gateway, form):
     label = "Ü\x1b\x7f\x9b\u202e\u2028\U000e0001\n"

@@ -82,3 +82,9 @@ def place(request, tmp_path):
     (tmp_path / "file").write_text("no directory")
     here = (tmp_path / "my artifacts %20#").as_uri() + "/"
     return Disk(ClientSettings(artifacts=here), {"artifacts": (tmp_path / "file").as_uri() + "/"})
+
+
+def test_a_file_that_cannot_be_read_is_not_told_as_a_matter_of_the_place(tmp_path):
+    here = target(ClientSettings(artifacts=tmp_path.as_uri() + "/"))
+    with pytest.raises(FileNotFoundError):
+        here.put(tmp_path / "gone.onnx", "risk/fraud/3", "a" * 64)

@@ -64,7 +64,7 @@ class DirectoryUploads:
         try:
             yield
         except OSError as error:
-            raise Unreachable(f"{self._base} cannot be used: {error}") from error
+            raise Unreachable(f"{self._base} cannot be used: {error.strerror}") from error
 
     def _uri(self, upload: Upload) -> str:
         return self._base + quote(upload.key)

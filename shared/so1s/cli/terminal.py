@@ -19,6 +19,8 @@ from rich.text import Text
 D = TypeVar("D")
 
 _PERHAPS_UNSEEN = re.compile(r"[^\n -~]")
+_HARMLESS = "\N{NO-BREAK SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+"""What Python calls not printable, and texts and emoji are written with."""
 
 _PIPED_WIDTH = 200
 """Where a program reads, lines are not broken at a terminal's 80 characters."""
@@ -93,7 +95,7 @@ def _as_shown(text: str) -> str:
 
 
 def _can_be_shown(character: str) -> bool:
-    if not character.isprintable():
+    if not character.isprintable() and character not in _HARMLESS:
         return False
     try:
         character.encode(sys.stdout.encoding or "utf-8")

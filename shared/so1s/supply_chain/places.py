@@ -16,6 +16,7 @@ from so1s.errors import InvalidInput
 from so1s.registry import NotThere, Registry, Session, digest_of
 from so1s.supply_chain.access import RegistryAccess
 from so1s.supply_chain.evidence import Source
+from so1s.supply_chain.formats import referrers_tag
 from so1s.supply_chain.refusal import Changed, NotVerified
 
 _NAME = "org.opencontainers.image.ref.name"
@@ -140,7 +141,7 @@ class Repository:
         """See `Source.referrers`; the tag that stands in where a registry has no such API is read, too."""
         index = await self._session.referrers(self._repository, digest)
         if index is None:
-            found = await self.find(digest.replace(":", "-"))
+            found = await self.find(referrers_tag(digest))
             index = found[1] if found else {}
         return index.get("manifests") or []
 
