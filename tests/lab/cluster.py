@@ -60,9 +60,12 @@ def parts(request: pytest.FixtureRequest) -> Parts:
     return Parts(**{name: request.getfixturevalue(other.get(name, name)) for name in names})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def platform(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InCluster]:
-    """So1s on the cluster; its services are processes of this machine."""
+    """So1s on the cluster; its services are processes of this machine.
+
+    It ends with its module: two installations on one Kafka would take each other's events.
+    """
     installation = Installation(f"w{uuid.uuid4().hex[:6]}", parts)
     yield from running(installation, tmp_path_factory.mktemp("platform"), ClusterPlan)
 
