@@ -16,7 +16,7 @@ import urllib.request
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 REFUSED = 3
 """The exit code where another try would be in vain."""
@@ -48,9 +48,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         """Refuse what leads elsewhere, or from TLS to none."""
-        place = newurl.partition("?")[0]
+        parts = urlsplit(newurl)
+        host = parts.netloc.rpartition("@")[2]  # without a login of its own
+        place = f"{parts.scheme}://{host}{parts.path}"
         is_left = self._prefixes and not place.startswith(tuple(self._prefixes))
-        if is_left or "/../" in place or (req.type == "https" and not newurl.startswith("https:")):
+        path = unquote(parts.path)
+        is_odd = "@" in parts.netloc or "\\" in path or ".." in path.split("/")
+        if is_left or is_odd or (req.type == "https" and parts.scheme != "https"):
             raise _RefusedError(f"it leads to {place}, which is not allowed")
         made = super().redirect_request(req, fp, code, msg, headers, newurl)
         if made is not None:
@@ -86,11 +90,14 @@ def _log_in(request: urllib.request.Request) -> None:
 
 
 def _of_netrc(host: str | None) -> str | None:
+    # Named even where it is the user's own: else netrc wants an owner of it whom a sandbox does not have.
+    path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")  # noqa: PTH111 - which does not raise
     try:
-        found = netrc.netrc(os.environ.get("NETRC")).hosts.get(
-            host or ""
-        )  # not its default: that is for any host
-    except (OSError, netrc.NetrcParseError):
+        found = netrc.netrc(path).hosts.get(host or "")  # not its default: that is for any host
+    except OSError:
+        return None
+    except netrc.NetrcParseError as error:  # whose own words may be a password
+        print(f"netrc cannot be read (line {error.lineno}), so that it has no login")  # noqa: T201 - read there
         return None
     return f"{found[0]}:{found[2]}" if found else None
 
