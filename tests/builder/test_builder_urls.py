@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import io
 import re
 import ssl
+import zipfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from services.builder.adapters.dependencies_uv import UvDependencies
 from services.builder.adapters.images_layout import LayoutImages
 from services.builder.adapters.index_access import access_below
 from services.builder.adapters.source_builder import SourceBounds, SourceBuilder
+from services.builder.adapters.uv_command import PlainUv, Uv
 from services.builder.adapters.uv_enclosed import EnclosedUv, InstallBounds
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Lock
@@ -57,7 +60,7 @@ def secure(authority, tmp_path, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
 
     @asynccontextmanager
     async def secure(files: dict[str, bytes]):
@@ -75,10 +78,16 @@ def libraries(sandbox, tmp_path, monkeypatch):
     """Makes libraries whose index is the one that is given."""
 
     def libraries(
-        index: Web, *, hosts: tuple[str, ...] = (), builds: bool = True, torch_index: str | None = None
+        index: Web,
+        *,
+        hosts: tuple[str, ...] = (),
+        builds: bool = True,
+        torch_index: str | None = None,
+        uv: Uv | None = None,
     ) -> UvDependencies:
         monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
-        uv = EnclosedUv(sandbox, InstallBounds(seconds=120), hosts, [torch_index] if torch_index else [])
+        indexes = [torch_index] if torch_index else []
+        uv = uv or EnclosedUv(sandbox, InstallBounds(seconds=120), hosts, indexes)
         return UvDependencies(
             tmp_path / "libraries",
             LayoutImages(tmp_path / "images"),
@@ -94,6 +103,21 @@ def libraries(sandbox, tmp_path, monkeypatch):
 
 def at(web: Web, path: str) -> str:
     return f"https://localhost:{web.port}{path}"
+
+
+def requiring(name: str, *needs: str, version: str = "1.0") -> bytes:
+    """A wheel that requires something."""
+    packed, info = io.BytesIO(), f"{name}-{version}.dist-info"
+    lines = ("Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}")
+    tags = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(f"{name}.py", "")
+        archive.writestr(
+            f"{info}/METADATA", "\n".join((*lines, *(f"Requires-Dist: {each}" for each in needs), ""))
+        )
+        archive.writestr(f"{info}/WHEEL", tags)
+        archive.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/RECORD,,\n")
+    return packed.getvalue()
 
 
 async def locked(libraries: UvDependencies, text: str, log=print, **said) -> Lock:
@@ -153,9 +177,50 @@ async def test_a_source_from_a_url_is_built_like_one_of_an_index(secure, librari
 
 
 async def test_extras_and_markers_of_a_package_from_a_url_are_heeded(secure, libraries):
-    async with secure({f"/{TINY}": wheel()}) as web, served({}) as index:
-        lock = await locked(libraries(index), f"tiny @ {at(web, f'/{TINY}')} ; python_version < '3'")
-    assert (lock.hashes, lock.origins) == ({}, ())
+    files = {TINY: wheel("tiny", b"of the index"), file_name("top"): requiring("top", "tiny")}
+    async with secure({f"/{TINY}": wheel()}) as web, served(index_of(files)) as index:
+        asked = f"tiny @ {at(web, f'/{TINY}')} ; python_version < '3'"
+        lock = await locked(libraries(index), asked)
+        assert (lock.hashes, lock.origins) == ({}, ())
+
+        lock = await locked(libraries(index), f"{asked}\ntop")
+    assert lock.hashes["tiny", "1.0"] == (hashlib.sha256(files[TINY]).hexdigest(),)
+    assert lock.origins == ()
+
+
+@pytest.mark.parametrize("is_plain", [True, False])
+@pytest.mark.parametrize("scheme", ["", "git+"])
+async def test_a_url_that_a_package_requires_is_refused_before_anybody_follows_it(
+    secure, libraries, scheme, is_plain
+):
+    """Of the index, whose login uv has; without a sandbox, of any host."""
+    async with secure({}) as web, served({f"/private/{file_name('leaf')}": wheel("leaf")}) as index:
+        need = f"leaf @ {scheme}{index.url}/private/{file_name('leaf')}"
+        web.files[f"/{TINY}"] = requiring("tiny", need)
+        here = libraries(index, uv=PlainUv() if is_plain else None)
+        with pytest.raises(BuildError, match=r"tiny==1\.0 requires 'leaf @ .*; allowed: packages of the"):
+            await locked(here, f"tiny @ {at(web, f'/{TINY}')}")
+    assert not any("/private/" in head for head in index.asked)
+
+
+async def test_a_url_of_an_extra_is_not_followed_whoever_asks_for_the_extra(secure, libraries):
+    async with secure({}) as web, served({}) as index:
+        need = f"leaf @ {index.url}/private/{file_name('leaf')} ; extra == 'more'"
+        web.files[f"/{TINY}"] = requiring("tiny", need)
+        index.files |= index_of({file_name("top"): requiring("top", "tiny[more]")})
+        lock = await locked(libraries(index), f"tiny @ {at(web, f'/{TINY}')}\ntop")
+    assert lock.hashes.keys() == {("tiny", "1.0"), ("top", "1.0")}
+    assert not any("/private/" in head for head in index.asked)
+
+
+async def test_a_wheel_of_a_local_version_comes_from_its_url(secure, libraries):
+    own, path = requiring("tiny", version="1.0+cu1"), "/tiny-1.0+cu1-py3-none-any.whl"
+    async with secure({path: own}) as web, served({}) as index:
+        here = libraries(index)
+        lock = await locked(here, f"tiny @ {at(web, path)}")
+        site_packages = (await here.provide(lock, print)).site_packages
+    assert lock.hashes == {("tiny", "1.0+cu1"): (hashlib.sha256(own).hexdigest(),)}
+    assert (site_packages / "tiny.py").exists()
 
 
 async def test_a_file_that_changed_since_it_was_locked_is_refused(secure, libraries, tmp_path):
@@ -217,16 +282,47 @@ async def test_a_redirect_leads_to_hosts_that_the_operator_names_and_nowhere_els
         assert (await locked(libraries(index, hosts=(f"localhost:{there.port}",)), asked)).origins
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["localhost:{}/wheels/%2e%2E/{}", "localhost:{}/wheels/..%5c{}", "me:hunter2@localhost:{}/wheels/x/{}"],
+)
+async def test_a_redirect_hides_neither_a_way_up_nor_a_login(secure, libraries, path):
+    lines: list[str] = []
+    async with secure({}) as web, served({}) as index:
+        web.files[f"/wheels/{TINY}"] = f"https://{path.format(web.port, TINY)}".encode()
+        with pytest.raises(
+            BuildError, match=r"it leads to https://localhost:.*, which is not allowed"
+        ) as error:
+            await locked(libraries(index), f"tiny @ {at(web, f'/wheels/{TINY}')}", lines.append)
+    assert len(web.asked) == 1
+    assert "hunter2" not in f"{error.value}{lines}"
+
+
+async def test_a_netrc_that_cannot_be_read_is_told_without_its_words(
+    secure, libraries, tmp_path, monkeypatch
+):
+    (tmp_path / "netrc").write_text("machine localhost login me\nhunter2\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    lines: list[str] = []
+    async with secure({f"/{TINY}": wheel()}) as web, served({}) as index:
+        await locked(libraries(index), f"tiny @ {at(web, f'/{TINY}')}", lines.append)
+    assert any(line.startswith("netrc cannot be read (line ") for line in lines)
+    assert "hunter2" not in "".join(lines)
+
+
 async def test_a_login_of_netrc_goes_to_its_own_host_alone(secure, libraries, tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text(
         "machine localhost login me password hunter2\ndefault login a password b\n"
     )
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     lines: list[str] = []
-    async with secure({f"/{TINY}": wheel()}) as web, served({}) as index:
-        await locked(libraries(index), f"tiny @ {at(web, f'/{TINY}')}", lines.append)
-    (head,) = web.asked
+    async with secure({f"/{TINY}": wheel()}) as there, secure({}) as web, served({}) as index:
+        web.files[f"/{TINY}"] = f"https://127.0.0.1:{there.port}/{TINY}".encode()
+        here = libraries(index, hosts=(f"127.0.0.1:{there.port}",))
+        await locked(here, f"tiny @ {at(web, f'/{TINY}')}", lines.append)
+    (head,), (other,) = web.asked, there.asked
     assert "Authorization: Basic bWU6aHVudGVyMg==" in head
+    assert "Authorization" not in other
     assert "hunter2" not in "".join(lines)
 
 

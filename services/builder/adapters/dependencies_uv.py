@@ -274,7 +274,8 @@ def _with_wheels(lock: Lock, made: Mapping[str, Path], directory: Path) -> str:
             pin = line.rstrip("\\").strip()
             if wheel := made.get(pin):
                 place = Path(shutil.copy(wheel, directory))
-                sha256 = hashlib.sha256(place.read_bytes()).hexdigest()
+                with place.open("rb") as file:
+                    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 lines += [f"{pin.partition('==')[0]} @ {place.as_uri()} --hash=sha256:{sha256}"]
         if pin not in made:
             lines.append(line)

@@ -6,6 +6,7 @@ So a build that is tried again, and another model with the same requirements, ha
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
@@ -107,7 +108,8 @@ class UvLocker:
 
     async def _make(self, resolution: Resolution, origin: Origin, log: Log) -> None:
         allowed = resolution.wanted.asked.hashes.get(origin.name)
-        resolution.add(*await self._wheels.take(origin, allowed, log))
+        found, wheel = await self._wheels.take(origin, allowed, log)
+        await asyncio.to_thread(resolution.add, found, wheel)
 
     def _command(self, *options: str) -> list[str]:
         return [*compiling(self._python), *self._target, *options]

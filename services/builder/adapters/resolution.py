@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from services.builder.adapters.uv_command import Uv, heard
+from services.builder.adapters.uv_command import Uv, heard, last_words
+from services.builder.adapters.wheel_files import write_outline
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Lock, Origin, restricted
 from services.builder.ports import Log
@@ -87,14 +89,18 @@ class Resolution:
         self._command = command
         self._directory = directory
         self._made: dict[str, tuple[Origin, Path]] = {}
-        self._said: list[str] = []
+        self._said = last_words()
         self._is_unsolvable = True
         (directory / "made").mkdir()
 
     def add(self, origin: Origin, wheel: Path) -> None:
-        """Let a package be this wheel, where uv sees it."""
+        """Let a package be this wheel, of which uv sees what it requires.
+
+        Raises:
+            BuildError: it cannot be read, is of another package or version, or requires a URL.
+        """
         place = self._directory / "made" / wheel.name
-        shutil.copy(wheel, place)
+        write_outline(origin, wheel, self._extras(origin.name), place)
         self._made[origin.name] = origin, place
 
     async def run(self, log: Log) -> list[str]:
@@ -152,7 +158,10 @@ class Resolution:
         told = [origin for origin, _wheel in self._made.values()]
         text = "".join(f"{line}\n" for line in self._checked(self._answer.read_text()))
         lock = restricted(Lock(self.wanted.name, text), self.wanted.asked.hashes)
-        return lock.telling(origin for origin in told if (origin.name, origin.version) in lock.hashes)
+        # Where a marker leaves what was made unused, an index may have given another file of that version.
+        return lock.telling(
+            each for each in told if lock.hashes.get((each.name, each.version)) == (each.sha256,)
+        )
 
     def error(self, missing: Sequence[str] = ()) -> Exception:
         """What uv's last answer is; `missing` are packages that have no wheel and may not be built."""
@@ -188,11 +197,21 @@ class Resolution:
             direct.append(f"{each.name}{extras} @ {self._made[each.name][1].as_uri()}{marker}")
         packages, url = [*self.wanted.asked.packages, *direct, *self.wanted.needs], self.wanted.torch_index
         self._file.write_text(_project(packages, url) if url else "".join(f"{each}\n" for each in packages))
-        constraints = [f"{name} @ {wheel.as_uri()}\n" for name, (_origin, wheel) in self._made.items()]
+        markers = {each.name: f" ; {each.marker}" for each in self.wanted.asked.directs if each.marker}
+        constraints = [
+            f"{name} @ {wheel.as_uri()}{markers.get(name, '')}\n"
+            for name, (_origin, wheel) in self._made.items()
+        ]
         self._constraints.write_text("".join(constraints))
 
+    def _extras(self, name: str) -> set[str]:
+        """Of a package, what the upload's author and the server ask for."""
+        asked = map(Requirement, (*self.wanted.asked.packages, *self.wanted.needs))
+        found = {extra for each in asked if canonicalize_name(each.name) == name for extra in each.extras}
+        return found | {extra for each in self.wanted.asked.directs if each.name == name for extra in each.extras}
+
     async def _ask(self, log: Log, *options: str) -> int:
-        self._said = []
+        self._said = last_words()
         command = self._command(*options, str(self._file))
         code = await self._uv.run(command, directory=self._directory, on_line=heard(self._said, log))
         self._is_unsolvable = code == UNSOLVABLE
@@ -222,7 +241,7 @@ class Resolution:
         made = {wheel.name: origin for origin, wheel in self._made.values()}
         is_made = False
         for line in text.splitlines():
-            if (said := _MADE.match(line)) and (origin := made.get(said["wheel"])):
+            if (said := _MADE.match(line)) and (origin := made.get(unquote(said["wheel"]))):
                 is_made = True
                 yield f"{origin.pin} \\"
                 yield f"    --hash=sha256:{origin.sha256}"

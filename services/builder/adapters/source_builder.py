@@ -28,7 +28,8 @@ from services.builder.adapters.inspection import places
 from services.builder.adapters.inspection.building import SOURCE
 from services.builder.adapters.inspection.enclosure import Limits
 from services.builder.adapters.resolution import UNSOLVABLE, require_pin
-from services.builder.adapters.uv_command import Uv, compiling, heard
+from services.builder.adapters.uv_command import Uv, compiling, heard, last_words
+from services.builder.adapters.wheel_files import chunks, opened
 from services.builder.domain.failure import BuildError
 from services.builder.ports import Log
 from so1s.errors import InvalidInput, TemporaryError
@@ -41,7 +42,11 @@ _PROCESSES = 512
 _LONGEST_LIST_BYTES = 64 * 1024
 _SHOWN_CHARACTERS = 500
 _NAME = re.compile(rb"[A-Za-z0-9._+!-]{1,250}\.whl")
-_LIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)\x00")
+_LIBC = re.compile(rb"GLIBC_(\d{1,4})\.(\d{1,4})\x00")
+_LIBC_BYTES = 16
+"""Of the longest one."""
+_MOST_CODE_BYTES = 8 * 2**30
+"""Compiled code that is looked through in one wheel."""
 
 _ANYWHERE = Path(tempfile.gettempdir())
 """uv in a sandbox works in its cache anyway."""
@@ -78,7 +83,8 @@ class SourceBuilder:
         self._uv = uv
         self._bounds = bounds
         self._python = python
-        self._glibc = glibc
+        self.glibc = glibc
+        """The newest one that a wheel may ask for; None for this machine's."""
 
     async def lock_tools(self, archive: Path, pin: str, log: Log) -> str:
         """What builds a source distribution, as the text of a lock.
@@ -125,7 +131,7 @@ class SourceBuilder:
             asked = Requirements.of((place, str(line)) for line in lines)
         except InvalidInput as error:
             raise BuildError("dependencies", str(error)) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BuildError("dependencies", _problem(pin, said)) from error
         if asked.directs:
             message = f"what builds {pin} comes from {asked.directs[0].url}; allowed: packages of the index"
@@ -139,7 +145,7 @@ class SourceBuilder:
             lines, answer = directory / "asked.in", directory / "lock.txt"
             lines.write_text("\n".join(asked) + "\n")
             command = [*compiling(self._python), "--no-build", "--output-file", str(answer), str(lines)]
-            said: list[str] = []
+            said = last_words()
             code = await self._uv.run(command, directory=directory, on_line=heard(said, log))
             if code != 0:
                 words = " ".join(" ".join(said).split())[:_SHOWN_CHARACTERS]
@@ -155,9 +161,9 @@ class SourceBuilder:
     @asynccontextmanager
     async def _answered(
         self, archive: Path, step: _Step, tools: str, log: Log
-    ) -> AsyncGenerator[tuple[Path, list[str]], None]:
+    ) -> AsyncGenerator[tuple[Path, Sequence[str]], None]:
         """What the source's backend answers, in a file that goes; and what was said on the way."""
-        said: list[str] = []
+        said = last_words()
         with self._uv.directory(_ANYWHERE, prefix="building-") as directory:
             installed = await self._install(tools, directory, log)
             answer, lent = directory / "answer", directory / "lent"
@@ -177,7 +183,7 @@ class SourceBuilder:
             "--link-mode=copy",  # they become readable by whoever builds, which uv's cache need not be
             *("--python", str(self._python.resolve()), "--target", str(target), "--requirement", str(lock)),
         ]
-        said: list[str] = []
+        said = last_words()
         if await self._uv.run(command, directory=directory, on_line=heard(said, log)):
             problem = next(filter(str.strip, reversed(said)), "uv said nothing").strip()
             raise TemporaryError(f"what builds a package cannot be installed now: {problem}")
@@ -217,14 +223,14 @@ class SourceBuilder:
 
     def _require_glibc(self, pin: str, wheel: Path) -> None:
         """Refuse compiled code that the base of images does not load, as nobody tries it there."""
-        if self._glibc is None:
+        if self.glibc is None:
             return
-        most = tuple(map(int, self._glibc.split(".")))
-        needed = max(_glibc_of(wheel), default=(0, 0))
+        most = tuple(map(int, self.glibc.split(".")))
+        needed = max(_glibc_of(wheel, pin), default=(0, 0))
         if needed > most:
             message = (
                 f"{pin}, as it is built here, needs a C library of {needed[0]}.{needed[1]}; allowed: "
-                f"{self._glibc}, which the base of images has (SO1S_BASE_GLIBC): take a version with a wheel"
+                f"{self.glibc}, which the base of images has (SO1S_BASE_GLIBC): take a version with a wheel"
             )
             raise BuildError("dependencies", message)
 
@@ -275,13 +281,22 @@ def _require_same(pin: str, wheel: Path) -> None:
         raise BuildError("dependencies", f"{pin}: its source gives {made}=={number}")
 
 
-def _glibc_of(wheel: Path) -> Iterator[tuple[int, int]]:
+def _glibc_of(wheel: Path, pin: str) -> Iterator[tuple[int, int]]:
     """The versions of the C library that the compiled code of a wheel names."""
-    with zipfile.ZipFile(wheel) as archive:
+    size = 0
+    with opened(wheel, pin) as archive:
         for member in archive.infolist():
-            if re.search(r"\.so(\.\d+)*$", member.filename):
-                for found in _LIBC.finditer(archive.read(member)):
+            if not re.search(r"\.so(\.\d+)*$", member.filename):
+                continue
+            before = b""
+            for chunk in chunks(archive, member):
+                size += len(chunk)
+                if size > _MOST_CODE_BYTES:
+                    message = f"{pin} gives more than {_MOST_CODE_BYTES} bytes of compiled code"
+                    raise BuildError("dependencies", message)
+                for found in _LIBC.finditer(before + chunk):
                     yield int(found[1]), int(found[2])
+                before = chunk[-_LIBC_BYTES:]
 
 
 def _problem(pin: str, said: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,6 +19,8 @@ from services.builder.adapters.inspection.fetching import LOGINS
 from services.builder.adapters.uv_environment import uv_directory, uv_environment
 
 _FETCHING = INSPECTION / "fetching.py"
+_KEPT_LINES = 1000
+"""Each of some 4 kB at most."""
 
 
 def compiling(python: Path) -> list[str]:
@@ -29,7 +32,12 @@ def compiling(python: Path) -> list[str]:
     ]
 
 
-def heard(said: list[str], log: Callable[[str], None]) -> Callable[[str], None]:
+def last_words() -> deque[str]:
+    """For the last lines of a command, which may say without end."""
+    return deque(maxlen=_KEPT_LINES)
+
+
+def heard(said: deque[str], log: Callable[[str], None]) -> Callable[[str], None]:
     """What takes a line for both."""
 
     def hear(line: str) -> None:

@@ -20,13 +20,13 @@ from filelock import AsyncFileLock
 
 from services.builder.adapters.inspection.fetching import REFUSED
 from services.builder.adapters.source_builder import SourceBuilder
-from services.builder.adapters.uv_command import Uv, heard
+from services.builder.adapters.uv_command import Uv, heard, last_words
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Origin
 from services.builder.ports import Log
 from so1s.errors import TemporaryError
 
-_RECIPE = "1"
+_RECIPE = "2"
 """Part of each key: a new number makes anew."""
 _MOST_BYTES = 4 * 2**30
 NO_SANDBOX = (
@@ -99,16 +99,13 @@ class Wheels:
         async with AsyncFileLock(home.with_suffix(".lock"), poll_interval=0.1):
             if wheel := _present(home):
                 return wheel
-            await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
-            home.mkdir()
-            if origin.is_built:
-                log(f"building {origin.pin} from source")
-                made = await self.require_builder(origin.pin).build(file, origin.pin, origin.tools, home, log)
-            else:
-                made = home / origin.file_name
-                await asyncio.to_thread(shutil.copy, file, made)
-            (home / "installed").touch()
-            return made
+            if not origin.is_built:
+                return await asyncio.to_thread(_settle, file, home)
+            log(f"building {origin.pin} from source")
+            builder = self.require_builder(origin.pin)
+            with self._fetching() as scratch:  # where what fails leaves nothing
+                made = await builder.build(file, origin.pin, origin.tools, scratch, log)
+                return await asyncio.to_thread(_settle, made, home)
 
     def _fetching(self) -> AbstractContextManager[Path]:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -118,7 +115,7 @@ class Wheels:
         """Its file, and the sha256 of that, which is the one that it must have."""
         log(f"fetching {origin.place}")
         file = directory / origin.file_name
-        said: list[str] = []
+        said = last_words()
         code = await self._uv.fetch(
             origin.url, file, of_index=origin.of_index, most_bytes=_MOST_BYTES, on_line=heard(said, log)
         )
@@ -135,7 +132,11 @@ class Wheels:
         return file, sha256
 
     def _home(self, origin: Origin) -> Path:
-        parts = (_RECIPE, self._platform, origin.pin, origin.sha256, origin.tools)
+        """Where its wheel is: the same bytes may be a wheel by one name, and a source by another."""
+        parts = [_RECIPE, self._platform, origin.pin, origin.sha256, origin.file_name]
+        if origin.is_built:
+            glibc = self._builder.glibc if self._builder else None
+            parts += ["built", glibc or "", origin.tools]
         return self._directory / hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -146,6 +147,15 @@ def _present(home: Path) -> Path | None:
         return next(home.glob("*.whl"), None)
     except FileNotFoundError:
         return None
+
+
+def _settle(wheel: Path, home: Path) -> Path:
+    """Put a wheel in its place; whoever finds it finds all of it."""
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
+    place = Path(shutil.move(wheel, home / wheel.name))
+    (home / "installed").touch()
+    return place
 
 
 def _sha256(path: Path) -> str:
