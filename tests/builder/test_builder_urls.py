@@ -37,7 +37,7 @@ class Redirects(Web):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = head.split(" ")[1]
         self.asked.append(head)
-        if (content := self.files.get(path)) and content.startswith(b"https:"):
+        if (content := self.files.get(path)) and content.startswith((b"https:", b"git:")):
             said = f"HTTP/1.1 302 Found\r\nLocation: {content.decode()}\r\nContent-Length: 0\r\n"
             writer.write(f"{said}Connection: close\r\n\r\n".encode())
         elif content:
@@ -208,8 +208,10 @@ async def test_a_url_of_an_extra_is_not_followed_whoever_asks_for_the_extra(secu
         need = f"leaf @ {index.url}/private/{file_name('leaf')} ; extra == 'more'"
         web.files[f"/{TINY}"] = requiring("tiny", need)
         index.files |= index_of({file_name("top"): requiring("top", "tiny[more]")})
-        lock = await locked(libraries(index), f"tiny @ {at(web, f'/{TINY}')}\ntop")
-    assert lock.hashes.keys() == {("tiny", "1.0"), ("top", "1.0")}
+        here = libraries(index)
+        lock = await locked(here, f"tiny @ {at(web, f'/{TINY}')}\ntop")
+        assert lock.hashes.keys() == {("tiny", "1.0"), ("top", "1.0")}
+        assert (await here.provide(lock, print)).site_packages.joinpath("tiny.py").exists()
     assert not any("/private/" in head for head in index.asked)
 
 
@@ -296,6 +298,14 @@ async def test_a_redirect_hides_neither_a_way_up_nor_a_login(secure, libraries, 
             await locked(libraries(index), f"tiny @ {at(web, f'/wheels/{TINY}')}", lines.append)
     assert len(web.asked) == 1
     assert "hunter2" not in f"{error.value}{lines}"
+
+
+async def test_a_redirect_to_what_is_no_https_is_told_without_its_login(secure, libraries):
+    lines: list[str] = []
+    async with secure({f"/{TINY}": b"git://me:hunter2@localhost/"}) as web, served({}) as index:
+        with pytest.raises(TemporaryError, match="answers 302 with a redirect that is not followed"):
+            await locked(libraries(index), f"tiny @ {at(web, f'/{TINY}')}", lines.append)
+    assert "hunter2" not in "".join(lines)
 
 
 async def test_a_netrc_that_cannot_be_read_is_told_without_its_words(

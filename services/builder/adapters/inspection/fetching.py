@@ -109,8 +109,13 @@ if __name__ == "__main__":
         print(error)  # noqa: T201 - read there
         sys.exit(REFUSED)
     except urllib.error.HTTPError as error:
-        print(f"its host answers {error.code} {error.reason}")  # noqa: T201 - read there
+        # urllib's words on a redirect have its URL, and that may have a login.
+        reason = "with a redirect that is not followed" if 300 <= error.code < 400 else error.reason  # noqa: PLR2004 - HTTP's
+        print(f"its host answers {error.code} {reason}")  # noqa: T201 - read there
         sys.exit(REFUSED if error.code in _VAIN else 1)
-    except (OSError, HTTPException, ValueError) as error:
+    except (HTTPException, ValueError) as error:  # likewise
+        print(f"its host does not answer as HTTP has it: {type(error).__name__}")  # noqa: T201 - read there
+        sys.exit(1)
+    except OSError as error:
         print(getattr(error, "reason", None) or error)  # noqa: T201 - read there
         sys.exit(1)
