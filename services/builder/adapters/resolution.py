@@ -208,7 +208,9 @@ class Resolution:
         """Of a package, what the upload's author and the server ask for."""
         asked = map(Requirement, (*self.wanted.asked.packages, *self.wanted.needs))
         found = {extra for each in asked if canonicalize_name(each.name) == name for extra in each.extras}
-        return found | {extra for each in self.wanted.asked.directs if each.name == name for extra in each.extras}
+        return found | {
+            extra for each in self.wanted.asked.directs if each.name == name for extra in each.extras
+        }
 
     async def _ask(self, log: Log, *options: str) -> int:
         self._said = last_words()
