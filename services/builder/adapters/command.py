@@ -49,6 +49,9 @@ async def run(
         # The group outlives its leader where a child was left behind.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+        # Else it does not end before Python 3.12.4: what was written and not read keeps its pipe open.
+        while await process.stdout.read(_CHUNK_BYTES):
+            pass
         await process.wait()
 
 
