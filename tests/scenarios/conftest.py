@@ -8,7 +8,7 @@ import pytest
 from tests.scenarios.dropping import Dropping
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bucket_store() -> Iterator[dict[str, Any]]:
     """An S3 in this process, as services are told of it."""
     from moto.server import ThreadedMotoServer  # half a second that most folders need not wait
@@ -20,7 +20,7 @@ def bucket_store() -> Iterator[dict[str, Any]]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory, bucket_store: dict[str, Any]) -> Iterator[Dropping]:
     """A platform with windows of a second, which watches a bucket; it must leave no process behind."""
     running = Dropping(tmp_path_factory.mktemp("platform"), bucket_store, drops_seconds=0.5)
