@@ -190,7 +190,7 @@ class SourceSettings(ServiceSettings):
     `https://files.example.org/wheels/, https://files.example.org/{account}/`: wheels, and sources where the
     account may have them."""
     source_seconds: float = Field(default=600, gt=0)
-    """For each step of building one package, on the clock: what it asks for, twice, and its wheel."""
+    """For all steps of building one package, on the clock: what it asks for, twice, and its wheel."""
     source_memory_mib: int = Field(default=4096, gt=0)
     """Address space of each of its processes, and memory of all together."""
     source_temporary_mib: int = Field(default=2048, gt=0)

@@ -260,6 +260,13 @@ async def test_a_source_that_breaks_its_bounds_is_a_failed_build_that_names_it(b
     assert "tiny==1.0" in str(error.value)
 
 
+async def test_the_steps_of_building_one_package_have_one_deadline_together(bench):
+    slow = "import time; time.sleep(2)"  # in each of the three
+    async with bench({"tiny-1.0.tar.gz": sdist("tiny", backend=slow)}, seconds=4) as made:
+        with pytest.raises(BuildError, match=r"did not end within 4 s \(SO1S_SOURCE_SECONDS\)"):
+            await made.lock("tiny")
+
+
 async def test_a_source_of_another_version_than_its_name_says_is_refused(bench):
     async with bench({"tiny-2.0.tar.gz": sdist("tiny")}) as made:
         with pytest.raises(BuildError, match=r"its source gives tiny==1\.0"):

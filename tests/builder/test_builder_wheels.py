@@ -4,13 +4,13 @@ import asyncio
 import io
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from services.builder.adapters import source_builder, wheel_files
-from services.builder.adapters.source_builder import SourceBounds, SourceBuilder
+from services.builder.adapters.source_builder import Source, SourceBounds, SourceBuilder
 from services.builder.adapters.uv_command import PlainUv, heard, last_words
 from services.builder.adapters.wheel_files import write_outline
 from services.builder.adapters.wheels import Wheels
@@ -44,7 +44,7 @@ class Backend(SourceBuilder):
     async def lock_tools(self, *_said: object) -> str:
         return ""
 
-    async def build(self, _archive: Path, _pin: str, _tools: str, into: Path, _log: Callable) -> Path:
+    async def build(self, _source: Source, _tools: str, into: Path) -> Path:
         (into / TINY).write_bytes(self._content)
         if self._error:
             raise self._error
@@ -148,13 +148,13 @@ def test_a_directory_of_files_that_is_too_large_is_not_read(tmp_path, monkeypatc
 async def test_an_answer_of_deep_brackets_is_a_failed_build(tmp_path, monkeypatch):
     builder = SourceBuilder(None, PlainUv(), SourceBounds(), PYTHON, None)
 
-    async def brackets(_step, _lent, _tools, answer: int, _hear) -> None:
+    async def brackets(*_said: object, answer: int, **_more: object) -> None:
         os.write(answer, b"[" * 60_000)
 
     monkeypatch.setattr(builder, "_run", brackets)
     (tmp_path / "tiny-1.0.tar.gz").touch()
     with pytest.raises(BuildError, match=r"tiny==1\.0 cannot be built from source"):
-        await builder.lock_tools(tmp_path / "tiny-1.0.tar.gz", "tiny==1.0", print)
+        await builder.lock_tools(builder.source(tmp_path / "tiny-1.0.tar.gz", "tiny==1.0", print))
 
 
 def outlined(directory: Path, *lines: str, extras: Sequence[str] = (), name: str = "tiny") -> list[str]:

@@ -12,9 +12,10 @@ import json
 import re
 import shutil
 import tempfile
+import time
 import zipfile
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -59,9 +60,32 @@ class SourceBounds:
     """What building one package may use."""
 
     seconds: float = 600
+    """On the clock, of all its steps."""
     memory_mib: int = 4096
     temporary_mib: int = 2048
     processors: int = 4
+
+
+@dataclass(slots=True)
+class Source:
+    """A source distribution, with the time that all steps of building it have together."""
+
+    archive: Path
+    pin: str
+    """Of the package, for messages."""
+    log: Log
+    """Of the build."""
+    left_seconds: float
+    """On the clock."""
+
+    @contextmanager
+    def spending(self) -> Generator[None]:
+        """Count what is done meanwhile, and no other time: an index that is slow takes none of it."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.left_seconds = max(0, self.left_seconds - (time.monotonic() - started))
 
 
 class SourceBuilder:
@@ -86,59 +110,60 @@ class SourceBuilder:
         self.glibc = glibc
         """The newest one that a wheel may ask for; None for this machine's."""
 
-    async def lock_tools(self, archive: Path, pin: str, log: Log) -> str:
-        """What builds a source distribution, as the text of a lock.
+    def source(self, archive: Path, pin: str, log: Log) -> Source:
+        """What is built, with all of its time."""
+        return Source(archive, pin, log, self._bounds.seconds)
 
-        Args:
-            archive: the source distribution.
-            pin: of the package, for messages.
-            log: of the build.
+    async def lock_tools(self, source: Source) -> str:
+        """What builds a source distribution, as the text of a lock.
 
         Raises:
             BuildError: nobody knows, or it cannot be had as wheels.
             TemporaryError: the index does not answer.
         """
-        first = await self._asked(archive, pin, "requires", "", log)
-        tools = await self._locked(first, pin, log)
-        more = await self._asked(archive, pin, "more", tools, log)
+        first = await self._asked(source, "requires", "")
+        tools = await self._locked(first, source)
+        more = await self._asked(source, "more", tools)
         if {*more} <= {*first}:
             return tools
-        return await self._locked([*first, *more], pin, log)
+        return await self._locked([*first, *more], source)
 
-    async def build(self, archive: Path, pin: str, tools: str, into: Path, log: Log) -> Path:
+    async def build(self, source: Source, tools: str, into: Path) -> Path:
         """Build a wheel in the directory `into`, by what `lock_tools` gave.
 
         Raises:
             BuildError: it cannot be built; the message has the last words of its build, and the log all.
         """
-        async with self._answered(archive, "wheel", tools, log) as (answer, said):
+        async with self._answered(source, "wheel", tools) as (answer, said):
             wheel = await asyncio.to_thread(_wheel_of, answer, into)
         if wheel is None:
-            raise BuildError("dependencies", _problem(pin, said))
-        _require_same(pin, wheel)
-        await asyncio.to_thread(self._require_glibc, pin, wheel)
+            raise BuildError("dependencies", _problem(source.pin, said))
+        _require_same(source.pin, wheel)
+        await asyncio.to_thread(self._require_glibc, source.pin, wheel)
         return wheel
 
-    async def _asked(self, archive: Path, pin: str, step: _Step, tools: str, log: Log) -> list[str]:
+    async def _asked(self, source: Source, step: _Step, tools: str) -> list[str]:
         """What a source asks for to be built, checked as an upload's own requirements are."""
-        async with self._answered(archive, step, tools, log) as (answer, said):
+        async with self._answered(source, step, tools) as (answer, said):
             text = await asyncio.to_thread(_start, answer)
         try:
             lines = json.loads(text)
             if not isinstance(lines, list) or len(text) > _LONGEST_LIST_BYTES:
                 raise ValueError(text[:100])  # noqa: TRY301 - as if it were no JSON
-            place = f"what builds {pin}"
+            place = f"what builds {source.pin}"
             asked = Requirements.of((place, str(line)) for line in lines)
         except InvalidInput as error:
             raise BuildError("dependencies", str(error)) from error
         except (ValueError, RecursionError) as error:
-            raise BuildError("dependencies", _problem(pin, said)) from error
+            raise BuildError("dependencies", _problem(source.pin, said)) from error
         if asked.directs:
-            message = f"what builds {pin} comes from {asked.directs[0].url}; allowed: packages of the index"
+            message = (
+                f"what builds {source.pin} comes from {asked.directs[0].url}; allowed: packages of the index"
+            )
             raise BuildError("dependencies", message)
         return [*asked.packages]
 
-    async def _locked(self, asked: Sequence[str], pin: str, log: Log) -> str:
+    async def _locked(self, asked: Sequence[str], source: Source) -> str:
         if not asked:
             return ""
         with self._uv.directory(_ANYWHERE, prefix="resolving-") as directory:
@@ -146,13 +171,15 @@ class SourceBuilder:
             lines.write_text("\n".join(asked) + "\n")
             command = [*compiling(self._python), "--no-build", "--output-file", str(answer), str(lines)]
             said = last_words()
-            code = await self._uv.run(command, directory=directory, on_line=heard(said, log))
+            code = await self._uv.run(command, directory=directory, on_line=heard(said, source.log))
             if code != 0:
                 words = " ".join(" ".join(said).split())[:_SHOWN_CHARACTERS]
                 if code == UNSOLVABLE:
-                    message = f"what builds {pin} cannot be had as wheels ({', '.join(asked)}): {words}"
+                    message = (
+                        f"what builds {source.pin} cannot be had as wheels ({', '.join(asked)}): {words}"
+                    )
                     raise BuildError("dependencies", message)
-                raise TemporaryError(f"what builds {pin} cannot be resolved now: {words}")
+                raise TemporaryError(f"what builds {source.pin} cannot be resolved now: {words}")
             tools = answer.read_text()
         for line in tools.splitlines():
             require_pin(line)
@@ -160,16 +187,18 @@ class SourceBuilder:
 
     @asynccontextmanager
     async def _answered(
-        self, archive: Path, step: _Step, tools: str, log: Log
+        self, source: Source, step: _Step, tools: str
     ) -> AsyncGenerator[tuple[Path, Sequence[str]], None]:
         """What the source's backend answers, in a file that goes; and what was said on the way."""
         said = last_words()
         with self._uv.directory(_ANYWHERE, prefix="building-") as directory:
-            installed = await self._install(tools, directory, log)
+            installed = await self._install(tools, directory, source.log)
             answer, lent = directory / "answer", directory / "lent"
-            await asyncio.to_thread(_lend, archive, lent)
+            await asyncio.to_thread(_lend, source.archive, lent)
             with _new(answer) as file:
-                await self._run(step, lent, installed, file.fileno(), heard(said, log))
+                shown = {places.DEPENDENCIES: installed, places.LENT: lent}
+                hear = heard(said, source.log)
+                await self._run(source, step, shown=shown, answer=file.fileno(), hear=hear)
             yield answer, said
 
     async def _install(self, tools: str, directory: Path, log: Log) -> Path:
@@ -190,14 +219,16 @@ class SourceBuilder:
         await asyncio.to_thread(_show, target)
         return target
 
-    async def _run(self, step: _Step, lent: Path, tools: Path, answer: int, hear: Log) -> None:
+    async def _run(
+        self, source: Source, step: _Step, *, shown: Mapping[str, Path], answer: int, hear: Log
+    ) -> None:
         bounds = self._bounds
         limits = Limits(
             memory_bytes=bounds.memory_mib * _MIB,
             temporary_bytes=bounds.temporary_mib * _MIB,
             processes=_PROCESSES,
             processors=bounds.processors,
-            seconds=bounds.seconds,
+            seconds=source.left_seconds,
             files=_FILES,
             what="the build",
         )
@@ -208,16 +239,19 @@ class SourceBuilder:
                 str(answer),
                 step,
             ],
-            shown={
-                f"{places.CODE}/so1s_inspection": INSPECTION,
-                places.DEPENDENCIES: tools,
-                places.LENT: lent,
-            },
+            shown={f"{places.CODE}/so1s_inspection": INSPECTION, **shown},
             environment={"PYTHONPATH": places.CODE, "HOME": places.TEMPORARY},
         )
         try:
-            async with asyncio.timeout(bounds.seconds):
-                await run(command, environment={}, directory=lent, on_line=hear, pass_descriptor=answer)
+            with source.spending():
+                async with asyncio.timeout(source.left_seconds):
+                    await run(
+                        command,
+                        environment={},
+                        directory=shown[places.LENT],
+                        on_line=hear,
+                        pass_descriptor=answer,
+                    )
         except TimeoutError:
             hear(f"the build did not end within {bounds.seconds:g} s (SO1S_SOURCE_SECONDS)")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import AsyncFileLock
 
 from services.builder.adapters.inspection.fetching import REFUSED
-from services.builder.adapters.source_builder import SourceBuilder
+from services.builder.adapters.source_builder import Source, SourceBuilder
 from services.builder.adapters.uv_command import Uv, heard, last_words
 from services.builder.domain.failure import BuildError
 from services.builder.domain.lock import Origin
@@ -70,10 +70,12 @@ class Wheels:
                 message = f"{asked.pin} has no file with a hash that the requirements allow"
                 raise BuildError("dependencies", message)
             found = replace(asked, sha256=sha256)
-            if found.is_built:
-                tools = await self.require_builder(found.pin).lock_tools(file, found.pin, log)
-                found = replace(found, tools=tools)
-            return found, await self._made(found, file, log)
+            if not found.is_built:
+                return found, await self._made(found, file, log)
+            builder = self.require_builder(found.pin)
+            source = builder.source(file, found.pin, log)
+            found = replace(found, tools=await builder.lock_tools(source))
+            return found, await self._made(found, file, log, source)
 
     async def of(self, origin: Origin, log: Log) -> Path:
         """The wheel of a package, as a lock has it.
@@ -94,7 +96,7 @@ class Wheels:
             raise BuildError("dependencies", f"{what}: {NO_SANDBOX}")
         return self._builder
 
-    async def _made(self, origin: Origin, file: Path, log: Log) -> Path:
+    async def _made(self, origin: Origin, file: Path, log: Log, source: Source | None = None) -> Path:
         home = self._home(origin)
         async with AsyncFileLock(home.with_suffix(".lock"), poll_interval=0.1):
             if wheel := _present(home):
@@ -104,7 +106,8 @@ class Wheels:
             log(f"building {origin.pin} from source")
             builder = self.require_builder(origin.pin)
             with self._fetching() as scratch:  # where what fails leaves nothing
-                made = await builder.build(file, origin.pin, origin.tools, scratch, log)
+                source = source or builder.source(file, origin.pin, log)
+                made = await builder.build(source, origin.tools, scratch)
                 return await asyncio.to_thread(_settle, made, home)
 
     def _fetching(self) -> AbstractContextManager[Path]:
