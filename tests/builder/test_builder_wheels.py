@@ -3,19 +3,23 @@
 import asyncio
 import io
 import os
+import weakref
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from services.builder.adapters import source_builder, wheel_files
+from services.builder.adapters.dependencies_uv import UvDependencies
+from services.builder.adapters.images_layout import LayoutImages
 from services.builder.adapters.source_builder import Source, SourceBounds, SourceBuilder
 from services.builder.adapters.uv_command import PlainUv, heard, last_words
 from services.builder.adapters.wheel_files import write_outline
 from services.builder.adapters.wheels import Wheels
 from services.builder.domain.failure import BuildError
-from services.builder.domain.lock import Origin
+from services.builder.domain.lock import Lock, Origin
+from so1s.errors import TemporaryError
 from tests.builder.test_builder_installing import PYTHON, file_name, wheel
 
 TINY = file_name("tiny")
@@ -99,6 +103,36 @@ def test_of_a_command_that_says_without_end_the_last_words_are_kept():
     for number in range(5000):
         hear(str(number))
     assert (len(said), said[-1], len(logged)) == (1000, "4999", 5000)
+
+
+class Line(str):
+    """One that can be counted while anybody keeps it."""
+
+    __slots__ = ("__weakref__",)
+
+
+class Chatty(PlainUv):
+    """Says more and more, and fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = weakref.WeakSet[Line]()
+
+    async def run(self, _arguments: object, *, on_line: Callable[[str], None], **_said: object) -> int:
+        for number in range(5000):
+            self.kept.add(line := Line(f"line {number}"))
+            on_line(line)
+        self.most = len(self.kept)
+        return 1
+
+
+async def test_an_installation_that_says_without_end_takes_no_memory_without_end(tmp_path):
+    uv = Chatty()
+    images = LayoutImages(tmp_path / "images")
+    libraries = UvDependencies(tmp_path / "libraries", images, python=PYTHON, platform=PLATFORM, uv=uv)
+    with pytest.raises(TemporaryError, match="cannot be installed now: line 4999"):
+        await libraries.install(Lock("tiny", "tiny==1.0"), lambda _: None)
+    assert uv.most <= 1001  # with the one that was said last
 
 
 def test_compiled_code_that_unpacks_to_too_much_is_refused_in_pieces(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ from packaging.utils import canonicalize_name
 from services.builder.adapters.locker_uv import UvLocker
 from services.builder.adapters.resolution import TORCH, TORCH_INDEX, Wanted
 from services.builder.adapters.source_builder import SourceBuilder
-from services.builder.adapters.uv_command import PlainUv, Uv
+from services.builder.adapters.uv_command import PlainUv, Uv, heard, last_words
 from services.builder.adapters.wheels import Wheels
 from services.builder.bytecode import compile_tree
 from services.builder.domain.failure import BuildError
@@ -164,14 +164,9 @@ class UvDependencies:
             target, file = directory / "site-packages", directory / "lock.txt"
             made = {each.pin: await self._wheels.of(each, log) for each in lock.origins}
             file.write_text(await asyncio.to_thread(_with_wheels, lock, made, directory))
-            said: list[str] = []
-
-            def hear(line: str) -> None:
-                said.append(line)
-                log(line)
-
+            said = last_words()
             command = self._command(file, target, lock.torch_index)
-            code = await self._uv.run(command, directory=directory, on_line=hear)
+            code = await self._uv.run(command, directory=directory, on_line=heard(said, log))
             if code != 0:
                 raise _error(f"the libraries of {lock.name} cannot be installed", said)
             await asyncio.to_thread(_settle, target, home / "site-packages")
@@ -239,7 +234,7 @@ def _beside_others(torch_index: str) -> tuple[str, ...]:
     return ("--index", f"{TORCH_INDEX}={torch_index}", "--index-strategy", "unsafe-best-match")
 
 
-def _error(problem: str, said: list[str]) -> Exception:
+def _error(problem: str, said: Sequence[str]) -> Exception:
     """What a failed installation is: the lock is ours and was tried, so that an index or a disk may mend.
 
     Bytes that are not those of the lock stay what they are.
