@@ -160,6 +160,44 @@ async def test_weights_are_set_and_acknowledged_without_kafka(login, so1s, answe
     assert (result.code, result.out) == (0, "revision 7 applied in 12 ms\n"), result.err
 
 
+@pytest.fixture
+def set_weights(so1s, answering, name):
+    """Set weights, which become a revision; answers which variants are said to be detached, and all words."""
+
+    async def call(revision, **weights):
+        pairs = [f"{variant}={weight}" for variant, weight in weights.items()]
+        applied = played.applied(name, revision, **weights)
+        async with answering(events.WeightsChanged, lambda _: [applied]):
+            result = await asyncio.to_thread(so1s, "weights", "set", name, *pairs)
+        return [line.split()[1] for line in result.err.splitlines() if "is detached, as" in line], result.err
+
+    return call
+
+
+@pytest.fixture
+def told(so1s, eventually, name):
+    """Waits until the console tells of a revision."""
+
+    async def call(revision):
+        async def stands():
+            endpoints = (await asyncio.to_thread(so1s, "status", "-o", "json")).json["endpoints"]
+            return (name, revision) in [(each["endpoint"], each["revision"]) for each in endpoints]
+
+        await eventually(stands)
+
+    return call
+
+
+async def test_weights_tell_a_token_alone_which_variants_they_detach(login, console, set_weights, told):
+    login(*console)
+    assert (await set_weights(1, old=1, new=0))[0] == []
+    await told(1)
+    assert (await set_weights(2, new=1))[0] == ["old"]
+    await told(2)
+    detached, said = await set_weights(4, newest=1)  # another hand set them between the two
+    assert (detached, "the console did not tell the weights before" in said) == ([], True)
+
+
 async def test_without_kafka_a_version_is_numbered_as_with_it(login, so1s, console, home):
     model = f"m-{uuid.uuid4().hex[:8]}"
     publish = ("publish", "out.onnx", "--model", model, "-o", "json")

@@ -16,7 +16,8 @@ from so1s.ways import http as console
 Service = Literal["builder", "deployer", "router", "collector", "billing", "alerter"]
 
 _SECONDS = 10.0
-_SOON_SECONDS = 2.0
+SOON_SECONDS = 2.0
+"""For what is not worth a wait."""
 _NOT_ALLOWED = {400, 404}
 
 
@@ -48,7 +49,7 @@ def get(settings: ClientSettings, service: Service, *path: str, **parameters: ob
 
 def get_soon(settings: ClientSettings, service: Service, *path: str, **parameters: object) -> Any:
     """Read JSON that is not worth a wait: a service that is silent for 2 s is not reachable; see `get`."""
-    return _ask(settings, service, path, parameters, _SOON_SECONDS).json()
+    return _ask(settings, service, path, parameters, SOON_SECONDS).json()
 
 
 def text(settings: ClientSettings, service: Service, *path: str, **parameters: object) -> str:

@@ -20,10 +20,13 @@ from so1s.events import Event, RoutesApplied, RoutesDegraded, RoutesRejected, We
 from so1s.flow import RoutesRejected as Rejected
 from so1s.platform import ClientSettings
 from so1s.validation import checked
+from so1s.ways import http
 
 app = typer.Typer(no_args_is_help=True, help="Split an endpoint's traffic between its variants.")
 
 _BAR = 20
+_ANOTHER_FORM = (KeyError, ValueError, TypeError, AttributeError)
+"""What an answer raises that was not expected, such as that of another version."""
 _ON_THE_ROUTE = {"attached", "requested"}
 
 
@@ -58,6 +61,7 @@ def set_weights(
         event_id = say(settings, change)
         screen.show({"event_id": event_id}, lambda _: "weights published")
         return
+    before = _route_before(settings, change)
     answers = (RoutesApplied, RoutesRejected, RoutesDegraded)
     *_, answer = ask(
         settings,
@@ -72,24 +76,58 @@ def set_weights(
         raise Rejected(f"{answer.field}: {answer.value} is not allowed; {answer.allowed}", answer)
     assert isinstance(answer, RoutesApplied)
     screen.show(answer, lambda it: f"revision {it.revision} applied in {it.seconds * 1000:.0f} ms")
-    for variant in _detached(settings, answer):
+    by_console = _is_console_alone(settings)
+    detached = _left(before, answer) if by_console else _detached(settings, answer)
+    for variant in detached or []:
         screen.note(
             f"{variant} is detached, as the weights do not name it; `so1s remove {variant}` ends its replicas"
         )
+    if detached is None:
+        who = "console" if by_console else "router"
+        screen.note(
+            f"whether this detached a variant is not known, as the {who} did not tell the weights before; "
+            "so1s status shows what is on the route, and which deployments there are"
+        )
 
 
-def _detached(settings: ClientSettings, applied: RoutesApplied) -> list[str]:
+def _is_console_alone(settings: ClientSettings) -> bool:
+    return bool(settings.url and not settings.router_url)
+
+
+def _detached(settings: ClientSettings, applied: RoutesApplied) -> list[str] | None:
     """The variants that a revision of a route left behind, but for those that are being removed.
 
     None where the router does not tell soon. The answer to the change is shown before it is asked.
     """
-    with suppress(So1sError, KeyError, ValueError, TypeError, AttributeError):
+    with suppress(So1sError, *_ANOTHER_FORM):
         endpoint = _find(settings, applied.account, applied.endpoint, api.get_soon)
-        weights = {each["revision"]: each["weights"] for each in endpoint["history"]}
-        left = weights.get(applied.revision - 1, {}).keys() - applied.weights.keys()
+        weights = {each["revision"]: each["weights"] for each in endpoint["history"]} | {0: {}}
+        left = weights[applied.revision - 1].keys() - applied.weights.keys()
         detached = {each["variant"] for each in endpoint["variants"] if each["state"] == "detached"}
         return sorted(left & detached)
-    return []
+    return None
+
+
+def _route_before(settings: ClientSettings, change: WeightsChanged) -> dict[str, Any] | None:
+    """The endpoint as a console tells of it, which knows no route but the newest; None where none tells soon.
+
+    A router is asked afterwards.
+    """
+    if not _is_console_alone(settings):
+        return None
+    with suppress(So1sError, *_ANOTHER_FORM):
+        endpoints = http.status(settings, seconds=api.SOON_SECONDS)["endpoints"]
+        return next((each for each in endpoints if each["endpoint"] == change.endpoint), None)
+    return None
+
+
+def _left(before: dict[str, Any] | None, applied: RoutesApplied) -> list[str] | None:
+    """The variants that a revision of a route left behind; None where the one before it is not known."""
+    with suppress(*_ANOTHER_FORM):
+        revision, variants = (before["revision"], before["variants"]) if before else (0, [])
+        if revision in {applied.revision, applied.revision - 1}:
+            return sorted({each["variant"] for each in variants} - applied.weights.keys())
+    return None
 
 
 @dataclass

@@ -192,14 +192,18 @@ def versions(settings: ClientSettings, model: str) -> list[dict[str, Any]]:
         return ask(settings, http, "GET", path).json()["versions"]
 
 
-def status(settings: ClientSettings) -> dict[str, Any]:
+def status(settings: ClientSettings, *, seconds: float = _SECONDS) -> dict[str, Any]:
     """How the token's account stands: its `builds`, `deployments`, `endpoints` and `incidents`.
+
+    Args:
+        settings: of the console.
+        seconds: that it may be silent for.
 
     Raises:
         So1sError: see `check`.
     """
     with httpx.Client(**client_options(settings)) as http:
-        return ask(settings, http, "GET", "/v1/status").json()
+        return ask(settings, http, "GET", "/v1/status", timeout=seconds).json()
 
 
 def read(settings: ClientSettings, path: str, parameters: Mapping[str, str]) -> httpx.Response:
