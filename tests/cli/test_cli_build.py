@@ -105,6 +105,46 @@ def test_builds_are_listed_by_model_and_state(so1s, laptop, http):
     assert "state: 'broken' is not allowed; allowed: queued, running" in result.err
 
 
+ROW = {
+    "version": "2026-11-24",
+    "reason": None,
+    "message": None,
+    "priority": "normal",
+    "waits_for": None,
+    "warnings": [],
+    "queued_at": "2026-11-24T12:00:00.000Z",
+    "started_at": "2026-11-24T12:00:01.000Z",
+    "finished_at": "2026-11-24T12:01:13.400Z",
+}
+
+
+def test_80_columns_hold_each_build_in_a_line_and_what_is_said_of_it_below(so1s, laptop, http, monkeypatch):
+    monkeypatch.setattr("so1s.cli.terminal._PIPED_WIDTH", 80)
+    why = "no version of numpy fits: " + "scikit-learn 1.5 requires an older one, " * 3
+    never = {"started_at": None, "finished_at": None}
+    http.answers["/v1/builds"] = {
+        "builds": [
+            ROW
+            | never
+            | {"model": "fraud", "state": "queued", "waits_for": "a free worker", "priority": "high"},
+            ROW | {"model": "churn", "state": "failed", "reason": "dependencies", "message": why},
+            ROW | {"model": "scores", "state": "built", "warnings": ["of another scikit-learn"]},
+        ]
+    }
+    lines = so1s("build", "list").lines
+    assert max(map(len, lines)) <= 80
+    assert [line.split() for line in lines[:4]] == [
+        ["build", "state", "queued", "took", "priority"],
+        ["fraud@2026-11-24", "queued", "2026-11-24", "12:00:00", "UTC", "—", "high"],
+        ["churn@2026-11-24", "failed", "2026-11-24", "12:00:00", "UTC", "72.4", "s", "normal"],
+        ["scores@2026-11-24", "built", "2026-11-24", "12:00:00", "UTC", "72.4", "s", "normal"],
+    ]
+    assert lines[4] == "fraud@2026-11-24  a free worker"
+    assert lines[5].startswith("churn@2026-11-24  dependencies: no version of numpy fits: scikit-learn 1.5")
+    assert all(line.startswith(" " * 18) for line in lines[6:-1])
+    assert lines[-1] == "scores@2026-11-24  warning: of another scikit-learn"
+
+
 def built(request) -> ImageBuilt:
     image = Image(reference="oci:/images@sha256:" + "a" * 64, digest="sha256:" + "a" * 64, size_bytes=1)
     said = request.model_dump(include={"account", "model", "version"})

@@ -12,7 +12,7 @@ from so1s.cli import api, times
 from so1s.cli.ask import ask, say
 from so1s.cli.build_log import follow
 from so1s.cli.options import Account, TimeoutSeconds, Wait, account_of, me
-from so1s.cli.terminal import Terminal, table, terminal
+from so1s.cli.terminal import Line, Terminal, table, terminal
 from so1s.errors import InvalidInput
 from so1s.events import BuildCancelled, BuildFailed, BuildRequested, Event, ImageBuilt
 from so1s.flow import BuildFailed as Failed
@@ -25,13 +25,10 @@ Version = Annotated[str, typer.Argument(metavar="MODEL@VERSION")]
 
 _STATES = ("queued", "running", "built", "failed", "cancelled", "refused")
 _COLUMNS = {
-    "model": "model",
-    "version": "version",
+    "name": "build",
     "state": "state",
-    "priority": "priority",
-    "reason": "reason",
-    "queued_at": "queued",
-    "finished_at": "finished",
+    "queued": "queued",
+    "took": "took",
 }
 
 
@@ -169,15 +166,35 @@ def _failed(version: str, answer: BuildFailed) -> Failed:
 
 
 def _table(builds: list[dict[str, Any]]) -> RenderableType:
+    """A narrow table, and sentences below it: in a column they would be a word wide."""
     rows = [
-        each | {name: times.shown(each[name]) for name in ("queued_at", "finished_at")} for each in builds
+        each | {"name": _name(each), "queued": times.shown(each["queued_at"]), "took": _took(each)}
+        for each in builds
     ]
-    warned = {"warnings": "warning"} if any(each.get("warnings") for each in builds) else {}
-    rows = [each | {"warnings": "; ".join(each.get("warnings") or [])} for each in rows]
-    # Sentences in a column would be a word wide on a narrow terminal.
-    why = [(each, each["message"] or each.get("waits_for")) for each in builds]
-    said = [Text(f"{each['model']}@{each['version']}  {words}", style="dim") for each, words in why if words]
-    return Group(table(rows, _COLUMNS | warned, empty="no such builds yet"), *said)
+    hurried = any(each.get("priority") not in {None, "normal"} for each in builds)
+    columns = _COLUMNS | ({"priority": "priority"} if hurried else {})
+    said = [
+        Line(Text(_name(each), style="dim"), Text(words, style="dim"))
+        for each in builds
+        for words in _said(each)
+    ]
+    return Group(table(rows, columns, empty="no such builds yet"), *said)
+
+
+def _name(build: dict[str, Any]) -> str:
+    return f"{build['model']}@{build['version']}"
+
+
+def _took(build: dict[str, Any]) -> str:
+    started, finished = build.get("started_at"), build.get("finished_at")
+    return f"{times.between(started, finished):.1f} s" if started and finished else ""
+
+
+def _said(build: dict[str, Any]) -> list[str]:
+    """Why a build came to no image or waits, and what whoever runs it should know."""
+    why = ": ".join(filter(None, (build["reason"], build["message"]))) or build.get("waits_for")
+    warnings = [f"warning: {each}" for each in build.get("warnings") or []]
+    return [why, *warnings] if why else warnings
 
 
 def split(version: str) -> tuple[str, str]:

@@ -15,6 +15,11 @@ def shown(text: str | None) -> str:
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if text else ""
 
 
+def between(earlier: str, later: str) -> float:
+    """The seconds from one ISO 8601 time to another."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
 def clock(text: str) -> str:
     """An ISO 8601 time of about now: to the second, in UTC, without the day."""
     return f"{datetime.fromisoformat(text).astimezone(UTC):%H:%M:%S} UTC"
