@@ -8,13 +8,14 @@ A repeated upload finds its bytes there and sends nothing; other bytes never ove
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tarfile
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from so1s.errors import InvalidInput, So1sError, Unreachable
@@ -23,7 +24,10 @@ from so1s.platform import ClientSettings
 
 _PACKED = "model.tar"
 _PART_BYTES = 16 * 1024 * 1024
-"""Of a multipart upload; boto3 takes larger ones where these would be more than the 10,000 that S3 takes."""
+"""Of a multipart upload, or larger where these would be more than S3 takes."""
+_MOST_PARTS = 10_000
+_COPIED_BYTES = 1024 * 1024
+"""At once, to a directory."""
 
 
 class Target(Protocol):
@@ -39,9 +43,36 @@ class Target(Protocol):
 
         Raises:
             Unreachable: the place does not answer.
-            So1sError: it refused.
+            So1sError: it refused, or the file has other bytes meanwhile.
         """
         ...
+
+
+class _Announced:
+    """A file whose bytes are held against what was announced of them, as they are read from start to end."""
+
+    def __init__(self, file: BinaryIO, sha256: str) -> None:
+        self._file = file
+        self._size_bytes = os.fstat(file.fileno()).st_size
+        self._sha256 = sha256
+        self._seen_bytes, self._seen = 0, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """As of a file. The last bytes come only where all are those that were announced.
+
+        Raises:
+            So1sError: they are not.
+        """
+        block = self._file.read(size)
+        self._seen.update(block)
+        self._seen_bytes += len(block)
+        is_end = not block or self._seen_bytes >= self._size_bytes
+        if is_end and self._seen.hexdigest() != self._sha256:
+            raise So1sError(
+                f"{self._file.name} changed while it was sent: its bytes are not those of sha256 "
+                f"{self._sha256} any more; publish it once nobody writes it"
+            )
+        return block
 
 
 class DirectoryTarget:
@@ -54,20 +85,21 @@ class DirectoryTarget:
     def put(self, file: Path, prefix: str, sha256: str) -> str:
         """See `Target`."""
         key = _key(file, prefix, sha256)
-        with file.open("rb"):  # of a file that cannot be read, the place is not to blame
+        with file.open("rb") as opened:  # of a file that cannot be read, the place is not to blame
             try:
                 if not (self._root / key).exists():
-                    self._copy(file, self._root / key)
+                    self._copy(_Announced(opened, sha256), self._root / key)
             except OSError as error:
                 raise Unreachable(f"{self._base} cannot be used: {error}") from error
         return self._base + quote(key)
 
     @staticmethod
-    def _copy(file: Path, final: Path) -> None:
+    def _copy(file: _Announced, final: Path) -> None:
         final.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=final.parent, prefix=".") as beside:
             copied = Path(beside) / "part"
-            shutil.copyfile(file, copied)
+            with copied.open("xb") as opened:
+                shutil.copyfileobj(file, opened, _COPIED_BYTES)
             copied.replace(final)  # a builder sees all of it or none
 
 
@@ -82,18 +114,23 @@ class S3Target:
     def put(self, file: Path, prefix: str, sha256: str) -> str:
         """See `Target`."""
         key = _key(file, prefix, sha256)
-        self._send(file, key)
+        self._send(file, key, sha256)
         return self._base + key
 
-    def _send(self, file: Path, key: str) -> None:
+    def _send(self, file: Path, key: str, sha256: str) -> None:
         from boto3.exceptions import S3UploadFailedError
         from boto3.s3.transfer import TransferConfig
         from botocore.exceptions import BotoCoreError, ClientError
 
-        parts = TransferConfig(multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES)
+        size_bytes = file.stat().st_size
+        part_bytes = max(_PART_BYTES, -(-size_bytes // _MOST_PARTS))
+        parts = TransferConfig(multipart_threshold=part_bytes, multipart_chunksize=part_bytes)
         try:
-            if not self._has(self._prefix + key, file.stat().st_size):
-                self._s3.upload_file(str(file), self._bucket, self._prefix + key, Config=parts)
+            if self._has(self._prefix + key, size_bytes):
+                return
+            with file.open("rb") as opened:
+                stream = _Announced(opened, sha256)  # which boto3 reads in order, as it cannot seek
+                self._s3.upload_fileobj(stream, self._bucket, self._prefix + key, Config=parts)
         except (ClientError, S3UploadFailedError) as error:
             raise So1sError(f"{self._base}{key} cannot be written: {error}") from error
         except BotoCoreError as error:

@@ -16,7 +16,7 @@ from services.builder.domain.archive import Limits
 from services.builder.domain.location import Location
 from services.builder.ports import Artifacts
 from so1s.artifacts import Target
-from so1s.errors import InvalidInput, Unreachable
+from so1s.errors import InvalidInput, So1sError, Unreachable
 
 MIB = 2**20
 SMALL = b"weights" * 1000
@@ -100,6 +100,16 @@ def test_other_bytes_of_a_version_have_a_place_of_their_own(place, write, prefix
     bodies = [SMALL, SMALL[1:], SMALL[:-1] + b"x"]
     uris = [put(place.target(), write(body), prefix) for body in bodies]
     assert [fetched(place, uri) for uri in uris] == bodies
+
+
+@pytest.mark.parametrize("size", [len(SMALL), 17 * MIB])
+def test_bytes_that_changed_since_they_were_announced_are_not_taken(place, write, prefix, size):
+    announced = (SMALL * (size // len(SMALL) + 1))[:size]
+    sha256 = hashlib.sha256(announced).hexdigest()
+    for other in (announced[:-1] + b"x", announced + b"x", announced[:-1]):
+        with pytest.raises(So1sError, match="sha256"):
+            place.target().put(write(other), prefix, sha256)
+    assert fetched(place, place.target().put(write(announced), prefix, sha256)) == announced
 
 
 def test_a_place_that_is_away_is_told_of(place, write, prefix):

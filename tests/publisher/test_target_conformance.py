@@ -19,6 +19,7 @@ from tests.publisher.target_conformance import (  # noqa: F401 - the port's conf
     test_a_builder_finds_what_was_put_where_the_target_said,
     test_a_place_that_is_away_is_told_of,
     test_bytes_that_are_there_are_not_sent_again,
+    test_bytes_that_changed_since_they_were_announced_are_not_taken,
     test_other_bytes_of_a_version_have_a_place_of_their_own,
     write,
 )
