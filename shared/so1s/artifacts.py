@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from so1s.errors import InvalidInput, So1sError, Unreachable
 from so1s.events import Artifact
-from so1s.platform import ClientSettings
+from so1s.platform import ARTIFACTS_ALLOWED, ClientSettings
 
 _PACKED = "model.tar"
 _PART_BYTES = 16 * 1024 * 1024
@@ -160,10 +160,9 @@ def target(settings: ClientSettings) -> Target:
         return S3Target(base, settings)
     if base.startswith("file:///") and base.endswith("/"):
         return DirectoryTarget(base)
-    allowed = "allowed: s3://BUCKET/PREFIX/, or file:///DIRECTORY/ on a laptop"
     if not base:
-        raise InvalidInput.missing("SO1S_ARTIFACTS", allowed)
-    raise InvalidInput.of("SO1S_ARTIFACTS", base, allowed)
+        raise InvalidInput.missing("SO1S_ARTIFACTS", ARTIFACTS_ALLOWED)
+    raise InvalidInput.of("SO1S_ARTIFACTS", base, ARTIFACTS_ALLOWED)
 
 
 def upload(path: Path, to: Target, *, prefix: str) -> Artifact:

@@ -142,11 +142,12 @@ def publish_model(
         Unreachable: Kafka, the console or S3 does not answer.
     """
     settings = settings or ClientSettings.load()
+    settings.require_for_upload(account, of_file=not is_uri(path), say_account="account=…")
     values = {
         "account": account or account_meant(settings),
         "model": model,
         "version": version,
-        "artifact": {"uri": str(path) if _is_uri(path) else "file:///not-uploaded-yet"},
+        "artifact": {"uri": str(path) if is_uri(path) else "file:///not-uploaded-yet"},
         "format": format,
         "optimize": optimize,
         "uploaded_by": uploaded_by or _who(),
@@ -158,7 +159,7 @@ def publish_model(
         "alerts": alerts if alerts is None else list(alerts),
     }
     event = _checked(values)  # before an upload that may take long
-    if not _is_uri(path):
+    if not is_uri(path):
         event = event.model_copy(update={"artifact": _upload(Path(path), event, settings)})
     with Publisher(settings) as publisher:
         event_id = _occasion(publisher, event)
@@ -200,13 +201,12 @@ def account_meant(settings: ClientSettings) -> str | None:
     return token_info(settings).account
 
 
-def _is_uri(path: str | Path) -> bool:
+def is_uri(path: str | Path) -> bool:
+    """Whether it names what is uploaded already."""
     return isinstance(path, str) and "://" in path
 
 
 def _checked(values: dict[str, Any]) -> ModelUploaded:
-    if not values["account"]:
-        raise InvalidInput.missing("account", "allowed: account=…, or SO1S_ACCOUNT in the environment")
     event = checked(ModelUploaded, **values)
     if event.deploy and (problem := modelcheck.disorder(event.deploy.scaling)):
         raise InvalidInput([problem])

@@ -14,12 +14,18 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from so1s.errors import InvalidInput
+from so1s.errors import MISSING, Fault, InvalidInput, Problem
 from so1s.login import Login
 from so1s.settings import KafkaSettings, ServiceSettings
 
 _WHERE = frozenset({"kafka", "url"})
 """What says which platform is meant."""
+
+REACH_A_PLATFORM = (
+    "run `make up` and stay below its directory, `so1s login URL` of a console, or set SO1S_KAFKA and "
+    "SO1S_ACCOUNT, and SO1S_ARTIFACTS to publish"
+)
+ARTIFACTS_ALLOWED = "allowed: s3://BUCKET/PREFIX/, or file:///DIRECTORY/ on a laptop"
 
 STATE_DIR = ".so1s"
 FILE_NAME = "platform.json"
@@ -153,6 +159,32 @@ class ClientSettings(PlatformSettings):
     s3_access_key_id: SecretStr | None = None
     """Without keys, boto3 finds credentials itself, such as a pod's identity."""
     s3_secret_access_key: SecretStr | None = None
+
+    def require_for_upload(self, account: str | None, *, of_file: bool, say_account: str) -> None:
+        """Tell at once all that nobody said, and first that no platform is known: it says the rest.
+
+        With a console nothing but its token need be said, which whoever asks it misses.
+
+        Args:
+            account: as the caller said it.
+            of_file: whether a file is to be sent, or what is there already.
+            say_account: how the caller can say it.
+
+        Raises:
+            InvalidInput: with each setting that is missing, and what to set.
+        """
+        if self.url:
+            return
+        missing: list[Problem] = []
+        if not (account or self.account):
+            allowed = f"allowed: {say_account}, or SO1S_ACCOUNT in the environment"
+            missing.append(Problem("account", MISSING, allowed))
+        if of_file and not self.artifacts:
+            missing.append(Problem("SO1S_ARTIFACTS", MISSING, ARTIFACTS_ALLOWED))
+        if missing and not self.found:
+            missing.insert(0, Fault("platform", "none is known here", REACH_A_PLATFORM))
+        if missing:
+            raise InvalidInput(missing)
 
     @classmethod
     def settings_customise_sources(

@@ -40,6 +40,14 @@ def answered(laptop, model, out, *answers):
             publisher.publish(each, source="so1s/played", cause=cause)
 
 
+def test_all_settings_that_are_missing_are_named_at_once(so1s, out, monkeypatch):
+    monkeypatch.setenv("SO1S_KAFKA", "127.0.0.1:1")
+    result = so1s("publish", "out", "--model", "fraud", "--version", "3")
+    assert result.code == 2
+    assert "--account NAME, or SO1S_ACCOUNT" in result.err
+    assert "SO1S_ARTIFACTS is missing; allowed: s3://BUCKET/PREFIX/" in result.err
+
+
 def test_waiting_shows_each_step_with_its_time(so1s, laptop, model, out):
     answered(laptop, model, out, played.built(model), played.ready(model), played.applied(model))
     result = so1s("publish", "out", "--model", model, "--version", "3", "--wait", "--timeout-seconds", "60")

@@ -175,6 +175,30 @@ def test_a_missing_setting_is_named_by_its_variable(laptop, out, model, name):
         publish(laptop.model_copy(update={name: None}), out, model)
 
 
+@pytest.mark.parametrize(
+    ("said", "path", "named"),
+    [
+        ({}, "out", ["platform", "account", "SO1S_ARTIFACTS"]),
+        ({}, "s3://models/risk/fraud/3.onnx", ["platform", "account"]),
+        ({"KAFKA": "127.0.0.1:1"}, "out", ["account", "SO1S_ARTIFACTS"]),
+        ({"KAFKA": "127.0.0.1:1", "ACCOUNT": "risk"}, "out", ["SO1S_ARTIFACTS"]),
+        ({"URL": "http://127.0.0.1:1"}, "out", ["SO1S_TOKEN"]),
+    ],
+)
+def test_all_settings_that_are_missing_are_named_at_once_and_the_platform_first(
+    said, path, named, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for name in ("KAFKA", "URL", "TOKEN", "ACCOUNT", "ARTIFACTS"):
+        monkeypatch.delenv(f"SO1S_{name}", raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(f"SO1S_{name}", value)
+    with pytest.raises(InvalidInput) as error:
+        so1s.publish_model("fraud", path, version="3")
+    assert [problem.field for problem in error.value.problems] == named
+
+
 def test_a_link_is_not_followed(laptop, out, model):
     (out / "secrets").symlink_to("/etc/passwd")
     with pytest.raises(InvalidInput, match="no links"):

@@ -18,11 +18,10 @@ from so1s.broker.reader import partitions_of
 from so1s.broker.topics import wanted
 from so1s.cli import api
 from so1s.cli.exit_codes import UNREACHABLE
-from so1s.cli.options import REACH_A_PLATFORM
 from so1s.cli.terminal import terminal
 from so1s.cli.topics import SERVICES
 from so1s.errors import So1sError
-from so1s.platform import ClientSettings
+from so1s.platform import REACH_A_PLATFORM, ClientSettings
 from so1s.ways.http import token_info
 
 _SECONDS = 5.0

@@ -9,7 +9,7 @@ import typer
 
 from so1s.errors import InvalidInput
 from so1s.pipeline import account_meant
-from so1s.platform import ClientSettings
+from so1s.platform import REACH_A_PLATFORM, ClientSettings
 
 Account = Annotated[
     str | None,
@@ -18,11 +18,6 @@ Account = Annotated[
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the answer.")]
 TimeoutSeconds = Annotated[float, typer.Option("--timeout-seconds", min=0.1, help="How long to wait.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the change.")]
-
-REACH_A_PLATFORM = (
-    "run `make up` and stay below its directory, `so1s login URL` of a console, or set SO1S_KAFKA and "
-    "SO1S_ACCOUNT, and SO1S_ARTIFACTS to publish"
-)
 
 
 def account_of(settings: ClientSettings, said: str | None) -> str:

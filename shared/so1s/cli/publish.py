@@ -28,7 +28,7 @@ from so1s.cli.scaling import (
 from so1s.cli.terminal import Terminal, print_json, terminal
 from so1s.errors import InvalidInput
 from so1s.flow import Step
-from so1s.pipeline import PublishedModel, publish_model
+from so1s.pipeline import PublishedModel, is_uri, publish_model
 from so1s.platform import ClientSettings
 from so1s.ways.http import versions
 
@@ -102,6 +102,7 @@ def publish(
     """
     settings, screen = ClientSettings.load(), terminal(context)
     require_platform(settings)
+    settings.require_for_upload(account, of_file=not is_uri(path), say_account="--account NAME")
     account = account_of(settings, account)
     resources = {"cpu_millicores": cpu_millicores, "memory_mib": memory_mib, "gpus": gpus}
     scaling = {
@@ -155,7 +156,7 @@ def next_version(settings: ClientSettings, account: str, model: str, path: str) 
     Raises:
         InvalidInput: neither a console nor the builder's API is known, or `path` is a URI.
     """
-    if "://" in path or not (settings.url or settings.builder_url):
+    if is_uri(path) or not (settings.url or settings.builder_url):
         allowed = (
             "allowed: --version NAME; numbers are given to local files where a builder or a console answers"
         )
