@@ -1,7 +1,6 @@
 """A Prometheus that has seen what a test says it has."""
 
 import math
-import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ def recorded(series: dict[str, Values], begin: int, seconds: int) -> Iterator[Pr
         write_blocks(runner.directory("prometheus"), series, begin, seconds)
         runner.start(prometheus)
         yield prometheus
-    shutil.rmtree(runner.run_dir)
+    runner.remove()
 
 
 def write_blocks(directory: Path, series: dict[str, Values], begin: int, seconds: int) -> None:

@@ -51,6 +51,16 @@ def test_a_run_leaves_no_process_behind(tmp_path: Path) -> None:
     assert not any(map(psutil.pid_exists, pids))
 
 
+def test_the_directory_of_a_run_is_removed_though_the_next_run_did_so_before(tmp_path: Path) -> None:
+    with Runner(tmp_path / "run") as runner:
+        pass
+    with Runner(tmp_path / "next") as following:
+        assert not runner.run_dir.exists()
+        runner.remove()
+    following.remove()
+    assert not following.run_dir.exists()
+
+
 def test_none_of_a_group_is_started_where_one_is_missing(own: Runner) -> None:
     with pytest.raises(MissingPartError, match="no sheep"):
         own.start(Sleeper("a"), Sleeper("b", missing="no sheep"))

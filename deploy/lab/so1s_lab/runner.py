@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -65,7 +66,7 @@ class Runner:
 
     def __enter__(self) -> Self:
         """Take the directory, which is empty then."""
-        with locked(self.run_dir.parent / "starting"):  # else one removes what another has just made
+        with self._starting():
             for path in self.run_dir.parent.glob("*/lock"):
                 _remove_if_dead(path.parent)
             self._lock.acquire()
@@ -81,6 +82,11 @@ class Runner:
         finally:
             self._loop.__exit__()
             self._lock.release()
+
+    def remove(self) -> None:
+        """Remove the directory of a run that has ended; another run that began since may have done so."""
+        with self._starting(), suppress(FileNotFoundError):
+            shutil.rmtree(self.run_dir)
 
     def directory(self, name: str) -> Path:
         """A part's own directory in this run."""
@@ -106,6 +112,10 @@ class Runner:
         while self._groups:
             self._loop.run(_stop_together(self._groups.pop()))
         self.started.clear()
+
+    def _starting(self) -> AbstractContextManager[None]:
+        """One run at a time removes others, and begins: else one removes what another has just made."""
+        return locked(self.run_dir.parent / "starting")
 
     @property
     def _records(self) -> Path:
