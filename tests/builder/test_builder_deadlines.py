@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 import pytest
 
@@ -9,10 +10,33 @@ from so1s.errors import TemporaryError
 from tests.builder.working import at_work, both_databases, hours_pass, kinds, until
 
 
-async def test_a_build_past_its_deadline_fails(shop, skops_model):
+@dataclass
+class Clock:
+    """The time of workers, which a test moves on: so a deadline passes when it is to pass, and no sooner."""
+
+    ahead_seconds: float = 0
+
+    def time(self) -> float:
+        return time.time() + self.ahead_seconds
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("services.builder.worker.time", clock)
+    return clock
+
+
+async def test_a_build_past_its_deadline_fails(shop, skops_model, clock):
     shop.inspector.hold = True
     await shop.say(shop.uploaded(data=skops_model))
-    await asyncio.wait_for(shop.worker(lease_seconds=0.2, deadline_seconds=0.3).work(), 60)
+    async with at_work(shop.worker(lease_seconds=1, deadline_seconds=600)) as task:
+        await asyncio.wait_for(shop.inspector.entered.wait(), 60)
+        clock.ahead_seconds = 600
+        await asyncio.wait_for(task, 60)
 
     failed = (await shop.emitted())[-1]
     assert (failed.reason, failed.step) == ("deadline_exceeded", "model")
@@ -45,17 +69,14 @@ async def test_hours_after_a_builder_was_killed_are_none_of_a_builds_deadline(sh
     assert await shop.state() == "built"
 
 
-async def test_a_build_that_kills_its_builder_each_time_ends_by_its_deadline(shop, skops_model):
+async def test_a_build_that_kills_its_builder_each_time_ends_by_its_deadline(shop, skops_model, clock):
     await shop.say(shop.uploaded(data=skops_model))
-
-    async def failed() -> bool:
-        worker = shop.worker(deadline_seconds=0.3)
-        build = await worker._claim()  # and dies
-        if build and time.time() > build.started_at + 0.3:
-            await worker.work()
-        return await shop.state() == "failed"
-
-    await until(failed)
+    worker = shop.worker(lease_seconds=600, deadline_seconds=600)
+    for _ in range(3):
+        clock.ahead_seconds += 200
+        assert await worker._claim()  # and dies
+    await worker.work()
+    assert await shop.state() == "failed"
     assert (await shop.emitted())[-1].reason == "deadline_exceeded"
 
 
@@ -78,10 +99,13 @@ async def test_a_temporary_error_puts_a_build_off_and_the_next_try_succeeds(shop
     assert kinds(events) == ["BuildStepFinished"] * 5 + ["ImageBuilt"]
 
 
-async def test_a_build_that_is_put_off_until_its_deadline_says_what_it_met(shop, skops_model):
+async def test_a_build_that_is_put_off_until_its_deadline_says_what_it_met(shop, skops_model, clock):
     shop.inspector.error = OSError("no space left on device")
     await shop.say(shop.uploaded(data=skops_model))
-    worker = shop.worker(deadline_seconds=0.5)
+    worker = shop.worker(deadline_seconds=600)
+    await worker.work()
+    assert await shop.state() == "queued"
+    clock.ahead_seconds = 600
 
     async def failed() -> bool:
         await worker.work()
