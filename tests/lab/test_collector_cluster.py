@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from services.collector.adapters.kubernetes import memory
 from services.collector.app import build
+from services.collector.domain.world import Replica
 from services.collector.settings import Settings
 from so1s.broker.reader import Reader
 from so1s.events import UsageSampled
 from so1s.events.codec import decode
 from so1s.settings import KafkaSettings
+from so1s.store import Store
 from so1s_lab import LAB_DIR
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.prometheus import Prometheus
@@ -184,6 +187,16 @@ async def test_each_window_is_said_once_over_restarts_of_prometheus_and_of_the_c
     assert {"gap", "partial", "complete"} == {each.quality for each in by_gateway}
 
 
+async def remembered(settings: Settings, uid: str) -> Replica:
+    """A replica as the collector was told of it."""
+    store = Store(settings.database_url.get_secret_value(), producer="collector")
+    try:
+        async with store.read() as connection:
+            return (await memory.all_replicas(connection))[uid]
+    finally:
+        await store.close()
+
+
 async def test_a_replica_that_ends_reserves_until_then(
     settings,
     said,
@@ -207,10 +220,13 @@ async def test_a_replica_that_ends_reserves_until_then(
     async with build(settings).running():
         await eventually(lambda: windows(2))
         begun = datetime.fromisoformat(pod["status"]["startTime"])
+        asked = datetime.now(UTC).replace(microsecond=0)  # as a pod's deletion is told, to the second
         await machine.api.delete("v1", "Pod", machine.namespace, pod["metadata"]["name"])
-        lived = datetime.now(UTC) - begun
         await eventually(another_goes_on)
+        known = datetime.now(UTC)
     found = await of_it()
     assert follow_on(found)
-    alive = timedelta(milliseconds=total(found, "cpu_reserved") / 100)
-    assert abs(alive - lived) < timedelta(seconds=1)  # of which most is how late the watch tells
+    life = await remembered(settings, uid)
+    assert life.started_ms == begun.timestamp() * 1000
+    assert asked.timestamp() * 1000 <= life.ended_ms <= known.timestamp() * 1000
+    assert total(found, "cpu_reserved") == (life.ended_ms - life.started_ms) * 100
