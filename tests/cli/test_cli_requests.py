@@ -227,6 +227,7 @@ async def test_remove_of_a_variant_in_use_ends_at_once_and_says_what_to_do(so1s,
     assert (result.code, result.lines) == (1, [])
     assert "fraud-next is in use: it takes all traffic; the request stands" in result.err
     assert "`so1s weights set fraud …` without it, or `so1s endpoint remove fraud`" in result.err
+    assert "`so1s rollback fraud-next --to-revision 3` keeps it" in result.err
 
 
 async def test_remove_that_is_undone_says_so(so1s, answering):

@@ -17,6 +17,7 @@ from so1s.events import (
     IncidentResolved,
     ModelUploaded,
     ReplicasChanged,
+    VariantInUse,
 )
 from so1s.events.envelope import Received
 from tests import played_events as played
@@ -171,6 +172,26 @@ def test_what_is_gone_is_not_shown_and_may_begin_again():
     assert (told["deployments"], told["endpoints"]) == ([], [])
     again = stands(*SERVING, *removed, at(10, played.ready("fraud", revision=2)))
     assert [each["revision"] for each in again["deployments"]] == [2]
+
+
+def in_use(revision=1):
+    said = {"endpoint": "fraud", "reason": "it has weight 90 of 100 on fraud; set its weight to 0"}
+    return VariantInUse(account="risk", deployment="fraud", revision=revision, **said)
+
+
+def test_a_deployment_that_is_to_go_and_what_keeps_it_are_shown_until_that_is_over():
+    told = stands(*SERVING, at(6, in_use()))
+    assert [each["state"] for each in told["deployments"]] == ["retiring"]
+    uses = {each["variant"]: each["in_use"] for each in told["endpoints"][0]["variants"]}
+    assert uses == {"fraud": in_use().reason, "next": None}
+    without = stands(*SERVING, at(6, in_use()), at(7, played.applied("fraud", 8, fraud=0, next=10)))
+    assert [each["in_use"] for each in without["endpoints"][0]["variants"]] == [None, None]
+
+
+def test_a_deployment_that_is_wanted_anew_is_not_to_go():
+    told = stands(*SERVING, at(6, in_use()), at(7, played.ready("fraud", revision=2)))
+    assert [each["state"] for each in told["deployments"]] == ["ready"]
+    assert not any(each["in_use"] for each in told["endpoints"][0]["variants"])
 
 
 def test_an_incident_is_shown_while_it_is_open():

@@ -29,6 +29,7 @@ from so1s.events import (
     ReplicasChanged,
     RoutesApplied,
     RoutesDegraded,
+    VariantInUse,
 )
 from so1s.events.envelope import Received
 
@@ -47,6 +48,7 @@ _KINDS: Mapping[type[Event], str] = {
     DeploymentFailed: "deployment",
     ReplicasChanged: "deployment",
     DeploymentRemoved: "deployment",
+    VariantInUse: "deployment",
     RoutesApplied: "endpoint",
     RoutesDegraded: "endpoint",
     EndpointRemoved: "endpoint",
@@ -109,8 +111,9 @@ def view(account: str, told: Iterable[tuple[Aspect, Told]]) -> dict[str, Any]:
         of | _deployment(name, each) for name, each in sorted(subjects["deployment"].items()) if _lasts(each)
     ]
     serving: dict[str, Any] = {each["deployment"]: each["serving"] for each in deployments if each["serving"]}
+    uses = {name: use for name, each in subjects["deployment"].items() if (use := _use(_present(each)))}
     endpoints = [
-        of | _endpoint(each, serving)
+        of | _endpoint(each, serving, uses)
         for _, each in sorted(subjects["endpoint"].items())
         if "RoutesApplied" in _present(each)
     ]
@@ -157,7 +160,7 @@ def _deployment(name: str, told: Subject) -> dict[str, Any]:
         "deployment": name,
         "revision": revision,
         "serving": _serving(ready.event) if ready else None,
-        "state": state,
+        "state": "retiring" if _use(present) else state,
         **wanted,
         "desired": desired,
         "ready": running,
@@ -181,6 +184,12 @@ def _rollout(present: Subject) -> tuple[str, int]:
     ends = [each for each in known if each[0] == newest and each[2] != "DeploymentProgressed"]
     _, _, name = max(ends or known)
     return words[name], newest
+
+
+def _use(present: Subject) -> VariantInUse | None:
+    """Why a deployment is still there that is to go; None where none is to, or a later revision is wanted."""
+    used = present.get("VariantInUse")
+    return used.event if used and used.event.revision >= _rollout(present)[1] else None
 
 
 def _wanted(present: Subject) -> dict[str, Any]:
@@ -220,7 +229,7 @@ def _count(event: DeploymentProgressed | DeploymentReady | ReplicasChanged) -> t
     return event.desired, event.ready
 
 
-def _endpoint(told: Subject, serving: Mapping[str, Any]) -> dict[str, Any]:
+def _endpoint(told: Subject, serving: Mapping[str, Any], uses: Mapping[str, VariantInUse]) -> dict[str, Any]:
     present = _present(told)
     applied: RoutesApplied = present["RoutesApplied"].event
     degraded = present.get("RoutesDegraded")
@@ -232,19 +241,25 @@ def _endpoint(told: Subject, serving: Mapping[str, Any]) -> dict[str, Any]:
         "revision": applied.revision,
         "applied": degraded is None or degraded.event.revision <= applied.revision,
         "variants": [
-            _variant(name, weight, serving.get(name)) for name, weight in sorted(applied.weights.items())
+            _variant(name, weight, serving.get(name))
+            | {"in_use": _reason(uses.get(name), applied.endpoint) if weight else None}
+            for name, weight in sorted(applied.weights.items())
         ],
         "waits": [],
     }
 
 
 def _variant(name: str, weight: int, serving: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A variant, as far as events tell of it: what hinders one is known by the router alone."""
+    """A variant, as far as events tell of it: which checks hinder one is known by the router alone."""
     version = {
         "model": serving["model"] if serving else None,
         "version": serving["version"] if serving else None,
     }
-    return {"variant": name, "weight": weight, "state": "attached", **version, "checks": {}, "in_use": None}
+    return {"variant": name, "weight": weight, "state": "attached", **version, "checks": {}}
+
+
+def _reason(use: VariantInUse | None, endpoint: str) -> str | None:
+    return use.reason if use and use.endpoint == endpoint else None
 
 
 def _builds(told: Subject) -> list[dict[str, Any]]:

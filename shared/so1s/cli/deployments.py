@@ -268,7 +268,8 @@ def _use(answer: VariantInUse) -> str:
     by_removal = f"so1s endpoint remove {answer.endpoint}"
     return (
         f"{answer.deployment} is in use: {answer.reason}; the request stands: it goes by itself "
-        f"after `{by_weight}` without it, or `{by_removal}`"
+        f"after `{by_weight}` without it, or `{by_removal}`, and so1s status shows it until then; "
+        f"`so1s rollback {answer.deployment} --to-revision {answer.revision}` keeps it"
     )
 
 
