@@ -293,7 +293,7 @@ def test_with_a_token_alone_curl_of_a_sample_is_one_request_which_is_said(so1s, 
 @pytest.mark.parametrize(
     ("page", "message"),
     [
-        ((200, {"x-model": "fraud@3"}, b"{}"), "the page of fraud@3 has no example; give --data or --file"),
+        ((200, {"x-model": "fraud@3"}, b"{}"), "the page of fraud@3 has no example"),
         ((503, {"x-model": "fraud@3"}, b"the model is loading"), "HTTP 503: the model is loading"),
         ((404, {}, b"no such host"), "no model answers at"),
     ],
@@ -304,6 +304,58 @@ def test_where_the_page_has_no_example_nothing_more_is_asked(so1s, gateway, page
     assert (result.code, called(gateway)) == (1, ["/openapi.json"])
     assert message in result.err
     assert "/openapi.json is asked for a sample, which counts as a request" in result.err
+
+
+@pytest.fixture
+def page_of(away, monkeypatch):
+    """Has a token alone, and a model whose page says what it takes, without an example."""
+    monkeypatch.setenv("SO1S_TOKEN", "t")
+
+    def make(takes):
+        operation = {"post": {"requestBody": {"content": takes}}}
+        page = json.dumps({"paths": {"/predict": operation}}).encode()
+        away.answers["/openapi.json"] = lambda *_: (200, {"x-model": "fraud@3"}, page)
+
+    return make
+
+
+NAMED = {"schema": {"properties": {"x": {}, "y": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("takes", "commands"),
+    [
+        ({"application/json": NAMED}, ["`so1s predict fraud --data @FILE` sends JSON with x, y"]),
+        (
+            {"application/json": NAMED, "image/png": {}, "image/jpeg": {}, "multipart/form-data": {}},
+            [
+                "`so1s predict fraud --file FILE` sends image/png or image/jpeg",
+                "`so1s predict fraud --data @FILE` sends JSON with x, y",
+            ],
+        ),
+        (
+            {"application/octet-stream": {}},
+            ["`so1s predict fraud --file FILE --type application/octet-stream` sends application/octet-"],
+        ),
+        ({}, ["`so1s predict fraud --data @FILE` sends JSON; "]),
+    ],
+)
+def test_where_an_example_is_too_long_for_a_page_the_commands_that_work_are_said(
+    so1s, page_of, takes, commands
+):
+    page_of(takes)
+    result = so1s("predict", "fraud", "--sample")
+    assert result.code == 1
+    assert all(each in result.err for each in commands)
+    assert result.err.count("`so1s predict") == len(commands)
+
+
+def test_the_commands_that_work_name_an_account_that_is_not_the_settings_own(so1s, page_of):
+    page_of({"application/json": NAMED})
+    assert (
+        "`so1s predict fraud --account shop --data @FILE`"
+        in so1s("predict", "fraud", "--sample", "--account", "shop").err
+    )
 
 
 @pytest.fixture

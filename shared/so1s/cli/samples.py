@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,7 +20,7 @@ from so1s.cli import api
 from so1s.cli.ask import run
 from so1s.cli.bodies import Body
 from so1s.cli.reach import NotWithToken
-from so1s.content_types import JSON, content_type_of
+from so1s.content_types import ANY, JSON, content_type_of
 from so1s.errors import InvalidInput, So1sError, Unreachable
 from so1s.events import ImageBuilt, ModelUploaded, Tensor
 from so1s.modelfile import FILE_NAME, ModelFile
@@ -29,6 +29,8 @@ from so1s.ways import http as console
 
 Version = tuple[str, str]
 """A model's name and its version's."""
+
+_FORM = "multipart/form-data"
 
 
 def find(
@@ -56,7 +58,8 @@ def find(
     """
     served = _served(settings, account, endpoint)
     body = _kept(settings, account, served) if served else None
-    return body or _of_the_model(connect, host, hear)
+    whose = "" if account == settings.account else f" --account {account}"
+    return body or _of_the_model(connect, host, hear, command=f"so1s predict {endpoint}{whose}")
 
 
 def _served(settings: ClientSettings, account: str, endpoint: str) -> Version | None:
@@ -156,7 +159,7 @@ _BLANKS: dict[str, Callable[[Tensor], Any]] = {
 """By an input's type: its value in JSON, with one row."""
 
 
-def _of_the_model(connect: str, host: str, hear: Callable[[str], None]) -> Body:
+def _of_the_model(connect: str, host: str, hear: Callable[[str], None], *, command: str) -> Body:
     """The example of the model's own page, through the gateway."""
     hear(f"{host}/openapi.json is asked for a sample, which counts as a request")
     with api.client(connect) as http:
@@ -168,16 +171,38 @@ def _of_the_model(connect: str, host: str, hear: Callable[[str], None]) -> Body:
         )
     if page.is_error:
         raise So1sError(f"{host}/openapi.json answered HTTP {page.status_code}: {page.text.strip()}")
-    example = _of_the_page(page)
-    if example is None:
-        raise So1sError(f"the page of {served} has no example; give --data or --file")
-    return example
-
-
-def _of_the_page(answer: httpx.Response) -> Body | None:
-    """The author's sample, or zeros; None where that is too long for a page, or means nothing."""
+    takes = _taken(page)
     try:
-        body = answer.json()["paths"]["/predict"]["post"]["requestBody"]["content"][JSON]["example"]
+        return Body(json.dumps(takes[JSON]["example"]).encode())
+    except (KeyError, TypeError):  # as the author's sample is too long for a page, and zeros may mean nothing
+        raise So1sError(
+            f"the page of {served} has no example, such as for its length; {_ways(takes, command)}; "
+            "FILE may be the sample that came with the model"
+        ) from None
+
+
+def _taken(page: httpx.Response) -> dict[str, Any]:
+    """What a model takes, by content type, as its page says; nothing where that is no page."""
+    try:
+        content = page.json()["paths"]["/predict"]["post"]["requestBody"]["content"]
     except (ValueError, KeyError, TypeError):
-        return None
-    return Body(json.dumps(body).encode())
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _ways(takes: Mapping[str, Any], command: str) -> str:
+    """The commands that send a body of one's own."""
+    types = [each for each in takes if each not in {JSON, _FORM}]
+    said = f" --type {ANY}" if ANY in types else ""  # which the name of a file may not tell
+    ways = [f"`{command} --file FILE{said}` sends {' or '.join(types)}"] if types else []
+    if JSON in takes or not types:
+        ways.append(f"`{command} --data @FILE` sends JSON{_named(takes.get(JSON))}")
+    return ", ".join(ways)
+
+
+def _named(takes: Any) -> str:
+    try:
+        names = ", ".join(takes["schema"]["properties"])
+    except (KeyError, TypeError):
+        return ""
+    return f" with {names}" if names else ""
