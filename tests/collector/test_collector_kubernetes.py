@@ -110,10 +110,18 @@ def test_what_went_while_nobody_watched_ended_when_it_was_known_last():
     assert (ended.ended_ms, ended.end_estimated) == (START_MS + 7000, True)
 
 
-def test_whose_a_replica_is_was_said_when_it_was_first_seen():
+UNTOLD = replace(REPLICA, user="unknown", labels={}, cause=Cause("u1", "u1", ""))
+
+
+def test_a_replica_whose_deployment_went_first_stays_whose_it_was():
+    assert changes({"u1": REPLICA}, {"u1": UNTOLD}, NOW_MS) == {}
     relabelled = replace(REPLICA, labels={"team": "other"}, ended_ms=NOW_MS)
     (ended,) = changes({"u1": REPLICA}, {"u1": relabelled}, NOW_MS).values()
     assert ended == replace(REPLICA, ended_ms=NOW_MS)
+
+
+def test_a_replica_that_was_seen_before_its_deployment_is_whose_this_says():
+    assert changes({"u1": UNTOLD}, {"u1": REPLICA}, NOW_MS) == {"u1": REPLICA}
 
 
 def test_restarts_of_a_replica_that_lives_are_news():

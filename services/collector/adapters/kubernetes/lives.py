@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from services.collector.adapters.kubernetes.pods import UNKNOWN
 from services.collector.domain.world import Replica
 
 _TOLD_LATE_MS = 10_000
@@ -32,8 +33,8 @@ def changes(
 ) -> dict[str, Replica]:
     """What is new of replicas, by uid.
 
-    Whose a replica is was said when it was first seen, and stays; so does an end. Of a replica that went
-    while nobody watched, nothing is known but that it was there until the watch broke off.
+    Whose a replica is, and its labels, is what its Deployment says while it lives; an end stays. Of a replica
+    that went while nobody watched, nothing is known but that it was there until the watch broke off.
 
     Args:
         known: all that are remembered.
@@ -55,7 +56,12 @@ def changes(
 def _now(replica: Replica, seen: Replica) -> Replica:
     """A replica that is known, with what happens to one that lives."""
     now = replace(replica, restarts=max(replica.restarts, seen.restarts))
-    return now if seen.ended_ms is None else _ended(now, seen.ended_ms, estimated=seen.end_estimated)
+    if seen.ended_ms is not None:
+        return _ended(now, seen.ended_ms, estimated=seen.end_estimated)
+    if seen.user == UNKNOWN:
+        return now  # its Deployment is gone
+    cause = seen.cause if now.user == UNKNOWN else now.cause
+    return replace(now, user=seen.user, labels=seen.labels, cause=cause)
 
 
 def _ended(replica: Replica, end_ms: int, *, estimated: bool) -> Replica:

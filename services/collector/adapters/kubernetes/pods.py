@@ -19,8 +19,8 @@ from so1s.kubernetes.quantities import amount
 Object = Mapping[str, Any]
 
 _MEBIBYTE = 2**20
-_UNKNOWN = "unknown"
-"""Who let a replica be started whose Deployment had gone before anybody saw it."""
+UNKNOWN = "unknown"
+"""Who let a replica be started whose Deployment nobody saw."""
 
 
 def replica(pod: Object, story: Mapping[str, str], gpu_resource: str) -> Replica | None:
@@ -41,7 +41,7 @@ def replica(pod: Object, story: Mapping[str, str], gpu_resource: str) -> Replica
         deployment=borne[labels.DEPLOYMENT],
         model=borne[labels.MODEL],
         version=borne[labels.VERSION],
-        user=story.get(labels.USER) or _UNKNOWN,
+        user=story.get(labels.USER) or UNKNOWN,
         labels=json.loads(story.get(labels.LABELS, "{}")),
         cpu_millicores=int(amount(reserved.get("cpu", "0")) * 1000),
         memory_mib=int(amount(reserved.get("memory", "0")) / _MEBIBYTE),
