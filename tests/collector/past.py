@@ -21,6 +21,7 @@ from services.deployer.ports import Deployment
 from so1s.errors import Unreachable
 from so1s.events import Image, Resources, Workload
 from so1s.events.envelope import Cause
+from so1s.kubernetes import labels
 from so1s.store import Store
 
 SECOND_MS = 1000
@@ -78,7 +79,7 @@ class Cluster:
         self.deployments = Mirror()
         self.answered: defaultdict[str, list[int]] = defaultdict(list)
         """When requests were answered, by cluster."""
-        self._pods = 0
+        self._started = 0
 
     @contextlib.asynccontextmanager
     async def api(self) -> AsyncGenerator["Cluster"]:
@@ -88,18 +89,36 @@ class Cluster:
         assert label_selector
         return {"Pod": self.pods, "Deployment": self.deployments}[kind]
 
-    def deploy(self, name: str) -> None:
-        body = workload(Deployment("risk", name, 1, WANTED, Cause("e", "c", "t")), OPTIONS)
-        template, self._pods = body["spec"]["template"], self._pods + 1
-        meta = template["metadata"] | {"namespace": "so1s-risk", "name": name, "uid": f"u{self._pods}"}
-        started = datetime.fromtimestamp(self.now_ms / 1000, UTC).isoformat()
-        status = {"phase": "Running", "startTime": started}
+    def deploy(self, name: str, wanted: Workload = WANTED, revision: int = 1) -> None:
+        """Apply a deployment, whose controller replaces and ends pods at once."""
+        count = wanted.scaling.min_replicas
+        deployment = Deployment("risk", name, revision, wanted, Cause(f"event-{revision}", "chain", "trace"))
+        body = workload(deployment, OPTIONS) | {"status": {"readyReplicas": count}}
+        body["spec"]["replicas"] = count
         self.deployments.add(body)
-        self.pods.add({"metadata": meta, "spec": template["spec"], "status": status})
+        template = body["spec"]["template"]
+        fit = [each for each in self._pods_of(name) if each["spec"] == template["spec"]][:count]
+        for each in self._pods_of(name):
+            if each not in fit:
+                self.pods.remove(each["metadata"]["name"])
+        for _ in range(count - len(fit)):
+            self._run(name, template)
 
     def remove(self, name: str) -> None:
         self.deployments.remove(name)
-        self.pods.remove(name)
+        for each in self._pods_of(name):
+            self.pods.remove(each["metadata"]["name"])
+
+    def _pods_of(self, name: str) -> list[dict[str, Any]]:
+        found = self.pods.objects.values()
+        return [each for each in found if each["metadata"]["labels"][labels.DEPLOYMENT] == name]
+
+    def _run(self, name: str, template: dict[str, Any]) -> None:
+        self._started += 1
+        own = {"namespace": "so1s-risk", "name": f"{name}-{self._started}", "uid": f"u{self._started}"}
+        started = datetime.fromtimestamp(self.now_ms / 1000, UTC).isoformat()
+        status = {"phase": "Running", "startTime": started}
+        self.pods.add({"metadata": template["metadata"] | own, "spec": template["spec"], "status": status})
 
     def answer(self, name: str, requests: int = 1) -> None:
         self.answered[f"risk--{name}"] += [self.now_ms] * requests

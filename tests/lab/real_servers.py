@@ -29,7 +29,7 @@ from so1s_lab.node import Node
 from so1s_lab.registry import Registry
 from tests.deployer.conftest import ask, until
 from tests.deployer.stand_in import Layout
-from tests.lab.test_cluster_kubernetes import Kubernetes
+from tests.lab.installed import Kubernetes
 
 _REPOSITORY = "so1s/base"
 """The base's own: its layers are there already."""

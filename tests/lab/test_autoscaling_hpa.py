@@ -7,8 +7,8 @@ import pytest
 
 from so1s.events import Resources, Scaling
 from tests.deployer.conftest import deployment, until, workload
+from tests.lab.installed import Kubernetes, cluster, machine  # noqa: F401 - fixtures
 from tests.lab.stand_in_servers import Servers
-from tests.lab.test_cluster_kubernetes import Kubernetes, cluster, machine  # noqa: F401 - fixtures
 
 # ruff: noqa: F811 - fixtures
 

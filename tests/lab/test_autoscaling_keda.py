@@ -11,8 +11,8 @@ from so1s.events import Resources, Scaling
 from so1s.kubernetes import Refused
 from so1s_lab.keda import definition
 from tests.deployer.conftest import deployment, settled, until, workload
+from tests.lab.installed import Kubernetes, machine  # noqa: F401 - fixture
 from tests.lab.missing import skipped_where_missing
-from tests.lab.test_cluster_kubernetes import Kubernetes, machine  # noqa: F401 - fixture
 
 # ruff: noqa: F811 - fixtures
 

@@ -19,7 +19,7 @@ from tests.deployer.conftest import (
     workload,
 )
 from tests.deployer.reconciled import Deployer
-from tests.lab.test_cluster_kubernetes import (
+from tests.lab.installed import (
     calls_of,
     cluster,
     machine,

@@ -1,21 +1,16 @@
 """The `Cluster` port on a real API server with real controllers; kwok plays the kubelets."""
+# ruff: noqa: F401, F811 - what is imported and not called are fixtures, or the port's promises
 
 import base64
-import uuid
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from services.deployer.adapters.cluster_kubernetes import ClusterKubernetes
-from services.deployer.adapters.kubernetes.options import Options
 from services.deployer.domain.observation import Trouble
-from services.deployer.ports import Cluster
 from so1s.errors import TemporaryError
-from so1s.events import Image, Resources, Scaling
-from so1s.kubernetes import Api, Refused, connect
-from so1s_lab.control_plane import ControlPlane
+from so1s.events import Resources, Scaling
+from so1s.kubernetes import Refused
 from tests.deployer.conftest import (
     deployment,
     seen,
@@ -23,64 +18,15 @@ from tests.deployer.conftest import (
     until,
     workload,
 )
-from tests.deployer.test_cluster_conformance import (  # noqa: F401 - the port's promises that need no HTTP
+from tests.deployer.test_cluster_conformance import (  # the port's promises that need no HTTP
     test_a_removed_deployment_can_be_applied_again,
     test_a_rolling_update_never_has_fewer_ready_replicas_than_desired,
     test_a_rollout_to_fewer_replicas_keeps_those_that_serve_until_the_new_ones_can,
     test_applying_again_replaces_no_replica,
 )
+from tests.lab.installed import Kubernetes, calls_of, cluster, machine, serving
 
 APPLIED = ("Deployment", "Service", "PodDisruptionBudget")
-
-
-class Kubernetes:
-    """A control plane, as a test of the port may touch it; its namespace prefix keeps tests apart."""
-
-    def __init__(self, kubeconfig: Any, api: Api) -> None:
-        self._kubeconfig = kubeconfig
-        self.api = api
-        self.prefix = f"t{uuid.uuid4().hex[:6]}-"
-        self.namespace = f"{self.prefix}risk"
-
-    def image(self, version: str) -> Image:
-        digest = "sha256:" + version.rjust(64, "0")
-        return Image(reference=f"registry.test/risk/fraud@{digest}", digest=digest, size_bytes=1)
-
-    def cluster(self, **changes: Any) -> Cluster:
-        options = {"gpu_resource": "nvidia.com/gpu", "gpu_scheduler": "", "unschedulable_seconds": 0.2}
-        standard = {"namespace_prefix": self.prefix, "cluster_domain": "cluster.local"} | options
-        self.last = ClusterKubernetes(Options(**standard | changes), self._kubeconfig)
-        return self.last
-
-    def objects(self, kind: str) -> dict[str, dict[str, Any]]:
-        found = self.last._mirrors[kind].objects.items()
-        return {name: body for (namespace, name), body in found if namespace == self.namespace}
-
-    def living(self) -> list[dict[str, Any]]:
-        return [pod for pod in self.objects("Pod").values() if "deletionTimestamp" not in pod["metadata"]]
-
-    def names(self) -> set[str]:
-        return {pod["metadata"]["name"] for pod in self.living()}
-
-    async def patch(self, version: str, kind: str, name: str, spec: dict[str, Any]) -> None:
-        """An edit by another hand."""
-        meta = {"namespace": self.namespace, "name": name}
-        edit = {"apiVersion": version, "kind": kind, "metadata": meta, "spec": spec}
-        await self.api.apply(edit, manager="somebody")
-
-
-@pytest.fixture
-async def machine(kubernetes: ControlPlane) -> AsyncGenerator[Kubernetes]:
-    async with connect(kubernetes.kubeconfig) as api:
-        made = Kubernetes(kubernetes.kubeconfig, api)
-        yield made
-        await api.delete("v1", "Namespace", None, made.namespace)
-
-
-@pytest.fixture
-async def cluster(machine: Kubernetes) -> AsyncGenerator[Cluster]:
-    async with machine.cluster() as entered:
-        yield entered
 
 
 AUTHS = base64.b64encode(b'{"auths":{}}').decode()
@@ -93,11 +39,6 @@ async def pulling(machine: Kubernetes, namespace: str) -> tuple[str, str]:
     kind = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson"}
     await machine.api.apply({**kind, "metadata": meta, "data": {".dockerconfigjson": AUTHS}}, manager="tests")
     return namespace, "pull"
-
-
-async def serving(cluster: Cluster, machine: Kubernetes, version: str = "1", **changes: Any) -> None:
-    await cluster.apply(deployment(workload(machine.image(version), version, **changes)))
-    await settled(cluster, ready=changes.get("replicas", 1))
 
 
 async def test_what_is_observed_says_where_the_replicas_answer(cluster, machine):
@@ -394,14 +335,6 @@ async def _stage(cluster, machine, **changes):
 
     await until(ready)
     return candidate
-
-
-def calls_of(cluster):
-    """The kinds of what is written from now on."""
-    calls = []
-    apply = cluster._api.apply
-    cluster._api.apply = lambda manifest, **rest: calls.append(manifest["kind"]) or apply(manifest, **rest)
-    return calls
 
 
 async def _is(condition):

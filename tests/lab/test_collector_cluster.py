@@ -24,8 +24,8 @@ from so1s_lab import LAB_DIR
 from so1s_lab.control_plane import ControlPlane
 from so1s_lab.prometheus import Prometheus
 from so1s_lab.runner import Runner
+from tests.lab.installed import Kubernetes, cluster, machine, serving  # noqa: F401 - fixtures
 from tests.lab.missing import skipped_where_missing
-from tests.lab.test_cluster_kubernetes import Kubernetes, cluster, machine, serving  # noqa: F401 - fixtures
 
 WINDOW_SECONDS = 2
 GATEWAY = "gateway"

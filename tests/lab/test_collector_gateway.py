@@ -1,6 +1,7 @@
 """What Istio's gateway counts, as Prometheus scrapes it and a collector reads it."""
 
 import contextlib
+import time
 from collections.abc import AsyncGenerator
 from urllib.parse import urlsplit
 
@@ -15,7 +16,6 @@ from services.collector.domain.samples import ERRORS, REQUESTS, bucket
 from so1s.errors import TemporaryError
 from tests.lab.istio_mesh.conftest import api, caller, deploy, http, make_mesh, mesh  # noqa: F401 - fixtures
 from tests.lab.istio_mesh.world import HOST
-from tests.lab.test_collector_world import now_ms
 from tests.router.gateway import route, serve
 
 
@@ -28,6 +28,10 @@ async def gateway(istio, prometheus, namespace: str) -> AsyncGenerator[Prometheu
     async with httpx.AsyncClient(base_url=prometheus.url, trust_env=False) as client:
         history = History(Prometheus(client), Freshness(stale_ms=5_000, lookback_ms=60_000))
         yield PrometheusGateway(history, ENVOY, up='up{job="gateway"}', namespace_prefix=prefix)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from services.deployer.adapters.kubernetes.keda import Keda
 from services.deployer.ports import Cluster
 from so1s.events import Scaling
 from tests.deployer.conftest import deployment, settled, until, workload
+from tests.lab.installed import Kubernetes, machine  # noqa: F401 - fixture
 from tests.lab.stand_in_servers import Servers
 from tests.lab.test_autoscaling_hpa import QUICK, replicas
 from tests.lab.test_autoscaling_keda import ALL, GPU
-from tests.lab.test_cluster_kubernetes import Kubernetes, machine  # noqa: F401 - fixture
 
 # ruff: noqa: F811 - fixtures
 
