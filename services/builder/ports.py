@@ -246,7 +246,8 @@ class DependencySource(Protocol):
         """The libraries of a lock, as a layer that the image store holds.
 
         Raises:
-            BuildError: they cannot be installed; `log` has the installer's own words.
+            BuildError: they are not what the lock says; `log` has the installer's own words.
+            TemporaryError: the index does not answer.
         """
         ...
 
@@ -255,6 +256,7 @@ class DependencySource(Protocol):
 
         Raises:
             BuildError: as `provide` does.
+            TemporaryError: likewise.
         """
         ...
 

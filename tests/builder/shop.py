@@ -2,10 +2,13 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from pydantic import SecretStr
 
 from services.builder import logs
@@ -21,6 +24,7 @@ from services.builder.steps import World
 from services.builder.stop import Stop
 from services.builder.store import list_builds
 from services.builder.worker import Terms, Worker, Workers
+from so1s.errors import TemporaryError
 from so1s.events import Artifact, BuildFailed, Event, ImageBuilt, ModelUploaded, Signature, Tensor
 from so1s.events.codec import decode
 from so1s.events.envelope import Received, Record
@@ -47,11 +51,17 @@ COMPILED = Compilation(
 
 @dataclass
 class EmptyDependencies:
-    """A dependency source whose layer is empty, so that a build takes milliseconds."""
+    """A dependency source whose packages are of one empty module each, so that a build takes milliseconds."""
 
     images: LayoutImages
     directory: Path
+    index: Mapping[str, Sequence[str]] | None = None
+    """The versions of each package, the newest last; by default whatever is asked for is there."""
+    torch_is_on_cpu: bool = True
+    """Whether an index has PyTorch for the CPU alone."""
+    is_away: bool = False
     platform: str = "linux-x86_64-cp311"
+    locks: dict[str, Lock] = field(default_factory=dict)
 
     async def lock(
         self,
@@ -65,25 +75,72 @@ class EmptyDependencies:
     ) -> Lock:
         log(f"{'builds' if builds else 'no'} sources")
         log(f"locked on {base.name}: {', '.join(asked.packages)}; {', '.join(needed)}")
-        return Lock(
-            "requirements.txt for the CPU" if on_cpu else "requirements.txt", "\n".join(asked.packages)
-        )
+        key = f"{asked} {needed} {base.sha256} {on_cpu}"
+        if key not in self.locks:
+            self._require_index("requirements.txt cannot be resolved")
+            wanted: dict[str, SpecifierSet] = {}
+            for each in map(Requirement, (*asked.packages, *needed)):
+                wanted[each.name] = wanted.get(each.name, SpecifierSet()) & each.specifier
+            versions = {name: self._version(name, fit, base) for name, fit in wanted.items()}
+            lock = locked(versions, "requirements.txt")
+            self.locks[key] = self._with_torch_on_cpu(lock) if on_cpu else lock
+        return self.locks[key]
 
     async def on_cpu(self, lock: Lock, needed: Sequence[str], log: Log) -> Lock:
         log(f"on the CPU {', '.join(needed)}")
-        return replace(lock, name=f"{lock.name} for the CPU") if "\ntorch==" in lock.text else lock
+        return self._with_torch_on_cpu(lock)
 
     async def provide(self, lock: Lock, log: Log) -> Dependencies:
-        tree, packed = self.directory / "empty", self.directory / f"{uuid.uuid4()}.tar.zst"
-        tree.mkdir(parents=True, exist_ok=True)
+        tree, packed = self.directory / lock.sha256, self.directory / f"{uuid.uuid4()}.tar.zst"
+        cached = tree.exists()
+        self._install(lock, tree)
         layer = pack(Stop(), tree, PurePosixPath("/opt/so1s/dependencies"), packed)
+        cached = cached and await self.images.has(layer)
         await self.images.add(layer, packed)
         log(f"empty dependencies of {lock.name}")
-        return Dependencies(lock, layer, tree, cached=True)
+        return Dependencies(lock, layer, tree, cached=cached)
 
     async def install(self, lock: Lock, log: Log) -> Tools:
         log(f"tools of {lock.name}")
-        return Tools(lock, self.directory / "tools")
+        self._install(lock, self.directory / lock.sha256)
+        return Tools(lock, self.directory / lock.sha256)
+
+    def _install(self, lock: Lock, tree: Path) -> None:
+        if tree.exists():
+            return
+        self._require_index(f"the libraries of {lock.name} cannot be installed")
+        tree.mkdir(parents=True)
+        for name, _version in lock.hashes:
+            (tree / f"{name}.py").touch()
+
+    def _version(self, name: str, allowed: SpecifierSet, base: Lock) -> str:
+        tested = dict(base.hashes.keys()).get(name)
+        named = [tested or "1.0", *(each.version for each in allowed)]
+        known = named if self.index is None else self.index.get(name, [])
+        fit = [each for each in known if allowed.contains(each)]
+        if not fit:
+            raise BuildError("dependencies", f"requirements.txt cannot be satisfied: {name}{allowed}")
+        return tested if tested in fit else fit[-1]
+
+    def _with_torch_on_cpu(self, lock: Lock) -> Lock:
+        versions = dict(lock.hashes.keys())
+        if "torch" not in versions or not self.torch_is_on_cpu:
+            return lock
+        self._require_index(f"{lock.name} cannot be resolved")
+        return locked(versions | {"torch": f"{versions['torch']}+cpu"}, f"{lock.name} for the CPU")
+
+    def _require_index(self, problem: str) -> None:
+        if self.is_away:
+            raise TemporaryError(f"{problem} now: cannot connect")
+
+
+def locked(versions: Mapping[str, str], name: str) -> Lock:
+    """A lock of packages in these versions."""
+    lines = (
+        f"{package}=={version} \\\n    --hash=sha256:{sha256(f'{package}=={version}'.encode()).hexdigest()}\n"
+        for package, version in sorted(versions.items())
+    )
+    return Lock(name, "".join(lines))
 
 
 @dataclass

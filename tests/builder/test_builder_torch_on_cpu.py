@@ -82,34 +82,6 @@ async def test_pytorch_for_the_cpu_takes_the_place_of_the_one_with_cuda_beside_t
     assert not [name for name in versions(lock) if name.startswith(CUDA)]
 
 
-@pytest.mark.parametrize("enclosed", [False, True], ids=["plain", "in a sandbox"])
-async def test_it_is_installed_from_that_index_and_all_else_from_the_one_before(
-    tmp_path, index, request, enclosed
-):
-    url = f"{index.url}/simple"
-    uv = EnclosedUv(request.getfixturevalue("sandbox"), InstallBounds(), (), [url]) if enclosed else None
-    packages = source(tmp_path, url, uv)
-    lock = await packages.on_cpu(shipped("torch"), ("filelock",), print)
-
-    tools = await packages.install(lock, print)
-
-    assert (tools.site_packages / "torch.py").read_text() == "ANSWER = 42\n"  # the stand-in
-    assert (tools.site_packages / "filelock/__init__.py").exists()  # the library, and not its namesake
-    assert not any("99.0" in asked for asked in index.asked)
-
-
-async def test_user_code_that_names_pytorch_gets_it_for_the_cpu_unless_it_asks_for_a_gpu(tmp_path, index):
-    packages, base = source(tmp_path, f"{index.url}/simple"), shipped("python")
-    on_cpu = await packages.lock(Requirements(("torch",)), (), base, print, on_cpu=True)
-    other = await packages.lock(Requirements(("filelock",)), (), base, print, on_cpu=True)
-    on_gpu = await packages.lock(Requirements((f"torch=={VERSION}",)), (), base, print, on_cpu=False)
-
-    assert versions(on_cpu)["torch"] == f"{VERSION}+cpu"
-    assert versions(on_gpu)["torch"] == VERSION
-    assert [name for name in versions(on_gpu) if name.startswith(CUDA)]
-    assert other.torch_index is None  # which is not asked for what it need not have
-
-
 @pytest.mark.parametrize(("version", "taken"), [(VERSION, VERSION), (f"{VERSION}+cpu", f"{VERSION}+cpu")])
 async def test_hashes_in_requirements_name_pypis_files_unless_the_version_is_one_for_the_cpu(
     tmp_path, index, version, taken
@@ -148,11 +120,6 @@ async def test_an_index_without_the_shipped_version_is_a_failed_build_that_names
         packages = source(tmp_path, f"{index.url}/simple")
         with pytest.raises(BuildError, match=f"torch for the CPU cannot be satisfied: .*torch=={VERSION}"):
             await packages.on_cpu(shipped("torch"), ("filelock",), print)
-
-
-async def test_where_no_index_is_named_and_where_there_is_no_pytorch_the_libraries_stay(tmp_path):
-    assert await source(tmp_path, None).on_cpu(shipped("torch"), (), print) == shipped("torch")
-    assert await source(tmp_path, "http://127.0.0.1:1").on_cpu(shipped("onnx"), (), print) == shipped("onnx")
 
 
 async def test_the_password_of_that_index_is_uvs_own(tmp_path, index, monkeypatch):

@@ -65,7 +65,7 @@ async def test_a_build_says_each_step_and_then_the_image_with_all_that_a_deploye
 
     *steps, built = await shop.emitted()
     assert [step.step for step in steps] == ["fetch", "inspect", "dependencies", "model", "image"]
-    assert steps[2].detail == "dependencies cached"
+    assert steps[2].detail == "dependencies installed"
     assert isinstance(built, ImageBuilt)
     assert (built.account, built.model, built.version) == ("risk", "fraud", "3")
     assert (built.format, built.user, built.labels) == ("skops", "airflow:risk", {"team": "fraud"})
