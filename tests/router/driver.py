@@ -22,7 +22,10 @@ URLS = PublicUrls("http", "so1s.localhost", 8080)
 
 @dataclass
 class MemoryMesh:
-    """Gateways that keep routes in memory; those in `stuck` take nothing new, none a host in `failing`."""
+    """Gateways that keep routes in memory.
+
+    Those in `stuck` take nothing new, and a host in `failing` stays as it is.
+    """
 
     gateways: list[dict[str, Route]] = field(default_factory=lambda: [{}])
     stuck: set[int] = field(default_factory=set)
@@ -31,16 +34,17 @@ class MemoryMesh:
     strange: set[str] = field(default_factory=set)
 
     async def apply(self, routes: Sequence[Route], *, keep_strangers: bool = False) -> Sequence[str]:
-        wanted = {route.host: route for route in routes if route.host not in self.failing}
+        wanted = {route.host: route for route in routes}
         self.told |= wanted.keys()
         free = [gateway for number, gateway in enumerate(self.gateways) if number not in self.stuck]
         self.strange = set().union(*free) - self.told if keep_strangers else set()
         hosts = set().union(wanted, *free) - self.strange
         changed = {host for host in hosts if any(gateway.get(host) != wanted.get(host) for gateway in free)}
         for gateway in free:
-            kept = {host: route for host, route in gateway.items() if host in self.strange}
+            staying = self.strange | self.failing.keys()
+            kept = {host: route for host, route in gateway.items() if host in staying}
             gateway.clear()
-            gateway.update(kept | wanted)
+            gateway.update({host: route for host, route in wanted.items() if host not in staying} | kept)
         return sorted(changed)
 
     async def served(self, host: str) -> Sequence[int | None]:

@@ -150,6 +150,7 @@ async def test_a_route_that_fails_for_now_is_told_of_at_the_deadline_with_its_re
 
 async def test_an_edit_that_cannot_be_undone_is_not_said_to_be(router):
     await router.take(ready())
+    router.mesh.gateways[0].clear()
     router.mesh.failing = {HOST: Failure("the webhook denies it", refused=True)}
     with capture_logs() as logs:
         await router.turn()

@@ -2,8 +2,10 @@
 
 import pytest
 
+from services.router.domain.route import Route
+from services.router.ports import Failure
 from tests.router.driver import MemoryMesh
-from tests.router.gateway import route, serve
+from tests.router.gateway import eventually, route, serve
 
 
 @pytest.fixture(params=["memory", "envoy"])
@@ -17,6 +19,18 @@ def successor(any_mesh, request):
     if isinstance(any_mesh, MemoryMesh):
         return MemoryMesh(any_mesh.gateways)
     return request.getfixturevalue("world").mesh(request.getfixturevalue("http"))
+
+
+@pytest.fixture
+def fallible():
+    """A mesh, and what makes of a route one that it cannot have; Envoy has every route."""
+    mesh = MemoryMesh()
+
+    def impossible(wanted: Route) -> Route:
+        mesh.failing = {wanted.host: Failure("it cannot be had", refused=True)}
+        return wanted
+
+    return mesh, impossible
 
 
 async def test_a_mesh_serves_the_routes_that_it_was_told(any_mesh, deploy):
@@ -52,6 +66,23 @@ async def test_a_repetition_changes_nothing(any_mesh, deploy):
 async def test_a_route_that_is_served_fails_in_nothing(any_mesh, deploy):
     await serve(any_mesh, route("fraud", 1, deploy("fraud").arm(1)))
     assert any_mesh.failures() == {}
+
+
+async def test_a_route_that_cannot_be_had_leaves_its_host_as_it_was_and_holds_up_no_other(fallible, deploy):
+    mesh, impossible = fallible
+    fraud = deploy("fraud")
+    await serve(mesh, route("fraud", 1, fraud.arm(1)))
+    wrong, churn = impossible(route("fraud", 2, fraud.arm(1))), route("churn", 1, deploy("churn").arm(1))
+
+    async def other_is_served() -> bool:
+        assert wrong.host in await mesh.apply([wrong, churn])
+        return await mesh.served(churn.host) == [1]
+
+    await eventually(other_is_served)
+    assert await mesh.served(wrong.host) == [1]
+    (host, failure), *others = mesh.failures().items()
+    assert (host, failure.refused, others) == (wrong.host, True, [])
+    assert failure.reason
 
 
 async def test_what_no_call_told_of_stays_where_the_mesh_is_told_to_keep_it(any_mesh, successor, deploy):

@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.router.test_router_mesh_conformance import (  # noqa: F401 - the port
     test_a_mesh_serves_the_routes_that_it_was_told,
     test_a_repetition_changes_nothing,
     test_a_route_replaces_the_one_before,
+    test_a_route_that_cannot_be_had_leaves_its_host_as_it_was_and_holds_up_no_other,
     test_a_route_that_is_served_fails_in_nothing,
     test_a_route_that_it_is_told_no_more_is_gone,
     test_what_a_call_told_of_goes_also_where_strangers_are_kept,
@@ -42,6 +44,12 @@ from tests.router.test_router_mesh_envoy import (  # noqa: F401 - what callers m
 @pytest.fixture
 def any_mesh(mesh: Mesh) -> Mesh:
     return mesh
+
+
+@pytest.fixture
+def fallible(mesh: Mesh) -> tuple[Mesh, Callable[[Route], Route]]:
+    lost = Arm("lost", 1, "file:///world/risk--lost.json")
+    return mesh, lambda wanted: replace(wanted, arms=(lost,))
 
 
 @pytest.fixture
@@ -246,14 +254,6 @@ async def test_a_route_that_istiod_refuses_is_told_with_its_reason_and_holds_up_
     assert "wrong_host--risk" in mesh.failures()[wrong.host].reason
     await mesh.apply([right])
     assert mesh.failures() == {}
-
-
-async def test_a_route_that_becomes_impossible_keeps_what_it_served(mesh, deploy):
-    await serve(mesh, route("fraud", 1, deploy("fraud").arm(1)))
-    lost = route("fraud", 2, Arm("lost", 1, "file:///world/risk--lost.json"))
-    assert await mesh.apply([lost]) == [HOST]
-    assert await mesh.served(HOST) == [1]
-    assert "'file:///world/risk--lost.json' is not k8s://" in mesh.failures()[HOST].reason
 
 
 async def test_no_route_is_told_while_nobody_knows_what_is_there(mesh, deploy):
