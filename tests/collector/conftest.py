@@ -12,13 +12,20 @@ from sqlalchemy import select
 from services.collector.domain.world import Gateway
 from services.collector.scraper import Scraper
 from services.collector.watchers import Sampler
-from so1s.events import Event
+from so1s.events import Event, UsageSampled
 from so1s.events.codec import decode
 from so1s.events.envelope import Received
 from so1s.events.event import event_class
 from so1s.store import Store
 from so1s.store.tables import outbox
-from tests.collector.cluster import WINDOW_SECONDS, FakeCluster, FakeGateway, FakeProcesses, FakeWorld
+from tests.collector.cluster import (
+    START_MS,
+    WINDOW_SECONDS,
+    FakeCluster,
+    FakeGateway,
+    FakeProcesses,
+    FakeWorld,
+)
 from tests.tables import make_tables
 
 
@@ -69,6 +76,33 @@ def said(store: Store) -> Callable[..., Any]:
             if event_class(dict(headers)["ce_type"].decode()) is kind:
                 received.append(decode(kind, headers, row.value))
         return received
+
+    return read
+
+
+@pytest.fixture
+def watch(cluster):
+    """Moves the clock on and lets a collector look, once a second, or at the given seconds only."""
+
+    async def until(sampler, second, *, looks_at=None):
+        first = (cluster.now_ms - START_MS) // 1000 + 1
+        for at in looks_at or range(first, second + 1):
+            cluster.now_ms = START_MS + at * 1000
+            await sampler.look()
+
+    return until
+
+
+@pytest.fixture
+def usage(said):
+    """The quantities and qualities said of a replica, by the second at which the window starts."""
+
+    async def read(replica):
+        return {
+            (int(each.event.window_start.timestamp() * 1000) - START_MS) // 1000: each.event
+            for each in await said(UsageSampled)
+            if each.event.replica == replica
+        }
 
     return read
 

@@ -17,9 +17,9 @@ from tests.collector.gateway_conformance import (  # noqa: F401 - the port's con
     test_no_counter_of_a_reading_falls_but_where_the_reading_says_that_it_was_reset,
     test_what_was_counted_before_the_first_look_is_counted,
 )
+from tests.lab.history import BEGIN, FRESHNESS, HOST, UP, requests
 from tests.lab.missing import skipped_where_missing
 from tests.lab.recorded import Values, recorded
-from tests.lab.test_collector_history import BEGIN, FRESHNESS, HOST, UP, requests
 
 SERIES = {
     "istio": (ISTIO, requests(code=200), requests(code=503)),

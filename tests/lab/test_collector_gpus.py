@@ -10,8 +10,7 @@ from services.collector.adapters.prometheus.gpus import GR_ENGINE_ACTIVE
 from so1s.events import UsageSampled
 from tests.collector.cluster import MIB
 from tests.collector.conftest import said, store  # noqa: F401 - fixtures
-from tests.lab.recorded import Values
-from tests.lab.test_collector_history import (
+from tests.lab.history import (
     BEGIN,
     CPU,
     MEMORY,
@@ -24,6 +23,7 @@ from tests.lab.test_collector_history import (
     usage,  # noqa: F401 - a fixture
     without,
 )
+from tests.lab.recorded import Values
 
 SERVED = {UP: always(1), CPU: growing(0.5), MEMORY: always(MIB)}
 NODE = 'Hostname="node-1",modelName="NVIDIA A100-SXM4-40GB"'

@@ -1,154 +1,35 @@
 """A collector on a real Prometheus, whose past each test makes up."""
+# ruff: noqa: F401, F811 - what is imported and not called are fixtures
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-import httpx
 import pytest
 
-from services.collector.adapters.metrics_prometheus import (
-    ENVOY,
-    ISTIO,
-    PrometheusGateway,
-    PrometheusReplicas,
+from services.collector.adapters.metrics_prometheus import ENVOY, ISTIO
+from so1s.events import GatewaySampled, HealthSampled
+from tests.collector.cluster import DEPLOYMENT, MIB
+from tests.collector.conftest import said, store
+from tests.lab.history import (
+    BEGIN,
+    CPU,
+    HOST,
+    MEMORY,
+    MINUTES,
+    POD,
+    UP,
+    UP_TOO,
+    WINDOW,
+    Collector,
+    always,
+    between,
+    counted,
+    growing,
+    latency,
+    past,
+    requests,
+    usage,
+    without,
 )
-from services.collector.adapters.prometheus.api import Prometheus
-from services.collector.adapters.prometheus.gpus import GPU_UTIL
-from services.collector.adapters.prometheus.history import Freshness, History
-from services.collector.domain.world import Gateway
-from services.collector.scraper import Scraper
-from services.collector.timeline import Timeline
-from services.collector.watchers import Sampler
-from so1s.events import GatewaySampled, HealthSampled, UsageSampled
-from tests.collector.cluster import DEPLOYMENT, MIB, REPLICA, FakeCluster, FakeWorld
-from tests.collector.conftest import said, store  # noqa: F401 - fixtures
-from tests.lab.missing import skipped_where_missing
-from tests.lab.recorded import Values, recorded
-
-WINDOW = 60
-SETTLE = 10
-BEGIN = int(time.time()) // 7200 * 7200 - 2 * 86_400
-"""Two days ago."""
-MINUTES = 20
-FRESHNESS = Freshness(stale_ms=45_000, lookback_ms=600_000)
-HOST = "fraud.so1s-risk.svc.cluster.local"
-POD = replace(REPLICA, pod="fraud-1", started_ms=BEGIN * 1000)
-CPU = 'container_cpu_usage_seconds_total{namespace="so1s-risk",pod="fraud-1",container="server",id="a"}'
-MEMORY = 'container_memory_working_set_bytes{namespace="so1s-risk",pod="fraud-1",container="server",id="a"}'
-UP = 'up{job="gateway",instance="a"}'
-UP_TOO = 'up{job="gateway",instance="b"}'
-
-
-def requests(instance: str = "a", code: int = 200, deployment: str = "fraud") -> str:
-    host = HOST.replace("fraud", deployment)
-    return (
-        f'istio_requests_total{{reporter="source",destination_service="{host}",'
-        f'response_code="{code}",instance="{instance}"}}'
-    )
-
-
-def latency(bound: str) -> str:
-    return (
-        f'istio_request_duration_milliseconds_bucket{{reporter="source",destination_service="{HOST}",'
-        f'le="{bound}",instance="a"}}'
-    )
-
-
-def always(value: float) -> Values:
-    return lambda _: value
-
-
-def growing(by_second: float, begin: float = 0) -> Values:
-    return lambda second: begin + second * by_second
-
-
-def between(values: Values, first: int, last: int) -> Values:
-    return lambda second: values(second) if first <= second <= last else None
-
-
-def without(values: Values, first: int, last: int) -> Values:
-    return lambda second: None if first < second < last else values(second)
-
-
-class Collector:
-    """A collector that goes through the past, window by window."""
-
-    def __init__(self, url: str, cursors: Any, cluster: FakeCluster, dialect: Any) -> None:
-        self.url, self.store, self._cluster, self._dialect = url, cursors, cluster, dialect
-        self.gpu_metric = GPU_UTIL
-        self.clock_ms = 0
-
-    async def go(self, first: int, last: int) -> None:
-        """Start anew, and look at each window's end from one minute to another."""
-        timeline = Timeline(
-            self.store,
-            lambda: self.clock_ms,
-            window_seconds=WINDOW,
-            settle_seconds=SETTLE,
-            reach_seconds=86_400,
-        )
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as http:
-            history = History(Prometheus(http), FRESHNESS)
-            gateway = PrometheusGateway(
-                history, self._dialect, up='up{job="gateway"}', namespace_prefix="so1s-"
-            )
-            replicas = PrometheusReplicas(history, namespace_prefix="so1s-", gpu_metric=self.gpu_metric)
-            sampler = Sampler(
-                store=self.store,
-                world=FakeWorld(self._cluster),
-                scraper=Scraper(gateway, replicas),
-                gateway=Gateway("so1s", "istio"),
-                window_seconds=WINDOW,
-                now_ms=timeline.now_ms,
-            )
-            self.clock_ms = (BEGIN + first * WINDOW + SETTLE) * 1000
-            await timeline.follow(sampler.look)
-            self.clock_ms = (BEGIN + last * WINDOW + SETTLE) * 1000
-            while timeline.now_ms() + SETTLE * 1000 < self.clock_ms:
-                await timeline.follow(sampler.look)
-
-
-@pytest.fixture
-def past(store):  # noqa: F811
-    """Makes a past, and a collector of one deployment with one replica: `past({series: values})`."""
-    cluster = FakeCluster()
-    cluster.run(POD)
-    cluster.deploy(DEPLOYMENT)
-    opened = []
-
-    def make(
-        series: dict[str, Values], dialect: Any = ISTIO, *, minutes: int = MINUTES
-    ) -> tuple[Collector, FakeCluster]:
-        server = recorded(series, BEGIN, minutes * 60)
-        with skipped_where_missing():
-            prometheus = server.__enter__()
-        opened.append(server)
-        return Collector(prometheus.url, store, cluster, dialect), cluster
-
-    yield make
-    for server in opened:
-        server.__exit__(None, None, None)
-
-
-@pytest.fixture
-def usage(said) -> Callable[..., Any]:  # noqa: F811
-    """What was said of a replica, by minute."""
-
-    async def read(replica: str, deployment: str = "fraud") -> dict[int, UsageSampled]:
-        of = (deployment, replica)
-        events = [each.event for each in await said(UsageSampled)]
-        found = [each for each in events if (each.deployment, each.replica) == of]
-        minutes = [(int(each.window_start.timestamp()) - BEGIN) // WINDOW for each in found]
-        assert sorted(minutes) == sorted(set(minutes)), "a window was said twice"
-        return dict(zip(minutes, found, strict=True))
-
-    return read
-
-
-def counted(found: dict[int, UsageSampled], meter: str = "requests") -> dict[int, int | None]:
-    return {minute: each.quantities.get(meter) for minute, each in found.items()}
 
 
 async def test_a_windows_usage_is_what_was_counted_in_it(past, usage):
@@ -162,7 +43,7 @@ async def test_a_windows_usage_is_what_was_counted_in_it(past, usage):
     assert {each.quality for each in [*used.values(), *(await usage("gateway")).values()]} == {"complete"}
 
 
-async def test_health_is_what_the_gateway_saw(past, said):  # noqa: F811
+async def test_health_is_what_the_gateway_saw(past, said):
     latencies = {latency("10"): growing(2), latency("20"): growing(3), latency("+Inf"): growing(3)}
     collector, _ = past({UP: always(1), requests(): growing(2), requests(code=503): growing(1)} | latencies)
     await collector.go(0, 2)
@@ -198,7 +79,7 @@ async def test_a_collector_that_was_away_says_each_window_once_and_in_full(past,
     assert {each.quality for each in (await usage("gateway")).values()} == {"complete"}
 
 
-async def test_what_prometheus_did_not_see_is_a_gap_and_is_counted_after_it(past, usage, said):  # noqa: F811
+async def test_what_prometheus_did_not_see_is_a_gap_and_is_counted_after_it(past, usage, said):
     away = (180, 600)
     series = {UP: always(1), CPU: growing(0.5), MEMORY: always(MIB), requests(): growing(1)}
     collector, _ = past({name: without(values, *away) for name, values in series.items()})
@@ -216,7 +97,7 @@ async def test_what_prometheus_did_not_see_is_a_gap_and_is_counted_after_it(past
     assert len(gateway) == 14 - 6
 
 
-async def test_a_gateway_that_does_not_answer_prometheus_is_told_of(past, usage, said):  # noqa: F811
+async def test_a_gateway_that_does_not_answer_prometheus_is_told_of(past, usage, said):
     collector, _ = past({UP: lambda second: 0 if 170 < second < 250 else 1, requests(): growing(1)})
     await collector.go(0, 6)
     down = [each.event for each in await said(GatewaySampled) if each.event.answered == 0]
@@ -315,19 +196,6 @@ async def test_samples_that_come_late_are_counted_once_in_the_window_in_which_th
     }
 
 
-async def test_samples_of_a_removed_deployment_that_come_late_are_counted(past, usage):
-    served = between(lambda second: min(second, 175), 0, 9999)
-    as_known_then, cluster = past({UP: always(1), requests(): between(served, 0, 120)})
-    cluster.now_ms = (BEGIN + 176) * 1000
-    cluster.remove(DEPLOYMENT)
-    await as_known_then.go(0, 5)
-    as_known_later, _ = past({UP: always(1), requests(): served})
-    await as_known_later.go(5, 8)
-    found = await usage("gateway")
-    assert counted(found) == {0: 60, 1: 60, 2: 0, 4: 55}
-    assert found[4].quality == "partial"
-
-
 async def test_another_question_does_not_compare_its_answers(past, usage):
     collector, cluster = past({UP: always(1), requests("a"): growing(1), requests("b"): growing(3)})
     only_a = replace(ISTIO, matchers='reporter="source",instance="a"')
@@ -335,82 +203,6 @@ async def test_another_question_does_not_compare_its_answers(past, usage):
     await narrow.go(0, 2)
     await collector.go(2, 4)
     assert counted(await usage("gateway")) == {0: 60, 1: 60, 2: 240, 3: 240}
-
-
-async def test_of_a_deployment_that_began_before_prometheus_knew_the_gateway_the_rest_is_counted(past, usage):
-    """What the gateway had counted of the name by then may be of one that was removed, and charged."""
-    series = {UP: always(1), requests(): growing(1, begin=4000)}
-    collector, _ = past({name: between(values, 300, 9999) for name, values in series.items()})
-    await collector.go(0, 7)
-    found = await usage("gateway")
-    assert [counted(found)[minute] for minute in (4, 5, 6)] == [0, 60, 60]
-    assert [found[minute].quality for minute in (4, 5, 6)] == ["partial", "complete", "complete"]
-
-
-@pytest.mark.parametrize("up", [None, 0], ids=["Prometheus is away", "the gateway does not answer it"])
-async def test_a_deployment_of_an_earlier_ones_name_that_begins_in_a_long_outage_is_not_charged_for_it(
-    past, usage, up
-):
-    away = (120, 960)  # longer than the lookback
-    began = replace(POD, started_ms=(BEGIN + 870) * 1000)
-    counters = without(growing(1, begin=4000), *away)
-    collector, cluster = past({UP: lambda second: up if 120 < second < 960 else 1, requests(): counters})
-    cluster.run(began)
-    await collector.go(15, 19)
-    assert counted(await usage("gateway")) == {14: None, 15: 0, 16: 60, 17: 60, 18: 60}
-
-
-async def test_a_deployment_that_begins_in_a_short_outage_is_counted_from_what_was_known_before(past, usage):
-    series = {UP: always(1), requests(): growing(1, begin=4000)}
-    collector, cluster = past({name: without(values, 120, 420) for name, values in series.items()})
-    cluster.run(replace(POD, started_ms=(BEGIN + 250) * 1000))
-    await collector.go(4, 10)
-    found = counted(await usage("gateway"))
-    assert sum(filter(None, found.values())) == 600 - 120
-    assert found[8] == 60
-
-
-async def test_requests_of_a_deployment_that_is_removed_are_counted_to_the_last_one(past, usage):
-    last = 8 * 60 + 20  # it goes on for as long as nobody scrapes after that
-    collector, cluster = past({UP: always(1), requests(): lambda second: min(second, last)})
-    await collector.go(0, 3)
-    cluster.now_ms = (BEGIN + last) * 1000
-    cluster.remove(DEPLOYMENT)
-    await collector.go(3, 14)
-    await collector.go(14, 16)
-    found = await usage("gateway")
-    assert counted(found) == dict.fromkeys(range(8), 60) | {8: 20}
-    assert {each.quality for each in found.values()} == {"complete"}
-
-
-async def test_what_is_scraped_of_a_deployment_after_its_end_is_counted(past, usage):
-    unscraped = without(lambda second: min(second, 175), 165, 235)
-    collector, cluster = past({UP: always(1), requests(): unscraped})
-    cluster.now_ms = (BEGIN + 178) * 1000
-    cluster.remove(DEPLOYMENT)
-    await collector.go(0, 10)
-    assert counted(await usage("gateway")) == {0: 60, 1: 60, 2: 45, 3: 10}
-
-
-async def test_a_deployment_that_comes_back_is_charged_nothing_of_its_earlier_life(past, usage):
-    collector, cluster = past({UP: always(1), requests(): growing(1, begin=4000)})
-    cluster.replicas.clear()
-    cluster.run(replace(POD, uid="u2", started_ms=(BEGIN + 330) * 1000))
-    await collector.go(5, 8)
-    assert counted(await usage("gateway")) == {5: 30, 6: 60, 7: 60}
-
-
-async def test_what_a_replica_used_until_its_end_is_counted(past, usage):
-    collector, cluster = past(
-        {UP: always(1), CPU: between(growing(1), 0, 105), MEMORY: between(always(MIB), 0, 105)}
-    )
-    cluster.end("u1", (BEGIN + 107) * 1000)
-    await collector.go(0, 5)
-    found = await usage("u1")
-    assert counted(found, "gpu_reserved") == {0: 60_000, 1: 47_000}
-    assert counted(found, "cpu_used") == {0: 60_000_000, 1: 45_000_000}
-    assert counted(found, "memory_used") == {0: 60_000, 1: 47_000}
-    assert [each.quality for each in found.values()] == ["complete", "complete"]
 
 
 async def test_an_hour_of_which_it_is_asked_only_afterwards_is_counted_once_and_window_by_window(past, usage):
@@ -450,22 +242,3 @@ async def test_an_hour_of_which_it_is_asked_only_afterwards_is_counted_once_and_
     assert set(qualities) == {"complete"}
     reserved = counted(await usage("u3", "churn"), "gpu_reserved")
     assert reserved == dict.fromkeys(range(20, 40), 60_000)
-
-
-async def test_a_container_that_is_started_again_is_counted_on(past, usage):
-    again = CPU.replace('id="a"', 'id="b"')
-    collector, _ = past(
-        {UP: always(1), CPU: between(growing(1), 0, 150), again: between(growing(1, begin=-165), 165, 9999)}
-    )
-    await collector.go(0, 14)
-    found = counted(await usage("u1"), "cpu_used")
-    assert sum(found.values()) == (150 + 14 * 60 - 165) * 1_000_000
-    assert all(0 < used <= 60_000_000 for used in found.values())
-
-
-async def test_an_end_that_nobody_saw_makes_its_window_partial(past, usage):
-    collector, cluster = past({UP: always(1), CPU: between(growing(1), 0, 105)})
-    ended = replace(POD, ended_ms=(BEGIN + 107) * 1000, end_estimated=True)
-    cluster.run(ended)
-    await collector.go(0, 3)
-    assert [each.quality for each in (await usage("u1")).values()] == ["complete", "partial"]

@@ -25,9 +25,9 @@ from tests.collector.replica_conformance import (  # noqa: F401 - the port's con
     test_what_nobody_saw_of_a_server_that_began_anew_is_counted_or_told_of,
     test_what_was_used_before_the_first_look_is_counted,
 )
+from tests.lab.history import BEGIN, CPU, FRESHNESS, MEMORY, POD, always, between
 from tests.lab.missing import skipped_where_missing
 from tests.lab.recorded import Values, recorded
-from tests.lab.test_collector_history import BEGIN, CPU, FRESHNESS, MEMORY, POD, always, between
 
 
 @dataclass(frozen=True)

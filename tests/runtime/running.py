@@ -91,3 +91,9 @@ def _await(process: subprocess.Popen, url: str) -> None:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LONG_SECONDS):
+        while not condition():  # noqa: ASYNC110 - a thread changes it, and tells no event
+            await asyncio.sleep(0.005)
