@@ -1,6 +1,8 @@
 """The whole service on a real broker and a local Slack."""
 
 import asyncio
+import uuid
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -66,14 +68,20 @@ async def test_windows_on_a_topic_become_a_message_that_is_edited_and_a_list_for
     assert (refused.status_code, "3 to 20 characters" in refused.text) == (400, True)
 
 
-async def test_dead_letters_are_counted_by_service(kafka):
+async def test_dead_letters_are_counted_by_service_whatever_partitions_their_topic_has(kafka):
     settings = KafkaSettings(kafka=kafka)
-    topics = [dead_letter_topic("counted"), dead_letter_topic("empty")]
+    counted, empty, wide = (f"{name}-{uuid.uuid4().hex}" for name in ("counted", "empty", "wide"))
+    topics = [dead_letter_topic(name) for name in (counted, empty, wide)]
+    topics[2] = replace(topics[2], partitions=3)  # as a broker makes it by its own defaults
     await provision(settings, topics)
     async with Producer(settings) as producer:
-        await producer.send([Record("", topics[0].name, b"key", [], b"\xff not even JSON")] * 3)
+        for topic, number in ((topics[0], 3), (topics[2], 30)):
+            letters = [
+                Record("", topic.name, str(n).encode(), [], b"\xff not even JSON") for n in range(number)
+            ]
+            await producer.send(letters)
     kept = await KafkaDeadLetters(settings).kept()
-    assert (kept["counted"], kept["empty"]) == (3, 0)
+    assert (kept[counted], kept[empty], kept[wide]) == (3, 0, 30)
 
 
 async def test_a_broker_that_is_away_is_a_temporary_error():

@@ -4,6 +4,9 @@ Left out are those that break a broker of their own, and those that cut off Post
 """
 
 # ruff: noqa: F401 - pytest collects what is imported
+from tests.alerter.test_alerter_service import (
+    test_dead_letters_are_counted_by_service_whatever_partitions_their_topic_has,
+)
 from tests.delivery.conftest import bench, logged, numbers, opened
 from tests.delivery.test_delivery_batches import (
     batches,

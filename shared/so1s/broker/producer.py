@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 
 from so1s.broker.connection import client_options, closed
+from so1s.broker.topics import dead_letter_topic
 from so1s.errors import Refused
 from so1s.events.envelope import Record
 from so1s.settings import KafkaSettings
@@ -167,4 +168,8 @@ async def _require(client: AIOKafkaProducer, topic: str) -> None:
 
 
 async def _send(client: AIOKafkaProducer, record: Record) -> Awaitable[Any]:
-    return await client.send(record.topic, record.value, key=record.key, headers=record.headers)
+    # Dead letters are numbered by their place in one partition, also where a broker made more of them.
+    partition = 0 if record.topic.startswith(dead_letter_topic("").name) else None
+    return await client.send(
+        record.topic, record.value, key=record.key, partition=partition, headers=record.headers
+    )
