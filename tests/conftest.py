@@ -44,7 +44,17 @@ hypothesis.settings.register_profile("so1s", deadline=None)
 hypothesis.settings.load_profile("so1s")
 
 # Modules beside the tests whose assertions say what was compared, too.
-pytest.register_assert_rewrite("tests.scenarios.running", "tests.faults.audit", "tests.iotypes.conformance")
+pytest.register_assert_rewrite(
+    "tests.builder.dependencies_conformance",
+    "tests.collector.gateway_conformance",
+    "tests.collector.replica_conformance",
+    "tests.collector.world_conformance",
+    "tests.console.uploads_conformance",
+    "tests.faults.audit",
+    "tests.iotypes.conformance",
+    "tests.publisher.target_conformance",
+    "tests.scenarios.running",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
