@@ -35,5 +35,5 @@ def infer(model: Model, request_id: str, json_length: int | None, body: bytes) -
     `json_length` is where its binary data begins, if it has any. Raises RequestError.
     """
     request = protocol.decode(body, model.manifest.signature, json_length)
-    encode = partial(protocol.encode, model.manifest, request.id or request_id, request.outputs)
-    return Question(model, request.inputs, [wanted.spec for wanted in request.outputs], encode)
+    encode = partial(protocol.encode, model.manifest, request, request_id)
+    return Question(model, request.inputs, request.outputs, encode)

@@ -5,7 +5,7 @@ row-major order, or nested; or binary, as the binary tensor data extension says:
 length that a header tells, then the bytes of the tensors that have `binary_data_size`, in their order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,22 +21,23 @@ JSON_LENGTH = b"inference-header-content-length"
 
 _BINARY = b"application/octet-stream"
 
+# What JSON is read as; to look for these is quicker than to ask each value.
+_OBJECT, _STRING, _INTEGER = frozenset({dict}), frozenset({str}), frozenset({int})
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An output that the answer holds, as JSON or as bytes."""
-
-    spec: TensorSpec
-    is_binary: bool
+_NOTHING = memoryview(b"")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InferRequest:
-    """A decoded request: its id, if the caller gave one, the inputs by name, and the wanted outputs."""
+    """A decoded request: its id, if the caller gave one, the inputs by name, and the wanted outputs.
+
+    The answer holds the outputs that `raw_outputs` names as bytes, and the others as JSON.
+    """
 
     id: str | None
     inputs: dict[str, np.ndarray]
-    outputs: Sequence[Wanted]
+    outputs: Sequence[TensorSpec]
+    raw_outputs: Collection[str]
 
 
 def decode(body: bytes, signature: Signature, json_length: int | None = None) -> InferRequest:
@@ -52,21 +53,20 @@ def decode(body: bytes, signature: Signature, json_length: int | None = None) ->
         raise RequestError('"id" must be a string', field="id")
     given = _named_objects(request, "inputs")
     tensors.check_names(signature.inputs, given)
-    raw = _raw(given, memoryview(body)[len(body) if json_length is None else json_length :])
+    raw = _raw(given, memoryview(body)[json_length:] if json_length is not None else _NOTHING)
     arrays = {spec.name: _tensor(spec, given[spec.name], raw) for spec in signature.inputs}
     tensors.check_rows(signature.inputs, arrays)
-    return InferRequest(request_id, arrays, _wanted(request, signature.outputs))
+    return InferRequest(request_id, arrays, *_wanted(request, signature.outputs))
 
 
 def encode(
-    manifest: Manifest, request_id: str, outputs: Sequence[Wanted], arrays: Sequence[np.ndarray]
+    manifest: Manifest, request: InferRequest, request_id: str, arrays: Sequence[np.ndarray]
 ) -> Response:
-    """The answer to an infer request; `data` is flat."""
+    """The answer to an infer request, which `request_id` names where the caller did not; `data` is flat."""
     said, raw = [], []
-    for wanted, array in zip(outputs, arrays, strict=True):
-        spec = wanted.spec
+    for spec, array in zip(request.outputs, arrays, strict=True):
         tensor: dict[str, Any] = {"name": spec.name, "shape": array.shape, "datatype": spec.dtype.oip}
-        if wanted.is_binary:
+        if spec.name in request.raw_outputs:
             raw.append(binary.encode(spec, array))
             tensor["parameters"] = {"binary_data_size": len(raw[-1])}
         else:
@@ -75,7 +75,7 @@ def encode(
     answer = {
         "model_name": manifest.name,
         "model_version": manifest.version,
-        "id": request_id,
+        "id": request.id or request_id,
         "outputs": said,
     }
     head = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -131,11 +131,12 @@ def _metadata(spec: TensorSpec) -> dict[str, Any]:
 def _named_objects(request: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
     """The objects listed under `key`, by their names."""
     values = request.get(key)
-    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+    if not isinstance(values, list) or not _OBJECT.issuperset(map(type, values)):
         raise RequestError(f'"{key}" must be a list of objects', field=key)
-    if not all(isinstance(value.get("name"), str) for value in values):
+    names = [value.get("name") for value in values]
+    if not _STRING.issuperset(map(type, names)):
         raise RequestError(f'each of "{key}" must have a name', field=key)
-    named = {value["name"]: value for value in values}
+    named = dict(zip(names, values, strict=True))
     if len(named) < len(values):
         raise RequestError(f'"{key}" must have distinct names', field=key)
     return named
@@ -152,6 +153,8 @@ def _raw(given: Mapping[str, Mapping[str, Any]], rest: memoryview) -> dict[str, 
     """The bytes of each input that has its data behind the JSON, in the order of their mention."""
     sizes: dict[str, int] = {}
     for name, value in given.items():
+        if "parameters" not in value:
+            continue
         size = _parameters(value, name).get("binary_data_size")
         if size is None:
             continue
@@ -182,21 +185,26 @@ def _tensor(spec: TensorSpec, value: Mapping[str, Any], raw: Mapping[str, memory
 
 
 def _shape(spec: TensorSpec, value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list) or not all(type(length) is int for length in value):
+    if not isinstance(value, list) or not _INTEGER.issuperset(map(type, value)):
         message = f'input {spec.name!r} needs a "shape" that is a list of integers'
         raise RequestError(message, field=spec.name, expected=str(spec))
-    tensors.check_shape(spec, tuple(value))
-    return tuple(value)
+    shape = tuple(value)
+    tensors.check_shape(spec, shape)
+    return shape
 
 
-def _wanted(request: Mapping[str, Any], specs: Sequence[TensorSpec]) -> Sequence[Wanted]:
-    """The outputs that the request names, or all."""
+def _wanted(
+    request: Mapping[str, Any], specs: Sequence[TensorSpec]
+) -> tuple[Sequence[TensorSpec], Collection[str]]:
+    """The outputs that the request names, or all; and the names of those that are to be bytes."""
     all_binary = _parameters(request, "parameters").get("binary_data_output", False) is True
     if not request.get("outputs"):
-        return [Wanted(spec, all_binary) for spec in specs]
+        return specs, [spec.name for spec in specs] if all_binary else ()
     named = _named_objects(request, "outputs")
     picked = tensors.pick(specs, list(named))
-    return [
-        Wanted(spec, _parameters(named[spec.name], spec.name).get("binary_data", all_binary) is True)
-        for spec in picked
+    raw = [
+        name
+        for name, value in named.items()
+        if _parameters(value, name).get("binary_data", all_binary) is True
     ]
+    return picked, raw

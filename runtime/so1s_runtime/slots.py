@@ -41,8 +41,10 @@ class Slots:
 
     def expect(self, before: int, at_once: int) -> None:
         """Raises RequestError (429) where one behind `before`, worked on `at_once`, would wait too long."""
+        if before <= at_once:
+            return
         wait = self._wait(before, at_once)
-        if wait > self._wait_seconds and before > at_once:
+        if wait > self._wait_seconds:
             raise _refusal(f"{before} requests are in work, which take about {wait:.1f} s", wait)
 
     def _wait(self, before: int, at_once: int) -> float:

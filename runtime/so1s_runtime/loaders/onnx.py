@@ -39,10 +39,15 @@ def load(path: Path, threads: int) -> Predictor:
     """A predictor over one session, which is safe to share between threads."""
     session = _session(path, threads=threads, serve=True)
     class_maps = {output.name for output in session.get_outputs() if output.type in _CLASS_MAPS}
+    run = session.run
+    if session.get_providers() == [_CPU]:
+        # `session.run` checks again that no input is missing, and may turn from a GPU to the CPU: a small
+        # model takes no longer than that.
+        run = session._sess.run  # noqa: SLF001 - see above
 
     def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> Sequence[Any]:
-        values = session.run(outputs, inputs)
-        if class_maps.isdisjoint(outputs):
+        values = run(outputs, inputs, None)
+        if not class_maps:
             return values
         return [
             _class_columns(value) if name in class_maps else value
