@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar
@@ -58,7 +59,8 @@ class Route(NamedTuple):
     handler: Callable[[Request], Awaitable[Response]]
 
 
-class Inference(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Inference:
     """A path that asks the model: `begin` takes a request's head, and answers what takes its body."""
 
     template: str
@@ -181,10 +183,11 @@ class App:
 
     def headers(self, identity: Identity) -> list[tuple[bytes, bytes]]:
         """What every answer says of its request and of the server."""
-        headers = [(name.encode(), value.encode()) for name, value in identity.headers()]
+        headers = identity.headers()
         headers.append(self._label)
-        # Callers move to another replica before this one closes their connection.
-        return [*headers, _CLOSE] if self.draining else headers
+        if self.draining:
+            headers.append(_CLOSE)  # Callers move to another replica before this one closes their connection.
+        return headers
 
     # These hand coroutines on, as each one more on the way costs.
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
 
@@ -32,7 +33,8 @@ class Trace(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-{self.is_sampled:02x}"
 
 
-class Identity(NamedTuple):
+@dataclass(slots=True)
+class Identity:
     """The names of one request; a caller gives what it wants to find again."""
 
     request_id: str
@@ -52,13 +54,13 @@ class Identity(NamedTuple):
             }
         return fields
 
-    def headers(self) -> list[tuple[str, str]]:
+    def headers(self) -> list[tuple[bytes, bytes]]:
         """What its answer says of it."""
-        said = [("x-request-id", self.request_id)]
+        said = [(b"x-request-id", self.request_id.encode())]
         if self.correlation_id:
-            said.append(("x-correlation-id", self.correlation_id))
+            said.append((b"x-correlation-id", self.correlation_id.encode()))
         if self.trace:
-            said.append(("traceresponse", self.trace.response))
+            said.append((b"traceresponse", self.trace.response.encode()))
         return said
 
 
@@ -66,7 +68,8 @@ class Identity(NamedTuple):
 UNKNOWN_ROUTE = "other"
 
 
-class Asked(NamedTuple):
+@dataclass(slots=True)
+class Asked:
     """A request as metrics and logs tell of it; `started` is of `time.perf_counter`."""
 
     route: str

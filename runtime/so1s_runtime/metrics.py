@@ -37,8 +37,9 @@ class Metrics:
 
     def __init__(self, manifest: Manifest, in_flight: Callable[[], int]) -> None:
         self.registry = registry = CollectorRegistry()
-        self._answers = _Answers()
-        registry.register(self._answers)
+        answers = _Answers()
+        registry.register(answers)
+        self.answered = answers.see
         # What the concurrency limit counts.
         waiting = Gauge("http_requests_in_flight", "Inference requests in work or waiting", registry=registry)
         waiting.set_function(in_flight)
@@ -57,10 +58,6 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count one answer, on the event loop."""
-        self._answers.see(route, status, seconds)
 
     def payloads(self, outcome: str, number: int) -> None:
         """Count what became of some payloads."""
@@ -91,6 +88,7 @@ class _Answers(Collector):
         self._routes: dict[str, _Answered] = {}
 
     def see(self, route: str, status: int, seconds: float) -> None:
+        """Count one answer, on the event loop."""
         answered = self._routes.get(route) or self._routes.setdefault(route, _Answered())
         answered.statuses[status] += 1
         answered.seconds += seconds

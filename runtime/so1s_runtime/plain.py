@@ -17,7 +17,9 @@ from so1s_runtime.manifest import Signature, TensorSpec
 
 def decode(body: bytes, signature: Signature) -> dict[str, np.ndarray]:
     """The inputs by name. Raises RequestError, which says what does not fit and where."""
-    values = _by_name(tensors.load_json(body), signature.inputs)
+    values = tensors.load_json(body)
+    if not isinstance(values, dict):
+        values = _by_name(values, signature.inputs)
     tensors.check_names(signature.inputs, values)
     arrays = {spec.name: tensors.from_nested(spec, values[spec.name]) for spec in signature.inputs}
     tensors.check_rows(signature.inputs, arrays)
@@ -31,8 +33,6 @@ def encode(specs: Sequence[TensorSpec], arrays: Sequence[np.ndarray]) -> bytes:
 
 
 def _by_name(values: Any, specs: Sequence[TensorSpec]) -> dict[str, Any]:
-    if isinstance(values, dict):
-        return values
     names = ", ".join(spec.name for spec in specs)
     if not isinstance(values, list):
         raise RequestError(f"the body must be an object with the inputs {names}")

@@ -7,8 +7,9 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -24,6 +25,8 @@ Fields = Sequence[tuple[bytes, bytes]]
 # After so many, or so long, the loop has its turn, with health and what else came.
 _MOST_TOGETHER = 32
 _TURN_SECONDS = 0.005
+
+_LINE = b"%b: %b"
 
 
 class Caller(Protocol):
@@ -42,7 +45,8 @@ class Caller(Protocol):
         ...
 
 
-class Waiting(NamedTuple):
+@dataclass(slots=True)
+class Waiting:
     """A whole request, until those that came beside it are read, too."""
 
     caller: Caller
@@ -100,7 +104,8 @@ class QuickAnswers:
         try:
             self._slots.expect(len(self._waiting), at_once=1)
         except RequestError as error:
-            self._answer_together([asked._replace(refused=error)])
+            asked.refused = error
+            self._answer_together([asked])
             return True
         self._waiting[caller] = asked
         self._slots.queued += 1
@@ -192,5 +197,5 @@ class QuickAnswers:
 
 def _written(response: Response, fields: Fields) -> bytes:
     """As uvicorn writes it."""
-    lines = b"\r\n".join([b"%b: %b" % field for field in fields])
+    lines = b"\r\n".join(map(_LINE.__mod__, fields))
     return b"%b%b\r\n\r\n%b" % (STATUS_LINE[response.status], lines, response.body)

@@ -37,14 +37,13 @@ class Slots:
         if self.taken >= self.size:
             wait = self._wait(self.taken, self._threads)
             raise _refusal(f"{self.size} requests are in work already", wait)
-        self.expect(self.taken, self._threads)
+        if self.taken > self._threads:
+            self.expect(self.taken, self._threads)
 
     def expect(self, before: int, at_once: int) -> None:
         """Raises RequestError (429) where one behind `before`, worked on `at_once`, would wait too long."""
-        if before <= at_once:
-            return
         wait = self._wait(before, at_once)
-        if wait > self._wait_seconds:
+        if wait > self._wait_seconds and before > at_once:
             raise _refusal(f"{before} requests are in work, which take about {wait:.1f} s", wait)
 
     def _wait(self, before: int, at_once: int) -> float:

@@ -209,7 +209,7 @@ def _array(spec: TensorSpec, flat: list[Any], shape: tuple[int, ...]) -> np.ndar
 def _packed(dtype: Dtype, flat: list[Any], shape: tuple[int, ...]) -> np.ndarray:
     """The floats as an array, in half of NumPy's time. Raises OverflowError or struct.error, out of range."""
     array = np.empty(shape, dtype.numpy)
-    _floats(dtype.code, len(flat)).pack_into(array, 0, *flat)
+    _floats(dtype.code, len(flat)).pack_into(array.data, 0, *flat)
     return array
 
 

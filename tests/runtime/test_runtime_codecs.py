@@ -35,8 +35,8 @@ def body(*inputs, **fields):
     return json.dumps({"inputs": inputs, **fields}).encode()
 
 
-def wanted(*specs):
-    return [protocol.Wanted(spec, is_binary=False) for spec in specs]
+def asked(*outputs):
+    return protocol.InferRequest(None, {}, outputs, raw_outputs=())
 
 
 @given(matrices)
@@ -58,16 +58,15 @@ def test_answers_keep_every_bit(scores):
     answer = json.loads(plain.encode(ONE.outputs, [labels, scores]))
     assert answer["label"] == labels.tolist()
     np.testing.assert_array_equal(np.array(answer["score"], np.float32), scores)
-    outputs = json.loads(protocol.encode(MANIFEST, "7", wanted(*ONE.outputs), [labels, scores]).body)[
-        "outputs"
-    ]
+    said = protocol.encode(MANIFEST, asked(*ONE.outputs), "7", [labels, scores])
+    outputs = json.loads(said.body)["outputs"]
     np.testing.assert_array_equal(
         np.array(outputs[1]["data"], np.float32).reshape(outputs[1]["shape"]), scores
     )
 
 
 def test_an_infer_answer_has_the_protocols_form():
-    answer = json.loads(protocol.encode(MANIFEST, "7", wanted(LABEL), [np.array([1, 0])]).body)
+    answer = json.loads(protocol.encode(MANIFEST, asked(LABEL), "7", [np.array([1, 0])]).body)
     output = {"name": "label", "shape": [2], "datatype": "INT64", "data": [1, 0]}
     assert answer == {"model_name": "fraud", "model_version": "3", "id": "7", "outputs": [output]}
 
@@ -111,6 +110,7 @@ def test_a_hostile_or_wrong_predict_body_is_refused_with_a_reason(raw, message):
         (b"{}", '"inputs" must be a list of objects'),
         (body(7), '"inputs" must be a list of objects'),
         (body({"shape": [1]}), 'each of "inputs" must have a name'),
+        (body({"name": ["x"]}), 'each of "inputs" must have a name'),
         (body(tensor(), tensor()), '"inputs" must have distinct names'),
         (body(tensor(), id=7), '"id" must be a string'),
         (body(tensor(name="z")), "unknown input 'z'"),
@@ -170,7 +170,7 @@ def test_no_infer_body_breaks_the_codec(value):
 
 def test_only_the_wanted_outputs_are_asked_of_the_model():
     request = protocol.decode(body(tensor(), outputs=[{"name": "score"}], id="42"), ONE)
-    assert request.outputs == wanted(SCORE)
+    assert request.outputs == [SCORE]
     assert request.id == "42"
 
 

@@ -40,10 +40,11 @@ def load(path: Path, threads: int) -> Predictor:
     session = _session(path, threads=threads, serve=True)
     class_maps = {output.name for output in session.get_outputs() if output.type in _CLASS_MAPS}
     run = session.run
-    if session.get_providers() == [_CPU]:
+    inner = session._sess  # noqa: SLF001 - see below
+    if inner and session.get_providers() == [_CPU]:
         # `session.run` checks again that no input is missing, and may turn from a GPU to the CPU: a small
         # model takes no longer than that.
-        run = session._sess.run  # noqa: SLF001 - see above
+        run = inner.run
 
     def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> Sequence[Any]:
         values = run(outputs, inputs, None)

@@ -76,7 +76,8 @@ class Service(grpc.GenericRpcHandler):
         names = ("x-request-id", "x-correlation-id", "traceparent")
         identity = identify(*(_text(given.get(each)) for each in names))
         call = Call(identity, partial(self._read, context))
-        trailers: Metadata = (*identity.headers(), ("x-model", self._label))
+        named = ((name.decode(), value.decode()) for name, value in identity.headers())
+        trailers: Metadata = (*named, ("x-model", self._label))
         try:
             answer, status = await method.answer(call), 200
         except RequestError as error:
