@@ -39,7 +39,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         answers = _Answers()
         registry.register(answers)
-        self.answered = answers.see
+        self.answered = answers.see  # of each answer, so that a call within a call counts
         # What the concurrency limit counts.
         waiting = Gauge("http_requests_in_flight", "Inference requests in work or waiting", registry=registry)
         waiting.set_function(in_flight)

@@ -113,8 +113,26 @@ def test_an_integer_may_stand_for_a_float_but_no_float_for_an_integer():
         from_nested(spec("int64"), [[1, 2.0]])
 
 
-def test_a_scalar_input_needs_no_list():
-    assert from_nested(spec("int64", ()), 7) == 7
+@pytest.mark.parametrize("dtype", ["int64", "float32", "float64"])
+def test_a_scalar_input_needs_no_list(dtype):
+    assert from_nested(spec(dtype, ()), 7) == 7
+
+
+def test_numbers_may_be_as_large_as_their_type_though_their_sum_may_not():
+    largest = float(np.finfo(np.float64).max)
+    assert from_nested(spec("float64"), [[largest, largest]]).tolist() == [[largest, largest]]
+
+
+def test_an_infinity_is_named_though_another_one_cancels_it():
+    with pytest.raises(RequestError, match=r"at \[0, 0\] has inf"):
+        from_nested(spec(), [[float("inf"), float("-inf")]])
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float32", "float64"])
+def test_a_models_code_may_write_to_what_it_is_given(dtype):
+    array = from_nested(spec(dtype), [[1, 2]])
+    array += 1
+    assert array.tolist() == [[2, 3]]
 
 
 def test_flat_data_of_the_wrong_length_is_refused():

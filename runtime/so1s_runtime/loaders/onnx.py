@@ -40,10 +40,10 @@ def load(path: Path, threads: int) -> Predictor:
     session = _session(path, threads=threads, serve=True)
     class_maps = {output.name for output in session.get_outputs() if output.type in _CLASS_MAPS}
     run = session.run
-    inner = session._sess  # noqa: SLF001 - see below
+    # It looks for missing inputs, which none is here, and may turn from a GPU to the CPU. A small model takes
+    # little longer than that, so that on the CPU the session within is called.
+    inner = getattr(session, "_sess", None)
     if inner and session.get_providers() == [_CPU]:
-        # `session.run` checks again that no input is missing, and may turn from a GPU to the CPU: a small
-        # model takes no longer than that.
         run = inner.run
 
     def predict(inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> Sequence[Any]:
