@@ -81,7 +81,8 @@ async def test_a_mistake_in_a_statement_is_not_temporary_on_sqlite(tmp_path):
 async def test_a_locked_sqlite_is_temporary(tmp_path):
     url = f"sqlite+aiosqlite:///{tmp_path}/x.db"
     holder = create_engine(url)
-    async with holder.begin():
+    async with holder.begin() as writing:
+        await writing.execute(sa.text("CREATE TABLE held (x int)"))
         error = await failure(create_async_engine(url, connect_args={"timeout": 0}), "CREATE TABLE t (x int)")
     await holder.dispose()
     assert is_temporary(error)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import math
 import time
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Dialect, event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from so1s.store import sqlite
 
 T = TypeVar("T")
 
-_BUSY_MILLISECONDS = 30_000
+_BUSY_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
+_UNUSED_SECONDS = 1.0
+"""What was used since then is not asked whether it still is connected."""
 _POOL = {"pool_size": 20, "max_overflow": 5}
 """Enough for a loop with 16 subjects at once, and for the handlers, the relay and the lease beside it."""
 
@@ -43,16 +48,21 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection, None]:
         """Open a transaction that commits at the end of the block, or rolls back on an error."""
-        async with self._turn, self._connection() as connection, connection.begin():
+        # One that reads first and writes later would fail where another one wrote in between.
+        async with self._turn, self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def singly(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Open a connection whose statements commit each by itself."""
+        async with self._turn, self._connection(None) as connection:
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection, None]:
-        """Open a transaction that only reads, and waits for no writer."""
-        async with self._connection() as raw:
-            connection = await raw.execution_options(so1s_read_only=True)
-            async with connection.begin():
-                yield connection
+        """Open a connection that only reads, and waits for no writer; each statement sees what is there."""
+        async with self._connection(None) as connection:
+            yield connection
 
     async def close(self) -> None:
         """Close every connection; wait a while for those in use: the pool would never close them."""
@@ -62,10 +72,15 @@ class Database:
         await self.engine.dispose()
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[AsyncConnection, None]:
+    async def _connection(self, begin: str | None) -> AsyncGenerator[AsyncConnection, None]:
+        """Open a connection whose transactions begin so on SQLite; None: a statement is one by itself."""
         with self._in_use():
             connection = await (self._open_whole() if self._is_sqlite else self.engine.connect())
             try:
+                if self._is_sqlite:
+                    _begin_sqlite_by(connection, begin)
+                elif begin is None:
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
                 yield connection
             finally:
                 await whole(connection.close())  # one that comes back to a closed pool would not be closed
@@ -107,54 +122,34 @@ def create_engine(url: str, schema: str | None = None) -> AsyncEngine:
     if url.startswith("postgresql"):
         settings = {"search_path": schema} if schema else {}
         connecting = {"server_settings": settings}
-        return create_async_engine(url, pool_pre_ping=True, connect_args=connecting, **_POOL)
+        engine = create_async_engine(url, connect_args=connecting, **_POOL)
+        event.listen(engine.sync_engine, "checkin", _note_use)
+        event.listen(engine.sync_engine, "checkout", partial(_ping_unused, engine.dialect))
+        return engine
     # Every block ends its own transaction: the pool's rollback would be one more way to the driver's thread.
-    waiting = {"timeout": _BUSY_MILLISECONDS / 1000}
-    engine = create_async_engine(url, connect_args=waiting, pool_reset_on_return=None, **_POOL)
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    opening = {"async_creator_fn": sqlite.connect, "timeout": _BUSY_SECONDS}
+    engine = create_async_engine(url, connect_args=opening, pool_reset_on_return=None, **_POOL)
     event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver shall not begin transactions by itself: it would not lock before the first write.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    _write_ahead(cursor)
-    # Survives the death of the process; a power cut may take the last commits, as it may take
-    # those of the laptop's broker.
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
+def _begin_sqlite_by(connection: AsyncConnection, begin: str | None) -> None:
+    opened: Any = connection.sync_connection
+    opened.connection.driver_connection.begin = begin
 
 
-def _write_ahead(cursor: Any) -> None:
-    """Switch a file to its write-ahead log; SQLite does not wait where another process just writes to it."""
-    deadline = time.monotonic() + _BUSY_MILLISECONDS / 1000
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)  # at the first start of a service, when nothing else runs yet
-        else:
-            return
+def _note_use(_connection: Any, record: Any) -> None:
+    record.info["used_at"] = time.monotonic()
 
 
-def _begin_sqlite(connection: Any) -> None:
-    # A transaction that reads first and writes later would fail where another one wrote in between.
-    deferred = connection.get_execution_options().get("so1s_read_only", False)
-    begin = "BEGIN" if deferred else "BEGIN IMMEDIATE"
+def _ping_unused(dialect: Dialect, connection: Any, record: Any, _proxy: Any) -> None:
+    """Make a connection anew that broke while nobody used it; to ask takes three ways to PostgreSQL."""
+    if time.monotonic() - record.info.get("used_at", math.inf) < _UNUSED_SECONDS:
+        return
     try:
-        # As a statement of SQLAlchemy's it would take three ways to the driver's thread and back.
-        connection.connection.dbapi_connection.run_async(lambda driver: driver.execute(begin))
-    except sqlite3.Error as error:
-        raise OperationalError(begin, None, error) from error
-    except BaseException as error:
-        connection.invalidate(error)  # cancelled: it may have begun
-        raise
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise InvalidatePoolError from error
 
 
 def _roll_back_sqlite(connection: Any, _record: Any, _error: Any) -> None:

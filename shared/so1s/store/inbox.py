@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from so1s.store.tables import inbox
@@ -52,12 +52,12 @@ async def forget(connection: AsyncConnection, source: str, event_id: str) -> Non
 
 async def mark_handled(connection: AsyncConnection, source: str, event_id: str, now: datetime) -> bool:
     """Enter an event as handled; False where another replica was faster."""
-    return await _settle(connection, source, event_id, handled_at=now.timestamp())
+    return await _settle(connection, _HANDLING, source, event_id, now)
 
 
 async def mark_buried(connection: AsyncConnection, source: str, event_id: str, now: datetime) -> bool:
     """Enter an event as buried; False where another replica was faster."""
-    return await _settle(connection, source, event_id, buried_at=now.timestamp())
+    return await _settle(connection, _BURYING, source, event_id, now)
 
 
 async def mark_new(
@@ -97,10 +97,17 @@ def _entering(dialect: str) -> Any:
     return statement.returning(inbox.c.source, inbox.c.event_id)
 
 
-async def _settle(connection: AsyncConnection, source: str, event_id: str, **values: float) -> bool:
-    statement = update(inbox).where(_is(source, event_id), _OPEN).values(**values)
-    return (await connection.execute(statement)).rowcount == 1
+async def _settle(
+    connection: AsyncConnection, settling: Any, source: str, event_id: str, now: datetime
+) -> bool:
+    values = {"of_source": source, "of_event_id": event_id, "at": now.timestamp()}
+    return (await connection.execute(settling, values)).rowcount == 1
 
 
-def _is(source: str, event_id: str) -> ColumnElement[bool]:
+def _is(source: Any, event_id: Any) -> ColumnElement[bool]:
     return and_(inbox.c.source == source, inbox.c.event_id == event_id)
+
+
+_SETTLING = update(inbox).where(_is(bindparam("of_source"), bindparam("of_event_id")), _OPEN)
+_HANDLING = _SETTLING.values(handled_at=bindparam("at"))
+_BURYING = _SETTLING.values(buried_at=bindparam("at"))

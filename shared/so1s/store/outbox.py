@@ -83,8 +83,11 @@ class Outbox:
         """Send everything that waits and was not refused, oldest first; answers how many events that were."""
         sent = 0
         async with self._lock:  # one at a time, or the order would be lost
-            while page := await self._page(_FRESH):
-                sent += await whole(self._send_page(sender, page))
+            is_full = True
+            while is_full:
+                page = await self._page(_FRESH)
+                sent += await whole(self._send_page(sender, page)) if page else 0
+                is_full = len(page) == _PAGE  # what came meanwhile is sent by whoever said it
         return sent
 
     async def retry(self, sender: Sender) -> int:
@@ -125,7 +128,7 @@ class Outbox:
         errors = await _send(sender, page)
         refused = [row for row in page if row.event_id in errors]
         taken = [row for row in page if row.event_id not in errors]
-        async with self._database.writing() as connection:
+        async with self._database.singly() as connection:
             await self._mark_sent(connection, taken)
             await self._set_aside(connection, refused, errors)
         _count(taken)

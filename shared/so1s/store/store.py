@@ -60,41 +60,48 @@ class Store:
             await self._upgrade(package)
 
     @asynccontextmanager
-    async def transaction(self, cause: Cause | None = None) -> AsyncGenerator[Transaction, None]:
-        """Open a transaction: it commits at the end of the block, or rolls back on an error."""
+    async def transaction(
+        self, cause: Cause | None = None, *, flushed: bool = False
+    ) -> AsyncGenerator[Transaction, None]:
+        """Open a transaction: it commits at the end of the block, or rolls back on an error.
+
+        Args:
+            cause: the event in hand.
+            flushed: the caller sends what waits in the outbox afterwards, and nobody else is woken for it.
+        """
         async with self._database.writing() as connection:
             tx = Transaction(connection, producer=self.producer, cause=cause, now=self._clock())
             yield tx
             await self.outbox.add(connection, tx.records, now=tx.now)
-        if tx.records:
+        if tx.records and not flushed:
             self.on_emitted()
         for call in tx.afterwards:
             call()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection, None]:
-        """Open a transaction that only reads, and waits for no writer."""
+        """Open a connection that only reads, and waits for no writer; each statement sees what is there."""
         async with self._database.reading() as connection:
             yield connection
 
     async def attempt(self, source: str, event_id: str) -> inbox.Attempt:
         """Count and commit an attempt to handle an event, before it is handled."""
-        async with self._database.writing() as connection:
+        async with self._database.singly() as connection:
             return await inbox.attempt(connection, source, event_id, self._clock())
 
     async def forgive(self, source: str, event_id: str) -> None:
         """Take back an attempt that failed through no fault of the event."""
-        async with self._database.writing() as connection:
+        async with self._database.singly() as connection:
             await inbox.forgive(connection, source, event_id)
 
     async def revive(self, source: str, event_id: str) -> None:
         """Let a buried event begin again."""
-        async with self._database.writing() as connection:
+        async with self._database.singly() as connection:
             await inbox.revive(connection, source, event_id)
 
     async def forget(self, source: str, event_id: str) -> None:
         """Drop what is being tried."""
-        async with self._database.writing() as connection:
+        async with self._database.singly() as connection:
             await inbox.forget(connection, source, event_id)
 
     async def prune(self, *, older_than_days: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Table
@@ -40,10 +41,14 @@ async def upsert(
     if not values:
         return 0
     connection = tx if isinstance(tx, AsyncConnection) else tx.connection
-    statement = insert(table, connection.dialect.name)
-    if update:
-        changes = {column: statement.excluded[column] for column in update}
-        statement = statement.on_conflict_do_update(index_elements=list(keys), set_=changes)
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=list(keys))
+    statement = _upserting(table, connection.dialect.name, tuple(keys), tuple(update))
     return (await connection.execute(statement, values)).rowcount
+
+
+@cache  # to build a statement takes longer than to run it
+def _upserting(table: Table, dialect: str, keys: tuple[str, ...], update: tuple[str, ...]) -> Any:
+    statement = insert(table, dialect)
+    if not update:
+        return statement.on_conflict_do_nothing(index_elements=keys)
+    changes = {column: statement.excluded[column] for column in update}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
