@@ -96,7 +96,7 @@ class BatchDelivery:
 
     async def _handle(self, batch: Sequence[Received]) -> list[str]:
         with HANDLER_SECONDS.labels(self._subscription.event_class.type).time():
-            async with self._store.transaction() as tx:
+            async with self._store.transaction(flushed=True) as tx:
                 names = [(received.source, received.id) for received in batch]
                 unseen = await inbox.mark_new(tx.connection, names, tx.now)
                 fresh = [received for received in batch if _take(unseen, received)]

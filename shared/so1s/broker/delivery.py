@@ -105,7 +105,7 @@ class Delivery:
             structlog.contextvars.bound_contextvars(account=received.event.account),
             HANDLER_SECONDS.labels(envelope.type).time(),
         ):
-            async with self._store.transaction(envelope.cause) as tx:
+            async with self._store.transaction(envelope.cause, flushed=True) as tx:
                 if not await inbox.mark_handled(tx.connection, envelope.source, envelope.id, tx.now):
                     return None
                 for event in await self._subscription.call(received, tx):

@@ -37,7 +37,7 @@ class Intake:
 
     async def bury(self, record: ConsumerRecord, error: Exception, envelope: Envelope | None = None) -> None:
         """Record a dead letter, and the event that answers it, on their way to Kafka."""
-        async with self._store.transaction(envelope.cause if envelope else None) as tx:
+        async with self._store.transaction(envelope.cause if envelope else None, flushed=True) as tx:
             if envelope and not await inbox.mark_buried(tx.connection, envelope.source, envelope.id, tx.now):
                 return
             tx.records.append(dead_letter(record, error, service=self._service, now=tx.now))
