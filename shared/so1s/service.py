@@ -296,10 +296,12 @@ class Service:
         try:
             await broker.start()
         except BaseException:
+            await _stop_all(subscribers)
             with suppress(ExceptionGroup):  # what stops a half-started consumer may fail, too, and tells less
                 await broker.stop()
             raise
         stack.push_async_callback(broker.stop)
+        stack.push_async_callback(_stop_all, subscribers)
         return subscribers
 
     async def _flush(self) -> None:
@@ -321,6 +323,10 @@ class Service:
     async def _prune(self) -> None:
         longest = max(event_class.topic.retention_days for event_class in catalogue().values())
         await self.store.prune(older_than_days=longest + _SPARE_DAYS)
+
+
+async def _stop_all(subscribers: Sequence[Subscriber]) -> None:
+    await asyncio.gather(*(each.stop() for each in subscribers))
 
 
 @asynccontextmanager

@@ -141,7 +141,7 @@ async def test_what_was_published_and_not_committed_is_not_handled_twice(
     answering(bench, numbers)
     await bench.publish(bench.note(1))
 
-    async def forget(_consumer):
+    async def forget(_consumer, _offsets):
         """Commit nothing."""
 
     with monkeypatch.context() as dying:

@@ -4,6 +4,7 @@ The rules that keep events, found on a real broker:
 - NACK_ON_ERROR alone holds the offset and the order; a failure pauses the partition, since it has
   no backoff of its own.
 - The group's name holds the topic, so that a new subscription does not stop the others.
+- What is handled is committed behind the handler, and before a partition goes to another replica: `offsets`.
 - Static membership: a restarted replica gets its partitions back without a rebalance.
 - A rebalance waits for the handler in flight, or two replicas would run one event at once; so does a stop
   for one that was cut off, which gives its event the attempt back.
@@ -18,13 +19,12 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError
 from faststream import AckPolicy
 from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -37,6 +37,7 @@ from so1s.broker.delivery import Delivery
 from so1s.broker.failures import backoff_seconds
 from so1s.broker.handlers import Subscription
 from so1s.broker.hearing import Answers, Hearing
+from so1s.broker.offsets import Offsets
 from so1s.metrics import LAG, OLDEST_UNHANDLED_SECONDS
 from so1s.settings import ServiceSettings
 from so1s.store import Store
@@ -86,6 +87,8 @@ class Subscriber:
         self._failures: defaultdict[TopicPartition, int] = defaultdict(int)
         self._in_hand: dict[TopicPartition, tuple[float, float]] = {}  # (event's time, began), in seconds
         self._hearing = Hearing(parts.answers)
+        # A temporary store forgets with its process what was handled: only Kafka knows it then.
+        self._offsets = Offsets(behind=not parts.store.is_temporary)
         self._taken_at = 0.0
         self._rest: asyncio.TimerHandle | None = None
         self._deliver = _delivery(subscription, parts)
@@ -99,7 +102,7 @@ class Subscriber:
             consumer_timeout_ms=_ROUND_MS,
             listener=_WaitForHandler(self),
             no_reply=True,
-            parser=_leave_headers,
+            parser=self._parse,
             decoder=_leave_body,
             **_batch_options(subscription),
         )
@@ -133,12 +136,17 @@ class Subscriber:
     def _consumer(self) -> AIOKafkaConsumer | None:
         return self._endpoint.consumer
 
-    async def release(self, partitions: Iterable[TopicPartition]) -> None:
-        """Let partitions go, once no handler is in flight."""
+    async def release(self, partitions: Collection[TopicPartition]) -> None:
+        """Let partitions go, once no handler is in flight and Kafka knows what is handled."""
         await self._endpoint.lock.wait_release(_REVOKE_SECONDS)
         for partition in partitions:
             self._in_hand.pop(partition, None)
             self._failures.pop(partition, None)
+        await self._offsets.forget(partitions)
+
+    async def stop(self) -> None:
+        """Commit what is handled, before the consumer stops."""
+        await self._offsets.stop()
 
     def wake(self, now: float) -> None:
         """Ask Kafka often, until no event came for a while."""
@@ -175,11 +183,18 @@ class Subscriber:
         try:
             await self._deliver(records)
         except Exception as error:
-            self._hold(message.consumer, oldest, error)
+            self._hold(self._offsets.consumer, oldest, error)
             raise NackMessage from error  # what FastStream takes for no fault that it must tell
+        self._offsets.handled(records)
         for partition in oldest:
             self._in_hand.pop(partition, None)
             self._failures.pop(partition, None)
+
+    async def _parse(self, raw: Any, parse: Any) -> KafkaMessage:
+        message = await _leave_headers(raw, parse)
+        self._offsets.consumer = self._consumer
+        message.consumer = self._offsets
+        return message
 
     def _hold(self, consumer: Any, partitions: Iterable[TopicPartition], error: Exception) -> None:
         """Pause partitions; other partitions go on."""
@@ -234,8 +249,8 @@ class _Errors:
     def log(
         self, level: int, msg: Any, /, *, exc_info: Any = None, extra: Mapping[str, Any] | None = None
     ) -> None:
-        """Tell an error; a commit that came too late is none: its event comes again, and is known."""
-        if level >= logging.ERROR and not isinstance(exc_info, CommitFailedError):
+        """Tell an error."""
+        if level >= logging.ERROR:
             log.error("consumer failed", reason=str(msg), exc_info=exc_info, **(extra or {}))
 
 
