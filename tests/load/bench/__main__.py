@@ -40,7 +40,8 @@ _PARTS = {
         "Consume",
         consume.measure,
         "One by one, a service commits its attempt before the handler runs, so that an event that kills the "
-        "process is found out, and then state, inbox and outbox together; a raw consumer commits once. "
+        "process is found out, and then state, inbox and outbox together; a raw consumer commits once, and "
+        "waits for Kafka to have its offset, which a service tells behind the handler. "
         "Samples, which are many, come in batches: up to 2,000 share what one event costs.",
     ),
     "image": _Part(
