@@ -46,7 +46,7 @@ def routes(store: Store, prices: PriceBook) -> list[Route]:
     async def recomputed(request: Request) -> dict[str, Any]:
         by, days = _by(request), _days(request)
         account = request.path_params["account"]
-        async with store.read() as connection:
+        async with store.snapshot() as connection:
             found = await audit(connection, prices, account, by, days)
         differences = [row(line, by) for line in found.differences]
         return {

@@ -46,7 +46,7 @@ async def rebuild(settings: Settings) -> int:
         async with store.read() as connection:
             accounts = await archived_accounts(connection)
         for account in accounts:
-            async with store.read() as connection:
+            async with store.snapshot() as connection:
                 audits[account] = await audit(connection, prices, account, DIMENSIONS, Days())
     finally:
         await store.close()

@@ -10,7 +10,7 @@ from services.billing.archive import recomputed
 from services.billing.domain.bill import Days, Line, difference, lines, total
 from services.billing.domain.prices import PriceBook
 from services.billing.domain.units import dollars
-from services.billing.store import bill_lines, hold_still
+from services.billing.store import bill_lines
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,11 @@ async def audit(
     """Compute an account's bill from the ledger, and again from the archived events alone.
 
     Args:
-        connection: of a transaction in which nothing was read yet.
+        connection: of a snapshot of the store, or what is booked meanwhile would be a difference.
         prices: the price book.
         account: whose bill.
         by: the dimensions that both are summed and compared by.
         days: of the bill.
     """
-    await hold_still(connection)
     made = [each async for each in recomputed(connection, prices, account) if each.day in days]
     return Audit(await bill_lines(connection, account, by, days), lines(made, by))

@@ -26,7 +26,6 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    text,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -174,12 +173,6 @@ async def archived_page(
 async def archived_accounts(connection: AsyncConnection) -> list[str]:
     """Every account that something was archived of."""
     return list(await connection.scalars(select(archive.c.account).distinct().order_by(archive.c.account)))
-
-
-async def hold_still(connection: AsyncConnection) -> None:
-    """Let every statement of a transaction, of which this is the first, see the same state."""
-    if connection.dialect.name == "postgresql":  # SQLite does so by itself
-        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
 async def bill_lines(

@@ -55,7 +55,7 @@ class _Api:
         account, model, state = (said.get(each) for each in ("account", "model", "state"))
         if not account:
             return _error(400, "say whose builds: ?account=ACCOUNT")
-        async with self.store.read() as connection:
+        async with self.store.snapshot() as connection:
             rows = await builds.list_builds(connection, account, model=model, state=state)
             running = await builds.running(connection, account)
             without = [] if state not in {None, "refused"} else await refused.of_account(connection, account)
@@ -64,7 +64,7 @@ class _Api:
         return JSONResponse({"builds": sorted(found, key=itemgetter("queued_at"), reverse=True)})
 
     async def read_log(self, request: Request) -> Response:
-        async with self.store.read() as connection:
+        async with self.store.snapshot() as connection:
             row, lines = await _read(connection, request)
             if row is None:
                 return await _unknown(connection, request)
@@ -76,7 +76,7 @@ class _Api:
         after = request.query_params.get("after", "0")
         if not _COUNT.fullmatch(after):
             return _error(400, f"after: {after!r} is not allowed; allowed: a number of lines from 0")
-        async with self.store.read() as connection:
+        async with self.store.snapshot() as connection:
             row, lines = await _read(connection, request, after=int(after))
             if row is None:
                 return await _unknown(connection, request)

@@ -33,13 +33,13 @@ def routes(store: Store, cluster: Cluster) -> list[Route]:
         account = request.query_params.get("account")
         if not account:
             return _wrong("say whose deployments: ?account=ACCOUNT", 400)
-        async with store.read() as connection:
+        async with store.snapshot() as connection:
             found = await deployments.present(connection, account)
         return JSONResponse({"deployments": [_shown(recorded) for recorded in found]})
 
     async def list_revisions(request: Request) -> Response:
         account, name = request.path_params["account"], request.path_params["name"]
-        async with store.read() as connection:
+        async with store.snapshot() as connection:
             recorded = await deployments.look(connection, account, name)
             found = await history.read(connection, account, name)
         if recorded is None:
@@ -51,7 +51,7 @@ def routes(store: Store, cluster: Cluster) -> list[Route]:
         if not text.isdecimal() or not 1 <= int(text) <= _MOST_LINES:
             return _wrong(f"lines: {text!r} is not allowed; allowed: 1 to {_MOST_LINES}", 400)
         account, name = request.path_params["account"], request.path_params["name"]
-        async with store.read() as connection:
+        async with store.snapshot() as connection:
             known = any(each.name == name for each in await deployments.present(connection, account))
         lines = await cluster.logs(account, name, int(text))
         if not known and not lines:

@@ -112,7 +112,7 @@ class Reconciler:
         if self._clock() >= self._resync_at:
             self._resync_at = self._clock() + _RESYNC_SECONDS
             self._applied = {key: each for key, each in self._applied.items() if self._is_patient(key)}
-        async with self._store.read() as connection:
+        async with self._store.snapshot() as connection:
             recorded = await deployments.present(connection)
         seen = {(each.account, each.deployment): each for each in await self._cluster.observe()}
         names = [(each.account, each.name) for each in recorded]

@@ -40,7 +40,7 @@ def routes(database: Store, urls: PublicUrls) -> list[Route]:
         account = request.query_params.get("account")
         if not account:
             return JSONResponse({"error": "say which account: ?account=ACCOUNT"}, 400)
-        async with database.read() as connection:
+        async with database.snapshot() as connection:
             found = await store.read(connection, endpoints.c.account == account)
             seen = await _see(connection, account)
         return JSONResponse({"endpoints": [_endpoint(each, seen, urls) for each in found if each.is_there]})

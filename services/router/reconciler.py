@@ -70,7 +70,8 @@ class Reconciler:
 
     async def _drive(self) -> None:
         """Tell the mesh all routes, and see which revisions it answers with."""
-        async with self.store.read() as connection:
+        # A revision of one moment with the weights of another would be told, and answered as that revision.
+        async with self.store.snapshot() as connection:
             courses = await progress.courses(connection)
             if self._keeps_strangers is None:
                 self._keeps_strangers = not await progress.any_decided(connection, self._began)

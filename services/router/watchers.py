@@ -39,7 +39,7 @@ class Waits:
 
     async def fail_unjudged(self) -> None:
         """Let checks fail that gave no verdict in time; a verdict that comes later still counts."""
-        async with self.store.read() as connection:
+        async with self.store.snapshot() as connection:
             before = datetime.now(UTC).timestamp() - self.deadlines.checks
             late = await progress.unjudged(connection, before)
         for member in late:

@@ -5,8 +5,9 @@ import pytest
 from sqlalchemy import insert
 from starlette.applications import Starlette
 
+from services.billing import rebuild
 from services.billing.api import routes
-from services.billing.store import archive, archived_page
+from services.billing.store import archive, archived_page, bill_lines
 from tests.billing.usage import DAY, PRICES, received, sampled
 
 both = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
@@ -94,3 +95,13 @@ async def test_a_wrong_question_is_answered_with_what_is_allowed(api, query):
     answer = await api.get(f"/v1/bills/risk?{query}")
     assert answer.status_code == 400
     assert "allowed" in answer.json()["error"]
+
+
+@both
+async def test_what_is_booked_while_a_bill_is_recomputed_is_no_difference(api, deliver, monkeypatch):
+    async def late(*asked):
+        await deliver(received(sampled(replica="late"), "late"))
+        return await bill_lines(*asked)
+
+    monkeypatch.setattr(rebuild, "bill_lines", late)
+    assert (await api.get("/v1/bills/risk/recomputed")).json()["equal"]

@@ -38,7 +38,7 @@ def differences(store):
     """Between the ledger and what the archive alone says."""
 
     async def find(prices=PRICES):
-        async with store.read() as connection:
+        async with store.snapshot() as connection:
             return (await audit(connection, prices, "risk", BY, Days())).differences
 
     return find

@@ -24,7 +24,7 @@ both = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
 
 
 async def audited(store, account="risk"):
-    async with store.read() as connection:
+    async with store.snapshot() as connection:
         return await audit(connection, PRICES, account, DIMENSIONS, ALWAYS)
 
 
@@ -58,7 +58,7 @@ async def test_the_archive_alone_yields_the_same_bill(store, deliver):
 async def test_a_bill_of_some_days_is_recomputed_for_those(store, deliver):
     next_day = sampled(window_start=DAY + timedelta(days=1))
     await deliver(received(sampled()), received(next_day, "e2"))
-    async with store.read() as connection:
+    async with store.snapshot() as connection:
         found = await audit(connection, PRICES, "risk", DIMENSIONS, Days(DAY.date(), DAY.date()))
     assert found.ledger == found.recomputed
     assert sum(line.amount_nano_usd for line in found.ledger) == 27_778 + 3_472

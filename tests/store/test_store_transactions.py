@@ -42,6 +42,32 @@ async def test_state_and_events_appear_together(counting, greeted, wire):
     assert [record.topic for record in wire.records] == ["test-store.greeted"]
 
 
+async def test_the_statements_of_a_snapshot_see_one_moment(counting):
+    counted = sa.select(sa.func.count()).select_from(counters)
+    async with counting.snapshot() as connection:
+        assert (await connection.execute(counted)).scalar_one() == 0
+        async with counting.transaction() as tx:
+            await tx.execute(sa.insert(counters), {"name": "a", "count": 1})
+        assert (await connection.execute(counted)).scalar_one() == 0
+    assert await counts(counting) == {"a": 1}
+
+
+async def test_a_connection_that_read_begins_transactions_again(counting):
+    """As each block uses the connection that the one before gave back."""
+    for block in (counting.read, counting.snapshot):
+        async with block() as connection:
+            await connection.execute(sa.select(counters))
+        with contextlib.suppress(ZeroDivisionError):
+            async with counting.engine.begin() as connection:
+                await connection.execute(sa.insert(counters), {"name": "a", "count": 1})
+                raise ZeroDivisionError
+        with contextlib.suppress(ZeroDivisionError):
+            async with counting.transaction() as tx:
+                await tx.execute(sa.insert(counters), {"name": "a", "count": 1})
+                raise ZeroDivisionError
+        assert await counts(counting) == {}
+
+
 async def test_a_rollback_keeps_no_state_and_sends_nothing(counting, greeted, wire):
     woken = []
     counting.on_emitted = lambda: woken.append(True)

@@ -109,7 +109,7 @@ class WorldKubernetes:
 
     async def _recall(self) -> None:
         self._gone = {}
-        async with self._taking, self._store.read() as connection:
+        async with self._taking, self._store.snapshot() as connection:
             self._known = await memory.all_replicas(connection)
             self._watched_until_ms = await memory.watched_until(connection) or self._now_ms()
 

@@ -19,6 +19,7 @@ from so1s.store import sqlite
 T = TypeVar("T")
 
 _BUSY_SECONDS = 30.0
+_TO_WRITE = "BEGIN IMMEDIATE"
 _CLOSE_SECONDS = 5.0
 _UNUSED_SECONDS = 1.0
 """What was used since then is not asked whether it still is connected."""
@@ -49,19 +50,25 @@ class Database:
     async def writing(self) -> AsyncGenerator[AsyncConnection, None]:
         """Open a transaction that commits at the end of the block, or rolls back on an error."""
         # One that reads first and writes later would fail where another one wrote in between.
-        async with self._turn, self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
+        async with self._turn, self._connection(_TO_WRITE) as connection, connection.begin():
             yield connection
 
     @asynccontextmanager
     async def singly(self) -> AsyncGenerator[AsyncConnection, None]:
         """Open a connection whose statements commit each by itself."""
-        async with self._turn, self._connection(None) as connection:
+        async with self._turn, self._connection(None, "AUTOCOMMIT") as connection:
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection, None]:
         """Open a connection that only reads, and waits for no writer; each statement sees what is there."""
-        async with self._connection(None) as connection:
+        async with self._connection(None, "AUTOCOMMIT") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Open a transaction that only reads, and waits for no writer; all its statements see one moment."""
+        async with self._connection("BEGIN", "REPEATABLE READ") as connection, connection.begin():
             yield connection
 
     async def close(self) -> None:
@@ -72,15 +79,22 @@ class Database:
         await self.engine.dispose()
 
     @asynccontextmanager
-    async def _connection(self, begin: str | None) -> AsyncGenerator[AsyncConnection, None]:
-        """Open a connection whose transactions begin so on SQLite; None: a statement is one by itself."""
+    async def _connection(
+        self, begin: str | None, isolation: str | None = None
+    ) -> AsyncGenerator[AsyncConnection, None]:
+        """Open a connection.
+
+        Args:
+            begin: SQLite: how its transactions begin; None where a statement is one by itself.
+            isolation: PostgreSQL: how they are isolated, where that is not as usual.
+        """
         with self._in_use():
             connection = await (self._open_whole() if self._is_sqlite else self.engine.connect())
             try:
                 if self._is_sqlite:
                     _begin_sqlite_by(connection, begin)
-                elif begin is None:
-                    await connection.execution_options(isolation_level="AUTOCOMMIT")
+                elif isolation:
+                    await connection.execution_options(isolation_level=isolation)
                 yield connection
             finally:
                 await whole(connection.close())  # one that comes back to a closed pool would not be closed
@@ -129,6 +143,7 @@ def create_engine(url: str, schema: str | None = None) -> AsyncEngine:
     # Every block ends its own transaction: the pool's rollback would be one more way to the driver's thread.
     opening = {"async_creator_fn": sqlite.connect, "timeout": _BUSY_SECONDS}
     engine = create_async_engine(url, connect_args=opening, pool_reset_on_return=None, **_POOL)
+    event.listen(engine.sync_engine, "checkout", _begin_sqlite_to_write)
     event.listen(engine.sync_engine, "invalidate", _roll_back_sqlite)
     return engine
 
@@ -136,6 +151,11 @@ def create_engine(url: str, schema: str | None = None) -> AsyncEngine:
 def _begin_sqlite_by(connection: AsyncConnection, begin: str | None) -> None:
     opened: Any = connection.sync_connection
     opened.connection.driver_connection.begin = begin
+
+
+def _begin_sqlite_to_write(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Forget how the transactions of who had the connection before began: what asks the engine may write."""
+    connection.driver_connection.begin = _TO_WRITE
 
 
 def _note_use(_connection: Any, record: Any) -> None:

@@ -84,6 +84,12 @@ class Store:
         async with self._database.reading() as connection:
             yield connection
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[AsyncConnection, None]:
+        """Open a transaction that only reads, and waits for no writer; all its statements see one moment."""
+        async with self._database.snapshot() as connection:
+            yield connection
+
     async def attempt(self, source: str, event_id: str) -> inbox.Attempt:
         """Count and commit an attempt to handle an event, before it is handled."""
         async with self._database.singly() as connection:
