@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import GroupAuthorizationFailedError
 
-from so1s.broker import offsets
+from so1s.broker import offsets, subscribers
+from so1s.broker.offsets import Offsets
 from so1s.errors import TemporaryError
 from so1s.service import Consumer, Service
 
@@ -186,3 +187,93 @@ async def test_what_a_handler_says_is_sent_once_and_wakes_no_relay(bench, eventu
         await bench.publish(bench.note(1))
         await eventually(bench.heard)
     assert woken == []
+
+
+async def test_a_handler_that_ends_after_its_partition_was_let_go_says_nothing_of_it(
+    bench, numbers, opened, eventually, monkeypatch
+):
+    """Another replica may have gone on there since, and its place would be taken back."""
+    monkeypatch.setattr(subscribers, "_REVOKE_SECONDS", 0.01)
+    begun = asyncio.Event()
+
+    @bench.consumer.on(bench.Noted)
+    async def wait(noted):
+        begun.set()
+        await opened.wait()
+        numbers.append(noted.number)
+
+    await bench.publish(bench.note(1), partition=0)
+    async with bench.service() as service:
+        await begun.wait()
+        (subscriber,) = service._health._subscribers
+        await subscriber.release([TopicPartition(bench.Noted.topic.name, 0)])
+        opened.set()
+        await eventually(lambda: numbers == [1])
+    assert await bench.waiting() == 1
+
+
+class Group:
+    """A consumer of two partitions, whose first commit takes until it is let go on, or is refused."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.committed, self.go_on, self.asked, self._refuses = {}, asyncio.Event(), asyncio.Event(), refuses
+
+    def assignment(self):
+        return {TopicPartition("notes", 0), TopicPartition("notes", 1)}
+
+    async def commit(self, told):
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.go_on.wait()
+            if self._refuses:
+                raise GroupAuthorizationFailedError
+        self.committed |= {each.partition: at for each, at in told.items()}
+
+
+def noted(offset, partition=0):
+    fields = dict.fromkeys(ConsumerRecord.__dataclass_fields__)
+    return ConsumerRecord(**fields | {"topic": "notes", "partition": partition, "offset": offset})
+
+
+@pytest.fixture
+def group():
+    return Group()
+
+
+async def test_a_commit_that_takes_long_does_not_take_a_later_one_back(group, monkeypatch):
+    monkeypatch.setattr(offsets, "_LATE_SECONDS", -1)
+    told = Offsets(behind=True)
+    told.consumer = group
+    told.handled([noted(0)])
+    await told.commit()
+    await group.asked.wait()
+    told.handled([noted(1)])
+    later = asyncio.create_task(told.commit())
+    await asyncio.sleep(0)
+    group.go_on.set()
+    await later
+    await asyncio.sleep(0)  # for the first one to come to its end
+    await told.stop()
+    assert group.committed == {0: 2}
+
+
+async def test_what_kafka_refused_to_hear_is_told_again_with_the_next_event():
+    group = Group(refuses=True)
+    group.go_on.set()
+    told = Offsets(behind=False)
+    told.consumer = group
+    told.handled([noted(0)])
+    await told.commit()
+    assert group.committed == {}
+    told.handled([noted(5, partition=1)])
+    await told.commit()
+    assert group.committed == {0: 1, 1: 6}
+
+
+async def test_a_partition_that_is_another_replicas_holds_up_no_commit_of_ours(group):
+    group.go_on.set()
+    told = Offsets(behind=False)
+    told.consumer = group
+    told.handled([noted(0), noted(9, partition=2)])
+    await told.commit()
+    assert group.committed == {0: 1}

@@ -37,6 +37,7 @@ class Offsets:
         self.consumer: AIOKafkaConsumer | None = None
         self._behind = behind
         self._next: dict[TopicPartition, int] = {}
+        self._telling = asyncio.Lock()
         self._committing: asyncio.Task[None] | None = None
         self._asked_at: float | None = None
 
@@ -74,28 +75,38 @@ class Offsets:
         while self._next:
             self._asked_at = time.monotonic()
             try:
-                await self._commit()
+                is_heard = await self._commit()
             finally:
                 self._asked_at = None
+            if not is_heard:
+                return  # it is told again with the next event
             await asyncio.sleep(_BEHIND_SECONDS)
 
     async def _flush(self) -> None:
         if self._committing:
             self._committing.cancel()  # what it did not finish is still known
-            await asyncio.wait([self._committing])
+            await asyncio.wait([self._committing], timeout=_LAST_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
                 await self._commit()
 
-    async def _commit(self) -> None:
-        told = dict(self._next)
-        if not told:
-            return
-        assert self.consumer
-        try:
-            await self.consumer.commit(told)
-        except (CommitFailedError, IllegalStateError):
-            pass  # the partitions are another replica's by now: what comes again there is known
-        except KafkaError as error:
-            log.warning("offsets cannot be committed", reason=f"{type(error).__name__}: {error}")
-        self._next = {each: at for each, at in self._next.items() if told.get(each) != at}
+    async def _commit(self) -> bool:
+        """Tell Kafka what is handled; False where it refuses to hear of it."""
+        async with self._telling:  # one at a time: aiokafka may try an earlier one again after a later one
+            told = self._ours()
+            try:
+                if told and self.consumer:
+                    await self.consumer.commit(told)
+            except (CommitFailedError, IllegalStateError):
+                pass  # the partitions are another replica's by now: what comes again there is known
+            except KafkaError as error:
+                log.warning("offsets cannot be committed", reason=f"{type(error).__name__}: {error}")
+                return False
+            self._next = {each: at for each, at in self._next.items() if told.get(each) != at}
+            return True
+
+    def _ours(self) -> dict[TopicPartition, int]:
+        """What is handled of partitions that are ours: aiokafka refuses all for one that is not."""
+        assigned = self.consumer.assignment() if self.consumer else ()
+        self._next = {each: at for each, at in self._next.items() if each in assigned}
+        return dict(self._next)

@@ -176,7 +176,7 @@ class Subscriber:
     async def _consume(self, message: KafkaMessage) -> None:
         raw = message.raw_message
         records: Sequence[ConsumerRecord] = raw if isinstance(raw, tuple) else (raw,)
-        oldest = {TopicPartition(each.topic, each.partition): each.timestamp for each in reversed(records)}
+        oldest = {_of(each): each.timestamp for each in reversed(records)}
         began = time.monotonic()
         self.wake(began)
         self._in_hand |= {partition: (made / 1000, began) for partition, made in oldest.items()}
@@ -185,7 +185,8 @@ class Subscriber:
         except Exception as error:
             self._hold(self._offsets.consumer, oldest, error)
             raise NackMessage from error  # what FastStream takes for no fault that it must tell
-        self._offsets.handled(records)
+        # What was let go in the meantime may be further on by now, by another replica's hand.
+        self._offsets.handled([each for each in records if _of(each) in self._in_hand])
         for partition in oldest:
             self._in_hand.pop(partition, None)
             self._failures.pop(partition, None)
@@ -281,6 +282,10 @@ def _batch_options(subscription: Subscription) -> dict[str, Any]:
     if not subscription.batch:
         return {}
     return {"batch": True, "max_records": MAX_BATCH, "batch_timeout_ms": _BATCH_WAIT_MS}
+
+
+def _of(record: ConsumerRecord) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)
 
 
 def _resume(consumer: Any, partition: TopicPartition) -> None:
