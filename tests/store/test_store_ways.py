@@ -64,8 +64,8 @@ async def test_sending_goes_to_sqlite_to_ask_and_to_note(sqlite, ways, greeted, 
     assert len(ways) == 2
 
 
-@pytest.fixture
-async def postgresql(postgres, monkeypatch):
+@pytest.fixture(params=[0.0, 3600.0])
+async def postgresql(postgres, monkeypatch, request):
     """A store whose connection was cut off by the server while nobody used it."""
     store = Store(postgres, producer="tester")
     cutting = Store(postgres, producer="cutter")
@@ -73,7 +73,7 @@ async def postgresql(postgres, monkeypatch):
         process = (await connection.execute(sa.text("SELECT pg_backend_pid()"))).scalar_one()
     async with cutting.read() as connection:
         await connection.execute(sa.text(f"SELECT pg_terminate_backend({process}, 60000)"))
-    monkeypatch.setattr(engine, "_UNUSED_SECONDS", 0.0)
+    monkeypatch.setattr(engine, "_UNUSED_SECONDS", request.param)
     yield store
     for each in (store, cutting):
         await each.close()

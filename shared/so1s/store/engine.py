@@ -164,6 +164,8 @@ def _note_use(_connection: Any, record: Any) -> None:
 
 def _ping_unused(dialect: Dialect, connection: Any, record: Any, _proxy: Any) -> None:
     """Make a connection anew that broke while nobody used it; to ask takes three ways to PostgreSQL."""
+    if connection.driver_connection.is_closed():  # as the socket tells without being asked
+        raise InvalidatePoolError
     if time.monotonic() - record.info.get("used_at", math.inf) < _UNUSED_SECONDS:
         return
     try:
