@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from dirty_equals import IsPartialDict
 
+from services.router import store
 from services.router.domain.deadlines import Deadlines
 from services.router.handlers import consumer
 from services.router.refusals import refuse
@@ -35,6 +36,24 @@ async def test_weights_are_applied_as_a_new_revision(router):
     [applied] = await router.take(weights(weights={"fraud": 90, "fraud-next": 10}, expected_revision=2))
     assert (applied.revision, applied.weights) == (3, {"fraud": 90, "fraud-next": 10})
     assert applied.changed_by == "user:jiho"
+
+
+async def test_weights_that_change_while_a_round_reads_all_routes_are_not_answered_before_gateways_have_them(
+    router, monkeypatch
+):
+    await router.take(ready(), ready("fraud-next"), weights(weights={"fraud": 1, "fraud-next": 0}))
+    look, changed = store._verdicts, []
+
+    async def late(*asked):
+        if not changed:  # between the weights and the revisions
+            changed.append(weights(weights={"fraud": 1, "fraud-next": 1}))
+            await router.handle(*changed)
+        return await look(*asked)
+
+    monkeypatch.setattr(store, "_verdicts", late)
+    assert await router.turn() == []
+    [applied] = await router.turn()
+    assert applied.weights == {"fraud": 1, "fraud-next": 1}
 
 
 @pytest.mark.parametrize(
