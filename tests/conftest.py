@@ -101,7 +101,9 @@ def s3_url() -> Iterator[str]:
 
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    httpx.post(f"{url}/moto-api/reset").raise_for_status()  # servers of a process share what they keep
+    yield url
     server.stop()
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from services.builder import app
+from services.builder.contents import Contents, arrange
 from services.builder.domain.failure import BuildError
 from services.builder.locks import shipped
 from so1s.events import Artifact, BuildFailed, ModelUploaded
+from so1s.events.model import Format
 from tests.models.conftest import require_disk
 from tests.models.libraries import libraries_of
 from tests.served_images import build_of, settings_in
@@ -21,8 +23,9 @@ HERE = Path(__file__).parent
 class Inspected:
     """The builder's own trial of models that a script made with the libraries of a format."""
 
-    def __init__(self, directory: Path, made: Path, model_format: str) -> None:
+    def __init__(self, directory: Path, made: Path, model_format: Format) -> None:
         self._world = app.make_world(settings_in(directory, inspect_seconds=900))
+        self._trees = directory / "trees"
         self._made = made
         self._format = model_format
 
@@ -30,7 +33,7 @@ class Inspected:
         """Such as `row float32[-1,2] → output_0 float32[-1,3]`; the reason where it is refused."""
         dependencies = await self._world.dependencies.provide(shipped(self._format), print)
         try:
-            found = await self._world.inspector.signature(self._made / file, self._format, dependencies)
+            found = await self._world.inspector.signature(self._arranged(file), dependencies)
         except BuildError as error:
             return str(error)
         sides = (
@@ -38,6 +41,19 @@ class Inspected:
             for side in (found.inputs, found.outputs)
         )
         return " → ".join(", ".join(side) for side in sides)
+
+    def _arranged(self, file: str) -> Path:
+        """A directory with the model as its image would have it."""
+        tree = self._trees / file.replace("/", "-")
+        given = tree / "given"
+        given.mkdir(parents=True)
+        part = file.partition("/")[0]  # a SavedModel is a directory
+        copy = shutil.copytree if (self._made / part).is_dir() else shutil.copy
+        copy(self._made / part, given / part)
+        artifact = Artifact(uri=f"file://{self._made / file}")
+        uploaded = ModelUploaded(account="risk", model="refused", version="1", artifact=artifact)
+        arrange(tree, uploaded, Contents(given, file, self._format, None))
+        return tree
 
 
 async def refusal_to_compile(directory: Path, file: Path) -> str:
@@ -52,7 +68,7 @@ async def refusal_to_compile(directory: Path, file: Path) -> str:
     return failed.message
 
 
-async def inspected(directory: Path, made: Path, model_format: str, script: str) -> Inspected:
+async def inspected(directory: Path, made: Path, model_format: Format, script: str) -> Inspected:
     libraries = await libraries_of(directory, model_format)
     libraries.run(HERE / script, str(made))
     return Inspected(directory, made, model_format)
