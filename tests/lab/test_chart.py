@@ -25,7 +25,7 @@ from so1s_lab.helm import CHART, Helm, HelmError
 from so1s_lab.installation import SYSTEM, Installation, Parts
 from so1s_lab.ports import any_port
 from tests.lab.missing import skipped_where_missing
-from tests.lab.test_service_images_in_containers import TAG, base_layout, image
+from tests.lab.service_containers import TAG, base_layout, image
 from tests.scenarios.models import ROWS, predicted, write_model
 
 # ruff: noqa: F401, F811 - fixtures

@@ -16,7 +16,7 @@ from so1s_lab.control_plane import ControlPlane
 from so1s_lab.node import Node
 from so1s_lab.registry import Registry
 from so1s_lab.runner import Runner
-from tests.lab.test_service_images_in_containers import base_layout, image
+from tests.lab.service_containers import base_layout, image
 
 # ruff: noqa: F401, F811 - fixtures
 

@@ -1,179 +1,44 @@
-"""Each service's own image, in a container beside Kafka and PostgreSQL in containers of their own."""
+"""Each service's own image, in a container; those that act on a cluster act on the lab's, too."""
 
+import base64
 import json
-import os
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
 import httpx
 import pytest
-from testcontainers.core.container import DockerContainer
 
-from deploy.images import base, sources
-from deploy.images.credentials import Credentials
-from deploy.images.pushing import Destination, pusher
+from deploy.images import sources
 from so1s import events
-from so1s.blocking import wait_for
-from so1s.broker.reader import Reader
 from so1s.events import Event
-from so1s.publisher import AsyncPublisher
-from so1s.settings import KafkaSettings
-from so1s_lab import CHECKOUT, LAB_DIR
-from so1s_lab.ports import any_port
-from so1s_lab.readiness import listens
+from so1s.kubernetes import connect
 from tests import played_events
 from tests.billing.usage import sampled
 from tests.builder.conftest import estimator, skops_model  # noqa: F401 - fixtures
-from tests.lab.containers import Podman, podman, pull  # noqa: F401 - fixtures
-from tests.lab.containers_images import ServerImages
-from tests.lab.missing import skipped_where_missing
+from tests.lab.containers import podman, pull  # noqa: F401 - fixtures
+from tests.lab.service_containers import (  # noqa: F401 - fixtures
+    GRACE_SECONDS,
+    Running,
+    base_layout,
+    image,
+    platform,
+    run,
+    servers,
+    start_service,
+)
 from tests.scenarios.running import until
 
-IMAGES = LAB_DIR / "images"
-TAG = "lab"
-NO_FILES: Mapping[Path, str] = {}
-GRACE_SECONDS = 30
-"""Of a pod, from SIGTERM to SIGKILL."""
+# ruff: noqa: F811 - fixtures
 
-
-@dataclass(frozen=True)
-class Platform:
-    """What a service leans on, each in a container."""
-
-    kafka: str
-    database_url: str
-
-
-@pytest.fixture(scope="session")
-def base_layout(base_image) -> Path:
-    """The base that the lab's registry has, on disk."""
-    return IMAGES / f"base-{base.fingerprint()}"
-
-
-@pytest.fixture(scope="session")
-def image(base_layout, registry) -> Callable[[str], str]:
-    """Makes a service's image, and pushes it to the lab's registry, as an operator does; its reference."""
-    credentials = {
-        "SO1S_IMAGE_REGISTRY_USER": registry.username,
-        "SO1S_IMAGE_REGISTRY_PASSWORD": registry.password,
-    }
-    where = ["--registry", f"{registry.url}/so1s/services", "--tag", TAG]
-    what = ["--directory", str(IMAGES / "services"), "--base", str(base_layout)]
-
-    def make(name: str) -> str:
-        line = [sys.executable, "-m", "deploy.images", name, *where, *what]
-        subprocess.run(line, env=os.environ | credentials, cwd=CHECKOUT, check=True)
-        return f"{registry.host}/so1s/services/{name}:{TAG}"
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def servers(base_layout, registry, tmp_path_factory) -> dict[str, str]:
-    """The references of the images of Kafka and PostgreSQL."""
-    images = ServerImages(IMAGES / "servers", base_layout, tmp_path_factory.mktemp("servers"))
-
-    async def push() -> dict[str, str]:
-        to = Destination.parse(f"{registry.url}/so1s/lab")
-        digests = {"kafka": await images.kafka(), "postgres": await images.postgres()}
-        async with pusher(to, Credentials(user=registry.username, password=registry.password)) as push:
-            return {
-                name: await push.push(images.layout, digest, name=name, tag=TAG)
-                for name, digest in digests.items()
-            }
-
-    with skipped_where_missing():
-        return wait_for(push())
-
-
-@pytest.fixture(scope="session")
-def run(podman: Podman, pull) -> Iterator[Callable[..., DockerContainer]]:  # noqa: F811 - the fixtures
-    """Runs an image: `run(reference, NAME=value)`; on this machine's network, as 65532, root read-only.
-
-    `files` names a file in the container for each of this machine's that it may read.
-    """
-    containers: list[DockerContainer] = []
-
-    def start(reference: str, files: Mapping[Path, str] = NO_FILES, **environment: object) -> DockerContainer:
-        pull(reference)
-        settings = {name: str(value) for name, value in environment.items()}
-        restrictions = {
-            "network_mode": "host",
-            "read_only": True,
-            "cap_drop": ["ALL"],
-            "security_opt": ["no-new-privileges"],
-            "cgroup_parent": f"/{podman.control_group}",
-        }
-        container = DockerContainer(reference, env=settings)
-        container.tmpfs = {"/tmp": "rw,exec,mode=1777"}  # libraries are loaded from there
-        for here, there in files.items():
-            container.with_volume_mapping(str(here), there)
-        if authorities := os.environ.get("SSL_CERT_FILE"):
-            container.with_volume_mapping(authorities, authorities)  # by which a package index is known
-            container.with_env("SSL_CERT_FILE", authorities)
-        containers.append(container.with_kwargs(**restrictions))
-        return container.start()
-
-    yield start
-    for container in reversed(containers):
-        container.stop()
-
-
-@pytest.fixture(scope="session")
-def platform(servers, run) -> Platform:
-    kafka, controller, postgres = any_port(), any_port(), any_port()
-    password = uuid.uuid4().hex
-    run(servers["kafka"], KAFKA_PORT=kafka, CONTROLLER_PORT=controller)
-    run(servers["postgres"], POSTGRES_PORT=postgres, POSTGRES_PASSWORD=password)
-    url = f"postgresql+asyncpg://postgres:{password}@127.0.0.1:{postgres}/postgres?ssl=disable"
-    for port in (kafka, postgres):
-        until(lambda port=port: wait_for(listens(port)()), 60)
-    return Platform(f"127.0.0.1:{kafka}", url)
-
-
-@dataclass
-class Running:
-    """A service in its container."""
-
-    container: DockerContainer
-    url: str
-    kafka: KafkaSettings
-    account: str
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", trust_env=False)
-
-    def is_ready(self) -> bool:
-        try:
-            return self.get("/readyz").is_success
-        except httpx.TransportError:
-            return False
-
-    def stop(self) -> int:
-        """SIGTERM, as a kubelet does it; answers the exit code."""
-        wrapped = self.container.get_wrapped_container()
-        wrapped.stop(timeout=GRACE_SECONDS)
-        return wrapped.wait()["StatusCode"]
-
-    def shell(self, script: str) -> tuple[int, str]:
-        code, output = self.container.exec(["sh", "-c", script])
-        return code, output.decode().strip()
-
-    async def said(self, kind: type[Event]) -> bool:
-        """Whether Kafka has an event of the account."""
-        async with Reader(self.kafka, [kind.topic.name]) as reader:
-            return any([self.account in (record.key or b"").decode() async for record in reader.past()])
-
-    async def say(self, event: Event) -> None:
-        """Publish an event, as one of the account."""
-        async with AsyncPublisher(self.kafka) as publisher:
-            await publisher.publish(event.model_copy(update={"account": self.account}))
+KUBECONFIG = "/etc/so1s/kubeconfig"
+_FILES = {
+    "clusters": ("cluster", ["certificate-authority"]),
+    "users": ("user", ["client-certificate", "client-key"]),
+}
 
 
 @dataclass(frozen=True)
@@ -244,37 +109,6 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="session")
-def start_service(image, platform, run) -> Callable[..., Running]:
-    """Runs a service's image until it is ready: `start_service(name, SO1S_FIELD=value)`."""
-
-    def start(
-        name: str,
-        *,
-        account: str | None = None,
-        files: Mapping[Path, str] = NO_FILES,
-        **settings: object,
-    ) -> Running:
-        port, account = any_port(), account or f"c{uuid.uuid4().hex[:8]}"
-        container = run(
-            image(name),
-            files,
-            SO1S_KAFKA=platform.kafka,
-            SO1S_DATABASE_URL=platform.database_url,
-            SO1S_DATABASE_SCHEMA=f"{name}_{uuid.uuid4().hex}",
-            SO1S_HTTP_HOST="127.0.0.1",
-            SO1S_HTTP_PORT=port,
-            SO1S_OPERATOR_ACCOUNT=account,
-            **settings,
-        )
-        kafka = KafkaSettings(kafka=platform.kafka)
-        running = Running(container, f"http://127.0.0.1:{port}", kafka, account)
-        until(running.is_ready, 60)
-        return running
-
-    return start
-
-
 @pytest.fixture(scope="module", params=sources.services())
 def service(request, start_service) -> Iterator[Running]:
     running = start_service(request.param, **CASES[request.param].settings)
@@ -309,7 +143,7 @@ def test_a_service_stops_in_order_within_its_grace_and_starts_again(service: Run
 
 
 @pytest.fixture
-def bucket(s3, skops_model) -> str:  # noqa: F811 - the fixture
+def bucket(s3, skops_model) -> str:
     """Has a model of the account `uploads`."""
     name = f"builds-{uuid.uuid4().hex[:8]}"
     keys = {"aws_access_key_id": s3.access_key, "aws_secret_access_key": s3.secret_key}
@@ -351,3 +185,82 @@ async def test_a_builder_builds_what_a_pipeline_uploads(builder: Running, bucket
 
 async def _any_said(running: Running, *kinds: type[Event]) -> bool:
     return any([await running.said(kind) for kind in kinds])
+
+
+@pytest.fixture
+def account() -> str:
+    return f"c{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def kubeconfig(kubernetes, tmp_path) -> dict[Path, str]:
+    """A file for services, by where they find it; the certificates are in it."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(_whole(json.loads(kubernetes.kubeconfig.read_text()))))
+    return {path: KUBECONFIG}
+
+
+def _whole(config: dict) -> dict:
+    """A kubeconfig with what it names the files of."""
+    for kind, (part, names) in _FILES.items():
+        for entry in config[kind]:
+            for name in names:
+                content = Path(entry[part].pop(name)).read_bytes()
+                entry[part][f"{name}-data"] = base64.b64encode(content).decode()
+    return config
+
+
+@pytest.fixture
+def deployer(start_service: Callable[..., Running], account: str, kubeconfig) -> Iterator[Running]:
+    running = start_service(
+        "deployer",
+        account=account,
+        files=kubeconfig,
+        SO1S_CLUSTER="kubernetes",
+        SO1S_KUBECONFIG=KUBECONFIG,
+        SO1S_NAMESPACE_PREFIX="images-",
+    )
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def router(
+    start_service: Callable[..., Running], account: str, kubeconfig, istio, namespace
+) -> Iterator[Running]:
+    running = start_service(
+        "router",
+        account=account,
+        files=kubeconfig,
+        SO1S_MESH="istio",
+        SO1S_KUBECONFIG=KUBECONFIG,
+        SO1S_ISTIO_NAMESPACE=namespace,
+        SO1S_ISTIO_GATEWAY=istio.gateway,
+        SO1S_ISTIO_PROBES=json.dumps([f"127.0.0.1:{istio.port}"]),
+        SO1S_GATEWAY_PORT=istio.port,
+        SO1S_HEALTH_WAIT_SECONDS=1,
+    )
+    yield running
+    running.stop()
+
+
+async def test_what_was_built_is_deployed_and_routed(
+    deployer: Running, router: Running, kubernetes, namespace: str, eventually
+):
+    account = deployer.account
+    built = played_events.built("fraud")
+    reference = f"registry.test/{account}/fraud@{built.image.digest}"
+    image = built.image.model_copy(update={"reference": reference})
+
+    await deployer.say(built.model_copy(update={"image": image}))
+
+    await eventually(lambda: deployer.said(events.DeploymentReady), seconds=60)
+    await eventually(lambda: router.said(events.RoutesApplied), seconds=60)
+    async with connect(kubernetes.kubeconfig) as api:
+        workload = await api.get("apps/v1", "Deployment", f"images-{account}", "fraud")
+        route = await api.get("networking.istio.io/v1", "VirtualService", namespace, f"fraud--{account}")
+        await api.delete("v1", "Namespace", None, f"images-{account}")
+    assert workload
+    assert workload["spec"]["template"]["spec"]["containers"][0]["image"] == reference
+    assert route
+    assert (deployer.stop(), router.stop()) == (0, 0)
