@@ -188,6 +188,12 @@ async def test_replicas_that_live_on_bear_what_their_deployment_is_given_anew(ma
     assert running.replicas == {before.uid: replace(before, labels={"team": "risk-ds"}, user="mina")}
 
 
+def _only_churn_is_left(running) -> bool:
+    """A deployment and its replicas go one after the other."""
+    is_alone = [each.deployment for each in alive(running)] == ["churn"]
+    return is_alone and running.deployments.keys() == {"risk--churn"}
+
+
 async def test_a_collector_that_starts_later_knows_of_the_same_lives(machine, eventually):
     await machine.deploy("churn")
     await machine.deploy()
@@ -196,8 +202,7 @@ async def test_a_collector_that_starts_later_knows_of_the_same_lives(machine, ev
         await seen.once(serves(1))
         machine.pass_seconds(7)
         await machine.remove()
-        before = await seen.once(lambda running: [each.deployment for each in alive(running)] == ["churn"])
-    assert before.deployments.keys() == {"risk--churn"}
+        before = await seen.once(_only_churn_is_left)
     machine.pass_seconds(3600)
     async with machine.world() as world:
         assert await world.read() == before
